@@ -1,0 +1,293 @@
+"""Activation functions: one record holds the value, the slope and what follows from them.
+
+``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus, softsign, tanh, sigmoid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vgdash.gaussian import GRID, gaussian_mean
+
+__all__ = ["ACTIVATIONS", "Activation"]
+
+# Klambauer et al. 2017 (arXiv 1706.02515), the values that make mean 0, variance 1 a fixed point.
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+LEAKY_SLOPE = 0.01  # the default of PyTorch's LeakyReLU
+GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks & Gimpel 2016 (arXiv 1606.08415), tanh form
+SATURATION = 0.05  # a unit counts as saturated where its slope is below this share of the largest slope
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """An activation function a = f(z).
+
+    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``) and keep the
+    floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f is monotone enough to allow
+    it, else None. At a kink the slope is the one of the left side.
+
+    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers, or None.
+    """
+
+    name: str
+    formula: str
+    source: str
+    value: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    slope_of_output: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    framework_gain: float | None = None
+    kinks: tuple[float, ...] = ()
+
+    def f(self, z, out: np.ndarray | None = None) -> np.ndarray:
+        """f(z), elementwise, in the floating type of ``z`` (integers become float64)."""
+        z = _floating(z)
+        with np.errstate(over="ignore"):
+            return self.value(z, np.empty_like(z) if out is None else out)
+
+    def df(self, z, out: np.ndarray | None = None) -> np.ndarray:
+        """f'(z), elementwise, in the floating type of ``z`` (integers become float64)."""
+        z = _floating(z)
+        with np.errstate(over="ignore"):
+            return self.slope(z, np.empty_like(z) if out is None else out)
+
+    @cached_property
+    def forward_gain(self) -> float:
+        """1/sqrt(E[f(z)^2]) for z ~ N(0, 1): the factor that keeps a second moment of 1."""
+        return 1 / math.sqrt(gaussian_mean(self.f(GRID) ** 2))
+
+    @cached_property
+    def saturation_slope(self) -> float:
+        """The slope below which a unit counts as saturated: 5 % of the largest |f'|."""
+        return SATURATION * float(np.abs(self.df(GRID)).max())
+
+    def saturated(self, z) -> np.ndarray:
+        """Boolean, where |f'(z)| is below ``saturation_slope`` and hardly any gradient passes."""
+        return np.abs(self.df(z)) < self.saturation_slope
+
+
+def _floating(z) -> np.ndarray:
+    z = np.asarray(z)
+    return z if np.issubdtype(z.dtype, np.floating) else z.astype(np.float64)
+
+
+def _linear(z, out):
+    out[...] = z
+    return out
+
+
+def _ones(z, out):
+    out[...] = 1
+    return out
+
+
+def _relu(z, out):
+    return np.maximum(z, 0, out=out)
+
+
+def _step(z, out):
+    return np.greater(z, 0, out=out, casting="unsafe")
+
+
+def _leaky(z, out):
+    np.multiply(z, LEAKY_SLOPE, out=out)
+    return np.maximum(z, out, out=out)
+
+
+def _leaky_slope(z, out):
+    _step(z, out)
+    out *= 1 - LEAKY_SLOPE
+    out += LEAKY_SLOPE
+    return out
+
+
+def _exponential_left(scale, alpha):
+    """ELU and SELU: scale·z right of 0, scale·alpha·(e^z - 1) left of it; with both slopes."""
+
+    def value(z, out):
+        np.minimum(z, 0, out=out)
+        np.expm1(out, out=out)
+        out *= alpha
+        np.copyto(out, z, where=z > 0)
+        out *= scale
+        return out
+
+    def slope(z, out):
+        np.minimum(z, 0, out=out)
+        np.exp(out, out=out)
+        out *= scale * alpha
+        np.copyto(out, scale, where=z > 0)
+        return out
+
+    def slope_of_output(a, out):
+        np.add(a, scale * alpha, out=out)
+        np.copyto(out, scale, where=a > 0)
+        return out
+
+    return value, slope, slope_of_output
+
+
+def _gelu_tanh(z, out):
+    """tanh(sqrt(2/pi) (z + 0.044715 z^3))"""
+    np.multiply(z, z, out=out)
+    out *= GELU_SCALE * GELU_CUBIC
+    out += GELU_SCALE
+    out *= z
+    return np.tanh(out, out=out)
+
+
+def _gelu(z, out):
+    _gelu_tanh(z, out)
+    out += 1
+    out *= z
+    out *= 0.5
+    return out
+
+
+def _gelu_slope(z, out):
+    inner = z * z
+    inner *= 3 * GELU_SCALE * GELU_CUBIC
+    inner += GELU_SCALE
+    inner *= z
+    _gelu_tanh(z, out)
+    inner *= 1 - out * out
+    out += 1
+    out += inner
+    out *= 0.5
+    return out
+
+
+def _sigmoid(z, out):
+    # (1 + tanh(z/2))/2 neither overflows nor branches
+    np.multiply(z, 0.5, out=out)
+    np.tanh(out, out=out)
+    out += 1
+    out *= 0.5
+    return out
+
+
+def _sigmoid_slope_of_output(a, out):
+    np.subtract(1, a, out=out)
+    out *= a
+    return out
+
+
+def _sigmoid_slope(z, out):
+    # the sigmoid at -|z| keeps its relative precision, so the slope does too
+    np.abs(z, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    out /= (1 + out) ** 2
+    return out
+
+
+def _silu(z, out):
+    _sigmoid(z, out)
+    out *= z
+    return out
+
+
+def _silu_slope(z, out):
+    _sigmoid(z, out)
+    rest = 1 - out
+    rest *= z
+    rest += 1
+    out *= rest
+    return out
+
+
+def _softplus(z, out):
+    np.abs(z, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    np.log1p(out, out=out)
+    out += np.maximum(z, 0)
+    return out
+
+
+def _softplus_slope_of_output(a, out):
+    np.negative(a, out=out)
+    np.expm1(out, out=out)
+    np.negative(out, out=out)
+    return out
+
+
+def _mish(z, out):
+    _softplus(z, out)
+    np.tanh(out, out=out)
+    out *= z
+    return out
+
+
+def _mish_slope(z, out):
+    gate = np.tanh(_softplus(z, np.empty_like(z)))
+    _sigmoid(z, out)
+    out *= z
+    out *= 1 - gate * gate
+    out += gate
+    return out
+
+
+def _softsign(z, out):
+    np.abs(z, out=out)
+    out += 1
+    return np.divide(z, out, out=out)
+
+
+def _softsign_slope(z, out):
+    np.abs(z, out=out)
+    out += 1
+    out *= out
+    return np.reciprocal(out, out=out)
+
+
+def _softsign_slope_of_output(a, out):
+    np.abs(a, out=out)
+    np.subtract(1, out, out=out)
+    out *= out
+    return out
+
+
+def _tanh(z, out):
+    return np.tanh(z, out=out)
+
+
+def _tanh_slope_of_output(a, out):
+    np.multiply(a, a, out=out)
+    return np.subtract(1, out, out=out)
+
+
+def _tanh_slope(z, out):
+    # 4 e^-2|z| / (1 + e^-2|z|)^2 = 1 - tanh^2 without its cancellation
+    np.abs(z, out=out)
+    out *= -2
+    np.exp(out, out=out)
+    out /= (1 + out) ** 2
+    out *= 4
+    return out
+
+
+ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (
+    Activation("linear", r"z", "", _linear, _ones, _ones, framework_gain=1.0),
+    Activation("relu", r"\max(0, z)", "Nair & Hinton 2010", _relu, _step, _step, framework_gain=math.sqrt(2), kinks=(0.0,)),
+    Activation("leaky_relu", r"\max(0.01\,z, z)", "Maas, Hannun & Ng 2013", _leaky, _leaky_slope, _leaky_slope,
+               framework_gain=math.sqrt(2 / (1 + LEAKY_SLOPE**2)), kinks=(0.0,)),
+    Activation("elu", r"z \text{ if } z > 0 \text{ else } e^z - 1", "Clevert et al. 2016 (arXiv 1511.07289)",
+               *_exponential_left(1.0, 1.0), kinks=(0.0,)),
+    Activation("selu", r"\lambda z \text{ if } z > 0 \text{ else } \lambda\alpha(e^z - 1)",
+               "Klambauer et al. 2017 (arXiv 1706.02515)", *_exponential_left(SELU_SCALE, SELU_ALPHA),
+               framework_gain=0.75, kinks=(0.0,)),
+    Activation("gelu", r"\tfrac{z}{2}\left(1 + \tanh\!\left(\sqrt{2/\pi}\,(z + 0.044715 z^3)\right)\right)",
+               "Hendrycks & Gimpel 2016 (arXiv 1606.08415)", _gelu, _gelu_slope),
+    Activation("silu", r"z\,\sigma(z)", "Elfwing et al. 2018 (arXiv 1702.03118)", _silu, _silu_slope),
+    Activation("mish", r"z \tanh(\ln(1 + e^z))", "Misra 2019 (arXiv 1908.08681)", _mish, _mish_slope),
+    Activation("softplus", r"\ln(1 + e^z)", "Dugas et al. 2000", _softplus, _sigmoid, _softplus_slope_of_output),
+    Activation("softsign", r"z / (1 + |z|)", "Turian et al. 2009", _softsign, _softsign_slope, _softsign_slope_of_output),
+    Activation("tanh", r"\tanh z", "LeCun et al. 1998", _tanh, _tanh_slope, _tanh_slope_of_output, framework_gain=5 / 3),
+    Activation("sigmoid", r"1 / (1 + e^{-z})", "Rumelhart et al. 1986", _sigmoid, _sigmoid_slope, _sigmoid_slope_of_output,
+               framework_gain=1.0),
+)}

@@ -1,0 +1,158 @@
+"""Weight initializers: a base distribution of unit scale times a factor that depends on the layer's shape.
+
+``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal, glorot_uniform,
+he_normal, he_uniform, orthogonal, identity, pytorch_default, playground_default.
+
+Because every Gaussian initializer scales the same base draw, one seed gives a paired comparison of all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["BASES", "INITIALIZERS", "Base", "Initializer"]
+
+# std of the standard normal cut at +-2, sqrt(1 - 2·2·phi(2)/(2·Phi(2) - 1)); Keras and JAX divide by it (REFERENCES: Keras)
+TRUNCATED_STD = 0.87962566103423978
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A distribution of matrices before scaling.
+
+    ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)`` the variance of
+    """
+
+    name: str
+    draw: Callable[[int, int, np.random.Generator, np.dtype], np.ndarray]
+    variance: Callable[[int, int], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Initializer:
+    """W = gamma · scale(fan_in, fan_out) · base draw, of shape ``(fan_out, fan_in)``.
+
+    ``formula`` is LaTeX for Var(w) (or W itself where that says more), ``source`` the paper or the documentation.
+    """
+
+    name: str
+    formula: str
+    source: str
+    base: Base
+    scale: Callable[[int, int], float]
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """Realized variance of the entries of W at gamma = 1: scale^2 times the variance of the base distribution."""
+        return self.scale(fan_in, fan_out) ** 2 * self.base.variance(fan_in, fan_out)
+
+    def draw(self, fan_in: int, fan_out: int, rng: np.random.Generator | int, gamma: float = 1.0,
+             dtype=np.float32) -> np.ndarray:
+        """A weight matrix ``(fan_out, fan_in)``; ``gamma`` multiplies the weights, so their variance gains gamma^2.
+
+        Raises ``ValueError`` for a fan below 1 or a gamma that is not a finite number.
+        """
+        for name, fan in (("fan_in", fan_in), ("fan_out", fan_out)):
+            if fan < 1:
+                raise ValueError(f"{name} must be at least 1, received {fan!r}. Give the number of units of that layer.")
+        if not math.isfinite(gamma):
+            raise ValueError(f"gamma must be a finite number, received {gamma!r}. 1 leaves the formula as it is.")
+        weights = self.base.draw(fan_in, fan_out, np.random.default_rng(rng), np.dtype(dtype))
+        weights *= weights.dtype.type(gamma * self.scale(fan_in, fan_out))
+        return weights
+
+
+def _normal(fan_in, fan_out, rng, dtype):
+    return rng.standard_normal((fan_out, fan_in), dtype=dtype)
+
+
+def _truncated(fan_in, fan_out, rng, dtype):
+    """The normal draw with every entry beyond +-2 drawn again, divided by the std that this leaves."""
+    weights = _normal(fan_in, fan_out, rng, dtype)
+    beyond = np.flatnonzero(np.abs(weights) > 2)
+    flat = weights.reshape(-1)
+    while beyond.size:
+        flat[beyond] = rng.standard_normal(beyond.size, dtype=dtype)
+        beyond = beyond[np.abs(flat[beyond]) > 2]
+    weights /= dtype.type(TRUNCATED_STD)
+    return weights
+
+
+def _uniform(fan_in, fan_out, rng, dtype):
+    weights = rng.random((fan_out, fan_in), dtype=dtype)
+    weights -= dtype.type(0.5)
+    weights *= dtype.type(2 * math.sqrt(3))
+    return weights
+
+
+def _orthogonal(fan_in, fan_out, rng, dtype):
+    """Orthonormal rows or columns, whichever are fewer: QR of a Gaussian, signs fixed to make it Haar (Mezzadri 2007)."""
+    long, short = max(fan_in, fan_out), min(fan_in, fan_out)
+    q, r = np.linalg.qr(rng.standard_normal((long, short)))
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)
+    return np.ascontiguousarray(q.T if fan_in > fan_out else q, dtype=dtype)
+
+
+def _identity(fan_in, fan_out, rng, dtype):
+    return np.eye(fan_out, fan_in, dtype=dtype)
+
+
+def _zeros(fan_in, fan_out, rng, dtype):
+    return np.zeros((fan_out, fan_in), dtype=dtype)
+
+
+def _one(fan_in, fan_out):
+    return 1.0
+
+
+BASES: dict[str, Base] = {b.name: b for b in (
+    Base("normal", _normal, _one),
+    Base("truncated", _truncated, _one),
+    Base("uniform", _uniform, _one),
+    Base("orthogonal", _orthogonal, lambda fan_in, fan_out: 1 / max(fan_in, fan_out)),
+    Base("identity", _identity, lambda fan_in, fan_out: (1 - 1 / max(fan_in, fan_out)) / max(fan_in, fan_out)),
+    Base("zeros", _zeros, lambda fan_in, fan_out: 0.0),
+)}
+
+
+def _fixed(std: float):
+    return lambda fan_in, fan_out: std
+
+
+def _lecun(fan_in, fan_out):
+    return math.sqrt(1 / fan_in)
+
+
+def _glorot(fan_in, fan_out):
+    return math.sqrt(2 / (fan_in + fan_out))
+
+
+def _he(fan_in, fan_out):
+    return math.sqrt(2 / fan_in)
+
+
+_LECUN = "LeCun et al. 1998; called Xavier in the lecture, sqrt(1/n[l-1])"
+_GLOROT = "Glorot & Bengio 2010; called Glorot or Xavier by the frameworks"
+_HE = "He et al. 2015 (arXiv 1502.01852)"
+
+INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
+    Initializer("zeros", r"0", "", BASES["zeros"], _fixed(1.0)),
+    Initializer("small_normal", r"0.01^2", "Krizhevsky et al. 2012", BASES["normal"], _fixed(0.01)),
+    Initializer("standard_normal", r"1", "", BASES["normal"], _fixed(1.0)),
+    Initializer("lecun_normal", r"\frac{1}{n_{in}}", _LECUN, BASES["normal"], _lecun),
+    Initializer("lecun_uniform", r"\frac{1}{n_{in}}", _LECUN, BASES["uniform"], _lecun),
+    Initializer("glorot_normal", r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["truncated"], _glorot),
+    Initializer("glorot_uniform", r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["uniform"], _glorot),
+    Initializer("he_normal", r"\frac{2}{n_{in}}", _HE, BASES["normal"], _he),
+    Initializer("he_uniform", r"\frac{2}{n_{in}}", _HE, BASES["uniform"], _he),
+    Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I", "Saxe et al. 2014 (arXiv 1312.6120)",
+                BASES["orthogonal"], _fixed(1.0)),
+    Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
+    Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}", "PyTorch nn.Linear, U(-1/sqrt(n), 1/sqrt(n))", BASES["uniform"],
+                lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in))),
+    Initializer("playground_default", r"\frac{1}{12}", "TensorFlow Playground nn.ts, U(-1/2, 1/2)", BASES["uniform"],
+                _fixed(math.sqrt(1 / 12))),
+)}

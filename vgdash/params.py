@@ -1,0 +1,315 @@
+"""Parameter sets: one frozen dataclass is validation, cache key, address and stored scene at once.
+
+A field is declared with its rule, ``depth: int = integer(150, 1, 1000)``. From that one rule come the check when the
+object is made, the limits of the widget, and the reading and writing of addresses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+__all__ = ["Choice", "Choices", "Flag", "Integer", "Integers", "ParamError", "Params", "Real", "Rule",
+           "choice", "choices", "flag", "integer", "integers", "real"]
+
+MAX_TEXT = 2_000  # characters of one value in an address; the longest legal one (256 different widths) is shorter
+
+
+class ParamError(ValueError):
+    """A value that a parameter set refuses: names the field, the rule, the value received and what to do instead."""
+
+    def __init__(self, field: str, rule: str, received: object, instead: str = ""):
+        self.field, self.rule, self.instead = field, rule, instead
+        shown = repr(received)
+        self.received = shown if len(shown) <= 60 else shown[:57] + "..."
+        super().__init__(f"{field} must be {rule}, received {self.received}." + (f" {instead}" if instead else ""))
+
+
+class Rule:
+    """What values a field takes: ``check`` returns the canonical value or raises, ``read`` and ``spell`` are for text."""
+
+    def check(self, field: str, value: Any) -> Any:
+        raise NotImplementedError
+
+    def read(self, field: str, texts: Sequence[str]) -> Any:
+        """The canonical value spelled by the texts (an address may repeat a key; single values take the last)."""
+        raise NotImplementedError
+
+    def spell(self, value: Any) -> list[str]:
+        return [str(value)]
+
+
+@dataclass(frozen=True)
+class Integer(Rule):
+    low: int
+    high: int
+
+    @property
+    def text(self) -> str:
+        return f"a whole number from {self.low:,} to {self.high:,}"
+
+    def check(self, field, value):
+        if isinstance(value, bool):
+            raise ParamError(field, self.text, value)
+        try:
+            number = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+        except TypeError:
+            raise ParamError(field, self.text, value) from None
+        if not self.low <= number <= self.high:
+            nearest = self.low if number < self.low else self.high
+            raise ParamError(field, self.text, value, f"The nearest allowed value is {nearest:,}.")
+        return number
+
+    def read(self, field, texts):
+        text = texts[-1].strip()
+        try:
+            number = float(text) if len(text) < 40 else math.nan
+        except ValueError:
+            number = math.nan
+        return self.check(field, number if math.isfinite(number) else text)
+
+
+@dataclass(frozen=True)
+class Real(Rule):
+    low: float
+    high: float
+
+    @property
+    def text(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    def check(self, field, value):
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ParamError(field, self.text, value) from None
+        if isinstance(value, (bool, str, bytes)) or not math.isfinite(number):
+            raise ParamError(field, self.text, value)
+        if not self.low <= number <= self.high:
+            nearest = self.low if number < self.low else self.high
+            raise ParamError(field, self.text, value, f"The nearest allowed value is {nearest:g}.")
+        return number + 0.0  # -0.0 and 0.0 are one cache key
+
+    def read(self, field, texts):
+        text = texts[-1].strip()
+        try:
+            return self.check(field, float(text))
+        except ValueError as error:
+            raise error if isinstance(error, ParamError) else ParamError(field, self.text, text) from None
+
+    def spell(self, value):
+        short = f"{value:g}"
+        return [short if float(short) == value else repr(value)]
+
+
+@dataclass(frozen=True)
+class Flag(Rule):
+    text = "true or false"
+
+    def check(self, field, value):
+        if not isinstance(value, bool):
+            raise ParamError(field, self.text, value)
+        return value
+
+    def read(self, field, texts):
+        values = {"true": True, "false": False}
+        if (text := texts[-1].strip().lower()) not in values:
+            raise ParamError(field, self.text, texts[-1])
+        return values[text]
+
+    def spell(self, value):
+        return [str(value).lower()]
+
+
+@dataclass(frozen=True)
+class Choice(Rule):
+    options: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "one of " + ", ".join(self.options)
+
+    def check(self, field, value):
+        if not isinstance(value, str) or value not in self.options:
+            raise ParamError(field, self.text, value)
+        return str(value)
+
+    def read(self, field, texts):
+        return self.check(field, texts[-1])
+
+
+@dataclass(frozen=True)
+class Choices(Rule):
+    """Several different options; kept in the order of ``options``, so that one selection is one cache key."""
+
+    options: tuple[str, ...]
+    at_most: int
+
+    @property
+    def text(self) -> str:
+        return f"one to {self.at_most} of " + ", ".join(self.options)
+
+    def check(self, field, value):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ParamError(field, self.text, value)
+        chosen = list(value)
+        unknown = [v for v in chosen if not isinstance(v, str) or v not in self.options]
+        if unknown:
+            raise ParamError(field, self.text, unknown[0])
+        kept = tuple(option for option in self.options if option in chosen)
+        if not 1 <= len(kept) <= self.at_most:
+            raise ParamError(field, self.text, tuple(chosen))
+        return kept
+
+    def read(self, field, texts):
+        return self.check(field, [part for text in texts for part in text.split(",")])
+
+    def spell(self, value):
+        return list(value)
+
+
+@dataclass(frozen=True)
+class Integers(Rule):
+    """A sequence of whole numbers, spelled "784-512x3-10" (x3: three times)."""
+
+    low: int
+    high: int
+    shortest: int
+    longest: int
+
+    @property
+    def text(self) -> str:
+        return (f'{self.shortest:,} to {self.longest:,} whole numbers from {self.low:,} to {self.high:,},'
+                ' such as 784-512x3-10')
+
+    def check(self, field, value):
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            raise ParamError(field, self.text, value)
+        numbers = tuple(value)
+        if not self.shortest <= len(numbers) <= self.longest:
+            raise ParamError(field, self.text, f"{len(numbers):,} numbers")
+        one = Integer(self.low, self.high)
+        return tuple(one.check(f"{field}[{i}]", number) for i, number in enumerate(numbers))
+
+    def read(self, field, texts):
+        numbers: list[int] = []
+        for part in texts[-1].replace(",", "-").split("-"):
+            number, _, times = part.strip().partition("x")
+            if not (number.isdecimal() and (times or "1").isdecimal() and len(number + times) < 16):
+                raise ParamError(field, self.text, part)
+            count = int(times or 1)
+            if len(numbers) + count > self.longest:
+                raise ParamError(field, self.text, texts[-1])
+            numbers += [int(number)] * count
+        return self.check(field, numbers)
+
+    def spell(self, value):
+        runs: list[list[int]] = []
+        for number in value:
+            if runs and runs[-1][0] == number:
+                runs[-1][1] += 1
+            else:
+                runs.append([number, 1])
+        return ["-".join(f"{number}x{count}" if count > 1 else str(number) for number, count in runs)]
+
+
+def _field(rule: Rule, default: Any):
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def integer(default: int, low: int, high: int) -> Any:
+    """A whole number, ``low <= value <= high``."""
+    return _field(Integer(low, high), default)
+
+
+def real(default: float, low: float, high: float) -> Any:
+    """A finite number, ``low <= value <= high``, kept as float."""
+    return _field(Real(low, high), default)
+
+
+def flag(default: bool) -> Any:
+    """True or false."""
+    return _field(Flag(), default)
+
+
+def choice(default: str, options: Iterable[str]) -> Any:
+    """One of the named options."""
+    return _field(Choice(tuple(options)), default)
+
+
+def choices(default: Sequence[str], options: Iterable[str], at_most: int) -> Any:
+    """One to ``at_most`` different named options, kept as a tuple in the order of ``options``."""
+    return _field(Choices(tuple(options), at_most), tuple(default))
+
+
+def integers(default: Sequence[int], low: int, high: int, shortest: int, longest: int) -> Any:
+    """A tuple of whole numbers, each from ``low`` to ``high``."""
+    return _field(Integers(low, high, shortest, longest), tuple(default))
+
+
+@dataclass(frozen=True)
+class Params:
+    """Base of every parameter set: checked and made canonical when it is made, hashable, readable from an address.
+
+    Subclasses are frozen dataclasses whose fields come from ``integer``, ``real``, ``choice`` … . ``consistent`` holds
+    rules between fields. ``SHORTHAND`` names further keys that an address may use instead of a field (depth and width
+    instead of widths); ``expand`` turns them into fields.
+    """
+
+    SHORTHAND: ClassVar[Mapping[str, Rule]] = {}
+
+    def __post_init__(self):
+        for name, rule in self.rules().items():
+            object.__setattr__(self, name, rule.check(name, getattr(self, name)))
+        self.consistent()
+
+    def consistent(self) -> None:
+        """Raise ``ParamError`` when fields contradict each other or ask for more than a machine should give."""
+
+    @classmethod
+    def expand(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Field values from values that may hold shorthand keys."""
+        return values
+
+    @classmethod
+    def rules(cls) -> dict[str, Rule]:
+        return {field.name: field.metadata["rule"] for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def keys(cls) -> dict[str, Rule]:
+        """Every key that an address may hold: the fields and the shorthand."""
+        return {**cls.rules(), **cls.SHORTHAND}
+
+    @classmethod
+    def tolerant(cls, values: Mapping[str, Any], *, text: bool = False) -> tuple[Self, list[ParamError]]:
+        """The parameter set made of every value that is allowed, and one ``ParamError`` for each that is not.
+
+        ``values`` maps keys to values, or with ``text`` to the list of texts found in an address. Unknown keys are the
+        caller's affair. A refused value leaves its field at the default; the rest still counts.
+        """
+        good: dict[str, Any] = {}
+        refused: list[ParamError] = []
+        for key, rule in cls.keys().items():
+            if key not in values:
+                continue
+            try:
+                if text and sum(map(len, values[key])) > MAX_TEXT:
+                    raise ParamError(key, f"at most {MAX_TEXT:,} characters", "".join(values[key]))
+                good[key] = rule.read(key, values[key]) if text else rule.check(key, values[key])
+            except ParamError as error:
+                refused.append(error)
+        while True:
+            try:
+                return cls(**cls.expand(dict(good))), refused
+            except ParamError as error:
+                refused.append(error)
+                if good.pop(error.field, None) is None:
+                    good.clear()
+
+    def spell(self) -> dict[str, list[str]]:
+        """Every field as texts for an address; ``tolerant(p.spell(), text=True)`` gives ``p`` back."""
+        return {name: rule.spell(getattr(self, name)) for name, rule in self.rules().items()}
