@@ -6,6 +6,7 @@ object is made, the limits of the widget, and the reading and writing of address
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import operator
@@ -45,6 +46,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Integer(Rule):
+    """A whole number from ``low`` to ``high``, kept as int."""
+
     low: int
     high: int
 
@@ -66,15 +69,17 @@ class Integer(Rule):
 
     def read(self, field, texts):
         text = texts[-1].strip()
-        try:
-            number = float(text) if len(text) < 40 else math.nan
-        except ValueError:
-            number = math.nan
-        return self.check(field, number if math.isfinite(number) else text)
+        value: int | float | str = text
+        for number in (float, int):  # int last: a float would round whole numbers above 2^53
+            with contextlib.suppress(ValueError):
+                value = number(text)
+        return self.check(field, value)
 
 
 @dataclass(frozen=True)
 class Real(Rule):
+    """A finite number from ``low`` to ``high``, kept as float."""
+
     low: float
     high: float
 
@@ -108,6 +113,8 @@ class Real(Rule):
 
 @dataclass(frozen=True)
 class Flag(Rule):
+    """True or false."""
+
     text = "true or false"
 
     def check(self, field, value):
@@ -127,6 +134,8 @@ class Flag(Rule):
 
 @dataclass(frozen=True)
 class Choice(Rule):
+    """One of the named ``options``."""
+
     options: tuple[str, ...]
 
     @property
@@ -228,7 +237,7 @@ def integer(default: int, low: int, high: int) -> Any:
 
 def real(default: float, low: float, high: float) -> Any:
     """A finite number, ``low <= value <= high``, kept as float."""
-    return _field(Real(low, high), default)
+    return _field(Real(float(low), float(high)), float(default))
 
 
 def flag(default: bool) -> Any:
@@ -294,7 +303,7 @@ class Params:
         good: dict[str, Any] = {}
         refused: list[ParamError] = []
         for key, rule in cls.keys().items():
-            if key not in values:
+            if key not in values or (text and not values[key]):
                 continue
             try:
                 if text and sum(map(len, values[key])) > MAX_TEXT:

@@ -1,0 +1,76 @@
+"""Linear chain. Multiply by W a hundred times: what is left?"""
+
+import streamlit as st
+
+from pages.parts import charts, draw, frame, results
+from pages.parts.controls import Controls
+from pages.parts.stage import Stage
+from pages.parts.views.linear_chain import PRESETS, WHY, WHY_RANDOM
+from vgdash.chain import ChainParams, linear_chain
+from vgdash.descent import DescentParams
+from vgdash.params import Choice
+
+controls = Controls(ChainParams, beside={
+    "scale": (Choice(("log", "linear")), "log"),
+    "learning_rate": (DescentParams.rules()["learning_rate"], 0.01),
+})
+
+
+def page() -> None:
+    controls.read_address()
+    view()
+
+
+@st.fragment
+def view() -> None:
+    stage = Stage("Multiply by W a hundred times: what is left?")
+    with stage.controls():
+        controls.presets(PRESETS)
+        factor, depth, scale, more = st.columns([4, 4, 2, 2], vertical_alignment="bottom")
+        with factor:
+            controls.slider("factor", "factor c of each layer", 0.01)
+        with depth:
+            controls.slider("depth", "depth L")
+        with scale:
+            controls.segments("scale", "axis")
+        with more, st.popover("More", width="stretch"):
+            _more()
+    left, right = st.columns(2)
+    with right.container(border=True):
+        controls.steps("learning_rate", "and learning? Step size η of gradient descent", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
+        learning = st.container(gap="xsmall")
+    p = controls.params()
+    shown = results.chain(p, controls.chosen("learning_rate"))
+    stage.verdict(shown.verdict)
+    stage.notice(controls.notices())
+
+    with stage.main():
+        if controls.chosen("scale") == "log":
+            draw.chart(shown.sizes, charts.curves("layer", "size"), "sizes", "Size of activations and gradients by layer, log axis")
+        else:
+            draw.chart(shown.linear, charts.curves("layer", "size", decades=False), "linear",
+                       "Size of activations and gradients by layer, linear axis")
+        if controls.chosen("scale") == "linear" and shown.beyond_float64:
+            st.caption("No float64 holds what is beyond 10³⁰⁰, so a linear axis cannot show it: the log axis can.")
+    with left:
+        draw.why(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
+        st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
+    with learning:
+        st.markdown(shown.learning)
+        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, right=10), "steps",
+                   "Steps of gradient descent until the chain has learned, by depth")
+    draw.table_and_download(lambda: linear_chain(p).frame(), f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-"), "chain")
+
+
+def _more() -> None:
+    controls.select("kind", "matrices")
+    controls.slider("factor2", "second factor, of diag(c, c₂)", 0.01)
+    controls.real("x1", "start vector, x₁")
+    controls.real("x2", "start vector, x₂")
+    controls.steps("width", "size n of the random matrices", [2, 3, 4, 6, 8, 12, 16, 24, 32])
+    controls.real("sigma2", "σ² of the random matrices, entries N(0, σ²/n)")
+    controls.steps("seeds", "random chains", [2, 5, 10, 20, 50, 100, 200])
+    controls.whole("seed", "seed")
+
+
+frame.show(page)

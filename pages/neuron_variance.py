@@ -1,0 +1,67 @@
+"""Single neuron. How large may a weight be?"""
+
+import streamlit as st
+
+from pages.parts import charts, draw, frame, results
+from pages.parts.controls import Controls
+from pages.parts.stage import Stage
+from pages.parts.views.neuron_variance import PRESETS, WHY
+from vgdash.neuron import NeuronParams, neuron_variance
+
+controls = Controls(NeuronParams)
+INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
+
+
+def page() -> None:
+    controls.read_address()
+    view()
+
+
+@st.fragment
+def view() -> None:
+    stage = Stage("How large may a weight be?")
+    with stage.controls():
+        controls.presets(PRESETS)
+        n, rule, activation, more = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
+        with n:
+            controls.steps("n", "n, inputs of the neuron", INPUTS)
+        with rule:
+            controls.select("rule", "rule for Var(w)")
+        with activation:
+            controls.select("activation", "activation")
+        with more, st.popover("More", width="stretch"):
+            _more()
+    p = controls.params()
+    shown = results.neuron(p)
+    stage.verdict(shown.verdict)
+    stage.notice(controls.notices())
+
+    with stage.main():
+        left, right = st.columns(2)
+        with left:
+            draw.chart(shown.histogram, charts.histogram("z", "density"), "histogram", "Histogram of z over its predicted density")
+        with right:
+            draw.chart(shown.against_n, charts.curves("n, inputs", "Var(z)", log_x=True), "against_n",
+                       "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
+    if shown.remarks:
+        st.info(shown.remarks, icon=":material/lightbulb:")
+    left, right = st.columns(2)
+    with left:
+        draw.why(WHY)
+    with right:
+        st.markdown(shown.numbers)
+    draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron")
+
+
+def _more() -> None:
+    controls.real("gamma", "γ, multiplies the weights")
+    controls.steps("n_out", "n_out, neurons in the layer", INPUTS)
+    controls.segments("distribution", "distribution of the weights")
+    controls.real("mean", "mean of the inputs")
+    controls.real("std", "standard deviation of the inputs")
+    controls.slider("correlation", "correlation of the inputs", 0.05)
+    controls.steps("samples", "samples", [100, 1_000, 5_000, 20_000, 50_000, 100_000, 200_000])
+    controls.whole("seed", "seed")
+
+
+frame.show(page)

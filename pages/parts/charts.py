@@ -1,0 +1,183 @@
+"""Charts as specifications: authored in Altair, compiled once, filled with a tidy table on every draw.
+
+No Streamlit here. A specification never holds a number that changes, or the browser would rebuild the chart: numbers come
+in the table, whose columns are
+
+    part    which layer of the chart draws the row: line, band, point, label, limit, bar
+    x, y    position; on a ``decades`` axis y is log10 of the quantity
+    y2      the other end of a band or an interval
+    series  name in ``looks.LOOKS``: dash and marker; ``slot`` its colour
+    text    what a label or a tooltip says
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pages.parts.looks import LOOKS, SLOTS
+from pages.parts.words import SUPERSCRIPT
+
+HEIGHT = 330
+FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal"}
+COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
+LABEL_GAP = 0.06  # of the axis: line height of an end label at 330 px
+
+
+# ---- tables
+
+Rows = dict[str, np.ndarray]
+
+
+def rows(part: str, series: str, x, y, y2=np.nan, text: str | Sequence[str] = "") -> Rows:
+    """Rows of one part of one series; positions that are not finite are left out (a log axis would collapse)."""
+    x, y, y2 = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float), np.asarray(y2, float))
+    keep = np.isfinite(y)
+    count = int(keep.sum())
+    texts = [text or series] * count if isinstance(text, str) else list(itertools.compress(text, keep))
+    return {"part": [part] * count, "x": x[keep], "y": y[keep], "y2": y2[keep], "series": [series] * count,
+            "slot": [LOOKS[series].slot if series in LOOKS else 0] * count, "text": texts}
+
+
+def table(parts: Iterable[Rows]) -> pd.DataFrame:
+    """One table for a chart, from its parts; an empty one keeps its columns and their types."""
+    parts = list(parts) or [rows("line", "", [], [])]
+    return pd.DataFrame({column: np.concatenate([part[column] for part in parts]) if column in ("x", "y", "y2")
+                         else [value for part in parts for value in part[column]] for column in COLUMNS})
+
+
+def spread(count: int, at_most: int) -> np.ndarray:
+    """At most so many indices of ``range(count)``, evenly spread, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
+
+
+def end_labels(ends: Mapping[str, tuple[float, float]], low: float, high: float) -> list[Rows]:
+    """Names at the ends of lines, pushed apart where they would overlap on an axis from low to high."""
+    gap = LABEL_GAP * max(high - low, 1e-9)
+    names = sorted((name for name in ends if np.isfinite(ends[name][1])), key=lambda name: ends[name][1])
+    if not names:
+        return []
+    places = np.array([ends[name][1] for name in names])
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    if (over := places[-1] - max(high, max(ends[name][1] for name in names))) > 0:
+        places -= over / 2
+    return [rows("label", name, [ends[name][0]], [place]) for name, place in zip(names, places, strict=True)]
+
+
+# ---- layers
+
+def power_of_ten(value: str = "datum.value") -> str:
+    """Vega expression: 10 with a superscript exponent, from a number that is log10 of the quantity."""
+    text = f"format({value}, 'd')"
+    for sign in "-0123456789":
+        text = f"replace({text}, {'/' + sign + '/g'}, '{chr(SUPERSCRIPT[ord(sign)])}')"
+    minus = f"replace({text}, /\u2212/g, '⁻')"  # d3 writes a true minus sign
+    return f"{value} == 0 ? '1' : {value} == 1 ? '10' : '10' + {minus}"
+
+
+def decades_axis(title: str) -> alt.Axis:
+    return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **FONT)
+
+
+def _part(chart: alt.Chart, *parts: str) -> alt.Chart:
+    return chart.transform_filter(alt.FieldOneOfPredicate(field="part", oneOf=list(parts)))
+
+
+def _colour() -> alt.Color:
+    return alt.Color("slot:N", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+
+
+def _dash() -> alt.StrokeDash:
+    return alt.StrokeDash("series:N", legend=None,
+                          scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))
+
+
+def _shape() -> alt.Shape:
+    return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(LOOKS), range=[look.marker for look in LOOKS.values()]))
+
+
+def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT) -> dict[str, Any]:
+    spec = chart.properties(height=height, padding={"left": 5, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
+    spec.pop("$schema", None)
+    spec.pop("config", None)
+    return spec
+
+
+@lru_cache(maxsize=64)
+def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 110) -> dict[str, Any]:
+    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
+              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {})))
+    y_axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", **FONT)
+    y = alt.Y("y:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True))
+    tooltip = alt.Tooltip("text:N", title=" ")
+    limit = _part(base, "limit")
+    chart = alt.layer(
+        limit.mark_rule(strokeDash=[2, 4], opacity=0.7, color="gray").encode(y=y),
+        limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, color="gray").encode(y=y, x=alt.value(0), text="text:N"),
+        _part(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=_colour(), detail="series:N"),
+        _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
+        _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),
+        _part(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
+            x=x, y=y, color=_colour(), shape=_shape(), tooltip=tooltip),
+        _part(base, "label").mark_text(align="left", dx=8, fontSize=14, fontWeight="bold").encode(
+            x=x, y=y, color=_colour(), text="text:N"),
+    )
+    return _compiled(chart, right, height)
+
+
+@lru_cache(maxsize=8)
+def histogram(x_title: str, y_title: str) -> dict[str, Any]:
+    """Measured density as bars, predicted density as a line over it."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **FONT))
+    chart = alt.layer(
+        _part(base, "bar").mark_rect(opacity=0.45).encode(x=x, x2="y2:Q", y=y, y2=alt.datum(0), color=_colour()),
+        _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
+        _part(base, "label").mark_text(align="left", dx=6, dy=-6, fontSize=14, fontWeight="bold").encode(
+            x=x, y=y, color=_colour(), text="text:N"),
+    )
+    return _compiled(chart, 20)
+
+
+@lru_cache(maxsize=1)
+def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: int = 40) -> dict[str, Any]:
+    """The linear chain computed by the browser: c^l over the layers, moving while its slider is dragged.
+
+    ``limits`` are (what happens, log10 of the size at which it does).
+    """
+    factor = alt.param(name="c", value=0.9, bind=alt.binding_range(min=0.5, max=1.5, step=0.01, name="drag the factor c "))
+    layers = alt.Chart(alt.sequence(0, depth + 1, as_="layer")).transform_calculate(
+        forward="datum.layer * log(c) / LN10", backward=f"({depth} - datum.layer) * log(c) / LN10")
+    last = layers.transform_filter(f"datum.layer == {depth}").transform_calculate(
+        said="'c = ' + format(c, '.2f') + ': ×' + (abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : "
+             "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + ' · 10^' + floor(datum.forward)) + "
+             f"' after {depth} layers'")
+    x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
+    domain = [depth * np.log10(0.5) - 2, depth * np.log10(1.5) + 4]
+    colours = alt.Scale(domain=list(range(SLOTS)))
+
+    def line(field: str, series: str) -> alt.Chart:
+        look = LOOKS[series]
+        return layers.mark_line(strokeWidth=3, strokeDash=list(look.dash)).encode(
+            x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=alt.Scale(domain=domain)),
+            color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
+
+    marks = alt.Chart(alt.InlineData([{"y": level, "text": name} for name, level in limits]))
+    level = alt.Y("y:Q", scale=alt.Scale(domain=domain))
+    chart = alt.layer(
+        marks.mark_rule(strokeDash=[2, 4], color="gray").encode(y=level),
+        marks.mark_text(align="left", dx=4, dy=-7, fontSize=13, color="gray").encode(y=level, x=alt.value(0), text="text:N"),
+        line("forward", "activation"), line("backward", "gradient"),
+        last.mark_text(align="left", fontSize=20, fontWeight="bold", color="gray").encode(x=alt.value(10), y=alt.value(14), text="said:N"),
+    ).add_params(factor)
+    return _compiled(chart, right)

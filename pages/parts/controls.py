@@ -1,0 +1,139 @@
+"""Widgets that spell a parameter set: limits from its rules, state in the address, and a sentence for what was refused."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages.parts import words
+from vgdash.params import Choice, Integer, ParamError, Params, Real, Rule
+
+EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
+
+
+class Controls:
+    """The controls of one page for the parameter set ``kind``; ``beside`` maps further keys to their (rule, default).
+
+    Each widget method takes a key of the parameter set and draws it bound to the address. ``params`` then gives the
+    parameter set that these values make; what it refuses, and what ``read_address`` refused, ``notice`` says.
+    """
+
+    def __init__(self, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None):
+        self.kind = kind
+        self.rules = {**kind.keys(), **{key: rule for key, (rule, _) in (beside or {}).items()}}
+        usual = kind()
+        self.defaults = {**{key: getattr(usual, key) for key in self.rules if key not in (beside or {})}, **{key: value for key, (_, value) in (beside or {}).items()}}
+        self.values: dict[str, Any] = {}
+        self.refused: list[str] = []
+        self.page = kind.__name__
+
+    # ---- the address
+
+    def read_address(self) -> None:
+        """Note what the address asks for and does not get. Call it in a full run, before the widgets."""
+        asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
+        refused = [f"This page has no setting named “{words.harmless(key)}”; the link's value was left out."
+                   for key in asked if key not in self.rules]
+        good: dict[str, Any] = {}
+        for key in (key for key in asked if key in self.rules):
+            try:
+                good[key] = self.rules[key].read(key, asked[key])
+            except ParamError as error:
+                refused.append(_sentence(error))
+        if refused or asked:
+            st.session_state[f"{self.page} refused"] = refused[:5]
+        for key, value in good.items():
+            self._offer(key, value)
+
+    def _offer(self, key: str, value: Any) -> None:
+        st.session_state.setdefault(f"{self.page} offered", {}).setdefault(key, set()).add(value)
+
+    def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
+        """The usual options, and any that a link or a preset asked for."""
+        extra = st.session_state.get(f"{self.page} offered", {}).get(key, set()) | {self.defaults[key]}
+        options = list(usual)
+        for value in sorted(v for v in extra if v not in options):
+            bisect.insort(options, value)
+        return options
+
+    # ---- widgets
+
+    def slider(self, key: str, label: str, step: float = 1, **more) -> None:
+        rule = self.rules[key]
+        assert isinstance(rule, (Integer, Real))
+        self.values[key] = st.slider(label, rule.low, rule.high, self.defaults[key], type(rule.low)(step), key=key,
+                                     bind="query-params", **more)
+        if isinstance(rule, Real):
+            self.values[key] = float(f"{self.values[key]:.10g}")  # 1.2300000000000002 and 1.23 are one cache key
+
+    def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
+        """A slider over the usual values of a number, for quantities that span orders of magnitude."""
+        self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key,
+                                            bind="query-params", **more)
+
+    def select(self, key: str, label: str, **more) -> None:
+        rule = self.rules[key]
+        assert isinstance(rule, Choice)
+        self.values[key] = st.selectbox(label, rule.options, rule.options.index(self.defaults[key]), key=key,
+                                        bind="query-params", **more)
+
+    def segments(self, key: str, label: str, **more) -> None:
+        self.values[key] = st.segmented_control(label, self.rules[key].options, default=self.defaults[key], required=True,
+                                                key=key, bind="query-params", **more)
+
+    def several(self, key: str, label: str, **more) -> None:
+        rule = self.rules[key]
+        self.values[key] = st.multiselect(label, rule.options, list(self.defaults[key]), key=key, bind="query-params",
+                                          max_selections=rule.at_most, **more)
+
+    def whole(self, key: str, label: str, **more) -> None:
+        rule = self.rules[key]
+        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, bind="query-params", **more)
+
+    def real(self, key: str, label: str, **more) -> None:
+        rule = self.rules[key]
+        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, bind="query-params", **more)
+
+    # ---- what they make
+
+    def params(self) -> Params:
+        """The parameter set of the widgets' values; a value that is refused leaves its field at the default, and is named."""
+        p, refused = self.kind.tolerant(self.values)
+        self.refused = [_sentence(error) for error in refused]
+        return p
+
+    def chosen(self, key: str) -> Any:
+        """The value of a key beside the parameter set, or its default where a client sent nonsense."""
+        try:
+            return self.rules[key].check(key, self.values[key])
+        except ParamError as error:
+            self.refused.append(_sentence(error))
+            return self.defaults[key]
+
+    def notices(self) -> list[str]:
+        """One sentence for each value that was refused."""
+        return [*st.session_state.get(f"{self.page} refused", []), *self.refused]
+
+    # ---- presets
+
+    def presets(self, named: Mapping[str, Mapping[str, Any]]) -> None:
+        """A row of buttons; each sets the named values, and everything else to its default."""
+        with st.container(horizontal=True, gap="xsmall", key=f"{self.page}-presets"):
+            for name, values in named.items():
+                st.button(name, key=f"preset {name}", on_click=self.apply, args=(values,), type="secondary")
+
+    def apply(self, values: Mapping[str, Any]) -> None:
+        """Set every control: the given values, the defaults elsewhere. For callbacks."""
+        for key, value in {**self.defaults, **values}.items():
+            if key in st.session_state or key in values:
+                self._offer(key, value if not isinstance(value, list) else tuple(value))
+                st.session_state[key] = list(value) if isinstance(value, tuple) else value
+        st.session_state.pop(f"{self.page} refused", None)
+
+
+def _sentence(error: ParamError) -> str:
+    received = words.harmless(error.received.strip("'\""))
+    return f"{error.field.replace('_', ' ')} must be {error.rule}; “{received}” was left out. {error.instead}".strip()

@@ -1,0 +1,33 @@
+"""Drawing charts, tables and downloads in Streamlit, the same way on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+
+def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None) -> None:
+    """A chart whose specification stays the same while the table changes, so that the browser only moves the marks.
+
+    ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
+    """
+    st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60)
+
+
+def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str) -> None:
+    """The numbers behind the chart: a table that is only made when it is opened, and a CSV that is only made when asked for."""
+    with st.container(horizontal=True, vertical_alignment="top"):
+        with st.expander("Table", key=f"{key}_table", on_change="rerun", icon=":material/table:") as opened:
+            if opened.open:
+                st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")
+        st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv", key=f"{key}_csv",
+                           on_click="ignore", icon=":material/download:")
+
+
+def why(lines: str) -> None:
+    """The derivation, in LaTeX and few words."""
+    with st.container(border=True):
+        st.markdown(lines)

@@ -1,0 +1,45 @@
+"""The frame around every page: title, navigation, and the way back in for a deep link.
+
+On a fresh server Streamlit runs the bare page file of a deep link, without ``app.py``. So every page ends with
+``frame.show(page)``: inside the frame it draws the page, outside it it builds the frame, which then runs the page again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+
+import streamlit as st
+
+# file stem (which is the address too), name in the navigation
+PAGES = (
+    ("home", "Home"),
+    ("linear_chain", "Linear chain"),
+    ("neuron_variance", "Single neuron"),
+    ("initializers", "Initializers"),
+    ("training", "Training"),
+)
+FOLDER = Path(__file__).resolve().parent.parent
+
+_inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
+
+
+def main() -> None:
+    """Draw the navigation and run the page that the address names; Home is the default and lives at ``/``."""
+    st.set_page_config(page_title="vgdash", page_icon=":material/ssid_chart:", layout="wide")
+    pages = [st.Page(FOLDER / f"{stem}.py", title=name, url_path=stem, default=stem == "home") for stem, name in PAGES]
+    page = st.navigation(pages, position="top")
+    token = _inside.set(True)
+    try:
+        page.run()
+    finally:
+        _inside.reset(token)
+
+
+def show(page: Callable[[], None]) -> None:
+    """Draw ``page`` inside the frame."""
+    if _inside.get():
+        page()
+    else:
+        main()

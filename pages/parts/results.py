@@ -1,0 +1,24 @@
+"""Results, remembered per parameter set and bounded in entries and bytes. The only place where pages meet computation."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from pages.parts.views import linear_chain as chain_views, neuron_variance as neuron_views
+
+ENTRIES = 400  # per kind of result
+MEGABYTES = 24
+
+remembered = partial(st.cache_data, show_spinner=False, max_entries=ENTRIES, max_size=f"{MEGABYTES}mb")
+
+
+@remembered
+def chain(p: chain_views.ChainParams, learning_rate: float) -> chain_views.ChainView:
+    return chain_views.chain_view(p, learning_rate)
+
+
+@remembered
+def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
+    return neuron_views.neuron_view(p)

@@ -1,0 +1,198 @@
+"""What a linear chain says: its verdict in words, and the tables of its charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.words import ten_to, times
+from vgdash.chain import Chain, ChainParams, linear_chain
+from vgdash.descent import OUTCOMES, Descent, DescentParams, descent
+from vgdash.precision import FORMATS
+
+PRESETS = {
+    "c = 1.5": {"factor": 1.5}, "c = 1.2": {"factor": 1.2}, "c = 0.9": {"factor": 0.9}, "c = 0.5": {"factor": 0.5},
+    "½, ¼, ⅛ …": {"factor": 0.5, "depth": 9, "scale": "linear"},
+    "9 layers": {"factor": 1.5, "depth": 9}, "152, a ResNet": {"factor": 0.9, "depth": 152}, "256": {"factor": 1.2, "depth": 256},
+    "diag(1.5, 0.5)": {"kind": "diagonal", "factor": 1.5, "factor2": 0.5},
+    "100 random 4×4": {"kind": "gaussian", "depth": 100, "width": 4, "sigma2": 4.0},
+}
+DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
+INFINITIVE = {"overflows": "overflow", "reaches zero": "reach zero", "sticks at its smallest numbers": "stick at its smallest numbers"}
+MOST_LINEAR = 300  # decades that a linear axis of float64 numbers can hold
+
+WHY = r"""
+**Why.** With $g(z) = z$ and $b = 0$ a network is a product of matrices, $\hat y = W^{[L]} W^{[L-1]} \cdots W^{[1]} x$.
+For $W^{[l]} = c\,I$ each layer multiplies by $c$:
+
+$$a^{[l]} = c^{\,l} x \quad\Rightarrow\quad \log |a^{[l]}| = l \cdot \log c + \log |x|$$
+
+a straight line on a log axis, and every slope but 0 is fatal. The gradient is the same line read from the other end:
+
+$$\frac{\partial \hat y}{\partial a^{[l]}} = c^{\,L-l}$$
+
+so the first layers learn least (or are thrown furthest), and a step of gradient descent is $\eta$ times that.
+"""
+WHY_RANDOM = r"""
+**Random matrices.** With entries $N(0, \sigma^2/n)$ the mean of $|a|^2$ grows by $\sigma^2$ a layer, but rare huge draws carry that mean.
+What you typically see is the Lyapunov exponent, $\tfrac12\left(\ln\tfrac{2\sigma^2}{n} + \psi(\tfrac n2)\right)$ a layer.
+"""
+
+
+@dataclass(frozen=True)
+class ChainView:
+    verdict: str
+    sizes: pd.DataFrame
+    linear: pd.DataFrame
+    beyond_float64: bool
+    formats: str
+    learning: str
+    steps: pd.DataFrame
+
+
+def chain_view(p: ChainParams, learning_rate: float) -> ChainView:
+    """Everything that the page shows of the chain ``p``, and of gradient descent on chains that start at its factor."""
+    chain = linear_chain(p)
+    linear, beyond = _linear(chain)
+    learned = descent(DescentParams(factor=p.factor, depth=min(p.depth, DEEPEST_TO_TRAIN), learning_rate=learning_rate))
+    return ChainView(_verdict(chain), _sizes(chain), linear, beyond, _format_table(chain), _learning(learned), _steps(learned))
+
+
+def _verdict(chain: Chain) -> str:
+    p = chain.params
+    end = chain.log10_activation[-1]
+    if p.kind == "gaussian":
+        typical, rms = 10**chain.log10_factor, 10**chain.log10_factor_rms
+        growth = (f"**typically {times(typical)} a layer** (measured {times(10**chain.log10_factor_measured)}), "
+                  f"while the root mean square grows {times(rms)}")
+    else:
+        growth = f"**{times(10**chain.log10_factor)} a layer**"
+    return f"{growth}: after {p.depth:,} layers {ten_to(end)}. {_formats(chain)}"
+
+
+def _formats(chain: Chain) -> str:
+    """Where the number formats give up, those within the depth first."""
+    said, later = [], []
+    for name, found in chain.continued.items():
+        if name == "bfloat16":  # float32's range; the table has its layers
+            continue
+        if found.overflow is not None:
+            happening, layer = "overflows", found.overflow
+        elif found.zero is not None:
+            happening, layer = "reaches zero", found.zero
+        elif found.stuck is not None:
+            happening, layer = "sticks at its smallest numbers", found.stuck
+        else:
+            continue
+        (said if layer <= chain.params.depth else later).append((name, happening, layer))
+    if not said and not later:
+        return "Every number format holds it."
+    parts = [_at(said) if said else "Every number format holds it so far"]
+    if later:
+        name, happening, layer = later[0]
+        parts.append(f"{name} would {INFINITIVE[happening]} at {layer:,}")
+    return "; ".join(parts) + "."
+
+
+def _at(said: list[tuple[str, str, int]]) -> str:
+    """ "float16 overflows at layer 28, float32 at 219" """
+    words, last = [], ""
+    for name, happening, layer in said:
+        words.append(f"{name} {happening} at layer {layer:,}" if happening != last else f"{name} at {layer:,}")
+        last = happening
+    return ", ".join(words)
+
+
+def _format_table(chain: Chain) -> str:
+    """Markdown: for each number format, the layer at which activations and gradients break."""
+    lines = ["| number format | activations: digits lost | zero | overflow | gradients: digits lost | zero | overflow |",
+             "|---|--:|--:|--:|--:|--:|--:|"]
+    for name in FORMATS:
+        cells = [layer for found in (chain.forward[name], chain.backward_layers[name])
+                 for layer in (found.subnormal, found.zero, found.overflow)]
+        lines.append("| ".join([f"| {name} ", *("–" if layer is None else f"{layer:,}" for layer in cells)]) + " |")
+    return "\n".join(lines)
+
+
+def _learning(learned: Descent) -> str:
+    """What gradient descent makes of chains that start at this factor, in words."""
+    p = learned.params
+    parts = []
+    if learned.reached.any():
+        deepest = int(learned.depths[learned.reached].max())
+        parts.append(f"{deepest} layer{'s need' if deepest > 1 else ' needs'} {learned.steps[deepest - 1]:,} steps")
+    for outcome in ("capped", "frozen", "diverged"):
+        if (there := learned.outcome == outcome).any():
+            first = int(learned.depths[there].min())
+            cap = f" of {p.cap:,} steps" if outcome == "capped" else ""
+            parts.append(f"from {first} layers on {OUTCOMES[outcome]}{cap}")
+    return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}."
+
+
+def _steps(learned: Descent) -> pd.DataFrame:
+    p = learned.params
+    log10_steps = np.log10(np.maximum(learned.steps, 1))
+    parts = [charts.rows("limit", "", [1], [np.log10(p.cap)], text=[f"cap of {p.cap:,} steps"])]
+    flow = np.where(learned.log10_flow_steps > 0, learned.log10_flow_steps, np.nan)
+    shown = flow < np.log10(p.cap) + 3
+    parts.append(charts.rows("line", "small steps", learned.depths[shown], flow[shown]))
+    for outcome in OUTCOMES:
+        there = learned.outcome == outcome
+        parts.append(charts.rows("point", outcome, learned.depths[there], log10_steps[there], text=[
+            f"{depth} layers: {OUTCOMES[outcome]} ({steps:,} steps)"
+            for depth, steps in zip(learned.depths[there], learned.steps[there], strict=True)]))
+    return charts.table(parts)
+
+
+def _sizes(chain: Chain) -> pd.DataFrame:
+    p = chain.params
+    low = min(chain.log10_activation.min(), chain.log10_gradient.min(), -1)
+    high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
+    parts, ends = _limits(low, high), {}
+    along, dots = charts.spread(p.depth + 1, 60), charts.spread(p.depth + 1, 26)
+    for series, measured, theory, seeds in (
+            ("activation", chain.log10_activation, chain.log10_activation_theory, chain.log10_activation_seeds),
+            ("gradient", chain.log10_gradient, chain.log10_gradient_theory, chain.log10_gradient_seeds)):
+        if p.kind == "gaussian":
+            parts.append(charts.rows("band", series, along, *np.quantile(seeds[:, along], (0.1, 0.9), axis=0)))
+        parts.append(charts.rows("line", series, along, theory[along]))
+        parts.append(_points(series, dots, measured[dots], measured[dots]))
+        ends[series] = (p.depth, theory[-1])
+    if p.kind == "gaussian":
+        rms = chain.log10_activation_theory[0] + along * chain.log10_factor_rms
+        parts.append(charts.rows("line", "root mean square", along, rms))
+        ends["root mean square"] = (p.depth, rms[-1])
+    return charts.table([*parts, *charts.end_labels(ends, low, high)])
+
+
+def _limits(low: float, high: float) -> list[charts.Rows]:
+    """Where the number formats end, as far as the chart reaches. bfloat16 has float32's range, so it shares its lines."""
+    return [charts.rows("limit", "", [0], [level], text=[f"{name} {happening}"])
+            for name, form in FORMATS.items() for level, happening in (
+                (form.log10_largest, "overflows"), (form.log10_smallest_normal, "loses digits"),
+                (form.log10_smallest_subnormal, "reaches zero"))
+            if low <= level <= high and (name != "bfloat16" or happening == "reaches zero")]
+
+
+def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np.ndarray) -> charts.Rows:
+    return charts.rows("point", series, layers, values, text=[
+        f"layer {layer}: {series} {ten_to(size)}" for layer, size in zip(layers, log10_sizes, strict=True)])
+
+
+def _linear(chain: Chain) -> tuple[pd.DataFrame, bool]:
+    """The same on a linear axis, as far as a float64 reaches; True when something is beyond it."""
+    depth = chain.params.depth
+    along, dots = charts.spread(depth + 1, 200), charts.spread(depth + 1, 26)
+    parts, ends, beyond = [], {}, False
+    for series, sizes in (("activation", chain.log10_activation), ("gradient", chain.log10_gradient)):
+        held = np.where(sizes < MOST_LINEAR, sizes, np.nan)
+        beyond |= bool(np.isnan(held).any())
+        values = 10**held
+        parts += [charts.rows("line", series, along, values[along]), _points(series, dots, values[dots], sizes[dots])]
+        if len(shown := np.flatnonzero(np.isfinite(values))):
+            ends[series] = (shown[-1], values[shown[-1]])
+    top = max(value for _, value in ends.values())
+    return charts.table([*parts, *charts.end_labels(ends, 0, top)]), beyond

@@ -1,0 +1,111 @@
+"""What one neuron says: its verdict in words, and the tables of its charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.words import measured, number, times
+from vgdash.neuron import NeuronParams, NeuronVariance, VarianceSweep, neuron_variance, variance_against_n
+
+PRESETS = {
+    "n = 4": {"n": 4, "rule": "1"},
+    "1/n": {"n": 100, "rule": "1/n"},
+    "ReLU with 1/n": {"n": 100, "rule": "1/n", "activation": "relu"},
+    "ReLU with 2/n": {"n": 100, "rule": "2/n", "activation": "relu"},
+    "tanh with 1/n": {"n": 100, "rule": "1/n", "activation": "tanh"},
+    "2/(n_in+n_out)": {"n": 512, "n_out": 10, "rule": "2/(n_in+n_out)", "activation": "tanh"},
+    "γ = 2": {"n": 100, "rule": "1/n", "gamma": 2.0},
+    "inputs with a mean": {"n": 100, "rule": "1/n", "mean": 1.0},
+    "correlated inputs": {"n": 100, "rule": "1/n", "correlation": 0.5},
+}
+
+WHY = r"""
+**Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ independent terms with mean 0, so variances add:
+
+$$\mathrm{Var}(z) = n \cdot \mathrm{Var}(w) \cdot E[x^2]$$
+
+Keep the size, $\mathrm{Var}(z) = E[x^2]$: $\mathrm{Var}(w) = \frac1n$, in code `randn(shape) * sqrt(1/n[l-1])`.
+
+ReLU throws half of $E[z^2]$ away, $E[a^2] = \tfrac12 \mathrm{Var}(z)$: so $\mathrm{Var}(w) = \frac2n$, `randn(shape) * sqrt(2/n[l-1])`.
+
+“Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks. $\gamma$ multiplies the weights, so variances gain $\gamma^2$.
+"""
+
+
+@dataclass(frozen=True)
+class NeuronView:
+    verdict: str
+    histogram: pd.DataFrame
+    against_n: pd.DataFrame
+    numbers: str
+    remarks: str
+
+
+def neuron_view(p: NeuronParams) -> NeuronView:
+    """Everything that the page shows of the neuron ``p``."""
+    found = neuron_variance(p)
+    return NeuronView(_verdict(found), _histogram(found), _against_n(variance_against_n(p)), _numbers(found), _remarks(found))
+
+
+def _verdict(found: NeuronVariance) -> str:
+    p = found.params
+    factor = found.predicted_a2 / p.x2
+    after = "" if p.activation == "linear" else f"; after {p.activation} E[a²] = {number(found.predicted_a2, 2)}"
+    return (f"Var(z) = {number(found.predicted, 2)} predicted, {measured(found.measured, found.stderr)} measured{after}. "
+            f"**A layer of these multiplies E[x²] by {times(factor).removeprefix('×')}.**")
+
+
+def _histogram(found: NeuronVariance) -> pd.DataFrame:
+    middle = (found.edges[1:] + found.edges[:-1]) / 2
+    top = max(found.density.max(), found.predicted_density.max())
+    parts = [charts.rows("bar", "sampled", found.edges[:-1], found.density, found.edges[1:]),
+             charts.rows("line", "predicted", middle, found.predicted_density),
+             charts.rows("line", "Gaussian", middle, found.gaussian_density)]
+    for i, (series, text) in enumerate((("sampled", "▮ sampled"), ("predicted", "━ predicted"), ("Gaussian", "┅ Gaussian limit"))):
+        parts.append(charts.rows("label", series, [found.edges[-1] * 0.42], [top * (1 - 0.09 * i)], text=[text]))
+    return charts.table(parts)
+
+
+def _against_n(sweep: VarianceSweep) -> pd.DataFrame:
+    parts, ends = [], {}
+    for rule, predicted, values, error in zip(sweep.rules, sweep.predicted, sweep.measured, sweep.stderr, strict=True):
+        y = np.log10(predicted)
+        low, high = np.log10(np.maximum(values - 2 * error, values / 10)), np.log10(values + 2 * error)
+        parts += [charts.rows("line", rule, sweep.n, y), charts.rows("interval", rule, sweep.n, low, high),
+                  charts.rows("point", rule, sweep.n, np.log10(values), text=[
+                      f"n = {n:,}, rule {rule}: {measured(v, e)}" for n, v, e in zip(sweep.n, values, error, strict=True)])]
+        ends[rule] = (sweep.n[-1], y[-1])
+    everything = np.log10(sweep.predicted)
+    return charts.table([*parts, *charts.end_labels(ends, everything.min(), everything.max())])
+
+
+def _numbers(found: NeuronVariance) -> str:
+    """Markdown: predicted against measured, and how far apart in standard errors."""
+    rows = [("Var(z)", found.predicted, found.measured, found.stderr),
+            ("E[a²]", found.predicted_a2, found.measured_a2, found.stderr_a2),
+            ("Var(z) over inputs, weights fixed", found.predicted_within, found.measured_within, found.stderr_within)]
+    lines = ["| | predicted | measured | apart, in standard errors |", "|---|--:|--:|--:|"]
+    for name, predicted, value, error in rows:
+        apart = f"{(value - predicted) / error:+.1f}" if error else "–"
+        lines.append(f"| {name} | {number(predicted, 2)} | {measured(value, error)} | {apart} |")
+    return "\n".join(lines)
+
+
+def _remarks(found: NeuronVariance) -> str:
+    """What is not as simple as it looks, for these parameters."""
+    p, said = found.params, []
+    if found.samples < p.samples:
+        said.append(f"{found.samples:,} samples were drawn instead of {p.samples:,}: {p.n:,} {p.distribution} weights each cost too much for more.")
+    if not found.a2_exact:
+        said.append("The prediction of E[a²] is the one for normal weights, off by about 1/n.")
+    if p.mean:
+        said.append(f"Inputs with a mean count through E[x²] = mean² + std²; {found.shared:.0%} of Var(z) is then the same for every input.")
+    if p.correlation:
+        said.append("Correlated inputs leave Var(z) alone, but make neurons unequal: z is no longer Gaussian, however large n is.")
+    if found.outside > 0.001:
+        said.append(f"{found.outside:.1%} of the samples lie outside the histogram: z has heavy tails.")
+    return " ".join(said)
