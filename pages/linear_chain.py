@@ -10,19 +10,20 @@ from vgdash.chain import ChainParams, linear_chain
 from vgdash.descent import DescentParams
 from vgdash.params import Choice
 
-controls = Controls(ChainParams, beside={
+BESIDE = {
     "scale": (Choice(("log", "linear")), "log"),
     "learning_rate": (DescentParams.rules()["learning_rate"], 0.01),
-})
+}
 
 
 def page() -> None:
-    controls.read_address()
+    Controls(ChainParams, BESIDE).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
+    controls = Controls(ChainParams, BESIDE)
     stage = Stage("Multiply by W a hundred times: what is left?")
     with stage.controls():
         controls.presets(PRESETS)
@@ -34,7 +35,7 @@ def view() -> None:
         with scale:
             controls.segments("scale", "axis")
         with more, st.popover("More", width="stretch"):
-            _more()
+            _more(controls)
     left, right = st.columns(2)
     with right.container(border=True):
         controls.steps("learning_rate", "and learning? Step size η of gradient descent", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
@@ -62,7 +63,7 @@ def view() -> None:
     draw.table_and_download(lambda: linear_chain(p).frame(), f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-"), "chain")
 
 
-def _more() -> None:
+def _more(controls: Controls) -> None:
     controls.select("kind", "matrices")
     controls.slider("factor2", "second factor, of diag(c, c₂)", 0.01)
     controls.real("x1", "start vector, x₁")

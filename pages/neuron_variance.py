@@ -8,17 +8,17 @@ from pages.parts.stage import Stage
 from pages.parts.views.neuron_variance import PRESETS, WHY
 from vgdash.neuron import NeuronParams, neuron_variance
 
-controls = Controls(NeuronParams)
 INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
 
 
 def page() -> None:
-    controls.read_address()
+    Controls(NeuronParams).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
+    controls = Controls(NeuronParams)
     stage = Stage("How large may a weight be?")
     with stage.controls():
         controls.presets(PRESETS)
@@ -30,7 +30,7 @@ def view() -> None:
         with activation:
             controls.select("activation", "activation")
         with more, st.popover("More", width="stretch"):
-            _more()
+            _more(controls)
     p = controls.params()
     shown = results.neuron(p)
     stage.verdict(shown.verdict)
@@ -53,7 +53,7 @@ def view() -> None:
     draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron")
 
 
-def _more() -> None:
+def _more(controls: Controls) -> None:
     controls.real("gamma", "γ, multiplies the weights")
     controls.steps("n_out", "n_out, neurons in the layer", INPUTS)
     controls.segments("distribution", "distribution of the weights")

@@ -82,8 +82,8 @@ def power_of_ten(value: str = "datum.value") -> str:
     return f"{value} == 0 ? '1' : {value} == 1 ? '10' : '10' + {minus}"
 
 
-def decades_axis(title: str) -> alt.Axis:
-    return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **FONT)
+def decades_axis(title: str, **more) -> alt.Axis:
+    return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **FONT, **more)
 
 
 def _part(chart: alt.Chart, *parts: str) -> alt.Chart:
@@ -103,20 +103,27 @@ def _shape() -> alt.Shape:
     return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(LOOKS), range=[look.marker for look in LOOKS.values()]))
 
 
-def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT) -> dict[str, Any]:
-    spec = chart.properties(height=height, padding={"left": 5, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
+def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False) -> dict[str, Any]:
+    """The specification, with room for the names at the ends of the lines."""
+    left, right = (right, 5) if mirrored else (5, right)
+    spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
     spec.pop("$schema", None)
     spec.pop("config", None)
     return spec
 
 
 @lru_cache(maxsize=64)
-def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 110) -> dict[str, Any]:
-    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules."""
+def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 110,
+           mirrored: bool = False) -> dict[str, Any]:
+    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
+
+    ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first.
+    """
     base = alt.Chart()
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
               axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {})))
-    y_axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", **FONT)
+    side = {"orient": "right" if mirrored else "left"}
+    y_axis = decades_axis(y_title, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
     y = alt.Y("y:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True))
     tooltip = alt.Tooltip("text:N", title=" ")
     limit = _part(base, "limit")
@@ -128,10 +135,10 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
         _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),
         _part(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
             x=x, y=y, color=_colour(), shape=_shape(), tooltip=tooltip),
-        _part(base, "label").mark_text(align="left", dx=8, fontSize=14, fontWeight="bold").encode(
-            x=x, y=y, color=_colour(), text="text:N"),
+        _part(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
+                                       fontWeight="bold").encode(x=x, y=y, color=_colour(), text="text:N"),
     )
-    return _compiled(chart, right, height)
+    return _compiled(chart, right, height, mirrored)
 
 
 @lru_cache(maxsize=8)

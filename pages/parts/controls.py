@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import streamlit as st
 
 from pages.parts import words
-from vgdash.params import Choice, Integer, ParamError, Params, Real, Rule
+from vgdash.params import MAX_TEXT, Choice, Integer, ParamError, Params, Real, Rule
 
 EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 
@@ -24,10 +25,10 @@ class Controls:
     def __init__(self, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None):
         self.kind = kind
         self.rules = {**kind.keys(), **{key: rule for key, (rule, _) in (beside or {}).items()}}
-        usual = kind()
-        self.defaults = {**{key: getattr(usual, key) for key in self.rules if key not in (beside or {})}, **{key: value for key, (_, value) in (beside or {}).items()}}
+        self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
         self.values: dict[str, Any] = {}
         self.refused: list[str] = []
+        self.misread: list[str] = []
         self.page = kind.__name__
 
     # ---- the address
@@ -97,12 +98,21 @@ class Controls:
         rule = self.rules[key]
         self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, bind="query-params", **more)
 
+    def typed(self, key: str, label: str, example: str) -> None:
+        """A text that spells the value as an address does; left empty it does not count."""
+        text = st.text_input(label, key=key, placeholder=example, bind="query-params", max_chars=MAX_TEXT)
+        if text:
+            try:
+                self.values[key] = self.rules[key].read(key, [text])
+            except ParamError as error:
+                self.misread.append(_sentence(error))
+
     # ---- what they make
 
     def params(self) -> Params:
         """The parameter set of the widgets' values; a value that is refused leaves its field at the default, and is named."""
         p, refused = self.kind.tolerant(self.values)
-        self.refused = [_sentence(error) for error in refused]
+        self.refused = [*self.misread, *(_sentence(error) for error in refused)]
         return p
 
     def chosen(self, key: str) -> Any:
@@ -132,6 +142,12 @@ class Controls:
                 self._offer(key, value if not isinstance(value, list) else tuple(value))
                 st.session_state[key] = list(value) if isinstance(value, tuple) else value
         st.session_state.pop(f"{self.page} refused", None)
+
+
+@cache
+def _defaults(kind: type[Params]) -> dict[str, Any]:
+    usual = kind()
+    return {key: getattr(usual, key) for key in kind.keys()}  # noqa: SIM118 - a classmethod, not a dict
 
 
 def _sentence(error: ParamError) -> str:

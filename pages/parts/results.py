@@ -6,7 +6,9 @@ from functools import partial
 
 import streamlit as st
 
-from pages.parts.views import linear_chain as chain_views, neuron_variance as neuron_views
+from pages.parts.views import initializers as initializer_views
+from pages.parts.views import linear_chain as chain_views
+from pages.parts.views import neuron_variance as neuron_views
 
 ENTRIES = 400  # per kind of result
 MEGABYTES = 24
@@ -22,3 +24,8 @@ def chain(p: chain_views.ChainParams, learning_rate: float) -> chain_views.Chain
 @remembered
 def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
     return neuron_views.neuron_view(p)
+
+
+@remembered
+def comparison(p: initializer_views.CompareParams) -> initializer_views.ComparisonView:
+    return initializer_views.comparison_view(p)

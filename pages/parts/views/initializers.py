@@ -1,0 +1,189 @@
+"""What a comparison of initializers says: the verdict in words, and the tables of its charts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.words import listed, measured, ten_to, times
+from vgdash.network import CompareParams, Probe, compare
+from vgdash.prediction import Prediction, predict
+
+RULES = ("lecun_normal", "glorot_normal", "he_normal")
+PRESETS = {
+    "ReLU: 1/n, Glorot, 2/n": {"initializers": RULES, "activation": "relu"},
+    "tanh: 1/n, Glorot, 2/n": {"initializers": RULES, "activation": "tanh"},
+    "too small, too large": {"initializers": ("small_normal", "standard_normal", "he_normal"), "activation": "relu"},
+    "normal or uniform?": {"initializers": ("he_normal", "he_uniform"), "activation": "relu"},
+    "152 layers": {"initializers": ("lecun_normal", "he_normal", "orthogonal"), "activation": "relu", "depth": 152, "width": 128},
+    "framework defaults": {"initializers": ("glorot_uniform", "pytorch_default", "playground_default"), "activation": "relu"},
+    "sigmoid": {"initializers": RULES, "activation": "sigmoid", "depth": 10},
+    "γ = 1.1": {"initializers": ("lecun_normal", "he_normal"), "activation": "relu", "gamma": 1.1},
+    "784-512-256-10": {"initializers": RULES, "activation": "relu", "widths": "784-512-256-10"},
+}
+WHY = r"""
+**Why.** Forward, each layer multiplies the mean square of the signal; backward, that of the gradient:
+
+$$\frac{q_{l+1}}{q_l} = n_{in}\,\mathrm{Var}(w)\,\frac{E[f(z)^2]}{q_l}$$
+
+$$\frac{E[\delta_{l}^2]}{E[\delta_{l+1}^2]} = n_{out}\,\mathrm{Var}(w)\,E[f'(z)^2]$$
+
+Each must be 1. For ReLU both averages are $\tfrac12$, so $\mathrm{Var}(w) = 2/n$ serves both, if $n_{in} = n_{out}$.
+For other activations one number cannot fix both at once, and Glorot's $2/(n_{in}+n_{out})$ is the compromise for unequal widths.
+
+Lines are this theory, with the interval in which it expects 19 of 20 nets; points are measured, with the range of the seeds.
+"""
+STATISTICS = {"dead": "dead units", "saturated": "saturated units", "correlation": "correlation of two inputs", "a_mean": "mean of a"}
+STEADY = 1.0  # decades that q or the gradient may move over the whole depth and still count as steady
+POINTS = 11
+LINE = 41
+
+
+@dataclass(frozen=True)
+class ComparisonView:
+    verdict: str
+    forward: pd.DataFrame
+    backward: pd.DataFrame
+    shares: dict[str, pd.DataFrame]
+    numbers: str
+    remarks: str
+
+
+def comparison_view(p: CompareParams) -> ComparisonView:
+    """Everything that the page shows of the comparison ``p``: measured on nets, predicted by mean-field theory."""
+    probes = compare(p).probes
+    theory = {q.initializer: predict(q) for q in p.probes}
+    pairs = [(probe, theory[name]) for name, probe in probes.items()]
+    return ComparisonView(_verdict(pairs), _course(pairs, "q"), _course(pairs, "grad2"),
+                          {name: _shares(pairs, name) for name in STATISTICS}, _numbers(pairs), _remarks(pairs))
+
+
+# ---- words
+
+def _factor(values: np.ndarray) -> tuple[float, float]:
+    """log10 of the factor a layer, mean over seeds, and its standard error; from ``(seeds, depth)`` log10 values."""
+    there = np.isfinite(values).all(axis=0)
+    if there.sum() < 2:
+        return math.nan, math.nan
+    columns = np.flatnonzero(there)
+    slopes = (values[:, columns[-1]] - values[:, columns[0]]) / (columns[-1] - columns[0])
+    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(slopes))) if len(slopes) > 1 else math.nan
+
+
+def _predicted_factor(values: np.ndarray) -> float:
+    finite = np.flatnonzero(np.isfinite(values))
+    return float((values[finite[-1]] - values[finite[0]]) / (finite[-1] - finite[0])) if len(finite) > 1 else math.nan
+
+
+def _fate(probe: Probe) -> tuple[str, str]:
+    """What becomes of the signal and of the gradient: a word for sorting, and what happens where."""
+    if probe.overflow:
+        return "explodes", f"overflows float32 at layer {probe.overflow}"
+    if probe.underflow:
+        return "vanishes", f"is zero in float32 from layer {probe.underflow}"
+    q, grad = probe.log10("q"), probe.log10("grad2")
+    forward, backward = (float(np.mean(q[:, -1] - q[:, 0])), float(np.mean(grad[:, 0] - grad[:, -1])))
+    if probe.overflow_backward:
+        return "explodes", f"its gradient overflows float32 at layer {probe.overflow_backward}"
+    if probe.underflow_backward:
+        return "vanishes", f"its gradient is zero in float32 at layer {probe.underflow_backward}"
+    for name, change, layers in (("E[z²]", forward, q.shape[1] - 1), ("the gradient", backward, q.shape[1] - 1)):
+        if abs(change) > STEADY:
+            return ("vanishes" if change < 0 else "explodes"), f"{name} {times(10 ** (change / layers))} a layer"
+    return "holds", ""
+
+
+def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
+    depth = pairs[0][0].params.depth
+    groups: dict[tuple[str, str], list[str]] = {}
+    for probe, _ in pairs:
+        groups.setdefault(_fate(probe), []).append(probe.params.initializer)
+    said = [f"{listed(names)} {word if len(names) == 1 else PLURAL[word]}" + (f" ({where})" if where else "")
+            for (word, where), names in sorted(groups.items())]
+    return f"{depth} layers: {'; '.join(said)}."
+
+
+PLURAL = {"holds": "hold", "vanishes": "vanish", "explodes": "explode"}
+
+
+def _numbers(pairs: list[tuple[Probe, Prediction]]) -> str:
+    """Markdown: the factor a layer, forward and backward, predicted and measured, for each initializer."""
+    lines = ["| | E[z²] a layer: predicted | measured | E[δ²] a layer back: predicted | measured |", "|---|--:|--:|--:|--:|"]
+    for probe, theory in pairs:
+        cells = [probe.params.initializer]
+        for name, sign in (("q", 1), ("grad2", -1)):
+            predicted = sign * _predicted_factor(getattr(theory, f"log10_{name}"))
+            value, error = _factor(probe.log10(name))
+            cells.append("–" if math.isnan(predicted) else times(10**predicted))
+            cells.append("–" if math.isnan(value) else _measured_factor(10 ** (sign * value), error))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _measured_factor(factor: float, log10_error: float) -> str:
+    if math.isnan(log10_error):
+        return times(factor)
+    return f"×{measured(factor, factor * math.log(10) * log10_error)}"
+
+
+def _remarks(pairs: list[tuple[Probe, Prediction]]) -> str:
+    """Where the theory is silent, and why."""
+    reasons: dict[str, list[str]] = {}
+    for probe, theory in pairs:
+        if theory.reason:
+            reasons.setdefault(theory.reason, []).append(probe.params.initializer)
+    return " ".join(f"{listed(names)}: {reason}." for reason, names in reasons.items())
+
+
+# ---- tables
+
+def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pd.DataFrame:
+    """q or grad2 by layer, as log10: theory as lines with its band, measurement as points with the range of the seeds."""
+    depth = pairs[0][0].params.depth
+    along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
+    parts, ends, every = [], {}, []
+    for probe, theory in pairs:
+        series = probe.params.initializer
+        line, values = getattr(theory, f"log10_{name}"), probe.log10(name)
+        low, high = theory.interval(name)
+        line, low, high = (np.where(np.abs(x) < FARTHEST, x, np.nan) for x in (line, low, high))
+        middle = values.mean(axis=0)
+        parts += [
+            charts.rows("band", series, along + 1, low[along], high[along]),
+            charts.rows("line", series, along + 1, line[along]),
+            charts.rows("interval", series, dots + 1, values[:, dots].min(axis=0), values[:, dots].max(axis=0)),
+            charts.rows("point", series, dots + 1, middle[dots], text=[
+                f"{series}, layer {layer}: {ten_to(value)}" for layer, value in zip(dots + 1, middle[dots], strict=True)]),
+        ]
+        shown = line if np.isfinite(line).any() else middle
+        finite = np.flatnonzero(np.isfinite(shown))
+        if len(finite):
+            at = finite[-1] if name == "q" else finite[0]
+            ends[series] = (at + 1, shown[at])
+            every += [shown[finite].min(), shown[finite].max()]
+    return charts.table([*parts, *charts.end_labels(ends, min(every, default=-1), max(every, default=1))])
+
+
+FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
+
+
+def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pd.DataFrame:
+    depth = pairs[0][0].params.depth
+    along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
+    parts, ends = [], {}
+    for probe, theory in pairs:
+        series, values = probe.params.initializer, getattr(probe, name)
+        if name != "dead":
+            parts.append(charts.rows("line", series, along + 1, getattr(theory, name)[along]))
+        middle = values.mean(axis=0)
+        parts += [charts.rows("interval", series, dots + 1, values[:, dots].min(axis=0), values[:, dots].max(axis=0)),
+                  charts.rows("point", series, dots + 1, middle[dots], text=[
+                      f"{series}, layer {layer}: {value:.3f}" for layer, value in zip(dots + 1, middle[dots], strict=True)])]
+        if len(finite := np.flatnonzero(np.isfinite(middle))):
+            ends[series] = (finite[-1] + 1, middle[finite[-1]])
+    values = [y for _, y in ends.values()]
+    return charts.table([*parts, *charts.end_labels(ends, min([0.0, *values]), max([0.01, *values]))])
