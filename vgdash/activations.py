@@ -143,16 +143,17 @@ def _gelu_tanh(z, out):
 def _gelu(z, out):
     _gelu_tanh(z, out)
     out += 1
-    out *= z
     out *= 0.5
+    out *= z
     return out
 
 
 def _gelu_slope(z, out):
-    inner = z * z
+    near = np.clip(z, -30, 30)  # farther out tanh is flat, and z^3 could overflow
+    inner = near * near
     inner *= 3 * GELU_SCALE * GELU_CUBIC
     inner += GELU_SCALE
-    inner *= z
+    inner *= near
     _gelu_tanh(z, out)
     inner *= 1 - out * out
     out += 1

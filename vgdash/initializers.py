@@ -25,6 +25,7 @@ class Base:
     """A distribution of matrices before scaling.
 
     ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)`` the variance of
+    its entries: about the mean of all entries, which only the identity does not have at 0.
     """
 
     name: str

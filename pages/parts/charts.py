@@ -74,16 +74,19 @@ def end_labels(ends: Mapping[str, tuple[float, float]], low: float, high: float)
 # ---- layers
 
 def power_of_ten(value: str = "datum.value") -> str:
-    """Vega expression: 10 with a superscript exponent, from a number that is log10 of the quantity."""
-    text = f"format({value}, 'd')"
+    """Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from log10 of the quantity."""
+    text = f"format(round({value}), 'd')"
     for sign in "-0123456789":
         text = f"replace({text}, {'/' + sign + '/g'}, '{chr(SUPERSCRIPT[ord(sign)])}')"
     minus = f"replace({text}, /\u2212/g, '⁻')"  # d3 writes a true minus sign
-    return f"{value} == 0 ? '1' : {value} == 1 ? '10' : '10' + {minus}"
+    fraction = f"abs({value} - round({value})) > 0.001"
+    return f"{fraction} ? format(pow(10, {value}), '.2~r') : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {minus}"
 
 
-def decades_axis(title: str, **more) -> alt.Axis:
-    return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **FONT, **more)
+def decades_axis(title: str, fine: bool = False, **more) -> alt.Axis:
+    """An axis of log10 values that reads as the quantity; ``fine``: with ticks at 2 and 5 too, for spans of a decade or two."""
+    ticks = {"values": [np.log10(m) + k for k in range(-8, 4) for m in (1, 2, 5)]} if fine else {"tickMinStep": 1, "tickCount": 8}
+    return alt.Axis(title=title, labelExpr=power_of_ten(), **ticks, **FONT, **more)
 
 
 def _part(chart: alt.Chart, *parts: str) -> alt.Chart:
@@ -114,7 +117,7 @@ def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored:
 
 @lru_cache(maxsize=64)
 def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 110,
-           mirrored: bool = False) -> dict[str, Any]:
+           mirrored: bool = False, fine: bool = False) -> dict[str, Any]:
     """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
 
     ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first.
@@ -123,13 +126,14 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
               axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {})))
     side = {"orient": "right" if mirrored else "left"}
-    y_axis = decades_axis(y_title, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
+    y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
     y = alt.Y("y:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True))
     tooltip = alt.Tooltip("text:N", title=" ")
     limit = _part(base, "limit")
     chart = alt.layer(
         limit.mark_rule(strokeDash=[2, 4], opacity=0.7, color="gray").encode(y=y),
         limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, color="gray").encode(y=y, x=alt.value(0), text="text:N"),
+        _part(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         _part(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=_colour(), detail="series:N"),
         _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
         _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),
@@ -188,3 +192,15 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
         last.mark_text(align="left", fontSize=20, fontWeight="bold", color="gray").encode(x=alt.value(10), y=alt.value(14), text="said:N"),
     ).add_params(factor)
     return _compiled(chart, right)
+
+
+@lru_cache(maxsize=8)
+def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) -> dict[str, Any]:
+    """Rectangles from (x, y) to (x2, y2), coloured by ``value``, which is log10 of the quantity."""
+    chart = alt.layer(alt.Chart().mark_rect().encode(
+        x=alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, **FONT)), x2="x2:Q",
+        y=alt.Y("y:Q", title=y_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT)), y2="y2:Q",
+        color=alt.Color("value:Q", scale=alt.Scale(scheme="viridis"),
+                        legend=alt.Legend(title=value_title, labelExpr=power_of_ten(), tickMinStep=1, labelFontSize=13, titleFontSize=13)),
+        tooltip=alt.Tooltip("text:N", title=" ")))
+    return _compiled(chart, 5, height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -129,19 +129,21 @@ class Controls:
 
     # ---- presets
 
-    def presets(self, named: Mapping[str, Mapping[str, Any]]) -> None:
-        """A row of buttons; each sets the named values, and everything else to its default."""
+    def presets(self, named: Mapping[str, Mapping[str, Any]], then: Callable[[], None] | None = None) -> None:
+        """A row of buttons; each sets the named values, and everything else to its default; ``then`` is called after."""
         with st.container(horizontal=True, gap="xsmall", key=f"{self.page}-presets"):
             for name, values in named.items():
-                st.button(name, key=f"preset {name}", on_click=self.apply, args=(values,), type="secondary")
+                st.button(name, key=f"preset {name}", on_click=self.apply, args=(values, then), type="secondary")
 
-    def apply(self, values: Mapping[str, Any]) -> None:
+    def apply(self, values: Mapping[str, Any], then: Callable[[], None] | None = None) -> None:
         """Set every control: the given values, the defaults elsewhere. For callbacks."""
         for key, value in {**self.defaults, **values}.items():
             if key in st.session_state or key in values:
                 self._offer(key, value if not isinstance(value, list) else tuple(value))
                 st.session_state[key] = list(value) if isinstance(value, tuple) else value
         st.session_state.pop(f"{self.page} refused", None)
+        if then is not None:
+            then()
 
 
 @cache

@@ -1,0 +1,117 @@
+"""The training run of one visitor: starting, watching, stopping, and saying so."""
+
+from __future__ import annotations
+
+import uuid
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import words
+from pages.parts.runs import Full, Run, Store
+from pages.parts.views.training import TrainingView, training_view
+from vgdash.training import TrainParams
+
+FASTEST = 0.25  # seconds between two looks of one visitor
+BUSY = 0.02  # seconds of server time that one look may cost; many watchers look less often
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """The runs of this server, shared by all visitors."""
+    return Store()
+
+
+def start_when_ready() -> None:
+    """Start the run of the page's parameters as soon as they are known. For presets and links."""
+    st.session_state["start"] = True
+
+
+def interval() -> float | None:
+    """Seconds between two looks while the visitor's run goes on, else None."""
+    run = _watched()
+    return max(FASTEST, BUSY * len(run.watchers)) if run is not None and not run.over else None
+
+
+def run_bar(p: TrainParams) -> tuple[Run | None, TrainingView | None]:
+    """Run, progress, Stop; the visitor's run and what it shows so far. ``p`` are the parameters as set now."""
+    if st.session_state.pop("start", False):
+        _start(p)
+    run = _watched()
+    with st.container(horizontal=True, vertical_alignment="center", key="run-bar"):
+        if run is None or (run.over and run.params == p and run.state != "finished"):
+            _run_button(p, "Run")
+        elif run.params != p:
+            _run_button(p, "Run again")
+        if run is not None and not run.over:
+            st.button("Stop", icon=":material/stop:", on_click=_stop, key="stop")
+        st.markdown(_state(run, p))
+    if run is not None and run.over and st.session_state.pop("timer", False):
+        st.rerun()  # one last full run ends the timer
+    if run is not None and not run.over and not st.session_state.get("timer"):
+        st.session_state["timer"] = True
+        st.rerun()  # a full run sets the timer
+    return run, (_view(run) if run is not None and run.snapshots else None)
+
+
+def table(run: Run) -> pd.DataFrame:
+    """All numbers of the run so far."""
+    return pd.concat([snapshot.frame() for snapshot in run.snapshots], ignore_index=True)
+
+
+def _visitor() -> str:
+    return st.session_state.setdefault("visitor", uuid.uuid4().hex)
+
+
+def _watched() -> Run | None:
+    asked = st.session_state.get("run")
+    return store().look(asked, _visitor()) if asked is not None else None
+
+
+def _start(p: TrainParams) -> None:
+    before = st.session_state.get("run")
+    if before is not None and before != p:
+        store().leave(before, _visitor())
+    try:
+        store().ask(p, _visitor())
+        st.session_state["run"] = p
+    except Full:
+        st.warning("Many runs are waiting already. Please try again in a minute.", icon=":material/hourglass_top:")
+
+
+def _stop() -> None:
+    if (asked := st.session_state.get("run")) is not None:
+        store().leave(asked, _visitor())
+
+
+def _run_button(p: TrainParams, label: str) -> None:
+    st.button(f"{label} (about {words.seconds(store().estimate(p))})", type="primary", icon=":material/play_arrow:",
+              on_click=start_when_ready, key="start-run")
+
+
+def _state(run: Run | None, p: TrainParams) -> str:
+    """One sentence on where the run is."""
+    if run is None:
+        return ""
+    old = "" if run.params == p else "You changed the settings: **this is still the run before.** "
+    if run.state == "waiting":
+        place, seconds = store().place(run)
+        return f"{old}Number {place} in line; starts in about {words.seconds(seconds)}."
+    if run.state == "running":
+        left = run.seconds_left
+        return f"{old}Step {run.snapshots[-1].step if run.snapshots else 0:,} of {run.params.steps:,}" + (
+            f", {words.seconds(left)} left." if left is not None else " …")
+    if run.state == "failed":
+        return f"{old}The run broke off ({words.harmless(run.error)}). Change a setting or run it again."
+    if run.state == "stopped":
+        return f"{old}Stopped at step {run.snapshots[-1].step if run.snapshots else 0:,} of {run.params.steps:,}."
+    return f"{old}{run.params.steps:,} steps in {words.seconds(run.ended - run.started)}."
+
+
+def _view(run: Run) -> TrainingView:
+    """The view of the snapshots so far, made once for all who watch."""
+    count = len(run.snapshots)
+    made = run.view
+    if made is None or made[0] != count:
+        made = run.view = (count, training_view(run.params, run.snapshots[:count]))
+    return made[1]

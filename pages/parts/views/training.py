@@ -1,0 +1,152 @@
+"""What a training run says: the verdict in words, and the tables of its charts, for the snapshots so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.words import listed, ten_to
+from vgdash.data import DATASETS
+from vgdash.training import Snapshot, TrainParams
+
+PRESETS = {
+    "30 layers: only He learns": {},
+    "152 layers": {"depth": 152, "width": 32, "initializers": ("lecun_normal", "glorot_normal", "he_normal"), "learning_rate": 0.01},
+    "γ matters, but not first": {"initializers": ("lecun_normal", "he_normal"), "gamma": 1.2},
+    "sigmoid and 10 layers": {"activation": "sigmoid", "depth": 10, "initializers": ("lecun_normal", "glorot_normal", "he_normal")},
+    "tanh, 2/(n_in+n_out)": {"activation": "tanh", "initializers": ("lecun_normal", "glorot_normal", "he_normal")},
+    "a step too large": {"learning_rate": 1.0, "depth": 10, "initializers": ("lecun_normal", "he_normal", "standard_normal")},
+    "Adam saves a bad start": {"optimizer": "adam", "learning_rate": 0.001, "initializers": ("small_normal", "glorot_normal", "he_normal")},
+    "spirals": {"dataset": "spirals", "depth": 8, "activation": "tanh", "steps": 2000,
+                "initializers": ("small_normal", "lecun_normal", "he_normal")},
+}
+WHY = r"""
+**Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of $0.1$ by nothing;
+one of $10^{12}$ throws it away.
+
+Healthy: the update is about a thousandth of the weight, $\log_{10} \frac{|\Delta w|}{|w|} \approx -3$.
+
+A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero only the output bias
+has a gradient, so the loss stays there.
+"""
+LEARNED = 0.5  # share of the way from guessing to certainty
+STILL = 0.03  # a loss within this share of ln K has not moved
+HEALTHY = -3.0  # log10 of update : weight, a thousandth (Karpathy, CS231n notes)
+NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update long before
+COLUMNS, CELLS = 26, 40  # of the heat map, at most
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    verdict: str
+    loss: pd.DataFrame
+    accuracy: pd.DataFrame
+    updates: pd.DataFrame
+    gradients: dict[str, pd.DataFrame]
+
+
+def training_view(p: TrainParams, snapshots: Sequence[Snapshot]) -> TrainingView:
+    """Everything that the page shows of the run so far; at least one snapshot."""
+    steps = np.array([s.step for s in snapshots])
+    stacked = {name: np.stack([getattr(s, name) for s in snapshots]) for name in ("loss", "held_out", "grad2", "update_ratio")}
+    return TrainingView(
+        _verdict(p, snapshots), _loss(p, steps, stacked["loss"]), _accuracy(p, steps, stacked["held_out"]),
+        _updates(p, steps, stacked["update_ratio"]),
+        {name: _heat(steps, stacked["grad2"][:, i]) for i, name in enumerate(p.initializers)})
+
+
+def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
+    last = snapshots[-1]
+    classes = DATASETS[p.dataset].classes
+    chance = math.log(classes)
+    learned, moving, still, diverged = [], [], [], []
+    for i, name in enumerate(p.initializers):
+        if (last.diverged[i] >= 0).any():
+            diverged.append(f"{name} diverged at step {last.diverged[i].max():,}")
+            continue
+        held_out, loss = float(np.mean(last.held_out[i])), float(np.mean(last.loss[i]))
+        if held_out > 1 / classes + LEARNED * (1 - 1 / classes):
+            learned.append(f"{name} learns ({held_out:.0%} held out)")
+        elif abs(loss - chance) < STILL * chance:
+            still.append(name)
+        else:
+            moving.append(f"{name} is at loss {loss:.2f}")
+    parts = [*learned, *moving, *diverged]
+    if still:
+        parts.append(f"{listed(still)} {'stands' if len(still) == 1 else 'stand'} still at ln {classes} = {chance:.3f}")
+    return f"Step {last.step:,}: {'; '.join(parts)}."
+
+
+def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, said: str) -> tuple[list[charts.Rows], tuple[float, float] | None]:
+    """Line of the mean over seeds ``(steps, seeds)``, band of their range, and where the line ends."""
+    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if not len(finite):
+        return [], None
+    steps, values = steps[finite], values[finite]
+    middle = values.mean(axis=1)
+    parts = [charts.rows("line", series, steps, middle),
+             charts.rows("point", series, steps[-1:], middle[-1:], text=[f"{series}, step {steps[-1]}: {said.format(middle[-1])}"])]
+    if values.shape[1] > 1:
+        parts.append(charts.rows("band", series, steps, values.min(axis=1), values.max(axis=1)))
+    return parts, (steps[-1], middle[-1])
+
+
+def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, limits: list[charts.Rows], span: tuple[float, float]) -> pd.DataFrame:
+    """One line for each initializer from ``values (steps, initializers, seeds)``, and names at the ends."""
+    parts, ends = list(limits), {}
+    for i, name in enumerate(p.initializers):
+        drawn, end = _over_seeds(name, steps, values[:, i], said)
+        parts += drawn
+        if end is not None:
+            ends[name] = end
+    low, high = (min([span[0], *(y for _, y in ends.values())]), max([span[1], *(y for _, y in ends.values())]))
+    # the axis is as long as the run, so that it does not move while the lines grow
+    room = charts.rows("room", "", [0, p.steps], [low, high])
+    return charts.table([*parts, room, *charts.end_labels(ends, low, high)])
+
+
+def _loss(p: TrainParams, steps: np.ndarray, loss: np.ndarray) -> pd.DataFrame:
+    classes = DATASETS[p.dataset].classes
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log10 = np.log10(np.minimum(loss, 1e30))
+    guess = math.log10(math.log(classes))
+    low = float(np.nanmin(np.where(np.isfinite(log10), log10, np.nan), initial=guess))
+    limits = [charts.rows("limit", "", [0], [guess], text=[f"guessing: ln {classes}"])]
+    return _lines(p, steps, np.where(np.isfinite(log10), log10, np.nan), "log10 loss {:.2f}", limits, (min(low, guess - 1), guess + 0.2))
+
+
+def _accuracy(p: TrainParams, steps: np.ndarray, held_out: np.ndarray) -> pd.DataFrame:
+    classes = DATASETS[p.dataset].classes
+    limits = [charts.rows("limit", "", [0], [1 / classes], text=[f"guessing: 1/{classes}"])]
+    return _lines(p, steps, held_out, "{:.0%} held out", limits, (0.0, 1.0))
+
+
+def _updates(p: TrainParams, steps: np.ndarray, ratio: np.ndarray) -> pd.DataFrame:
+    """The median layer's update : weight. Layers whose weights do not move at all have none."""
+    finite = np.where(np.isfinite(ratio), ratio, np.nan)
+    with np.errstate(all="ignore"):
+        middle = np.full(finite.shape[:-1], np.nan)
+        there = np.isfinite(finite).any(axis=-1)
+        middle[there] = np.nanmedian(finite[there], axis=-1)
+    limits = [charts.rows("limit", "", [0, 0], [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
+    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (HEALTHY - 1, HEALTHY + 1))
+
+
+def _heat(steps: np.ndarray, grad2: np.ndarray) -> pd.DataFrame:
+    """Gradient by layer and step, as log10 of its root mean square over units, batch and seeds: ``(steps, seeds, depth)`` in."""
+    columns, cells = charts.spread(len(steps), COLUMNS), charts.spread(grad2.shape[-1], CELLS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.log10(grad2[columns].mean(axis=1))[:, cells] / 2
+    widths = np.diff(np.append(steps[columns], steps[-1] + max(1, steps[-1] // max(1, len(steps) - 1))))
+    heights = np.diff(np.append(cells, grad2.shape[-1]))
+    x, y = np.repeat(steps[columns], len(cells)), np.tile(cells + 0.5, len(columns))
+    keep = np.isfinite(values.ravel())
+    table = pd.DataFrame({"x": x, "x2": x + np.repeat(widths, len(cells)), "y": y, "y2": y + np.tile(heights, len(columns)),
+                          "value": values.ravel()})[keep]
+    return table.assign(text=[f"layer {layer}, step {step}: {ten_to(value)}"
+                              for layer, step, value in zip(np.tile(cells + 1, len(columns))[keep], x[keep], table["value"], strict=True)])

@@ -1,0 +1,214 @@
+"""The inner loop: gradients against finite differences, trajectories against PyTorch, no memory allocated in a step."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.engine import Examples, Nets, Plan
+from vgdash.optimizers import OPTIMIZERS, clip_norm
+
+WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
+
+
+def plan(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0, learning_rate=0.05):
+    return Plan(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], learning_rate, 0.9, clip, batch, np.dtype(dtype))
+
+
+def examples(p, rows=ROWS, seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((rows, p.widths[0])), rng.integers(0, p.widths[-1], rows)
+    return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
+
+
+def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1):
+    """Nets with random weights and biases."""
+    x, y, both = examples(p, rows)
+    made = Nets(p, nets, both, both, np.random.default_rng(7))
+    rng = np.random.default_rng(seed)
+    for layer in range(1, p.depth + 1):
+        made.weights(layer)[:] = rng.standard_normal(made.weights(layer).shape) * scale / np.sqrt(p.widths[layer - 1])
+        made.biases(layer)[:] = rng.standard_normal(made.biases(layer).shape) * 0.3
+    return made, x, y
+
+
+def quietly(nets, until, last=False):
+    with np.errstate(all="ignore"):
+        return nets.run(until, last)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_gradient_agrees_with_finite_differences(name):
+    p = plan(name, batch=ROWS, learning_rate=1.0)
+    nets, _, _ = filled(p)
+    start = nets.parameters.copy()
+    quietly(nets, 0)
+    gradient = start - nets.parameters
+    numeric, h = np.empty_like(start), 1e-5
+    for i in range(start.shape[1]):
+        losses = []
+        for sign in (1, -1):
+            nets.parameters[:] = start
+            nets.parameters[:, i] += sign * h
+            losses.append(nets.evaluate(nets.train)[0])
+        numeric[:, i] = (losses[0] - losses[1]) / (2 * h)
+    error = np.linalg.norm(gradient - numeric, axis=1) / np.linalg.norm(numeric, axis=1)
+    assert error.max() < 1e-6
+
+
+TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
+
+
+def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip):
+    """Final parameters of each net after PyTorch's own training from the weights of ``nets``."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    depth = nets.plan.depth
+    final = []
+    for i in range(nets.nets):
+        layers = []
+        for layer in range(1, depth + 1):
+            linear = torch.nn.Linear(*nets.plan.widths[layer - 1:layer + 1], dtype=torch.float64)
+            with torch.no_grad():
+                linear.weight[:] = torch.tensor(nets.weights(layer)[i])
+                linear.bias[:] = torch.tensor(nets.biases(layer)[i])
+            layers += [linear, getattr(torch.nn, TORCH[name])()]
+        model = torch.nn.Sequential(*layers[:-1])
+        rule = {"sgd": lambda w: torch.optim.SGD(w, lr=0.05), "momentum": lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.9),
+                "adam": lambda w: torch.optim.Adam(w, lr=0.05)}[optimizer](model.parameters())
+        order, rows, at = np.random.default_rng(7), np.arange(len(x)), len(x)
+        for _ in range(steps):
+            if at + batch > len(x):
+                order.shuffle(rows)
+                at = 0
+            chosen = rows[at:at + batch]
+            at += batch
+            rule.zero_grad()
+            torch.nn.functional.cross_entropy(model(torch.tensor(x[chosen])), torch.tensor(y[chosen])).backward()
+            if clip:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+            rule.step()
+        final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(), linear.bias.detach().numpy()[:, None]],
+                                                    axis=1).ravel() for linear in model[::2]]))
+    return np.array(final)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", TORCH)
+def test_fifty_steps_follow_pytorch(name, optimizer, clip):
+    p = plan(name, optimizer, batch=10, clip=clip)
+    nets, x, y = filled(p, nets=2)
+    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip)
+    start = nets.parameters.copy()
+    quietly(nets, 49)
+    assert np.abs(theirs - start).max() > 0.1
+    np.testing.assert_allclose(nets.parameters, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_a_step_allocates_no_arrays():
+    p = plan(widths=(64, *(48,) * 12, 10), batch=32, dtype=np.float32)
+    nets, _, _ = filled(p, rows=100)
+    smallest = 48 * 32 * 4  # one array of one layer of one net
+    quietly(nets, 20)
+    with np.errstate(all="ignore"):
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                nets._read(nets.train, nets._minibatch())
+                nets._predict()
+                nets._notice(nets._each_loss.mean(axis=1))
+                nets._descend(None, True)
+                nets.updates += 1
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < smallest
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("activation", "clip"), [("relu", 0.0), ("gelu", 1.0)])
+def test_the_memory_formula_counts_what_is_allocated(optimizer, activation, clip):
+    p = plan(activation, optimizer, (64, *(96,) * 10, 10), 64, np.float32, clip)
+    _, _, data = examples(p, 200)
+    tracemalloc.start()
+    try:
+        nets = Nets(p, 3, data, data, np.random.default_rng(0))
+        size = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert nets.parameters.shape == (3, sum(p.sizes()))
+    assert p.memory_bytes(3) == pytest.approx(size, rel=0.05)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_net_that_explodes_is_frozen_and_the_others_do_not_notice(optimizer, clip):
+    p = plan(optimizer=optimizer, clip=clip, dtype=np.float32)
+    together, _, _ = filled(p)
+    alone, _, _ = filled(p)
+    together.weights(2)[1] = 1e30
+    together.weights(4)[1] = 1e30
+    broken = together.parameters[1].copy()
+    one, two = quietly(together, 15), quietly(alone, 15)
+    assert together.diverged.tolist() == [-1, 0, -1]
+    assert np.array_equal(together.parameters[1], broken)
+    assert np.array_equal(together.parameters[[0, 2]], alone.parameters[[0, 2]])
+    for ours, theirs in zip(vars(one).values(), vars(two).values(), strict=True):
+        assert np.isnan(ours[1]).all()
+        assert np.array_equal(ours[[0, 2]], theirs[[0, 2]])
+        assert not np.isnan(ours[0]).any()
+
+
+def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
+    """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
+    p = plan("linear", widths=(4, 4, 4, 3), dtype=np.float32, learning_rate=1.0)
+    nets, _, _ = filled(p, nets=2)
+    nets.weights(1)[0] = 1e-30
+    nets.weights(2)[0] *= 1e25
+    nets.weights(3)[0] *= 1e25
+    quietly(nets, 0)
+    assert nets.diverged.tolist() == [0, -1]
+
+
+def test_chunks_hold_every_layer_once_from_the_last_to_the_first_and_stay_within_the_cache():
+    p = plan(widths=(64, *(64,) * 49, 10), batch=64, dtype=np.float32)
+    chunks = p.chunks(2)
+    assert [layer for first, last in chunks for layer in range(last, first - 1, -1)] == list(range(50, 0, -1))
+    longest = max(last - first + 1 for first, last in chunks)
+    one_layer = 2 * 64 * (65 + 64) * 4
+    assert longest * one_layer <= 384 * 1024 < (longest + 1) * one_layer
+
+
+@pytest.mark.parametrize("widths", [(5, 3), (5, 1, 3), (5, 3, 3, 3, 3), (5, 7, 2, 2, 2, 9, 3)])
+def test_any_widths_learn_what_the_same_widths_learn_in_one_chunk_or_many(widths, monkeypatch):
+    results = []
+    for cache in (0, 1 << 24):
+        monkeypatch.setattr("vgdash.engine.CACHE", cache)
+        nets, _, _ = filled(plan("tanh", widths=widths))
+        before = nets.evaluate(nets.train)[0]
+        quietly(nets, 200)
+        assert (nets.evaluate(nets.train)[0] < before).all()
+        results.append(nets.parameters)
+    np.testing.assert_allclose(*results, rtol=1e-9, atol=1e-12)
+
+
+def test_evaluation_counts_every_row_once_and_shares_ties():
+    p = plan(widths=(5, 4, 3), batch=10)
+    nets, x, y = filled(p)
+    z = np.maximum(x @ nets.weights(1)[0].T + nets.biases(1)[0], 0) @ nets.weights(2)[0].T + nets.biases(2)[0]
+    shares = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    loss, accuracy = nets.evaluate(nets.train)
+    assert loss[0] == pytest.approx(-np.log(shares[np.arange(ROWS), y]).mean(), rel=1e-12)
+    assert accuracy[0] == (z.argmax(axis=1) == y).mean()
+    nets.parameters[:] = 0
+    loss, accuracy = nets.evaluate(nets.train)
+    assert loss == pytest.approx(np.log(3), rel=1e-12)
+    assert accuracy == pytest.approx(1 / 3, rel=1e-12)
+
+
+def test_clipping_keeps_the_direction_even_of_gradients_whose_square_overflows():
+    g = np.array([[3, 4], [0.3, 0.4], [3e30, 4e30], [0, 0], [3e-30, 4e-30]], np.float32)
+    clip_norm(g, 1.0)
+    np.testing.assert_allclose(g, [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0], [3e-30, 4e-30]], rtol=3e-6)

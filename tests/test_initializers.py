@@ -1,0 +1,175 @@
+"""Initializers against SciPy's distributions, sampling error, and the numbers of Keras and PyTorch."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vgdash.initializers import BASES, INITIALIZERS, TRUNCATED_STD
+
+SHAPES = [(64, 256), (256, 64), (300, 300), (784, 10)]
+RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity")]
+STANDARD = {"normal": stats.norm, "uniform": stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)),
+            "truncated": stats.truncnorm(-2, 2, scale=1 / stats.truncnorm.std(-2, 2))}
+# variance at fan_in 8, fan_out 24, written out by hand
+BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8, "lecun_uniform": 1 / 8,
+           "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8, "he_uniform": 2 / 8, "orthogonal": 1 / 24,
+           "identity": 8 / 192 - (8 / 192) ** 2, "pytorch_default": 1 / 24, "playground_default": 1 / 12}
+
+
+def test_the_variances_are_those_of_the_formulas():
+    assert list(INITIALIZERS) == list(BY_HAND)
+    for name, variance in BY_HAND.items():
+        assert INITIALIZERS[name].variance(8, 24) == pytest.approx(variance, rel=1e-12), name
+
+
+@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_draws_follow_the_distribution_that_the_name_promises(name, dtype):
+    initializer = INITIALIZERS[name]
+    if initializer.base.name == "orthogonal":
+        # an entry of a Haar matrix squared is Beta(1/2, (n - 1)/2); entries of one matrix depend on each other, so one of each
+        entries = np.array([initializer.draw(6, 10, seed, dtype=dtype)[2, 3] for seed in range(1_000)])
+        p = stats.kstest(entries**2, stats.beta(0.5, 4.5).cdf).pvalue
+        assert abs((entries > 0).sum() - 500) < 5 * math.sqrt(250)
+    else:
+        w = initializer.draw(150, 200, 3, dtype=dtype).ravel().astype(float)
+        p = stats.kstest(w / math.sqrt(initializer.variance(150, 200)), STANDARD[initializer.base.name].cdf).pvalue
+    assert p > 1e-4
+
+
+@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_sample_variance_is_the_realized_variance_within_five_sampling_errors(name, shape):
+    initializer = INITIALIZERS[name]
+    w = initializer.draw(*shape, 7).astype(float)
+    if initializer.base.name == "orthogonal":
+        relative_error = 1e-6  # the sum of squares is the number of unit vectors, no chance in it
+    else:
+        relative_error = 5 * math.sqrt((STANDARD[initializer.base.name].stats(moments="k") + 2) / w.size)
+        assert abs(w.mean()) < 5 * math.sqrt(initializer.variance(*shape) / w.size)
+    assert (w**2).mean() == pytest.approx(initializer.variance(*shape), rel=float(relative_error))
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_matrix_is_fan_out_by_fan_in_and_keeps_its_type(name, dtype):
+    w = INITIALIZERS[name].draw(3, 5, 0, dtype=dtype)
+    assert w.shape == (5, 3)
+    assert w.dtype == dtype
+    assert w.flags.c_contiguous
+    assert w.flags.writeable
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_the_scale_of_a_wide_and_of_a_narrow_layer_is_told_apart(name):
+    if INITIALIZERS[name].base.name != "orthogonal":
+        ratio = INITIALIZERS[name].draw(400, 100, 0, dtype=np.float64).std() / INITIALIZERS[name].draw(100, 400, 1, dtype=np.float64).std()
+        expected = {"lecun": 0.5, "he_no": 0.5, "he_un": 0.5, "pytor": 0.5}.get(name[:5], 1.0)
+        assert ratio == pytest.approx(expected, rel=5 * math.sqrt(2 / 2 / 40_000))
+
+
+@pytest.mark.parametrize("shape", [(40, 90), (90, 40), (64, 64), (1, 7), (7, 1)])
+def test_orthogonal_keeps_every_length_on_the_shorter_side(shape):
+    w = INITIALIZERS["orthogonal"].draw(*shape, 5, dtype=np.float64)
+    short = w.T @ w if shape[0] <= shape[1] else w @ w.T
+    np.testing.assert_allclose(short, np.eye(min(shape)), rtol=0, atol=1e-13)
+
+
+def test_orthogonal_is_haar_so_the_trace_of_a_square_one_has_mean_zero_and_variance_one():
+    # Diaconis & Shahshahani 1994; without the sign fix QR gives a trace of order -sqrt(n)
+    traces = np.array([np.trace(INITIALIZERS["orthogonal"].draw(10, 10, seed, dtype=np.float64)) for seed in range(2_000)])
+    assert abs(traces.mean()) < 5 / math.sqrt(2_000)
+    assert traces.var() == pytest.approx(1, abs=5 * math.sqrt(2 / 2_000))
+
+
+def test_identity_passes_what_fits_and_zeros_pass_nothing():
+    w = INITIALIZERS["identity"].draw(3, 2, 0, gamma=0.5)
+    np.testing.assert_array_equal(w, [[0.5, 0, 0], [0, 0.5, 0]])
+    assert w.size / 4 * INITIALIZERS["identity"].variance(3, 2) == pytest.approx(w.size * w.var(), rel=1e-6)
+    assert not INITIALIZERS["zeros"].draw(3, 2, 0).any()
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_gamma_multiplies_the_weights_of_the_same_draw(name):
+    once = INITIALIZERS[name].draw(20, 30, 1, dtype=np.float64)
+    np.testing.assert_allclose(INITIALIZERS[name].draw(20, 30, 1, gamma=-2.5, dtype=np.float64), -2.5 * once, rtol=1e-15)
+
+
+def test_one_seed_gives_every_gaussian_initializer_the_same_underlying_draw():
+    def draw(name):
+        return INITIALIZERS[name].draw(50, 70, 11)
+
+    two_roundings = 3 * np.finfo(np.float32).eps
+    np.testing.assert_array_equal(draw("standard_normal"), draw("standard_normal"))
+    np.testing.assert_allclose(draw("he_normal"), math.sqrt(2) * draw("lecun_normal"), rtol=two_roundings)
+    np.testing.assert_allclose(draw("he_normal"), math.sqrt(2 / 50) * draw("standard_normal"), rtol=two_roundings)
+    np.testing.assert_allclose(draw("small_normal"), 0.01 * draw("standard_normal"), rtol=two_roundings)
+    np.testing.assert_allclose(draw("he_uniform"), math.sqrt(6) * draw("pytorch_default"), rtol=two_roundings)
+    # the truncated draw is the normal one wherever that lies within +-2
+    kept = np.abs(draw("standard_normal")) < 1.999
+    np.testing.assert_allclose(draw("glorot_normal")[kept],
+                               (math.sqrt(2 / 120) / TRUNCATED_STD * draw("standard_normal"))[kept], rtol=two_roundings)
+
+
+def test_a_generator_moves_on_and_a_seed_does_not():
+    rng = np.random.default_rng(0)
+    first, second = (INITIALIZERS["he_normal"].draw(4, 4, rng) for _ in range(2))
+    assert (first != second).all()
+    np.testing.assert_array_equal(first, INITIALIZERS["he_normal"].draw(4, 4, 0))
+
+
+def test_the_truncation_constant_is_that_of_keras_and_of_scipy():
+    assert TRUNCATED_STD == 0.87962566103423978
+    assert pytest.approx(stats.truncnorm.std(-2, 2), rel=1e-12) == TRUNCATED_STD
+
+
+def test_glorot_normal_is_cut_at_two_base_stds_and_glorot_uniform_at_root_six_over_the_fans():
+    bound = 2 / TRUNCATED_STD * math.sqrt(2 / 500)
+    w = np.abs(INITIALIZERS["glorot_normal"].draw(200, 300, 0))
+    assert 0.999 * bound < w.max() <= bound * (1 + 1e-6)
+    w = np.abs(INITIALIZERS["glorot_uniform"].draw(200, 300, 0))
+    assert 0.999 * math.sqrt(6 / 500) < w.max() <= math.sqrt(6 / 500) * (1 + 1e-6)
+
+
+def test_pytorch_default_is_what_nn_linear_draws():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    theirs = torch.nn.Linear(120, 400).weight.detach().numpy()
+    ours = INITIALIZERS["pytorch_default"].draw(120, 400, 0)
+    assert ours.shape == theirs.shape
+    assert stats.ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-4
+    assert INITIALIZERS["pytorch_default"].variance(120, 400) == pytest.approx(1 / 360)
+
+
+def test_pytorch_default_shrinks_the_second_moment_of_relu_by_six_in_a_layer():
+    rng = np.random.default_rng(0)
+    rows, n = 64, 1_000
+    a = np.abs(rng.standard_normal((rows, n)))
+    z = a @ INITIALIZERS["pytorch_default"].draw(n, n, rng, dtype=np.float64).T
+    ratio = (np.maximum(z, 0) ** 2).mean() / (a**2).mean()
+    # rows share the weights and have nearly parallel inputs, so only the n units count; Var(relu^2)/E^2 = 3·2 - 1 = 5
+    assert ratio == pytest.approx(1 / 6, rel=5 * math.sqrt(5 / n))
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ((0, 3), "fan_in must be at least 1, received 0"), ((3, -1), "fan_out must be at least 1, received -1")])
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_an_empty_layer_is_refused(name, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        INITIALIZERS[name].draw(*arguments, 0)
+
+
+@pytest.mark.parametrize("gamma", [math.nan, math.inf, -math.inf])
+def test_a_gamma_that_is_no_number_is_refused(gamma):
+    with pytest.raises(ValueError, match="gamma must be a finite number"):
+        INITIALIZERS["he_normal"].draw(3, 3, 0, gamma=gamma)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_every_base_has_the_variance_of_its_own_draw(name):
+    shape = (30, 50)
+    rng = np.random.default_rng(1)
+    squares = np.array([BASES[name].draw(*shape, rng, np.dtype(np.float64)).var() for _ in range(200)])
+    assert squares.mean() == pytest.approx(BASES[name].variance(*shape), rel=5 * math.sqrt(2 / 200 / 1_500) + 1 / 1_500)

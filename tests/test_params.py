@@ -1,0 +1,162 @@
+"""Parameter sets: what they refuse, what they make canonical, and that an address gives back what it was written from."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vgdash.data import DataParams
+from vgdash.neuron import NeuronParams
+from vgdash.params import Integers, ParamError, Params, choice, choices, flag, integer, integers, real
+
+FRUIT = ("apple", "pear", "fig", "plum")
+WHOLE = 2**60
+alike = settings(deadline=None, derandomize=True)  # the same examples every time, however busy the machine
+
+
+@dataclass(frozen=True)
+class Sample(Params):
+    SHORTHAND: ClassVar = {"depth": Integers(1, 50, 1, 1)}
+
+    count: int = integer(3, -10, WHOLE)
+    rate: float = real(0.5, -1e6, 1e6)
+    on: bool = flag(False)
+    fruit: str = choice("fig", FRUIT)
+    basket: tuple[str, ...] = choices(("pear",), FRUIT, at_most=3)
+    widths: tuple[int, ...] = integers((4, 4, 2), 1, 1_000, shortest=1, longest=60)
+
+    @classmethod
+    def expand(cls, values):
+        depth = values.pop("depth", None)
+        return {**values, "widths": (7,) * depth[0]} if depth else values
+
+    def consistent(self):
+        if self.on and self.count > 100:
+            raise ParamError("count", "at most 100 when on", self.count, "Switch it off.")
+        if len(self.widths) == 13:
+            raise ParamError("widths", "another number of layers than 13", len(self.widths))
+
+
+KEYS = sorted(Sample.keys())
+
+
+def valid():
+    return st.builds(
+        Sample, st.integers(-10, 100) | st.integers(-10, WHOLE).map(lambda n: min(n, 100)), st.floats(-1e6, 1e6), st.booleans(),
+        st.sampled_from(FRUIT), st.lists(st.sampled_from(FRUIT), min_size=1, max_size=3),
+        st.lists(st.sampled_from((1, 2, 1_000)), min_size=1, max_size=60).filter(lambda widths: len(widths) != 13))
+
+
+@alike
+@given(valid())
+def test_an_address_gives_back_the_parameter_set_it_was_written_from(p):
+    again, refused = Sample.tolerant(p.spell(), text=True)
+    assert again == p
+    assert hash(again) == hash(p)
+    assert refused == []
+
+
+@alike
+@given(st.integers(-10, WHOLE))
+def test_whole_numbers_beyond_the_precision_of_a_float_survive_the_address(count):
+    assert Sample.tolerant(Sample(count=count).spell(), text=True)[0].count == count
+
+
+NEAR_MISSES = ["", "nan", "-inf", "1e400", "1e3", " 7 ", "true", "TRUE", "fig", "apple,fig", "apple,fig,pear,plum", "4x3-2", "4x99999",
+               "9x999999999999999999", "x", "-", "--1", "0x0", "13x13", "1x13", "٣", "²", "1_000", "\x00", "9" * 1990, "9" * 5000]
+
+
+def texts():
+    """Latin-1 noise (quicker to make than all of Unicode) and texts that almost mean something."""
+    return st.binary(max_size=20).map(lambda raw: raw.decode("latin-1")) | st.sampled_from(NEAR_MISSES)
+
+
+@alike
+@given(st.dictionaries(st.sampled_from(KEYS), st.lists(texts(), max_size=3)))
+def test_no_text_in_an_address_raises_and_the_result_is_always_valid(address):
+    p, refused = Sample.tolerant(address, text=True)
+    assert Sample(**vars(p)) == p
+    assert all(error.field.split("[")[0] in KEYS for error in refused)
+
+
+@alike
+@given(st.dictionaries(st.sampled_from(KEYS), st.none() | st.booleans() | st.floats() | st.integers() | st.binary()
+                       | st.complex_numbers() | st.lists(st.integers() | texts() | st.none(), max_size=15)))
+def test_no_value_whatever_raises_in_the_tolerant_reading(values):
+    p, refused = Sample.tolerant(values)
+    assert Sample(**vars(p)) == p
+    assert all(isinstance(error, ParamError) for error in refused)
+
+
+def test_the_tolerant_reading_keeps_what_is_allowed_and_names_what_is_not():
+    p, refused = Sample.tolerant({"count": ["12"], "rate": ["fast"], "fruit": ["kiwi"], "on": []}, text=True)
+    assert p == Sample(count=12)
+    assert [error.field for error in refused] == ["rate", "fruit"]
+
+
+def test_a_contradiction_drops_the_named_field_and_keeps_the_rest():
+    p, refused = Sample.tolerant({"count": 500, "on": True, "rate": 2.0})
+    assert p == Sample(on=True, rate=2.0)
+    assert [error.field for error in refused] == ["count"]
+
+
+def test_a_contradiction_that_came_from_shorthand_falls_back_to_the_defaults():
+    p, refused = Sample.tolerant({"depth": ["13"]}, text=True)
+    assert p == Sample()
+    assert [error.field for error in refused] == ["widths"]
+    assert Sample.tolerant({"depth": ["2"]}, text=True)[0].widths == (7, 7)
+
+
+@pytest.mark.parametrize("one", [1, 1.0, np.float64(1), np.int8(1), np.uint64(1)])
+def test_one_is_one_cache_key_however_it_is_written(one):
+    p = Sample(count=one, rate=one)
+    assert p == Sample(count=1, rate=1.0)
+    assert hash(p) == hash(Sample(count=1, rate=1.0))
+    assert (type(p.count), type(p.rate)) == (int, float)
+
+
+def test_minus_zero_an_order_and_a_list_make_no_second_cache_key():
+    p = Sample(rate=-0.0, basket=["plum", "apple", "plum"], widths=np.array([3, 4]), fruit=np.str_("pear"))
+    assert p.spell() == Sample(rate=0.0, basket=("apple", "plum"), widths=(3, 4), fruit="pear").spell()
+    assert str(p.rate) == "0.0"
+    assert type(p.fruit) is str
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("count", True), ("count", 1.5), ("count", "3"), ("count", -11), ("count", WHOLE + 1), ("count", float("nan")), ("count", None),
+    ("rate", float("nan")), ("rate", float("inf")), ("rate", True), ("rate", "1"), ("rate", 2e6), ("rate", 10**400), ("rate", 1j),
+    ("on", 1), ("on", "true"), ("fruit", "kiwi"), ("fruit", None), ("basket", ()), ("basket", "apple"), ("basket", ("kiwi",)),
+    ("basket", FRUIT), ("widths", ()), ("widths", (0,)), ("widths", (1.5,)), ("widths", "44"), ("widths", (1,) * 61), ("widths", 4),
+])
+def test_a_value_outside_the_rule_is_refused_with_field_rule_and_value(field, value):
+    with pytest.raises(ParamError) as caught:
+        Sample(**{field: value})
+    error = caught.value
+    assert isinstance(error, ValueError)
+    assert error.field.split("[")[0] == field
+    assert str(error).startswith(f"{error.field} must be {error.rule}, received {error.received}.")
+    assert len(error.received) <= 60
+
+
+def test_a_number_too_large_is_told_the_nearest_allowed_one():
+    with pytest.raises(ParamError, match=r"count must be a whole number from -10 to .*, received -11\. The nearest allowed value is -10\."):
+        Sample(count=-11)
+
+
+def test_widths_are_spelled_short():
+    assert Sample(widths=(784, 512, 512, 512, 10)).spell()["widths"] == ["784-512x3-10"]
+
+
+def test_a_repeated_key_counts_last_for_one_value_and_together_for_several():
+    p, refused = Sample.tolerant({"count": ["1", "2"], "basket": ["fig", "apple"]}, text=True)
+    assert (p.count, p.basket, refused) == (2, ("apple", "fig"), [])
+
+
+@pytest.mark.parametrize("kind", [NeuronParams, DataParams])
+def test_no_option_holds_the_comma_that_separates_options(kind):
+    options = [option for rule in kind.rules().values() for option in getattr(rule, "options", ())]
+    assert options
+    assert not [option for option in options if "," in option]

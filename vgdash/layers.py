@@ -1,0 +1,186 @@
+"""What happens to arrays between two layers, forward and backward: normalization, residual branches, dropout, and nets of them.
+
+The functions work on arrays ``(…, batch, units)``. A ``Net`` is a stack of fully-connected layers; ``forward`` and ``backward``
+go through it layer by layer and hand out each layer's arrays, so that statistics need no second pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgdash.activations import Activation
+
+__all__ = ["AXES", "EPSILON", "RESIDUALS", "Backward", "Forward", "Net", "Tape", "backward", "dropout_mask", "forward",
+           "normalize", "normalize_backward", "residual_factors"]
+
+EPSILON = 1e-5  # added to the variance; the default of BatchNorm and LayerNorm in PyTorch
+AXES: dict[str, int | None] = {"none": None, "batch": -2, "layer": -1}  # normalization → the axis of its mean and variance
+RESIDUALS = ("none", "plain", "scaled", "zero")
+
+
+def normalize(u: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """(u - mean)/sqrt(variance + EPSILON) along ``axis``: -2 is batch normalization, -1 is layer normalization.
+
+    Returns the normalized array and the factor 1/sqrt(variance + EPSILON), with ``axis`` kept as 1. Scale and shift are left
+    out: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al. 2016 (arXiv 1607.06450).
+    """
+    hat = u - u.mean(axis=axis, keepdims=True)
+    factor = 1 / np.sqrt((hat * hat).mean(axis=axis, keepdims=True) + u.dtype.type(EPSILON))
+    hat *= factor
+    return hat, factor
+
+
+def normalize_backward(gradient: np.ndarray, hat: np.ndarray, factor: np.ndarray, axis: int) -> np.ndarray:
+    """∂C/∂u from ``gradient`` = ∂C/∂hat, through mean and variance: factor·(g - mean(g) - hat·mean(g·hat))."""
+    result = gradient - gradient.mean(axis=axis, keepdims=True)
+    result -= hat * (gradient * hat).mean(axis=axis, keepdims=True)
+    result *= factor
+    return result
+
+
+def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+    """1/keep with probability ``keep``, else 0: the mean of what is multiplied stays (Srivastava et al. 2014, inverted form)."""
+    return (rng.random(shape, dtype=np.float32) < keep) * np.dtype(dtype).type(1 / keep)
+
+
+def residual_factors(widths: Sequence[int], residual: str) -> tuple[float | None, ...]:
+    """By layer: the factor of the branch in z[l] = z[l-1] + factor·branch, or None for a layer without a skip connection.
+
+    A layer has one where its input and output have the same width, layer 1 excepted (it has no z before it). Factors: plain 1,
+    scaled 1/sqrt(number of branches), and zero 1 too: there it is the weights of the branch that start at 0.
+    """
+    skips = [residual != "none" and layer > 0 and widths[layer] == widths[layer + 1] for layer in range(len(widths) - 1)]
+    factor = 1 / math.sqrt(max(1, sum(skips))) if residual == "scaled" else 1.0
+    return tuple(factor if skip else None for skip in skips)
+
+
+@dataclass(eq=False)
+class Net:
+    """Fully-connected layers l = 1 … L (index l - 1 in every sequence):
+
+        u[l] = scales[l]·weights[l] a[l-1] + biases[l]
+        z[l] = N(u[l])            or, with a skip connection, z[l-1] + skips[l]·N(u[l])
+        a[l] = f(z[l]) ⊙ mask(l)
+
+    ``weights[l]`` is ``(fan_out, fan_in)`` and may be shared between nets that differ in ``scales`` only; ``biases`` are
+    ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``; ``mask(l)`` gives the dropout mask of
+    layer index l, ``(batch, fan_out)``, and is None without dropout. With ``rescale`` the forward pass first divides each scale
+    by the standard deviation of scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
+    """
+
+    activation: Activation
+    weights: Sequence[np.ndarray]
+    scales: list[float]
+    skips: Sequence[float | None]
+    biases: Sequence[np.ndarray] | None = None
+    axis: int | None = None
+    mask: Callable[[int], np.ndarray] | None = None
+    rescale: bool = False
+
+
+class Tape:
+    """Memory for one pass through a net of these widths, used again by the next one.
+
+    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l], both
+    ``(batch, units)``; index 0 of ``slope`` is unused. ``normalized[l]`` holds what ``normalize`` returned.
+    """
+
+    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32):
+        self.a = [np.empty((batch, width), dtype) for width in widths]
+        self.slope = [np.empty(0, dtype)] + [np.empty((batch, width), dtype) for width in widths[1:]]
+        self.normalized: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(widths)
+        self._batch = batch
+        self._spare = np.empty((3, batch * max(widths)), dtype)
+
+    def spare(self, which: int, width: int) -> np.ndarray:
+        """A ``(batch, width)`` array that nobody keeps; 0 and 1 alternate between layers, 2 is for one statement."""
+        return self._spare[which, :self._batch * width].reshape(self._batch, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """One layer on the way forward. Arrays ``(batch, units)`` are valid until the next layer is asked for.
+
+    ``slope`` is f'(z) as yet without the dropout mask; ``a`` is what the next layer receives.
+    """
+
+    layer: int
+    z: np.ndarray
+    a: np.ndarray
+    slope: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """One layer on the way back, arrays valid until the next layer is asked for.
+
+    ``gradient`` is ∂C/∂z[l], ``inner`` ∂C/∂u[l], both ``(batch, fan_out)``; ``a`` is a[l-1], ``(batch, fan_in)``, so that
+    ∂C/∂W[l] = inner.T @ a and ∂C/∂b[l] = inner.sum(axis=0), where C is summed over the batch.
+    """
+
+    layer: int
+    gradient: np.ndarray
+    inner: np.ndarray
+    a: np.ndarray
+
+
+def _rescale(net: Net, index: int, u: np.ndarray) -> None:
+    deviation = float(u.std())
+    if 0 < deviation < math.inf:
+        net.scales[index] /= deviation
+        u /= u.dtype.type(deviation)
+
+
+def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
+    """Layers 1 … L one after the other, from the input ``x`` ``(batch, fan_in)``; fills ``tape`` for ``backward``."""
+    tape.a[0][...] = x
+    z = tape.a[0]
+    for index, weights in enumerate(net.weights):
+        layer, (fan_out, fan_in) = index + 1, weights.shape
+        # The scale goes to the input: s·a under- and overflows only where the products (s·w)·a do.
+        scaled = np.multiply(tape.a[index], tape.a[0].dtype.type(net.scales[index]), out=tape.spare(2, fan_in))
+        u = np.matmul(scaled, weights.T, out=tape.spare(layer % 2, fan_out))
+        if net.rescale:
+            _rescale(net, index, u)
+        if net.biases is not None:
+            u += net.biases[index]
+        if net.axis is not None:
+            tape.normalized[layer] = normalize(u, net.axis)
+            u[...] = tape.normalized[layer][0]
+        if net.skips[index] is not None:
+            u *= u.dtype.type(net.skips[index])
+            u += z
+        z, a, slope = u, tape.a[layer], tape.slope[layer]
+        net.activation.f(z, out=a)
+        net.activation.df(z, out=slope)
+        mask = net.mask(index) if net.mask else None
+        if mask is not None:
+            a *= mask
+        yield Forward(layer, z, a, slope)
+        if mask is not None:
+            slope *= mask
+
+
+def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
+    """Layers L … 1 one after the other, from ``cotangent`` = ∂C/∂z[L] ``(batch, fan_out)``, after a complete ``forward``."""
+    layers = len(net.weights)
+    gradient = tape.spare(layers % 2, cotangent.shape[1])
+    gradient[...] = cotangent
+    for layer in range(layers, 0, -1):
+        weights, skip = net.weights[layer - 1], net.skips[layer - 1]
+        inner = gradient if skip is None else gradient * gradient.dtype.type(skip)
+        if net.axis is not None:
+            inner = normalize_backward(inner, *tape.normalized[layer], net.axis)
+        yield Backward(layer, gradient, inner, tape.a[layer - 1])
+        if layer == 1:
+            return
+        scaled = np.multiply(inner, inner.dtype.type(net.scales[layer - 1]), out=tape.spare(2, weights.shape[0]))
+        before = np.matmul(scaled, weights, out=tape.spare((layer - 1) % 2, weights.shape[1]))
+        before *= tape.slope[layer - 1]
+        if skip is not None:
+            before += gradient
+        gradient = before

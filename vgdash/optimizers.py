@@ -1,0 +1,84 @@
+"""Optimizers as PyTorch defines them, in place: a gradient goes in, what to subtract from the weights comes out.
+
+``OPTIMIZERS[name]`` for sgd, momentum, adam. Nothing is allocated, so a step costs only the passes over memory that it needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["OPTIMIZERS", "Optimizer", "clip_norm"]
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015 (arXiv 1412.6980), and the defaults of torch.optim.Adam
+CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_
+
+
+@dataclass(frozen=True, eq=False)
+class Optimizer:
+    """An update rule w ← w - update(∂C/∂w).
+
+    ``update(g, state, step, learning_rate, momentum)`` returns the update, an array like ``g`` which may be ``g`` itself or one
+    of the ``state`` arrays (``slots`` of them, 0 at the start); ``g`` is overwritten. ``step`` counts from 1. With
+    ``linear`` the rule expects a gradient that carries the learning rate already: one pass over memory less.
+    ``formula`` is LaTeX, ``source`` the paper.
+    """
+
+    name: str
+    formula: str
+    source: str
+    slots: int
+    linear: bool
+    update: Callable[[np.ndarray, Sequence[np.ndarray], int, float, float], np.ndarray]
+
+
+def _sgd(g, state, step, learning_rate, momentum):
+    return g
+
+
+def _momentum(g, state, step, learning_rate, momentum):
+    velocity, = state
+    velocity *= momentum
+    velocity += g
+    return velocity
+
+
+def _adam(g, state, step, learning_rate, momentum):
+    mean, square = state
+    mean -= g
+    mean *= BETA_1
+    mean += g
+    g *= math.sqrt(1 - BETA_2)
+    g *= g
+    square *= BETA_2
+    square += g
+    np.sqrt(square, out=g)
+    g *= 1 / math.sqrt(1 - BETA_2**step)
+    g += EPSILON
+    np.divide(mean, g, out=g)
+    g *= learning_rate / (1 - BETA_1**step)
+    return g
+
+
+OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
+    Optimizer("sgd", r"w \leftarrow w - \eta g", "Robbins & Monro 1951", 0, True, _sgd),
+    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True, _momentum),
+    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)", "Kingma & Ba 2015 (arXiv 1412.6980)", 2, False,
+              _adam),
+)}
+
+
+def clip_norm(g: np.ndarray, limit: float, carried: float = 1.0) -> None:
+    """Scale each row of ``g`` ``(nets, parameters)`` in place so that its norm is at most ``limit``, times a factor it carries.
+
+    Pascanu et al. 2013 (arXiv 1211.5063). Each row is divided by its largest entry first: the square of an exploding gradient
+    overflows long before the gradient does. A row that is not finite, or is all 0, is left alone.
+    """
+    largest = np.maximum(g.max(axis=1), -g.min(axis=1))
+    largest[~(np.isfinite(largest) & (largest > 0))] = 1
+    g /= largest[:, None]
+    norm = largest.astype(np.float64) * np.sqrt(np.vecdot(g, g), dtype=np.float64) / carried
+    g *= (np.minimum(1, limit / (norm + CLIP_EPSILON)) * largest)[:, None].astype(g.dtype)
