@@ -31,7 +31,7 @@ def test_a_half_gives_a_half_a_quarter_an_eighth_and_the_gradient_the_same_from_
     assert 10**chain.log10_gradient == pytest.approx(0.5 ** np.arange(9, -1, -1))
 
 
-@pytest.mark.parametrize("factor", [0.01, 0.9, 1.2, 10.0])
+@pytest.mark.parametrize("factor", [0.1, 0.9, 1.2, 2.0])
 def test_scaled_identity_is_the_exact_power_over_1000_layers(factor):
     chain = linear_chain(ChainParams(factor, 1000, x1=3.0, x2=-7.0))
     layers = (0, 1, 152, 999, 1000)
@@ -42,7 +42,7 @@ def test_scaled_identity_is_the_exact_power_over_1000_layers(factor):
 
 
 @settings(max_examples=60, deadline=None)
-@given(c1=st.floats(0.1, 3), c2=st.floats(0.1, 3), x1=st.floats(-9, 9), x2=st.floats(0.01, 9), depth=st.integers(1, 40))
+@given(c1=st.floats(0.1, 2), c2=st.floats(0.1, 2), x1=st.floats(-9, 9), x2=st.floats(0.01, 9), depth=st.integers(1, 40))
 def test_diagonal_chain_is_the_product_of_its_matrices(c1, c2, x1, x2, depth):
     chain = linear_chain(ChainParams(c1, depth, "diagonal", c2, 0.0 if abs(x1) < 1e-3 else x1, x2))
     weights, a, g = np.diag([c1, c2]), np.array([chain.params.x1, x2]), np.ones(2)

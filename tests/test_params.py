@@ -146,6 +146,24 @@ def test_a_number_too_large_is_told_the_nearest_allowed_one():
         Sample(count=-11)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_told_the_nearest_allowed_one(value):
+    with pytest.raises(ParamError, match=f"received {value}.$"):
+        Sample(rate=value)
+
+
+def test_a_short_text_that_asks_for_petabytes_is_refused_before_they_are_made():
+    p, refused = Sample.tolerant({"widths": ["4x99999999999999"]}, text=True)
+    assert p == Sample()
+    assert [error.field for error in refused] == ["widths"]
+
+
+def test_a_text_longer_than_any_legal_one_is_refused_unread():
+    p, refused = Sample.tolerant({"count": [" " * 1_000, " " * 1_000 + "5"]}, text=True)
+    assert p == Sample()
+    assert refused[0].rule == "at most 2,000 characters"
+
+
 def test_widths_are_spelled_short():
     assert Sample(widths=(784, 512, 512, 512, 10)).spell()["widths"] == ["784-512x3-10"]
 

@@ -35,10 +35,10 @@ class ChainParams(Params):
     repeats them, x1, x2, x1, x2 …, to its width. A kind leaves the fields of the others unused.
     """
 
-    factor: float = real(1.5, 0.01, 10)
+    factor: float = real(1.5, 0.1, 2)
     depth: int = integer(150, 1, 1000)
     kind: str = choice("scaled identity", KINDS)
-    factor2: float = real(0.5, 0.01, 10)
+    factor2: float = real(0.5, 0.1, 2)
     x1: float = real(1.0, -100, 100)
     x2: float = real(1.0, -100, 100)
     width: int = integer(4, 2, 32)

@@ -1,9 +1,9 @@
 """The inner loop of training: a few nets of one shape as batched arrays, in memory that is allocated once.
 
 Layout, chosen by measurement. Activations are ``(nets, units + 1, batch)`` with a last row of ones, and the weights of a layer
-``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives both gradients. All parameters
-of a net are one row of one array, so an update is one pass over a run of layers. Layers of one shape go back in chunks that fit
-the second-level cache: the gradients of a whole chunk are a single call, which also leaves Python's lock to the other threads.
+``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives both gradients. Layers of one
+shape go back in chunks that fit the second-level cache, and a chunk's parameters are one block: its gradients are a single call
+and so is its update, which also leaves Python's lock to the other threads.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ class Plan:
         return len(self.widths) - 1
 
     @property
+    def kernel(self) -> type[_General]:
+        return KERNELS.get(self.activation.name, _General)
+
+    @property
     def keeps_input(self) -> bool:
         """Whether the slope f' needs z; else the output a is enough."""
         return self.activation.slope_of_output is None
@@ -78,86 +82,105 @@ class Plan:
                 found.append((layer, layer))
         return found
 
-    def arrays(self, nets: int) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every array that ``Nets`` allocates, but for a few of the size of the labels."""
-        hidden, classes, b = self.widths[1:-1], self.widths[-1], self.batch
-        runs = [(last - first + 1) for first, last in self.chunks(nets)]
-        tops = [last for _, last in self.chunks(nets)]
-        sizes = self.sizes()
-        widest = max(hidden, default=1)
+    def arrays(self, nets: int) -> dict[str, int]:
+        """Entries of every array that ``Nets`` allocates, but for a few of the size of the labels."""
+        hidden, chunks, sizes = self.widths[1:-1], self.chunks(nets), self.sizes()
+        one = nets * self.batch
+        widest = (max(hidden, default=1) + 1) * one
+        activations = sum(n + 1 for n in hidden) * one
         return {
-            "parameters": (nets, sum(sizes)),
-            "state": (self.optimizer.slots, nets, sum(sizes)),
-            "gradient": (nets, sum(sizes) if self.clip else max(sizes[top - 1] * run for top, run in zip(tops, runs, strict=True))),
-            "a": (nets, sum(n + 1 for n in hidden) * b),
-            "z": (nets, (sum(hidden) if self.keeps_input else widest) * b),
-            "delta": (2, nets, max(self.widths[top] * run for top, run in zip(tops, runs, strict=True)) * b),
-            "slope": (nets, widest * b),
-            "logits": (3, nets, classes, b),
-            "x": (b, self.widths[0] + 1),
+            "parameters": nets * sum(sizes),
+            "state": self.optimizer.slots * nets * sum(sizes),
+            "gradient": nets * (sum(sizes) if self.clip else max(sum(sizes[first - 1:last]) for first, last in chunks)),
+            "a": activations,
+            "z": 0 if self.kernel.in_place else activations if self.keeps_input else widest,
+            "delta": 2 * one * max((self.widths[last] + 1) * (last - first + 1) for first, last in chunks),
+            "slope": widest,
+            "constants": self.kernel.constants * widest,
+            "logits": 3 * one * self.widths[-1],
+            "x": self.batch * (self.widths[0] + 1),
         }
 
     def memory_bytes(self, nets: int) -> int:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
-        return self.dtype.itemsize * sum(math.prod(shape) for shape in self.arrays(nets).values())
+        return self.dtype.itemsize * sum(self.arrays(nets).values())
 
 
 Calls = list[Callable[[], object]]
 
 
-def _relu(plan: Plan) -> tuple[Callable[..., Calls], Callable[..., Calls]]:
+class _General:
+    """Calls that apply an activation function, on whole ``(nets, units + 1, batch)`` blocks.
+
+    Blocks go with their last row because NumPy copies what is not contiguous through buffers: twice the time at 64 units. The
+    ones are put back afterwards; in the deltas that row means nothing.
+    """
+
+    in_place = False
+    constants = 0
+
+    def __init__(self, plan: Plan, constants: np.ndarray):
+        self.activation, self.keeps_input = plan.activation, plan.keeps_input
+
+    def forward(self, z: np.ndarray, a: np.ndarray) -> Calls:
+        """a = f(z)"""
+        return [partial(self.activation.value, z, a), partial(np.copyto, a[:, -1], 1)]
+
+    def backward(self, delta: np.ndarray, z: np.ndarray, a: np.ndarray, slope: np.ndarray) -> Calls:
+        """delta ← delta · f'(z), with ``slope`` to work in."""
+        f = self.activation
+        write = partial(f.slope, z, slope) if self.keeps_input else partial(f.slope_of_output, a, slope)
+        return [write, partial(np.multiply, delta, slope, out=delta)]
+
+
+class _Relu(_General):
     """In place, and back on bit patterns: a >= 0 read as an integer is 0 or positive, so min(a, 1) is the slope as 0 or 1.
 
     Three times as fast as the general way: NumPy takes maxima with vector instructions only of array against array.
     """
-    whole = np.dtype(f"i{plan.dtype.itemsize}")
-    widest = max(plan.widths[1:-1], default=1)
-    zeros, ones = np.zeros((widest, plan.batch), plan.dtype), np.ones((widest, plan.batch), whole)
 
-    def forward(z, a):
-        return [partial(np.maximum, z, zeros[:z.shape[1]], out=a)]
+    in_place = True
+    constants = 2
 
-    def backward(delta, z, a, slope):
-        delta, slope = delta.view(whole), slope.view(whole)
-        return [partial(np.minimum, a.view(whole), ones[:a.shape[1]], out=slope), partial(np.multiply, delta, slope, out=delta)]
+    def __init__(self, plan: Plan, constants: np.ndarray):
+        self.whole = np.dtype(f"i{plan.dtype.itemsize}")
+        zeros, ones = constants.reshape(2, -1)
+        self.zeros, self.ones = zeros, ones.view(self.whole)
+        self.ones[:] = 1
 
-    return forward, backward
+    def forward(self, z, a):
+        return [partial(np.maximum, a, self.zeros[:a.size].reshape(a.shape), out=a)]
+
+    def backward(self, delta, z, a, slope):
+        delta, slope = delta.view(self.whole), slope.view(self.whole)
+        return [partial(np.minimum, a.view(self.whole), self.ones[:a.size].reshape(a.shape), out=slope),
+                partial(np.multiply, delta, slope, out=delta)]
 
 
-def _general(plan: Plan) -> tuple[Callable[..., Calls], Callable[..., Calls]]:
-    f = plan.activation
-
-    def forward(z, a):
-        return [partial(f.value, z, a)]
-
-    def backward(delta, z, a, slope):
-        write = partial(f.slope, z, slope) if plan.keeps_input else partial(f.slope_of_output, a, slope)
-        return [write, partial(np.multiply, delta, slope, out=delta)]
-
-    return forward, backward
+KERNELS = {"relu": _Relu}
 
 
 @dataclass(frozen=True, eq=False)
 class _Chunk:
-    """Layers first..last on the way back: calls that make the deltas below them, then the views of their gradients."""
+    """Layers first..last, all of one shape, on the way back: ``calls`` make the deltas below each of them from its own."""
 
     first: int
     last: int
-    calls: Calls
-    delta: np.ndarray  # (nets, layers, fan_out, batch)
-    inputs: np.ndarray  # (nets, layers, batch, fan_in + 1)
-    products: np.ndarray  # the gradient as (nets, layers, fan_out, fan_in + 1)
-    gradient: np.ndarray  # the same memory as (nets, parameters)
-    parameters: np.ndarray
+    parameters: np.ndarray  # (nets, layers, fan_out, fan_in + 1), like the next two
+    gradient: np.ndarray
     state: list[np.ndarray]
+    blocks: np.ndarray  # of the deltas: (layers, nets, fan_out + 1, batch)
+    delta: np.ndarray  # the same memory as (nets, layers, fan_out, batch)
+    inputs: np.ndarray  # (nets, layers, batch, fan_in + 1)
+    calls: Calls
 
 
 class Nets:
     """Several nets of one ``plan``, which see the same minibatches but never each other.
 
-    ``parameters`` ``(nets, all)`` starts at 0; write the initial weights through ``weights(layer)``. ``order`` gives the
-    minibatches: rows of ``train`` shuffled once an epoch, the remainder left out. A net whose loss or gradient is not finite
-    stays as it was from then on, and ``diverged[net]`` is the number of updates that it had; -1 for the others.
+    Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` gives the minibatches: rows of ``train``
+    shuffled once an epoch, the remainder left out. A net whose loss or gradient is not finite does not move any more, and
+    ``diverged[net]`` is the number of updates that it had; -1 for the others.
 
     Call everything under ``np.errstate(all="ignore")``: overflow is an expected result here.
     """
@@ -167,84 +190,79 @@ class Nets:
         self.train, self.held_out = train, held_out
         self.updates = 0
         self.diverged = np.full(nets, -1)
-        self._order, self._rows = order, np.arange(len(train))
-        self._next = len(train)
-        arrays = {name: np.zeros(shape, plan.dtype) for name, shape in plan.arrays(nets).items()}
-        self.parameters, self._gradient = arrays["parameters"], arrays["gradient"]
-        self._state = arrays["state"]
-        self._x = arrays["x"]
-        self._labels = np.zeros((plan.batch, plan.widths[-1]), plan.dtype)
-        self._logits, self._shares, self._work = arrays["logits"]
-        row = (nets, 1, plan.batch)
-        self._largest, self._true, self._total = (np.zeros(row, plan.dtype) for _ in range(3))
-        self._is_largest, self._ties = np.zeros(self._logits.shape, bool), np.zeros(row, plan.dtype)
-        self._tie_count, self._is_hit = np.zeros(row, np.uint16), np.zeros((nets, plan.batch), bool)
-        self._each_loss, self._each_hit = (np.zeros((nets, plan.batch), plan.dtype) for _ in range(2))
-        self._check = np.zeros(nets, plan.dtype)
+        self._order, self._rows, self._next = order, np.arange(len(train)), len(train)
         self._scale = plan.learning_rate if plan.optimizer.linear else 1.0  # what the deltas carry besides 1/batch
-        self._offsets = np.cumsum([0, *plan.sizes()])
-        self._bind(arrays)
+        memory = {name: np.zeros(entries, plan.dtype) for name, entries in plan.arrays(nets).items()}
+        self._x = memory["x"].reshape(plan.batch, -1)
+        self._logits, self._shares, self._work = memory["logits"].reshape(3, nets, -1, plan.batch)
+        self._largest, self._true, self._total, self._ties = np.zeros((4, nets, 1, plan.batch), plan.dtype)
+        self._labels = np.zeros((plan.batch, plan.widths[-1]), plan.dtype)
+        self._is_largest, self._tie_count = np.zeros(self._logits.shape, bool), np.zeros(self._total.shape, np.uint16)
+        self._each_loss, self._each_hit = np.zeros((2, nets, plan.batch), plan.dtype)
+        self._is_hit, self._check = np.zeros((nets, plan.batch), bool), np.zeros(nets, plan.dtype)
+        self._bind(memory)
 
     def weights(self, layer: int) -> np.ndarray:
         """Weights of a layer (from 1) as a writable view ``(nets, fan_out, fan_in)``."""
-        return self._layer(layer)[..., :-1]
+        return self._layers[layer - 1][..., :-1]
 
     def biases(self, layer: int) -> np.ndarray:
         """Biases of a layer (from 1) as a writable view ``(nets, fan_out)``."""
-        return self._layer(layer)[..., -1]
+        return self._layers[layer - 1][..., -1]
 
-    def _layer(self, layer: int) -> np.ndarray:
-        n, m = self.plan.widths[layer - 1:layer + 1]
-        return self.parameters[:, self._offsets[layer - 1]:self._offsets[layer]].reshape(self.nets, m, n + 1)
-
-    def _bind(self, arrays: dict[str, np.ndarray]) -> None:
+    def _bind(self, memory: dict[str, np.ndarray]) -> None:
         """The two passes as flat lists of calls, their views made once: at 50 narrow layers Python's own time would count."""
-        plan, nets, b = self.plan, self.nets, self.plan.batch
-        widths, depth = plan.widths, plan.depth
-        in_place = plan.activation.name == "relu"
-        forward, backward = (_relu if in_place else _general)(plan)
-        at = np.cumsum([0] + [(n + 1) * b for n in widths[1:-1]])
-        kept = np.cumsum([0] + [n * b for n in widths[1:-1]])
-        x = np.broadcast_to(self._x.T, (nets, *self._x.T.shape))
-        a, z = [x], [x]  # index 0 is the input
-        for layer in range(1, depth):
-            n = widths[layer]
-            a.append(arrays["a"][:, at[layer - 1]:at[layer]].reshape(nets, n + 1, b))
-            a[-1][:, n] = 1
-            start = kept[layer - 1] if plan.keeps_input else 0
-            z.append(a[-1][:, :n] if in_place else arrays["z"][:, start:start + n * b].reshape(nets, n, b))
+        plan, nets, widths, depth = self.plan, self.nets, self.plan.widths, self.plan.depth
+        starts = np.cumsum([0, 0] + [nets * (n + 1) * plan.batch for n in widths[1:-1]])
+
+        def run(name: str, first: int, last: int) -> np.ndarray:
+            """Hidden layers of one width: (layers, nets, units + 1, batch)"""
+            return memory[name][starts[first]:starts[last + 1]].reshape(last - first + 1, nets, widths[first] + 1, plan.batch)
+
+        a = [np.broadcast_to(self._x.T, (nets, *self._x.T.shape)), *(run("a", layer, layer)[0] for layer in range(1, depth))]
+        for block in a[1:]:
+            block[:, -1] = 1
+        if plan.kernel.in_place:
+            z = a
+        elif plan.keeps_input:
+            z = [a[0], *(run("z", layer, layer)[0] for layer in range(1, depth))]
+        else:
+            z = [a[0], *(memory["z"][:block.size].reshape(block.shape) for block in a[1:])]
+
+        self._chunks = self._chunk(memory, lambda first, last: a[0][None] if first == 1 else run("a", first - 1, last - 1))
+        self._layers = [chunk.parameters[:, i] for chunk in reversed(self._chunks) for i in range(chunk.last - chunk.first + 1)]
+        kernel = plan.kernel(plan, memory["constants"])
         self._forward: Calls = []
         for layer in range(1, depth):
-            self._forward.append(partial(np.matmul, self._layer(layer), a[layer - 1], out=z[layer]))
-            self._forward += forward(z[layer], a[layer][:, :widths[layer]])
-        self._forward.append(partial(np.matmul, self._layer(depth), a[depth - 1], out=self._logits))
+            self._forward.append(partial(np.matmul, self._layers[layer - 1], a[layer - 1], out=z[layer][:, :-1]))
+            self._forward += kernel.forward(z[layer], a[layer])
+        self._forward.append(partial(np.matmul, self._layers[-1], a[-1], out=self._logits))
 
-        chunks = plan.chunks(nets)
-        deltas = {}
-        for which, (first, last) in enumerate(chunks):
-            n, count = widths[last], last - first + 1
-            block = arrays["delta"][which % 2, :, :count * n * b].reshape(nets, count, n, b)
-            for layer in range(first, last + 1):
-                deltas[layer] = block[:, layer - first]
-            deltas[first, last] = block
-        self._delta, self._lowest = deltas[depth], deltas[1]
-        self._chunks = []
-        for first, last in chunks:
-            calls: Calls = []
-            for layer in range(last, first - 1, -1):
-                if layer > 1:
-                    n = widths[layer - 1]
-                    slope = arrays["slope"][:, :n * b].reshape(nets, n, b)
-                    calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), deltas[layer], out=deltas[layer - 1]))
-                    calls += backward(deltas[layer - 1], z[layer - 1], a[layer - 1][:, :n], slope)
-            lo, hi = self._offsets[first - 1], self._offsets[last]
-            n, m, count = widths[first - 1], widths[first], last - first + 1
-            below = x[:, None] if first == 1 else arrays["a"][:, at[first - 2]:at[last - 1]].reshape(nets, count, n + 1, b)
-            start = lo if plan.clip else 0
-            gradient = self._gradient[:, start:start + hi - lo]
-            self._chunks.append(_Chunk(first, last, calls, deltas[first, last], below.swapaxes(2, 3),
-                                       gradient.reshape(nets, count, m, n + 1), gradient, self.parameters[:, lo:hi],
-                                       [slot[:, lo:hi] for slot in self._state]))
+        deltas = {layer: block for chunk in self._chunks for layer, block in enumerate(chunk.blocks, chunk.first)}
+        self._delta, self._lowest = deltas[depth][:, :-1], deltas[1][:, :-1]
+        for chunk in self._chunks:
+            for layer in range(chunk.last, max(chunk.first, 2) - 1, -1):
+                below = deltas[layer - 1]
+                chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), deltas[layer][:, :-1], out=below[:, :-1]))
+                chunk.calls.extend(kernel.backward(below, z[layer - 1], a[layer - 1], memory["slope"][:below.size].reshape(below.shape)))
+
+    def _chunk(self, memory: dict[str, np.ndarray], inputs: Callable[[int, int], np.ndarray]) -> list[_Chunk]:
+        """Chunk by chunk: parameters one after the other, gradients too if clipping needs all, deltas in two places by turns."""
+        plan, nets, found, start = self.plan, self.nets, [], 0
+        states = memory["state"].reshape(plan.optimizer.slots, len(memory["parameters"]))
+        for turn, (first, last) in enumerate(plan.chunks(nets)):
+            n, m = plan.widths[first - 1:first + 1]
+            shape = nets, last - first + 1, m, n + 1
+            here = slice(start, start + math.prod(shape))
+            start = here.stop
+            blocks = memory["delta"].reshape(2, -1)[turn % 2, :shape[1] * nets * (m + 1) * plan.batch]
+            blocks = blocks.reshape(shape[1], nets, m + 1, plan.batch)
+            found.append(_Chunk(
+                first, last, memory["parameters"][here].reshape(shape),
+                memory["gradient"][here if plan.clip else slice(math.prod(shape))].reshape(shape),
+                [slot[here].reshape(shape) for slot in states],
+                blocks, blocks[:, :, :-1].swapaxes(0, 1), inputs(first, last).transpose(1, 0, 3, 2), []))
+        return found
 
     def run(self, until: int, last: bool, stopped: Callable[[], bool] = lambda: False) -> Measured | None:
         """Train until ``until`` updates are made, and measure there; None if ``stopped()`` said so between two steps.
@@ -332,13 +350,13 @@ class Nets:
         for chunk in self._chunks:
             for call in chunk.calls:
                 call()
-            np.matmul(chunk.delta, chunk.inputs, out=chunk.products)
+            np.matmul(chunk.delta, chunk.inputs, out=chunk.gradient)
             if measured:
                 self._measure_gradient(chunk, measured)
             if not plan.clip:
                 self._update(chunk, measured, update)
         if plan.clip:
-            clip_norm(self._gradient, plan.clip, self._scale)
+            clip_norm([chunk.gradient for chunk in self._chunks], plan.clip, self._scale)
             for chunk in self._chunks:
                 self._update(chunk, measured, update)
         np.add.reduce(self._lowest, axis=(1, 2), out=self._check)
@@ -358,11 +376,10 @@ class Nets:
         layers = slice(chunk.first - 1, chunk.last)
         example = self.plan.batch / self._scale  # from the delta of the mean, times the learning rate, to one example's
         measured.grad2[:, layers] = np.square(chunk.delta, dtype=np.float64).mean(axis=(2, 3)) * example**2
-        measured.dw2[:, layers] = np.square(chunk.products[..., :-1], dtype=np.float64).mean(axis=(2, 3)) / self._scale**2
+        measured.dw2[:, layers] = np.square(chunk.gradient[..., :-1], dtype=np.float64).mean(axis=(2, 3)) / self._scale**2
 
     def _measure_update(self, chunk: _Chunk, change: np.ndarray, measured: Measured) -> None:
-        weights, changes = (block.reshape(chunk.products.shape)[..., :-1].std(axis=(2, 3), dtype=np.float64)
-                            for block in (chunk.parameters, change))
+        weights, changes = (block[..., :-1].std(axis=(2, 3), dtype=np.float64) for block in (chunk.parameters, change))
         ratio = np.divide(changes, weights, out=np.zeros_like(changes), where=changes > 0)
         measured.update_ratio[:, chunk.first - 1:chunk.last] = np.log10(ratio)
 

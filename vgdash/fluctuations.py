@@ -91,7 +91,8 @@ def band(p: ProbeParams, activation: Activation, log_q: np.ndarray, cosine: np.n
 
     inner = slice(0, p.depth - 1)  # layers whose f' the gradient passes, l to L - 1
     reach = _from_the_top((one.slope[:, None] * path)[inner])  # (depth, depth): ε[k] → ln grad2[l]
-    own = _from_the_top((backward / width[1:]).T[inner]) + [2 / width[-1], 0.0]
+    cotangent = np.array([2 / width[-1], 0.0])
+    own = _from_the_top((backward / width[1:]).T[inner]) + cotangent
     met = np.triu(reach[:, 1:])  # noise ε[k], k ≥ l, comes from the same z as η[k]
     variance = reach**2 @ source.T + 2 * met @ (across / width[1:]).T[inner] + own
     shift = one.slope * x_mean + one.slope_bend * x_variance / 2 - backward[0] / width[1:] / 2

@@ -97,7 +97,7 @@ def correlation_map(activation: str | Activation, log_q: float, correlation: flo
     """E[f(u) f(v)] / E[f(u)²] for u and v ~ N(0, q) of the given correlation.
 
     f made of two rays is (m z + d |z|): E|u||v| = (2/π)(√(1 - c²) + c·arcsin c) (Cho & Saul 2009); any other f by quadrature.
-    With the rules ``QUICK`` an unbounded f counts as two rays beyond √q = 1e5, an error of 1e-5 like that of the rules.
+    With the rules ``QUICK`` an unbounded f counts as two rays beyond √q = 1e5, an error of 1e-5.
     """
     activation = activation_record(activation)
     if rays := _rays(activation) or (_far_rays(activation) if rules is QUICK and log_q > _FAR else None):

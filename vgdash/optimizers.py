@@ -71,6 +71,32 @@ OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
 )}
 
 
+def clip_norm(gradients: Sequence[np.ndarray], limit: float, carried: float = 1.0) -> None:
+    """Scale all ``gradients`` ``(nets, …)`` in place so that each net's norm over all of them is at most ``limit``.
+
+    ``carried`` is a factor that the gradients carry already; the limit applies to what they are without it. Pascanu et al. 2013
+    (arXiv 1211.5063). Each net's are divided by their largest entry first: the square of an exploding gradient overflows long
+    before the gradient does. Where they are not finite, or all 0, they are left alone.
+    """
+    rows = [g.reshape(len(g), -1) for g in gradients]
+    largest = np.max([np.maximum(g.max(axis=1), -g.min(axis=1)) for g in rows], axis=0)
+    largest[~(np.isfinite(largest) & (largest > 0))] = 1
+    for g in rows:
+        g /= largest[:, None]
+    norm = largest * np.sqrt(sum(np.vecdot(g, g).astype(np.float64) for g in rows)) / carried
+    factor = np.minimum(1, limit / (norm + CLIP_EPSILON)) * largest
+    for g in rows:
+        g *= factor[:, None].astype(g.dtype)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
+    Optimizer("sgd", r"w \leftarrow w - \eta g", "Robbins & Monro 1951", 0, True, _sgd),
+    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True, _momentum),
+    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)", "Kingma & Ba 2015 (arXiv 1412.6980)", 2, False,
+              _adam),
+)}
+
+
 def clip_norm(g: np.ndarray, limit: float, carried: float = 1.0) -> None:
     """Scale each row of ``g`` ``(nets, parameters)`` in place so that its norm is at most ``limit``, times a factor it carries.
 

@@ -61,7 +61,7 @@ class TrainParams(Params):
     dataset: str = choice("digits", DATASETS)
     optimizer: str = choice("sgd", OPTIMIZERS)
     learning_rate: float = real(0.01, 1e-6, 100)
-    batch: int = integer(64, 1, 1024)
+    batch: int = integer(32, 1, 1024)
     steps: int = integer(1500, 1, 20_000)
     seeds: int = integer(1, 1, 8)
     gamma: float = real(1.0, 0, 100)

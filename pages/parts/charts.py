@@ -116,7 +116,7 @@ def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored:
 
 
 @lru_cache(maxsize=64)
-def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 110,
+def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
            mirrored: bool = False, fine: bool = False) -> dict[str, Any]:
     """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
 

@@ -20,6 +20,8 @@ PAGES = (
     ("initializers", "Initializers"),
     ("training", "Training"),
 )
+# The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them.
+STYLE = "<style>h1, h2 {padding: 0 0 1.1rem 0 !important;}</style>"
 FOLDER = Path(__file__).resolve().parent.parent
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
@@ -30,6 +32,7 @@ def main() -> None:
     st.set_page_config(page_title="vgdash", page_icon=":material/ssid_chart:", layout="wide")
     pages = [st.Page(FOLDER / f"{stem}.py", title=name, url_path=stem, default=stem == "home") for stem, name in PAGES]
     page = st.navigation(pages, position="top")
+    st.html(STYLE)
     token = _inside.set(True)
     try:
         page.run()

@@ -21,7 +21,7 @@ PRESETS = {
     "100 random 4×4": {"kind": "gaussian", "depth": 100, "width": 4, "sigma2": 4.0},
 }
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
-INFINITIVE = {"overflows": "overflow", "reaches zero": "reach zero", "sticks at its smallest numbers": "stick at its smallest numbers"}
+INFINITIVE = {"overflows": "overflow", "reaches zero": "reach zero", "sticks at a subnormal": "stick at a subnormal"}
 MOST_LINEAR = 300  # decades that a linear axis of float64 numbers can hold
 
 WHY = r"""
@@ -84,7 +84,7 @@ def _formats(chain: Chain) -> str:
         elif found.zero is not None:
             happening, layer = "reaches zero", found.zero
         elif found.stuck is not None:
-            happening, layer = "sticks at its smallest numbers", found.stuck
+            happening, layer = "sticks at a subnormal", found.stuck
         else:
             continue
         (said if layer <= chain.params.depth else later).append((name, happening, layer))
