@@ -63,7 +63,7 @@ def view() -> None:
     with right:
         draw.chart(shown.updates, charts.curves("step", "update : weight", height=260), "updates",
                    "Update divided by weight, median layer, by step, log axis")
-        st.caption("How far a step moves the weights of the median layer. Below a millionth, nothing learns; above a tenth, little survives.")
+        st.caption("How far a step moves the weights of the median layer. Below a millionth nothing learns, above a tenth little survives.")
     draw.why(WHY)
     draw.table_and_download(lambda: live.table(run), f"training-{p.dataset}-{p.depth}-layers-seed{p.seed}", "training")
 

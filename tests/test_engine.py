@@ -126,7 +126,7 @@ def test_fifty_steps_follow_pytorch(name, optimizer, clip):
 def test_a_step_allocates_no_arrays():
     p = plan(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32)
     nets, _, _ = filled(p, rows=200)
-    smallest = 64 * 64 * 4  # one array of one hidden layer of one net
+    smallest = 3 * 64 * 64 * 4  # one array of one hidden layer
     quietly(nets, 20)
     with np.errstate(all="ignore"):
         tracemalloc.start()

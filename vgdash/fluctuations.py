@@ -18,14 +18,15 @@ import numpy as np
 
 from vgdash.activations import Activation
 from vgdash.gaussian import COARSE, MASSES, NODES, pair_mean, pair_nodes
+from vgdash.meanfield import two_rays
 from vgdash.network import ProbeParams
 
 __all__ = ["Band", "band"]
 
 # Half the nodes leave 1e-6, plenty for a band.
 _NODES, _MASSES = NODES[::2], 2 * MASSES[::2]
-_LARGEST = 16.0  # |ln q| beyond which f is its own power law to a promille
-_DIGITS = 3  # of ln q and of the cosine: layers that agree in these share their integrals
+_LARGEST = 9.0  # |ln q| beyond which f is its own power law to a percent
+_DIGITS = 2  # of ln q and of the cosine: layers that agree in these share their integrals, to a percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def band(p: ProbeParams, activation: Activation, log_q: np.ndarray, cosine: np.n
     ``(depth,)``. Layer l's noise ε[l] in E[f²] reaches ln q of the layers after it, x[l+1] = share (J[l] x[l] + ε[l]), and through
     it E[f'²] there; noise η[l] in f'² g² reaches the gradient of all layers up to l.
     """
-    log_q = np.clip(log_q, -_LARGEST, _LARGEST)
+    log_q = np.zeros(p.depth) if two_rays(activation) else np.clip(log_q, -_LARGEST, _LARGEST)  # rays look alike at every scale
     one = _shared(_One, _one_input, activation, p.keep, log_q)
     at_cosine = _shared(_Two, _two_inputs, activation, p.keep, log_q, cosine)
     variance, returned2 = _cosines(p, one, at_cosine, cosine, share)

@@ -23,7 +23,7 @@ from vgdash.params import Choice, Real
 
 __all__ = ["CriticalPoint", "FixedPoint", "activation_record", "c_star", "chi_1", "correlation_map", "critical_point",
            "critical_sigma_w2", "fixed_point", "log_moment", "log_slope", "moment_exponent", "q_star", "slope_correlation",
-           "xi_c", "xi_q"]
+           "two_rays", "xi_c", "xi_q"]
 
 VARIANCES = Real(0.0, 1e6)  # a 100,000 wide layer with standard normal weights and gamma 3 is inside
 CRITICAL = 1e-9  # |chi_1 - 1| below this counts as 1: ten times what chi_1 loses to rounding on the critical line
@@ -78,7 +78,7 @@ def _exponent(activation: Activation, s: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _rays(activation: Activation) -> tuple[float, float] | None:
+def two_rays(activation: Activation) -> tuple[float, float] | None:
     """The two slopes of an activation that is a straight line on each side of 0 (linear, ReLU, leaky ReLU), else None."""
     left, right = float(-activation.f(-1.0)), float(activation.f(1.0))
     straight = np.where(NODES > 0, right, left) * NODES
@@ -100,9 +100,9 @@ def correlation_map(activation: str | Activation, log_q: float, correlation: flo
     With the rules ``QUICK`` an unbounded f counts as two rays beyond √q = 1e5, an error of 1e-5.
     """
     activation = activation_record(activation)
-    if rays := _rays(activation) or (_far_rays(activation) if rules is QUICK and log_q > _FAR else None):
+    if rays := two_rays(activation) or (_far_rays(activation) if rules is QUICK and log_q > _FAR else None):
         root = math.sqrt(max(0.0, 1 - correlation**2))
-        return _two_rays(*rays, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
+        return _rays_ratio(*rays, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
     s = float(_scales(log_q)[0])
     return _pair_ratio(lambda z: activation.f(z) / s, s, correlation, rules)
 
@@ -110,12 +110,12 @@ def correlation_map(activation: str | Activation, log_q: float, correlation: flo
 def slope_correlation(activation: str | Activation, log_q: float, correlation: float) -> float:
     """E[f'(u) f'(v)] / E[f'(u)²] for u and v ~ N(0, q) of the given correlation."""
     activation = activation_record(activation)
-    if rays := _rays(activation):
-        return _two_rays(*rays, 1.0, math.asin(min(1.0, max(-1.0, correlation))) * 2 / math.pi)
+    if rays := two_rays(activation):
+        return _rays_ratio(*rays, 1.0, math.asin(min(1.0, max(-1.0, correlation))) * 2 / math.pi)
     return _pair_ratio(activation.df, float(_scales(log_q)[0]), correlation)
 
 
-def _two_rays(left: float, right: float, even: float, odd: float) -> float:
+def _rays_ratio(left: float, right: float, even: float, odd: float) -> float:
     mean, half = (right + left) / 2, (right - left) / 2
     return (mean**2 * even + half**2 * odd) / (mean**2 + half**2)
 

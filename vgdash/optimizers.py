@@ -87,24 +87,3 @@ def clip_norm(gradients: Sequence[np.ndarray], limit: float, carried: float = 1.
     factor = np.minimum(1, limit / (norm + CLIP_EPSILON)) * largest
     for g in rows:
         g *= factor[:, None].astype(g.dtype)
-
-
-OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
-    Optimizer("sgd", r"w \leftarrow w - \eta g", "Robbins & Monro 1951", 0, True, _sgd),
-    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True, _momentum),
-    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)", "Kingma & Ba 2015 (arXiv 1412.6980)", 2, False,
-              _adam),
-)}
-
-
-def clip_norm(g: np.ndarray, limit: float, carried: float = 1.0) -> None:
-    """Scale each row of ``g`` ``(nets, parameters)`` in place so that its norm is at most ``limit``, times a factor it carries.
-
-    Pascanu et al. 2013 (arXiv 1211.5063). Each row is divided by its largest entry first: the square of an exploding gradient
-    overflows long before the gradient does. A row that is not finite, or is all 0, is left alone.
-    """
-    largest = np.maximum(g.max(axis=1), -g.min(axis=1))
-    largest[~(np.isfinite(largest) & (largest > 0))] = 1
-    g /= largest[:, None]
-    norm = largest.astype(np.float64) * np.sqrt(np.vecdot(g, g), dtype=np.float64) / carried
-    g *= (np.minimum(1, limit / (norm + CLIP_EPSILON)) * largest)[:, None].astype(g.dtype)

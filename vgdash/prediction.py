@@ -110,6 +110,8 @@ class Course:
     log_q: np.ndarray
     correlation: np.ndarray
     log_a2: np.ndarray
+    log_slope: np.ndarray  # ln E[f'(z)²]
+    a_mean: np.ndarray
     share: np.ndarray  # of U, what the weights give; the bias gives the rest
     log_into: np.ndarray  # ln of what of E[a[l-1]²] the gradient of the weights sees: batch normalization takes out the batch's mean
     log_divisor: np.ndarray  # ln of what normalization divides a squared gradient by
@@ -126,14 +128,14 @@ def predict(p: ProbeParams) -> Prediction:
         return _nothing(p, "no theory is drawn: the identity is not a random matrix of mean 0, so z is not Gaussian")
     activation = ACTIVATIONS[p.activation]
     course = _forward(p, activation)
-    log_grad2 = _backward(p, activation, course)
+    log_grad2 = _backward(p, course)
     log_inner = log_grad2 + _log_branch(p) - course.log_divisor
     log_dw2 = log_inner + course.log_into - math.log(p.batch)
     scale = np.exp(np.minimum(course.log_q, LARGEST) / 2)
     kind, reasons = _band_kind(p)
     bands = band(p, activation, course.log_q, course.correlation, course.share) if kind else (_no_band(p), _no_band(p))
     return Prediction(p, *(_frozen(x / LN10) for x in (course.log_q, course.log_a2, log_grad2, log_dw2)),
-                      _frozen(_mean(activation, course.log_q)), _frozen(_saturated(activation, scale)), _frozen(course.correlation),
+                      _frozen(course.a_mean), _frozen(_saturated(activation, scale)), _frozen(course.correlation),
                       *bands, kind, "; ".join(reasons))
 
 
@@ -158,7 +160,7 @@ def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:
     if p.normalization == "batch":
         reasons.append("batch normalization: the gradient of large batches, about 1/batch a layer is missing" if p.batch > 3 else
                        "batch normalization of 2 or 3 examples: the mean of the gradient does not exist")
-    if p.normalization != "none" or p.residual != "none" or p.rescale != "none" or p.initializer == "zeros":
+    if p.normalization != "none" or p.residual != "none" or p.rescale != "none" or p.initializer == "zeros" or not p.gamma:
         return "", [*reasons, "no finite-width band with normalization, skip connections, rescaling or weights of 0"]
     independent = p.initializer != "orthogonal" and p.sigma_b2 == 0 and p.keep == 1
     return ("published" if independent and p.activation in ("relu", "linear") else "approximate"), reasons
@@ -180,7 +182,7 @@ def _forward(p: ProbeParams, activation: Activation) -> Course:
     log_a2, input_cosine = 0.0, 0.0  # independent N(0, 1) features
     log_q, c = -math.inf, 0.0
     skips = residual_factors(p.widths, p.residual)
-    passed = (math.nan, math.nan, math.nan, math.nan)
+    moments, cosine_of_a, moved = (), 1.0, (math.nan, math.nan)
     for layer, (log_w, skip) in enumerate(zip(_log_weights(p), skips, strict=True)):
         fan_in, fan_out = p.widths[layer:layer + 2]
         log_signal = math.log(fan_in) + log_w + log_a2
@@ -195,16 +197,17 @@ def _forward(p: ProbeParams, activation: Activation) -> Course:
             log_q, c = log_branch, branch_cosine
         else:
             log_q, c = _added(log_q, c, log_branch + 2 * math.log(skip), branch_cosine)
-        if not (abs(log_q - passed[0]) < STILL and abs(c - passed[1]) < STILL):
-            passed = (log_q, c, float(log_moment(activation, log_q)), _cosine_of_activations(activation, log_q, c))
-        log_a2 = passed[2] - math.log(p.keep)
-        input_cosine = passed[3] * p.keep
-        rows.append((log_q, c if log_q > -math.inf else math.nan, log_a2, share, log_into, log_divisor, math.log(fan_out) + log_w))
+        still_q = abs(log_q - moved[0]) < STILL
+        if not still_q:
+            moments = (float(log_moment(activation, log_q)), float(log_slope(activation, log_q)), _mean(activation, log_q))
+        if not (still_q and abs(c - moved[1]) < STILL):
+            cosine_of_a = correlation_map(activation, log_q, c, QUICK) if log_q > -math.inf else 1.0
+            moved = (log_q, c)
+        log_a2 = moments[0] - math.log(p.keep)
+        input_cosine = cosine_of_a * p.keep
+        rows.append((log_q, c if log_q > -math.inf else math.nan, log_a2, *moments[1:], share, log_into, log_divisor,
+                     math.log(fan_out) + log_w))
     return Course(*np.array(rows).T)
-
-
-def _cosine_of_activations(activation: Activation, log_q: float, c: float) -> float:
-    return correlation_map(activation, log_q, c, QUICK) if log_q > -math.inf else 1.0
 
 
 def _normalized(p: ProbeParams, log_u: float, cosine: float) -> tuple[float, float, float]:
@@ -235,23 +238,22 @@ def _log_branch(p: ProbeParams) -> np.ndarray:
     return np.array([0.0 if skip is None else 2 * math.log(skip) for skip in residual_factors(p.widths, p.residual)])
 
 
-def _backward(p: ProbeParams, activation: Activation, course: Course) -> np.ndarray:
+def _backward(p: ProbeParams, course: Course) -> np.ndarray:
     """ln grad2 by layer: from layer l + 1 to l the branch's factor, plus 1 where there is a skip connection."""
     branch = course.log_back + _log_branch(p) - course.log_divisor
-    factors = branch[1:] + log_slope(activation, course.log_q[:-1]) - math.log(p.keep)
+    factors = branch[1:] + course.log_slope[:-1] - math.log(p.keep)
     skips = np.array([skip is not None for skip in residual_factors(p.widths, p.residual)[1:]], dtype=bool)
-    factors = np.where(skips, np.logaddexp(factors, 0.0), factors)
+    with np.errstate(invalid="ignore"):  # nan where batch normalization has no theory
+        factors = np.where(skips, np.logaddexp(factors, 0.0), factors)
     return np.append(np.cumsum(factors[::-1])[::-1], 0.0)
 
 
-def _mean(activation: Activation, log_q: np.ndarray) -> np.ndarray:
+def _mean(activation: Activation, log_q: float) -> float:
     """E[f(√q z)] by pairs z, -z, so that an odd function gives 0 exactly."""
     half = len(NODES) // 2
-    u = np.multiply.outer(np.exp(np.minimum(log_q, LARGEST) / 2), NODES[half:])
-    with np.errstate(over="ignore"):
-        mean = (activation.f(u) + activation.f(-u)) @ MASSES[half:]
-    beyond = (log_q > LARGEST) & (np.abs(mean) > 1e100)
-    return np.where(beyond, np.copysign(np.inf, mean), mean)
+    u = math.exp(min(log_q, LARGEST) / 2) * NODES[half:]
+    mean = float((activation.f(u) + activation.f(-u)) @ MASSES[half:])
+    return math.copysign(math.inf, mean) if log_q > LARGEST and abs(mean) > 1e100 else mean
 
 
 @cache
@@ -265,7 +267,7 @@ def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
         for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if bool(activation.saturated(middle)) == flat[i] else (low, middle)
-        ends.append((low + high) / 2)
+        ends.append(float(low + high) / 2)
     ends += [math.inf] if flat[-1] else []
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
@@ -274,7 +276,7 @@ def _saturated(activation: Activation, scale: np.ndarray) -> np.ndarray:
     """P(z in a saturated zone) for z ~ N(0, scale²); at scale 0 that is whether 0 lies in one."""
     cdf = NormalDist().cdf
     result = np.zeros(len(scale))
-    for i, s in enumerate(scale):
+    for i, s in enumerate(scale.tolist()):
         if s > 0:
             result[i] = sum(cdf(high / s) - cdf(low / s) for low, high in _saturated_zones(activation))
         else:

@@ -97,6 +97,11 @@ def _colour() -> alt.Color:
     return alt.Color("slot:N", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
 
 
+def _neutral() -> alt.Color:
+    """Black on light, white on dark: the palette's last slot."""
+    return alt.Color(datum=SLOTS - 1, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+
+
 def _dash() -> alt.StrokeDash:
     return alt.StrokeDash("series:N", legend=None,
                           scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))
@@ -131,8 +136,8 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     tooltip = alt.Tooltip("text:N", title=" ")
     limit = _part(base, "limit")
     chart = alt.layer(
-        limit.mark_rule(strokeDash=[2, 4], opacity=0.7, color="gray").encode(y=y),
-        limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, color="gray").encode(y=y, x=alt.value(0), text="text:N"),
+        limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=_neutral()),
+        limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, opacity=0.8).encode(y=y, x=alt.value(0), text="text:N", color=_neutral()),
         _part(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         _part(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=_colour(), detail="series:N"),
         _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
@@ -171,7 +176,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
         forward="datum.layer * log(c) / LN10", backward=f"({depth} - datum.layer) * log(c) / LN10")
     last = layers.transform_filter(f"datum.layer == {depth}").transform_calculate(
         said="'c = ' + format(c, '.2f') + ': ×' + (abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : "
-             "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + ' · 10^' + floor(datum.forward)) + "
+             "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + (" + power_of_ten('floor(datum.forward)') + ")) + "
              f"' after {depth} layers'")
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
     domain = [depth * np.log10(0.5) - 2, depth * np.log10(1.5) + 4]
@@ -183,13 +188,23 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
             x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=alt.Scale(domain=domain)),
             color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
 
+    def end(series: str, field: str, where: str) -> alt.Chart:
+        return layers.transform_filter(where).mark_text(align="left", dx=8, dy=-12 if field == "backward" else 0, fontSize=14,
+                                                        fontWeight="bold").encode(
+            x=x, y=alt.Y(f"{field}:Q", scale=alt.Scale(domain=domain)), text=alt.value(series),
+            color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
+
     marks = alt.Chart(alt.InlineData([{"y": level, "text": name} for name, level in limits]))
     level = alt.Y("y:Q", scale=alt.Scale(domain=domain))
     chart = alt.layer(
-        marks.mark_rule(strokeDash=[2, 4], color="gray").encode(y=level),
-        marks.mark_text(align="left", dx=4, dy=-7, fontSize=13, color="gray").encode(y=level, x=alt.value(0), text="text:N"),
+        marks.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=level, color=_neutral()),
+        marks.mark_text(align="center", dy=-7, fontSize=13, opacity=0.8).encode(
+            y=level, x=alt.datum(depth / 2), text="text:N", color=_neutral()),
         line("forward", "activation"), line("backward", "gradient"),
-        last.mark_text(align="left", fontSize=20, fontWeight="bold", color="gray").encode(x=alt.value(10), y=alt.value(14), text="said:N"),
+        last.mark_text(align="center", fontSize=22, fontWeight="bold").encode(
+            x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=_neutral()),
+        end("activation", "forward", f"datum.layer == {depth}"),
+        end("gradient", "backward", "datum.layer == 0"),
     ).add_params(factor)
     return _compiled(chart, right)
 

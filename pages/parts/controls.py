@@ -45,7 +45,7 @@ class Controls:
             except ParamError as error:
                 refused.append(_sentence(error))
         if refused or asked:
-            st.session_state[f"{self.page} refused"] = refused[:5]
+            st.session_state[f"{self.page} refused"] = (refused[:5], None)
         for key, value in good.items():
             self._offer(key, value)
 
@@ -124,8 +124,12 @@ class Controls:
             return self.defaults[key]
 
     def notices(self) -> list[str]:
-        """One sentence for each value that was refused."""
-        return [*st.session_state.get(f"{self.page} refused", []), *self.refused]
+        """One sentence for each value that was refused; what a link asked for is said until something is changed."""
+        said, since = st.session_state.get(f"{self.page} refused", ([], None))
+        if since is not None and since != self.values:
+            said = []
+        st.session_state[f"{self.page} refused"] = (said, dict(self.values))
+        return [*said, *self.refused]
 
     # ---- presets
 

@@ -20,8 +20,14 @@ PAGES = (
     ("initializers", "Initializers"),
     ("training", "Training"),
 )
-# The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them.
-STYLE = "<style>h1, h2 {padding: 0 0 1.1rem 0 !important;}</style>"
+# The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
+# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it.
+STYLE = """<style>
+h1, h2 {padding: 0 0 1.1rem 0 !important;}
+.vega-bind input {width: min(55vw, 42rem) !important;}
+@media (max-width: 640px) {[class*="-presets"] {flex-wrap: nowrap !important; overflow-x: auto;}
+                           [class*="-presets"] > div {flex: 0 0 auto !important;}}
+</style>"""
 FOLDER = Path(__file__).resolve().parent.parent
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
 import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser import chromium
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SETTLED = """() => { const app = document.querySelector('[data-testid=stApp]');
-  return app && app.getAttribute('data-test-connection-state') === 'CONNECTED' && app.getAttribute('data-test-script-state') === 'notRunning'
-    && document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]') && !document.querySelector('[data-testid=stSkeleton]'); }"""
+ROOT = Path(__file__).resolve().parents[2]
+SETTLED = """() => {
+  const app = document.querySelector('[data-testid=stApp]');
+  return app && app.getAttribute('data-test-connection-state') === 'CONNECTED'
+    && app.getAttribute('data-test-script-state') === 'notRunning'
+    && document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]')
+    && !document.querySelector('[data-testid=stSkeleton]');
+}"""
+OTHER_TITLE = "before => { const h = document.querySelector('[data-testid=stMain] h1'); return h && h.innerText.trim() !== before; }"
+QUIET = 350  # milliseconds without a change until a page counts as still; a slider waits 200 before it sends
+WATCH = """window.__changed = window.__more = 0;
+new MutationObserver(changes => {
+  window.__changed = performance.now();
+  const inMore = change => change.target.closest && change.target.closest('[data-testid=stPopoverBody]');
+  if (changes.some(inMore)) window.__more = window.__changed;
+}).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});"""
+STILL = f"() => ({SETTLED})() && performance.now() - window.__changed > {QUIET}"
+MORE_STILL = f"""() => ({SETTLED})() && document.querySelector('[data-testid=stPopoverBody] input')
+  && performance.now() - window.__more > {QUIET}"""
+CONTROLS = """() => Object.fromEntries([...document.querySelectorAll('[data-testid=stElementContainer][class*=st-key-]')].map(box => {
+  const key = [...box.classList].find(name => name.startsWith('st-key-')).slice(7);
+  const range = box.querySelector('input[type=range]'), tags = box.querySelector('[data-testid=stMultiSelectTagsContainer]');
+  const radio = box.querySelector('[role=radio][aria-checked=true]'), field = box.querySelector('input');
+  if (range) return [key, range.getAttribute('aria-valuetext')];
+  if (tags) return [key, [...box.querySelectorAll('.react-aria-ComboBox [data-tag]')].map(tag => tag.getAttribute('aria-label')).join(',')];
+  if (radio) return [key, radio.innerText.trim()];
+  return [key, field && field.value];
+}).filter(([key, value]) => value !== null && value !== undefined))"""
 
 
 @contextlib.contextmanager
@@ -53,39 +78,90 @@ class Visitor:
         self.page, self.address = page, address
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._hear)
+        page.add_init_script(WATCH)
 
-    def open(self, path: str) -> Visitor:
-        self.page.goto(f"{self.address}/{path}")
-        return self.settle()
+    def _hear(self, message: ConsoleMessage) -> None:
+        ours = urllib.parse.urlsplit(message.location.get("url", ""))
+        # a deep link makes Streamlit's own client look for its endpoints one level down first, and find them after
+        if message.type == "error" and f"{ours.scheme}://{ours.netloc}" == self.address and "/_stcore/" not in ours.path:
+            self.errors.append(message.text)
 
-    def settle(self) -> Visitor:
-        for _ in range(2):
-            self.page.wait_for_function(SETTLED, timeout=60_000)
-            self.page.wait_for_timeout(350)
-        assert not self.page.locator("[data-testid=stException]").count(), self.page.locator("[data-testid=stException]").all_inner_texts()
-        assert not self.errors
+    # ---- going places
+
+    def open(self, path: str, quiet: bool = True) -> Visitor:
+        self.page.goto(f"{self.address}/{path.lstrip('/')}")
+        return self.settle(quiet)
+
+    def settle(self, quiet: bool = True) -> Visitor:
+        """Wait until the script has ended and, where nothing runs by itself (``quiet``), the page no longer changes."""
+        self.page.wait_for_function(STILL if quiet else SETTLED, timeout=60_000, polling=25)
+        self.sound()
         return self
+
+    def sound(self) -> None:
+        """No traceback on the page, no error of the app in the console."""
+        assert not self.page.locator("[data-testid=stException]").count(), self.page.locator("[data-testid=stException]").all_inner_texts()
+        assert not self.errors, self.errors
+
+    # ---- what it shows
 
     def menu(self) -> list[str]:
         return [t.strip() for t in self.page.locator("[data-testid=stTopNavLink]").all_inner_texts()]
+
+    def title(self) -> str:
+        return self.page.locator("[data-testid=stMain] h1").inner_text().strip()
 
     def main(self) -> str:
         return self.page.locator("[data-testid=stMain]").inner_text()
 
     def verdict(self) -> str:
-        return self.page.locator(".st-key-verdict").inner_text()
+        return self.page.locator(".st-key-verdict").inner_text().strip()
 
-    def press(self, key: str, arrow: str = "ArrowRight", times: int = 1) -> Visitor:
+    def notices(self) -> list[str]:
+        """The boxes that say what was left out of the address."""
+        return [t.strip() for t in self.page.locator("[data-testid=stAlert]").all_inner_texts()]
+
+    def query(self) -> dict[str, list[str]]:
+        """What the address holds."""
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(self.page.url).query, keep_blank_values=True)
+
+    def controls(self) -> dict[str, str]:
+        """What every control shows, those behind More too: widget key -> text; several choices are joined by commas."""
+        more = self.page.get_by_test_id("stPopoverButton")
+        if more.count():
+            more.first.click()
+            self.page.wait_for_function(MORE_STILL, timeout=60_000, polling=25)
+        shown = self.page.evaluate(CONTROLS)
+        if more.count():
+            self.page.keyboard.press("Escape")
+            self.page.get_by_test_id("stPopoverBody").wait_for(state="hidden")
+        return shown
+
+    def csv(self) -> str:
+        """The table behind the chart, as the download gives it."""
+        with self.page.expect_download() as download:
+            self.page.locator("[class*=_csv] button").first.click()
+        return Path(download.value.path()).read_text()
+
+    # ---- doing things
+
+    def press(self, key: str, arrow: str = "ArrowRight", times: int = 1, quiet: bool = True) -> Visitor:
         """Arrow keys on the slider with that widget key."""
-        self.page.locator(f".st-key-{key} input[type=range], .st-key-{key} [role=slider]").first.focus()
+        self.page.locator(f".st-key-{key} input[type=range]").first.focus()
         for _ in range(times):
             self.page.keyboard.press(arrow)
-        self.page.wait_for_timeout(300)
-        return self.settle()
+        return self.settle(quiet)
 
-    def click(self, name: str) -> Visitor:
+    def click(self, name: str, quiet: bool = True) -> Visitor:
         self.page.get_by_role("button", name=name, exact=True).first.click()
-        self.page.wait_for_timeout(300)
+        return self.settle(quiet)
+
+    def go(self, entry: str) -> Visitor:
+        """Another page, through the menu."""
+        before = self.title()
+        self.page.get_by_test_id("stTopNavLink").filter(has_text=entry).first.click()
+        self.page.wait_for_function(OTHER_TITLE, arg=before)
         return self.settle()
 
 

@@ -32,7 +32,8 @@ Keep the size, $\mathrm{Var}(z) = E[x^2]$: $\mathrm{Var}(w) = \frac1n$, in code 
 
 ReLU throws half of $E[z^2]$ away, $E[a^2] = \tfrac12 \mathrm{Var}(z)$: so $\mathrm{Var}(w) = \frac2n$, `randn(shape) * sqrt(2/n[l-1])`.
 
-“Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks. $\gamma$ multiplies the weights, so variances gain $\gamma^2$.
+“Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks.
+$\gamma$ multiplies the weights, so variances gain $\gamma^2$.
 """
 
 
@@ -99,11 +100,13 @@ def _remarks(found: NeuronVariance) -> str:
     """What is not as simple as it looks, for these parameters."""
     p, said = found.params, []
     if found.samples < p.samples:
-        said.append(f"{found.samples:,} samples were drawn instead of {p.samples:,}: {p.n:,} {p.distribution} weights each cost too much for more.")
+        said.append(f"{found.samples:,} samples were drawn instead of {p.samples:,}: with {p.n:,} {p.distribution} weights each, "
+                    "more would take too long.")
     if not found.a2_exact:
         said.append("The prediction of E[a²] is the one for normal weights, off by about 1/n.")
     if p.mean:
-        said.append(f"Inputs with a mean count through E[x²] = mean² + std²; {found.shared:.0%} of Var(z) is then the same for every input.")
+        said.append(f"Inputs with a mean count through E[x²] = mean² + std²; {found.shared:.0%} of Var(z) is then the same for "
+                    "every input.")
     if p.correlation:
         said.append("Correlated inputs leave Var(z) alone, but make neurons unequal: z is no longer Gaussian, however large n is.")
     if found.outside > 0.001:

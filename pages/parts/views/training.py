@@ -96,7 +96,8 @@ def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, said: str) -
     return parts, (steps[-1], middle[-1])
 
 
-def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, limits: list[charts.Rows], span: tuple[float, float]) -> pd.DataFrame:
+def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, limits: list[charts.Rows],
+           span: tuple[float, float]) -> pd.DataFrame:
     """One line for each initializer from ``values (steps, initializers, seeds)``, and names at the ends."""
     parts, ends = list(limits), {}
     for i, name in enumerate(p.initializers):

@@ -1,0 +1,159 @@
+"""Training against eager PyTorch, jitted JAX and this machine's matrix product; run it alone on a quiet machine.
+
+    python tests/benchmarks/bench_training.py [rounds]
+
+The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the rounds.
+"""
+
+import statistics
+import sys
+import threading
+import time
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from vgdash.training import Trainer, TrainParams
+
+INITIALIZERS = ("lecun_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")  # five nets
+SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))  # depth, width, batch, times PyTorch to reach
+CORES = 2
+
+
+def params(depth, width, batch, steps):
+    return TrainParams.uniform(depth, width, initializers=INITIALIZERS, batch=batch, steps=steps, snapshots=1, learning_rate=0.01)
+
+
+def start(p):
+    """Initial weights, biases being 0: for each layer (nets, fan_out, fan_in)."""
+    trainer = Trainer(p)
+    return [trainer.weights(layer)[:, 0] for layer in range(1, p.depth + 1)]
+
+
+def minibatches(p):
+    order, rows, at = np.random.default_rng([p.seed, 0]), np.arange(len(p.data.x_train)), len(p.data.x_train)
+    for _ in range(p.steps + 1):
+        if at + p.batch > len(rows):
+            order.shuffle(rows)
+            at = 0
+        yield rows[at:at + p.batch].copy()
+        at += p.batch
+
+
+def ours(p):
+    trainer = Trainer(p, CORES)
+    begin = time.perf_counter()
+    last = list(trainer)[-1]
+    return time.perf_counter() - begin, last.loss[:, 0]
+
+
+def pytorch(p):
+    import torch
+
+    torch.set_num_threads(CORES)
+    weights, models = start(p), []
+    for net in range(p.nets):
+        layers = []
+        for w in weights:
+            linear = torch.nn.Linear(*w.shape[:0:-1])
+            with torch.no_grad():
+                linear.weight[:], linear.bias[:] = torch.tensor(w[net]), 0
+            layers += [linear, torch.nn.ReLU()]
+        models.append(torch.nn.Sequential(*layers[:-1]))
+    rules = [torch.optim.SGD(model.parameters(), lr=p.learning_rate) for model in models]
+    x, y = torch.tensor(p.data.x_train), torch.tensor(p.data.y_train)
+    losses = []
+    begin = time.perf_counter()
+    for rows in minibatches(p):
+        xb, yb = x[rows], y[rows]
+        losses.append([])
+        for model, rule in zip(models, rules, strict=True):
+            rule.zero_grad()
+            loss = torch.nn.functional.cross_entropy(model(xb), yb)
+            loss.backward()
+            rule.step()
+            losses[-1].append(loss.detach())
+    elapsed = time.perf_counter() - begin
+    return elapsed, np.array(losses)[1:].mean(axis=0)  # ours is the mean since the snapshot at step 0
+
+
+def jitted_jax(p):
+    import jax
+    import jax.numpy as jnp
+
+    def loss(params, x, y):
+        (w1, b1), hidden, (w2, b2) = params
+        a = jax.nn.relu(x @ w1.T + b1)
+        a, _ = jax.lax.scan(lambda a, wb: (jax.nn.relu(a @ wb[0].T + wb[1]), None), a, hidden)
+        z = a @ w2.T + b2
+        return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
+
+    @jax.jit
+    def step(params, x, y):
+        losses, gradient = jax.vmap(jax.value_and_grad(loss), in_axes=(0, None, None))(params, x, y)
+        return losses, jax.tree.map(lambda w, g: w - p.learning_rate * g, params, gradient)
+
+    weights = [jnp.array(w) for w in start(p)]
+    pairs = [(w, jnp.zeros(w.shape[:2])) for w in weights]
+    params = (pairs[0], tuple(jnp.stack(parts, axis=1) for parts in zip(*pairs[1:-1], strict=True)), pairs[-1])
+    x, y = jnp.array(p.data.x_train), jnp.array(p.data.y_train)
+    jax.block_until_ready(step(params, x[:p.batch], y[:p.batch]))
+    losses = []
+    begin = time.perf_counter()
+    for rows in minibatches(p):
+        now, params = step(params, x[rows], y[rows])
+        losses.append(now)
+    jax.block_until_ready(params)
+    elapsed = time.perf_counter() - begin
+    return elapsed, np.array(losses)[1:].mean(axis=0)
+
+
+def product_rate(width, batch, seconds=0.5):
+    """Operations a second of (width, width) @ (width, batch) on all cores, each with its own operands."""
+    counts = [0] * CORES
+
+    def work(which):
+        a, b, c = np.ones((width, width), np.float32), np.ones((width, batch), np.float32), np.empty((width, batch), np.float32)
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            for _ in range(20):
+                np.matmul(a, b, out=c)
+            counts[which] += 20
+
+    with threadpool_limits(1, "blas"):
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(CORES)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return sum(counts) * 2 * width * width * batch / seconds
+
+
+def contest(depth, width, batch, target, rounds):
+    steps = max(10, round(1.5e11 / params(depth, width, batch, 1).flops * 2))
+    p = params(depth, width, batch, steps)
+    contestants = {"vgdash": ours, "PyTorch": pytorch, "JAX": jitted_jax}
+    seconds, losses, rates = {name: [] for name in contestants}, {}, []
+    for _ in range(rounds):
+        rates.append(product_rate(width, batch))
+        for name, run in list(contestants.items()):
+            try:
+                elapsed, losses[name] = run(p)
+            except ModuleNotFoundError as missing:
+                print(f"  {name} left out: {missing}")
+                del contestants[name]
+                continue
+            seconds[name].append(elapsed)
+    for name in contestants:
+        np.testing.assert_allclose(losses[name], losses["vgdash"], rtol=2e-2, err_msg=f"{name} did another job")
+    median = {name: statistics.median(seconds[name]) for name in contestants}
+    rate = p.flops / median["vgdash"]
+    print(f"{depth} layers x {width}, batch {batch}, {p.nets} nets, {steps} steps: {median['vgdash'] / steps * 1e3:.2f} ms a step")
+    for name in list(contestants)[1:]:
+        print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name}" + (f" (to reach: {target})" if name == "PyTorch" else ""))
+    print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / statistics.median(rates):.0%} of the matrix product's (to reach: 60%)", flush=True)
+
+
+if __name__ == "__main__":
+    for shape in SHAPES:
+        contest(*shape, int(sys.argv[1]) if len(sys.argv) > 1 else 5)

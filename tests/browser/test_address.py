@@ -1,0 +1,196 @@
+"""The address is the state: what is set stands in it, and opening it anywhere gives the very same page."""
+
+import re
+
+import pytest
+
+from pages.parts.views import initializers, linear_chain, neuron_variance, training
+from tests.browser.conftest import Visitor
+from tests.browser.scenes import SCENES, link
+from vgdash.chain import ChainParams
+from vgdash.chain import linear_chain as compute_chain
+from vgdash.network import CompareParams, compare
+from vgdash.neuron import NeuronParams
+from vgdash.neuron import neuron_variance as compute_neuron
+from vgdash.training import TrainParams
+
+TABLES = {
+    "linear_chain": lambda query: compute_chain(ChainParams.tolerant(query, text=True)[0]).frame(),
+    "neuron_variance": lambda query: compute_neuron(NeuronParams.tolerant(query, text=True)[0]).frame(),
+    "initializers": lambda query: compare(CompareParams.tolerant(query, text=True)[0]).frame(),
+}
+KINDS = {"linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams, "training": TrainParams}
+PRESETS = {"linear_chain": linear_chain.PRESETS, "neuron_variance": neuron_variance.PRESETS, "initializers": initializers.PRESETS,
+           "training": training.PRESETS}
+SLIDERS = {"linear_chain": "factor", "neuron_variance": "n", "initializers": "depth", "training": "depth"}
+ALL_SCENES = [pytest.param(stem, scene, id=f"{stem}-{i}") for stem, scenes in SCENES.items() for i, scene in enumerate(scenes)]
+STATES = re.compile(r"Step|Stopped|steps in")
+
+
+@pytest.fixture
+def colleague(browser, address):
+    """Another person on another machine: a tab that shares nothing with the first but the server."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    yield Visitor(page, address)
+    page.close()
+
+
+def same_value(shown, spelled):
+    """A control's text and an address's text, which may write one number differently."""
+    try:
+        return float(shown) == float(spelled)
+    except ValueError:
+        return shown == spelled
+
+
+def ended(visitor):
+    """On the training page, wait until the run that the link started is over."""
+    visitor.page.locator(".st-key-run-bar").get_by_text(re.compile(r"steps in .* s\.")).wait_for(timeout=60_000)
+    return visitor.settle()
+
+
+def as_lists(scene):
+    return {key: value if isinstance(value, list) else [value] for key, value in scene.items()}
+
+
+@pytest.mark.parametrize(("stem", "scene"), ALL_SCENES)
+def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(visitor, colleague, stem, scene):
+    finish = ended if stem == "training" else Visitor.settle
+    finish(visitor.open(link(stem, scene), quiet=stem != "training"))
+    controls = visitor.controls()
+    for key, texts in as_lists(scene).items():
+        assert same_value(controls[key], ",".join(texts)), f"{key} shows {controls[key]}, the address says {texts}"
+    assert not visitor.notices()
+    assert {key: sorted(texts) for key, texts in visitor.query().items()} == {key: sorted(texts) for key, texts in as_lists(scene).items()}
+
+    finish(colleague.open(visitor.page.url.removeprefix(visitor.address), quiet=stem != "training"))
+    assert colleague.page.url == visitor.page.url
+    assert colleague.controls() == controls
+    assert colleague.verdict() == visitor.verdict() != ""
+    table = visitor.csv()
+    assert colleague.csv() == table
+    if stem in TABLES:
+        assert table == TABLES[stem](as_lists(scene)).to_csv(index=False)
+
+
+@pytest.mark.parametrize("stem", SLIDERS)
+def test_a_moved_slider_stands_in_the_address_and_comes_back_from_there(visitor, colleague, stem):
+    visitor.open(stem)
+    assert visitor.query() == {}, "defaults need no address"
+    entries = visitor.page.evaluate("history.length")
+    key = SLIDERS[stem]
+    before = visitor.controls()[key]
+    visitor.press(key, times=2)
+    after = visitor.controls()
+    assert after[key] != before
+    assert visitor.query() == {key: [after[key].rstrip("0").rstrip(".") if "." in after[key] else after[key]]}
+    assert visitor.page.evaluate("history.length") == entries, "a slider must not fill the history"
+
+    colleague.open(visitor.page.url.removeprefix(visitor.address), quiet=False)
+    shown = colleague.controls()
+    shown.pop("of", None)  # a link starts the run, and with it comes the choice of a gradient
+    assert shown == after
+    if stem != "training":
+        assert colleague.verdict() == visitor.verdict()
+
+
+def test_what_is_typed_and_picked_by_hand_stands_in_the_address_and_comes_back(visitor, colleague):
+    visitor.open("initializers")
+    visitor.page.get_by_role("button", name="Remove lecun_normal").last.click()
+    visitor.settle()
+    visitor.page.get_by_test_id("stPopoverButton").click()
+    for key, text in (("widths", "100-50x3-10"), ("gamma", "1.125"), ("seed", "7")):
+        field = visitor.page.locator(f".st-key-{key} input")
+        field.fill(text)
+        field.press("Enter")
+        visitor.settle()
+    visitor.page.keyboard.press("Escape")
+    assert visitor.query() == {"initializers": ["glorot_normal", "he_normal"], "widths": ["100-50x3-10"], "gamma": ["1.125"], "seed": ["7"]}
+
+    colleague.open(visitor.page.url.removeprefix(visitor.address))
+    assert colleague.controls() == visitor.controls()
+    assert colleague.verdict() == visitor.verdict()
+    expected = CompareParams(widths=(100, 50, 50, 50, 10), initializers=("glorot_normal", "he_normal"), gamma=1.125, seed=7)
+    assert colleague.csv() == visitor.csv() == compare(expected).frame().to_csv(index=False)
+
+
+@pytest.mark.parametrize("stem", PRESETS)
+def test_every_preset_writes_its_values_into_the_address_and_no_others(visitor, stem):
+    kind = KINDS[stem]
+    visitor.open(stem, quiet=False)
+    for name, values in PRESETS[stem].items():
+        visitor.click(name, quiet=False)
+        beside = {key: [str(value)] for key, value in values.items() if key not in kind.keys()}  # noqa: SIM118 - a classmethod
+        wanted = kind.tolerant({key: value for key, value in values.items() if key not in beside and key != "widths"})[0]
+        query = visitor.query()
+        assert {key: query.get(key) for key in beside} == beside, name
+        if "widths" in values:
+            assert query.pop("widths") == [values["widths"]], name
+        found, refused = kind.tolerant({key: texts for key, texts in query.items() if key not in beside}, text=True)
+        assert (found, refused) == (wanted, []), name
+
+
+def test_back_and_forward_lead_through_the_pages_with_their_states(visitor):
+    visitor.open("linear_chain?factor=0.9").press("depth", times=3)
+    left_behind, verdict = visitor.page.url, visitor.verdict()
+    visitor.go("Single neuron").press("n", times=2)
+    neuron, neuron_verdict = visitor.page.url, visitor.verdict()
+
+    visitor.page.go_back()
+    visitor.page.locator(".st-key-factor").wait_for()
+    visitor.settle()
+    assert visitor.page.url == left_behind
+    assert visitor.verdict() == verdict
+    visitor.page.go_forward()
+    visitor.page.locator(".st-key-n").wait_for()
+    visitor.settle()
+    assert visitor.page.url == neuron
+    assert visitor.verdict() == neuron_verdict
+
+
+REFUSED = [
+    pytest.param("linear_chain", "factor", "0.9", {"depth": "99999"}, "depth", id="out of range"),
+    pytest.param("linear_chain", "factor", "0.9", {"depth": "many"}, "depth", id="nonsense"),
+    pytest.param("linear_chain", "factor", "0.9", {"depth": "nan"}, "depth", id="not a number"),
+    pytest.param("linear_chain", "factor", "0.9", {"x1": "inf"}, "x1", id="infinite"),
+    pytest.param("linear_chain", "depth", "9", {"kind": "circulant"}, "kind", id="no such option"),
+    pytest.param("neuron_variance", "n", "7", {"learning_rate": "0.1"}, "learning", id="a setting of another page"),
+    pytest.param("neuron_variance", "n", "7", {"gamma": "1e999"}, "gamma", id="overflows"),
+    pytest.param("initializers", "depth", "7", {"initializers": "he_normal,magic"}, "initializers", id="one bad name"),
+    pytest.param("initializers", "depth", "7", {"widths": "10x999999999"}, "widths", id="a bomb of widths"),
+    pytest.param("initializers", "depth", "7", {"activation": "x" * 5000}, "activation", id="very long"),
+    pytest.param("training", "depth", "3", {"optimizer": "luck", "steps": "5"}, "optimizer", id="training"),
+]
+
+
+@pytest.mark.parametrize(("stem", "good", "value", "bad", "named"), REFUSED)
+def test_a_value_that_is_refused_is_said_in_one_sentence_and_the_rest_still_counts(visitor, stem, good, value, bad, named):
+    visitor.open(link(stem, {good: value, **bad}), quiet=stem != "training")
+    (sentence,) = visitor.notices()
+    assert named in sentence
+    assert "left out" in sentence
+    assert visitor.controls()[good] == value
+    assert visitor.query()[good] == [value]
+
+
+INJECTIONS = ("<script>window.__hacked = 1</script>", "<img src=x onerror='window.__hacked = 1'>", "![](http://127.0.0.1:9/x.png)",
+              "[a](javascript:window.__hacked=1)", "[a](http://127.0.0.1:9/)", "**bold** # h `c` $x^2$ :red[x] :material/bug_report:")
+
+
+@pytest.mark.parametrize("where", ["a value", "a key"])
+def test_nothing_from_an_address_becomes_html_or_markdown(visitor, where):
+    for text in INJECTIONS:
+        query = {"x1": text} if where == "a value" else {text: "1"}
+        visitor.open(link("linear_chain", {**query, "factor": "0.9"}))
+        (box,) = visitor.page.locator("[data-testid=stAlert]").all()
+        assert box.locator("a, img, script, code, strong, h1, .katex, [style*=color] span").count() == 0, box.inner_html()
+        assert box.locator("[data-testid=stIconMaterial], [data-testid=stAlertDynamicIcon]").count() <= 1, "the box has its own icon only"
+        assert not visitor.page.evaluate("'__hacked' in window")
+        assert visitor.controls()["factor"] == "0.90"
+
+
+def test_a_notice_goes_away_once_another_state_is_chosen(visitor):
+    visitor.open("linear_chain?depth=99999")
+    assert len(visitor.notices()) == 1
+    visitor.click("c = 0.5")
+    assert not visitor.notices()

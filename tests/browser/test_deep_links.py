@@ -1,0 +1,57 @@
+"""A link to any page, opened first on a fresh server, is worth as much as the way through the front door."""
+
+import pytest
+
+from pages.parts.frame import PAGES
+from tests.browser.conftest import Visitor, serving
+from tests.browser.scenes import SCENES, link
+
+CONTENT = [stem for stem, _ in PAGES if stem != "home"]
+MENU = [name for _, name in PAGES]
+
+
+def frame_of(visitor):
+    """What must not depend on the way to a page: the menu, the window's title, the page's heading and its controls.
+
+    The training page shows which gradient to look at, ``of``, only when there is a run; a link starts one, a plain visit does not.
+    """
+    return visitor.menu(), visitor.page.title(), visitor.title(), set(visitor.controls()) - {"of"}
+
+
+@pytest.mark.parametrize("stem", CONTENT)
+def test_a_link_opened_first_on_a_fresh_server_shows_what_the_front_door_and_the_menu_show(browser, stem):
+    scene = SCENES.get(stem, [{}])[0]
+    with serving() as fresh:
+        by_link, through_the_door = (Visitor(browser.new_page(), fresh) for _ in range(2))
+        linked = frame_of(by_link.open(link(stem, scene), quiet=False))
+        assert linked[0] == MENU
+        assert by_link.page.url.startswith(f"{fresh}/{stem}")
+        shown = by_link.controls()
+        assert {key: shown[key] for key in scene if key in ("depth", "n", "factor")} == {
+            key: value for key, value in scene.items() if key in ("depth", "n", "factor")}, "the link's values do not count"
+
+        walked = frame_of(through_the_door.open("").go(dict(PAGES)[stem]))
+        by_link.page.close()
+        through_the_door.page.close()
+    assert linked == walked
+
+
+def test_the_front_door_of_a_fresh_server_is_home_and_every_page_has_the_same_menu(browser):
+    with serving() as fresh:
+        visitor = Visitor(browser.new_page(), fresh).open("")
+        headings = [visitor.title()]
+        assert visitor.menu() == MENU
+        for stem in CONTENT:
+            visitor.go(dict(PAGES)[stem])
+            assert visitor.menu() == MENU
+            assert visitor.page.url.split("?")[0] == f"{fresh}/{stem}"
+            headings.append(visitor.title())
+        visitor.page.close()
+    assert len(set(headings)) == len(PAGES)
+
+
+def test_an_address_that_is_no_page_leads_home_with_a_word(visitor):
+    visitor.page.goto(f"{visitor.address}/no_such_page")
+    visitor.page.get_by_role("dialog").get_by_text("does not seem to exist").wait_for()
+    assert visitor.menu() == MENU
+    assert not visitor.page.locator("[data-testid=stException]").count()
