@@ -105,6 +105,10 @@ class Plan:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
         return self.dtype.itemsize * sum(self.arrays(nets).values())
 
+    def measuring_bytes(self, nets: int) -> int:
+        """Bytes that a measurement takes for a moment: a chunk's weights in float64, twice."""
+        return 16 * nets * max(sum(self.sizes()[first - 1:last]) for first, last in self.chunks(nets))
+
 
 Calls = list[Callable[[], object]]
 

@@ -120,14 +120,15 @@ class TrainParams(Params):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the arrays of all nets in float32 and of the data.
+        """Bytes of the arrays of all nets in float32, of the data, and of what the threads take for a moment to measure.
 
         Per net: parameters (with biases) once, and again for each array the optimizer remembers and for clipping; activations
         Σ (n[l] + 1)·batch, twice where f' is a function of z; two chunks of gradients (see ``engine.Plan.arrays``).
         """
         plan = self.plan(np.float32)
         rows, columns = len(self.data.x_train) + len(self.data.x_test), self.widths[0] + 1 + self.widths[-1]
-        return sum(plan.memory_bytes(size) for size in self.groups) + rows * columns * 4
+        measuring = min(WORKERS, len(self.groups)) * plan.measuring_bytes(self.groups[0])
+        return sum(plan.memory_bytes(size) for size in self.groups) + rows * columns * 4 + measuring
 
     @property
     def groups(self) -> list[int]:

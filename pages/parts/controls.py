@@ -13,6 +13,7 @@ from pages.parts import words
 from vgdash.params import MAX_TEXT, Choice, Integer, ParamError, Params, Real, Rule
 
 EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
+EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
 
 class Controls:
@@ -65,9 +66,10 @@ class Controls:
     def slider(self, key: str, label: str, step: float = 1, **more) -> None:
         rule = self.rules[key]
         assert isinstance(rule, (Integer, Real))
-        self.values[key] = st.slider(label, rule.low, rule.high, self.defaults[key], type(rule.low)(step), key=key,
-                                     bind="query-params", **more)
-        if isinstance(rule, Real):
+        real = isinstance(rule, Real)
+        self.values[key] = st.slider(label, rule.low, rule.high, self.defaults[key], type(rule.low)(step), EXACT if real else None,
+                                     key=key, bind="query-params", **more)
+        if real:
             self.values[key] = float(f"{self.values[key]:.10g}")  # 1.2300000000000002 and 1.23 are one cache key
 
     def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
@@ -96,7 +98,8 @@ class Controls:
 
     def real(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
-        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, bind="query-params", **more)
+        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], format=EXACT, key=key,
+                                           bind="query-params", **more)
 
     def typed(self, key: str, label: str, example: str) -> None:
         """A text that spells the value as an address does; left empty it does not count."""
