@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.engine import Examples, Nets, Plan
+from vgdash.engine import Examples, Nets
 from vgdash.optimizers import OPTIMIZERS, clip_norm
+from vgdash.plan import Plan
 
 WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
 
@@ -201,7 +202,7 @@ def test_chunks_hold_every_layer_once_from_the_last_to_the_first_and_stay_within
 def test_any_widths_learn_what_the_same_widths_learn_in_one_chunk_or_many(widths, monkeypatch):
     results = []
     for cache in (0, 1 << 24):
-        monkeypatch.setattr("vgdash.engine.CACHE", cache)
+        monkeypatch.setattr("vgdash.plan.CACHE", cache)
         nets, _, _ = filled(plan("tanh", widths=widths))
         before = nets.evaluate(nets.train)[0]
         quietly(nets, 200)

@@ -10,21 +10,8 @@ from scipy.integrate import quad
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.gaussian import MASSES, NODES, pair_mean, pair_nodes
-from vgdash.meanfield import (
-    c_star,
-    chi_1,
-    correlation_map,
-    critical_point,
-    critical_sigma_w2,
-    fixed_point,
-    log_moment,
-    log_slope,
-    moment_exponent,
-    q_star,
-    slope_correlation,
-    xi_c,
-    xi_q,
-)
+from vgdash.maps import correlation_map, log_moment, log_slope, moment_exponent, slope_correlation
+from vgdash.meanfield import c_star, chi_1, critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
 from vgdash.params import ParamError
 
 

@@ -122,6 +122,11 @@ def test_overflow_of_float32_is_named_and_everything_before_it_is_right():
     assert np.isnan(result.dw2).all()
 
 
+def test_overflow_to_infinities_of_both_signs_is_inf_and_not_nan():
+    result = probe(ProbeParams.uniform(30, 64, "relu", "standard_normal", gamma=100.0, batch=8, seeds=4))
+    assert np.isinf(result.q).sum(axis=1).tolist() == [1] * 4
+
+
 def test_overflow_of_one_initializer_leaves_the_others_alone():
     p = CompareParams.uniform(45, 64, initializers=("standard_normal", "he_normal"), gamma=4.0, seeds=2, batch=8)
     result = compare(p)
@@ -262,6 +267,9 @@ def test_lsuv_leaves_unit_variance_in_every_layer(initializer):
     net, x, _ = build(p, 0)
     for step in forward(net, x, Tape(p.widths, p.batch)):
         assert step.z.var(dtype=float) == pytest.approx(1, abs=1e-5)
+    net.rescale = False
+    for step, q in zip(forward(net, x, Tape(p.widths, p.batch)), result.q[0], strict=True):
+        assert mean_square(step.z) == pytest.approx(q, rel=1e-3)  # the scales were kept: the net is now an ordinary one
 
 
 def test_orthogonal_linear_nets_keep_every_gradient():
@@ -332,14 +340,14 @@ def test_results_are_read_only_tables_with_one_row_a_seed_and_layer():
         assert not array.flags.writeable
 
 
-@pytest.mark.parametrize(("change", "field"), [
-    ({"depth": 40, "width": 4096}, "widths"),
-    ({"depth": 256, "width": 256, "batch": 4096}, "batch"),
-    ({"depth": 100, "width": 512, "batch": 128, "seeds": 32}, "seeds"),
+@pytest.mark.parametrize(("depth", "width", "change", "field", "reason"), [
+    (5, 4096, {}, "widths", "696 MB"),
+    (256, 64, {"batch": 4096}, "batch", "1,086 MB"),
+    (100, 256, {"batch": 192, "seeds": 32}, "seeds", "billion operations"),
+    (14, 1024, {"initializer": "orthogonal", "seeds": 1}, "widths", "billion operations"),
 ])
-def test_too_much_work_or_memory_is_refused_before_it_is_done(change, field):
-    depth, width = change.pop("depth"), change.pop("width")
-    with pytest.raises(ParamError) as caught:
+def test_too_much_work_or_memory_is_refused_before_it_is_done(depth, width, change, field, reason):
+    with pytest.raises(ParamError, match=reason) as caught:
         ProbeParams.uniform(depth, width, **change)
     assert caught.value.field == field
     assert "Take fewer" in str(caught.value)

@@ -182,11 +182,17 @@ def test_the_second_moment_survives_relu_under_he_and_is_halved_under_one_over_n
     agree(he.measured_a2, he.stderr_a2, 1)
 
 
+def test_the_gaussian_e_a2_is_the_integral_over_a_normal_of_the_predicted_variance():
+    truth = integrate.quad(lambda z: math.tanh(z) ** 2 * stats.norm.pdf(z, scale=3), -40, 40, epsabs=1e-12)[0]
+    assert neuron_variance(NeuronParams(n=9, rule="1", activation="tanh")).gaussian_a2 == pytest.approx(truth, abs=1e-10)
+
+
 def test_the_standard_error_covers_the_truth_as_often_as_it_should_for_heavy_tails():
     # 200 repetitions at n = 1, where the kurtosis is 9 and the Gaussian formula would be a factor 2 too small
-    scores = np.array([(r.measured - r.predicted) / r.stderr
-                       for r in (neuron_variance(NeuronParams(n=1, seed=seed, samples=5_000)) for seed in range(200))])
-    assert scores.std() == pytest.approx(1, abs=4.5 / math.sqrt(2 * 200))
+    records = [neuron_variance(NeuronParams(n=1, seed=seed, samples=5_000)) for seed in range(200)]
+    for name in ("", "_within", "_spread"):
+        scores = np.array([(getattr(r, f"measured{name}") - getattr(r, f"predicted{name}")) / getattr(r, f"stderr{name}") for r in records])
+        assert scores.std() == pytest.approx(1, abs=4.5 / math.sqrt(2 * 200))
     r = neuron_variance(NeuronParams(n=1, samples=200_000))
     assert r.stderr == pytest.approx(math.sqrt(8 / 200_000), rel=0.1)  # rel: its own error, from E[z^8] = 105^2
 

@@ -167,6 +167,18 @@ def test_sixteen_relu_layers_at_weight_scale_one_keep_a_gradient_of_5_5e_3_not_3
     assert math.sqrt(prediction.grad2[0]) == pytest.approx(5.5e-3, abs=5e-5)
 
 
+@pytest.mark.parametrize(("name", "edge"), [("tanh", lambda slope: math.atanh(math.sqrt(1 - slope))),
+                                            ("softsign", lambda slope: 1 / math.sqrt(slope) - 1)])
+def test_the_saturated_share_is_the_gaussian_tail_beyond_the_point_where_the_slope_is_too_small(name, edge):
+    prediction = predict(ProbeParams.uniform(4, 64, name, "he_normal", gamma=1.5))
+    z = edge(ACTIVATIONS[name].saturation_slope)
+    np.testing.assert_allclose(prediction.saturated, [math.erfc(z / math.sqrt(2 * q)) for q in prediction.q], rtol=1e-9)
+
+
+def test_half_of_relus_units_are_saturated():
+    np.testing.assert_array_equal(predict(ProbeParams.uniform(4, 64, "relu", "he_normal")).saturated, 0.5)
+
+
 def test_zero_weights_pass_nothing_and_the_logarithms_say_so():
     prediction = predict(ProbeParams.uniform(4, 16, "relu", "zeros", sigma_b2=0.0))
     assert (prediction.q == 0).all()

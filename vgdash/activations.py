@@ -63,7 +63,7 @@ class Activation:
     @cached_property
     def saturation_slope(self) -> float:
         """The slope below which a unit counts as saturated: 5 % of the largest |f'|."""
-        return SATURATION * float(np.abs(self.df(GRID)).max())
+        return SATURATION * float(np.abs(self.df(np.append(GRID, 0.0))).max())
 
     def saturated(self, z) -> np.ndarray:
         """Boolean, where |f'(z)| is below ``saturation_slope`` and hardly any gradient passes."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from vgdash.activations import Activation
 from vgdash.gaussian import COARSE, MASSES, NODES, pair_mean, pair_nodes
-from vgdash.meanfield import two_rays
+from vgdash.maps import two_rays
 from vgdash.network import ProbeParams
 
 __all__ = ["Band", "band"]

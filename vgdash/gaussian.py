@@ -42,7 +42,7 @@ NODES, MASSES = _log_spaced()  # (640,) each: E[g(z)] = MASSES @ g(NODES)
 # E[f'(su) f'(sv)], relative to E[f(su)²] and E[f'(su)²], over all activations, correlations and scales:
 Rules = tuple[tuple[float, str, int, int], ...]
 FINE: Rules = ((1.0, "legendre", 20, 56), (2.0, "legendre", 28, 64), (6.0, "legendre", 48, 96), (math.inf, "graded", 65, 120))  # 1e-9
-QUICK: Rules = ((2.0, "legendre", 12, 40), (6.0, "legendre", 24, 60), (math.inf, "graded", 25, 40))  # 1e-4
+QUICK: Rules = ((1.2, "legendre", 8, 28), (2.5, "legendre", 12, 36), (6.0, "legendre", 24, 60), (math.inf, "graded", 25, 40))  # 1e-4
 COARSE: Rules = ((3.0, "legendre", 8, 20), (math.inf, "graded", 17, 24))  # 1e-2
 
 

@@ -17,112 +17,17 @@ from functools import cache
 
 import numpy as np
 
-from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.gaussian import FINE, MASSES, NODES, QUICK, Rules, pair_mean, pair_nodes
-from vgdash.params import Choice, Real
+from vgdash.activations import Activation
+from vgdash.maps import LOG_RANGE, activation_record, correlation_map, log_moment, log_slope, moment_exponent, slope_correlation
+from vgdash.params import Real
 
-__all__ = ["CriticalPoint", "FixedPoint", "activation_record", "c_star", "chi_1", "correlation_map", "critical_point",
-           "critical_sigma_w2", "fixed_point", "log_moment", "log_slope", "moment_exponent", "q_star", "slope_correlation",
-           "two_rays", "xi_c", "xi_q"]
+__all__ = ["CriticalPoint", "FixedPoint", "c_star", "chi_1", "critical_point", "critical_sigma_w2", "fixed_point", "q_star",
+           "xi_c", "xi_q"]
 
 VARIANCES = Real(0.0, 1e6)  # a 100,000 wide layer with standard normal weights and gamma 3 is inside
 CRITICAL = 1e-9  # |chi_1 - 1| below this counts as 1: ten times what chi_1 loses to rounding on the critical line
 FLAT = 1e-12  # a growth rate |ln(q'/q)| below this is rounding, not growth
-# ln of the scales s = √q between which f is evaluated; outside, f(s z) follows its power law at 0 or at infinity to 1e-15
-_LOG_SCALES = (-34.5, 34.5)
-_FAR = 2 * math.log(1e5)
-_SCAN = np.arange(-138, 139) / 2.0  # ln q, the same range, in steps that no two fixed points of an activation here share
-
-
-def activation_record(activation: str | Activation) -> Activation:
-    """The record of a name; a record passes through. Raises ``ParamError`` for a name that is not in ``ACTIVATIONS``."""
-    if isinstance(activation, Activation):
-        return activation
-    return ACTIVATIONS[Choice(tuple(ACTIVATIONS)).check("activation", activation)]
-
-
-def _scales(log_q) -> tuple[np.ndarray, np.ndarray]:
-    """s = √q inside the range where f is evaluated, and what of ln q is left outside."""
-    log_q = np.asarray(log_q, dtype=np.float64)
-    inside = np.clip(log_q, 2 * _LOG_SCALES[0], 2 * _LOG_SCALES[1])
-    return np.exp(inside / 2), log_q - inside
-
-
-def log_moment(activation: str | Activation, log_q) -> np.ndarray:
-    """ln E[f(√q z)²], z ~ N(0, 1), for any array of ln q (-inf for q = 0). Relative error 1e-13."""
-    activation = activation_record(activation)
-    s, beyond = _scales(log_q)
-    values = activation.f(np.multiply.outer(s, NODES)) / s[..., None]
-    inside = np.log(values**2 @ MASSES) + 2 * np.log(s)
-    if not beyond.any():
-        return inside
-    power = np.round(_exponent(activation, s))  # 0 where f tends to a constant, at 0 or at infinity, else 1
-    return inside + np.where(power == 0, 0.0, np.where(power == 0, 1.0, power) * beyond)
-
-
-def log_slope(activation: str | Activation, log_q) -> np.ndarray:
-    """ln E[f'(√q z)²], z ~ N(0, 1), for any array of ln q. Relative error 1e-13."""
-    s, _ = _scales(log_q)
-    return np.log(activation_record(activation).df(np.multiply.outer(s, NODES)) ** 2 @ MASSES)
-
-
-def moment_exponent(activation: str | Activation, log_q) -> np.ndarray:
-    """d ln E[f(√q z)²] / d ln q = E[u f(u) f'(u)] / E[f(u)²], u = √q z: 1 for ReLU, 0 for a saturated tanh."""
-    return _exponent(activation_record(activation), _scales(log_q)[0])
-
-
-def _exponent(activation: Activation, s: np.ndarray) -> np.ndarray:
-    u = np.multiply.outer(s, NODES)
-    values = activation.f(u) / s[..., None]
-    return (values * activation.df(u) * NODES) @ MASSES / (values**2 @ MASSES)
-
-
-@cache
-def two_rays(activation: Activation) -> tuple[float, float] | None:
-    """The two slopes of an activation that is a straight line on each side of 0 (linear, ReLU, leaky ReLU), else None."""
-    left, right = float(-activation.f(-1.0)), float(activation.f(1.0))
-    straight = np.where(NODES > 0, right, left) * NODES
-    return (left, right) if np.allclose(activation.f(NODES), straight, rtol=1e-14, atol=0) else None
-
-
-@cache
-def _far_rays(activation: Activation) -> tuple[float, float] | None:
-    """The slopes of the rays that an unbounded activation looks like from far away, None for a bounded one."""
-    far = math.exp(_LOG_SCALES[1])
-    left, right = float(-activation.f(-far)) / far, float(activation.f(far)) / far
-    return (left, right) if right > 0.5 else None
-
-
-def correlation_map(activation: str | Activation, log_q: float, correlation: float, rules: Rules = FINE) -> float:
-    """E[f(u) f(v)] / E[f(u)²] for u and v ~ N(0, q) of the given correlation.
-
-    f made of two rays is (m z + d |z|): E|u||v| = (2/π)(√(1 - c²) + c·arcsin c) (Cho & Saul 2009); any other f by quadrature.
-    With the rules ``QUICK`` an unbounded f counts as two rays beyond √q = 1e5, an error of 1e-5.
-    """
-    activation = activation_record(activation)
-    if rays := two_rays(activation) or (_far_rays(activation) if rules is QUICK and log_q > _FAR else None):
-        root = math.sqrt(max(0.0, 1 - correlation**2))
-        return _rays_ratio(*rays, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
-    s = float(_scales(log_q)[0])
-    return _pair_ratio(lambda z: activation.f(z) / s, s, correlation, rules)
-
-
-def slope_correlation(activation: str | Activation, log_q: float, correlation: float) -> float:
-    """E[f'(u) f'(v)] / E[f'(u)²] for u and v ~ N(0, q) of the given correlation."""
-    activation = activation_record(activation)
-    if rays := two_rays(activation):
-        return _rays_ratio(*rays, 1.0, math.asin(min(1.0, max(-1.0, correlation))) * 2 / math.pi)
-    return _pair_ratio(activation.df, float(_scales(log_q)[0]), correlation)
-
-
-def _rays_ratio(left: float, right: float, even: float, odd: float) -> float:
-    mean, half = (right + left) / 2, (right - left) / 2
-    return (mean**2 * even + half**2 * odd) / (mean**2 + half**2)
-
-
-def _pair_ratio(f: Callable[[np.ndarray], np.ndarray], s: float, correlation: float, rules: Rules = FINE) -> float:
-    u, v, *weights = pair_nodes(correlation, s, rules)
-    return float(pair_mean(f(u) * f(v), *weights) / (f(s * NODES) ** 2 @ MASSES))
+_SCAN = np.arange(2 * LOG_RANGE[0], 2 * LOG_RANGE[1] + 1) / 2  # ln q, in steps that no two fixed points of an activation here share
 
 
 @dataclass(frozen=True)

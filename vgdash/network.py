@@ -26,8 +26,8 @@ __all__ = ["STATISTICS", "CompareParams", "Comparison", "Probe", "ProbeParams", 
 
 DEPTH, WIDTH, BATCH, SEEDS = 50, 256, 64, 2
 MEMORY, WORK = 400e6, 2.5e11  # bytes; floating-point operations, about three seconds on two cores
-QR_COST = 100  # orthogonal weights: LAPACK's QR in float64, per entry and unit, in operations of a float32 matrix product
-ENTRY_COST = 250  # statistics and activation function, per unit and example, in the same operations
+QR_COST = 20  # orthogonal weights: LAPACK QR in float64, per entry and unit, in operations of a float32 matrix product
+ENTRY_COST = 600  # statistics and activation function, per unit and example, in the same operations
 
 STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
 FORWARD, BACKWARD = STATISTICS[:6], STATISTICS[6:]

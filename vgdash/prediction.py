@@ -24,13 +24,13 @@ from vgdash.fluctuations import Band, band
 from vgdash.gaussian import MASSES, NODES, QUICK
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, residual_factors
-from vgdash.meanfield import correlation_map, log_moment, log_slope
+from vgdash.maps import correlation_map, log_moment, log_slope
 from vgdash.network import ProbeParams
 
 __all__ = ["PREDICTED", "Prediction", "predict"]
 
 PREDICTED = ("q", "a2", "a_mean", "saturated", "correlation", "grad2", "dw2")
-STILL = 1e-13  # a layer whose ln q and correlation moved less than this passes on what it received
+STILL = 1e-8  # a layer whose ln q and correlation moved less than this passes on what it received
 LN10 = math.log(10)
 LARGEST = 1400.0  # ln q up to which √q times a node is a float64
 

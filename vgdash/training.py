@@ -18,12 +18,13 @@ import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.data import DATASETS, Data, load
-from vgdash.engine import Examples, Measured, Nets, Plan
+from vgdash.engine import Examples, Measured, Nets
 from vgdash.initializers import BASES, INITIALIZERS
 from vgdash.network import stream
 from vgdash.optimizers import OPTIMIZERS
 from vgdash.parallel import WORKERS, one_blas_thread
 from vgdash.params import Integer, ParamError, Params, Rule, choice, choices, integer, integers, real
+from vgdash.plan import Plan
 
 __all__ = ["Snapshot", "TrainParams", "Trainer", "train"]
 

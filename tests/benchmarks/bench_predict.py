@@ -1,4 +1,7 @@
-"""Milliseconds of processor time for a 256-layer prediction (bar: 20 ms), by activation, at three weight scales: python tests/benchmarks/bench_predict.py"""
+"""Milliseconds of processor time for a 256-layer prediction (bar: 20 ms), by activation, at three weight scales.
+
+Run: python tests/benchmarks/bench_predict.py. Processor time too doubles and more while other jobs share the cores.
+"""
 
 import sys
 import time

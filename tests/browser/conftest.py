@@ -26,13 +26,19 @@ SETTLED = """() => {
 }"""
 OTHER_TITLE = "before => { const h = document.querySelector('[data-testid=stMain] h1'); return h && h.innerText.trim() !== before; }"
 QUIET = 350  # milliseconds without a change until a page counts as still; a slider waits 200 before it sends
-WATCH = """window.__changed = window.__more = 0;
+WATCH = """window.__changed = window.__more = window.__sent = window.__answered = 0;
 new MutationObserver(changes => {
   window.__changed = performance.now();
   const inMore = change => change.target.closest && change.target.closest('[data-testid=stPopoverBody]');
   if (changes.some(inMore)) window.__more = window.__changed;
-}).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});"""
-STILL = f"() => ({SETTLED})() && performance.now() - window.__changed > {QUIET}"
+}).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+const Plain = window.WebSocket;
+window.WebSocket = class extends Plain {
+  constructor(...given) { super(...given); this.addEventListener('message', () => { window.__answered = performance.now(); }); }
+  send(data) { window.__sent = performance.now(); super.send(data); }
+};"""
+ANSWERED = f"({SETTLED})() && window.__answered >= window.__sent"
+STILL = f"() => {ANSWERED} && performance.now() - Math.max(window.__changed, window.__answered) > {QUIET}"
 MORE_STILL = f"""() => ({SETTLED})() && document.querySelector('[data-testid=stPopoverBody] input')
   && performance.now() - window.__more > {QUIET}"""
 CONTROLS = """() => Object.fromEntries([...document.querySelectorAll('[data-testid=stElementContainer][class*=st-key-]')].map(box => {
@@ -95,7 +101,7 @@ class Visitor:
 
     def settle(self, quiet: bool = True) -> Visitor:
         """Wait until the script has ended and, where nothing runs by itself (``quiet``), the page no longer changes."""
-        self.page.wait_for_function(STILL if quiet else SETTLED, timeout=60_000, polling=25)
+        self.page.wait_for_function(STILL if quiet else f"() => {ANSWERED}", timeout=60_000, polling=25)
         self.sound()
         return self
 
@@ -120,7 +126,7 @@ class Visitor:
 
     def notices(self) -> list[str]:
         """The boxes that say what was left out of the address."""
-        return [t.strip() for t in self.page.locator("[data-testid=stAlert]").all_inner_texts()]
+        return [t.strip() for t in self.page.locator("[data-testid=stAlertContentWarning]").all_inner_texts()]
 
     def query(self) -> dict[str, list[str]]:
         """What the address holds."""

@@ -16,7 +16,7 @@ SCENES: dict[str, list[Scene]] = {
         {"n": "12345", "rule": "2/n", "activation": "relu"},
         {"n": "77", "n_out": "17", "rule": "2/(n_in+n_out)", "activation": "tanh", "gamma": "1.3", "distribution": "uniform",
          "samples": "777", "seed": "9"},
-        {"mean": "1.5", "std": "0.005", "correlation": "0.35"},
+        {"mean": "1.5", "std": "0.015", "correlation": "0.35"},
     ],
     "initializers": [
         {"depth": "17", "width": "33", "initializers": ["zeros", "he_uniform", "orthogonal"], "activation": "gelu", "statistic": "a_mean"},

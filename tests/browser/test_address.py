@@ -24,7 +24,6 @@ PRESETS = {"linear_chain": linear_chain.PRESETS, "neuron_variance": neuron_varia
            "training": training.PRESETS}
 SLIDERS = {"linear_chain": "factor", "neuron_variance": "n", "initializers": "depth", "training": "depth"}
 ALL_SCENES = [pytest.param(stem, scene, id=f"{stem}-{i}") for stem, scenes in SCENES.items() for i, scene in enumerate(scenes)]
-STATES = re.compile(r"Step|Stopped|steps in")
 
 
 @pytest.fixture
@@ -182,11 +181,11 @@ def test_nothing_from_an_address_becomes_html_or_markdown(visitor, where):
     for text in INJECTIONS:
         query = {"x1": text} if where == "a value" else {text: "1"}
         visitor.open(link("linear_chain", {**query, "factor": "0.9"}))
-        (box,) = visitor.page.locator("[data-testid=stAlert]").all()
+        (box,) = visitor.page.locator("[data-testid=stAlertContentWarning]").all()
         assert box.locator("a, img, script, code, strong, h1, .katex, [style*=color] span").count() == 0, box.inner_html()
         assert box.locator("[data-testid=stIconMaterial], [data-testid=stAlertDynamicIcon]").count() <= 1, "the box has its own icon only"
         assert not visitor.page.evaluate("'__hacked' in window")
-        assert visitor.controls()["factor"] == "0.90"
+        assert visitor.controls()["factor"] == "0.9"
 
 
 def test_a_notice_goes_away_once_another_state_is_chosen(visitor):

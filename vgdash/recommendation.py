@@ -1,0 +1,324 @@
+"""What to choose instead, and why: every initializer's drift over the layers, computed and ranked; and which layer fails first.
+
+Forward a layer multiplies E[z²] by fan_in w E[f²]/q, backward E[δ²] by fan_out w E[f'²]. A net is healthy if neither product
+strays far from 1 in any layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.initializers import INITIALIZERS
+from vgdash.layers import EPSILON, residual_factors
+from vgdash.meanfield import log_moment, log_slope
+from vgdash.network import ProbeParams, probe
+from vgdash.prediction import Prediction, predict
+
+__all__ = ["STEADY", "Drift", "Recommendation", "recommend"]
+
+STEADY = 1.0  # decades that E[z²] or E[δ²] may move over all layers in a steady net
+EARNED = 1.0  # decades that a gamma must save before it is worth a hyperparameter
+EQUAL = 0.01  # decades below which two drifts count as equal
+TUNED = "lecun_normal"  # the Gaussian whose gamma is tuned: its gamma² is sigma_w2
+GAMMAS = np.geomspace(0.05, 50.0, 145)  # 5 % steps, then 0.1 % steps between the neighbours of the best
+MEASURED_BATCH = 16  # inputs, where there is no theory and one net is measured
+LARGE_BATCH = 64  # stands in for batches of 2 or 3, for which batch normalization has no mean gradient
+SATURATED = 0.25  # share of saturated units from which it is worth a word
+LN10 = math.log(10)
+
+
+class Drift(NamedTuple):
+    """How far log10 of a mean square moves over the layers, in decades."""
+
+    forward: float  # log10 E[z²] at the last layer minus the first
+    backward: float  # log10 E[δ²] at the first layer minus the last
+    worst: float  # the largest difference between any two layers, in the worse of the two directions; inf if one is 0
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """The choice with the smallest worst drift among all initializers and one tuned gamma; drifts in decades.
+
+    ``scatter``: half the width of the interval that holds 19 of 20 random nets, the larger of the two directions at the end of
+    its way; nan where there is no finite-width theory.
+    """
+
+    params: ProbeParams  # what was asked about
+    choice: ProbeParams  # the same net with the recommended initializer, gamma and sigma_b2
+    drift: Drift  # of the choice
+    scatter: float
+    present: Drift
+    present_scatter: float
+    measured: bool  # the present drift comes from one measured net, because there is no theory for it
+    why: tuple[str, ...]  # short sentences
+    names: tuple[str, ...]  # of the ranking: initializers, best first, and the tuned one
+    gammas: np.ndarray  # (candidates,)
+    sigma_b2: np.ndarray  # (candidates,)
+    drifts: np.ndarray  # (candidates, 3): forward, backward, worst
+
+    @property
+    def initializer(self) -> str:
+        return self.choice.initializer
+
+    @property
+    def gamma(self) -> float:
+        return self.choice.gamma
+
+    @property
+    def change(self) -> bool:
+        """Whether the choice differs from what is there."""
+        return self.choice != self.params
+
+    @property
+    def steady(self) -> bool:
+        """Whether the choice moves by at most a factor ten over all layers, forward and backward."""
+        return self.drift.worst <= STEADY
+
+    def frame(self) -> pd.DataFrame:
+        """One row a candidate, best first: initializer, gamma, sigma_b2, forward, backward, worst (decades)."""
+        return pd.DataFrame({"initializer": self.names, "gamma": self.gammas, "sigma_b2": self.sigma_b2,
+                             **dict(zip(Drift._fields, self.drifts.T, strict=True))})
+
+
+def recommend(p: ProbeParams) -> Recommendation:
+    """Which initializer, gamma and bias variance keep signal and gradient of this net steadiest, in mean-field theory.
+
+    Candidates: every initializer at gamma 1 without bias, and Gaussian weights with the gamma, from 0.05 to 50, that minimizes
+    the worst drift, with and without the present bias. What is there stays if nothing is better by 0.01 decades; a tuned gamma
+    must save one decade. The identity, which has no theory, is not ranked; if it is what is there, one net is measured.
+    """
+    present, measured = _present(p)
+    named = sorted(_named(p), key=_rank)
+    tuned = _tuned(p)
+    choice, drift = _choice((p, present), named[0], tuned)
+    theory = _theory(choice) if choice.initializer != "identity" else None
+    if theory:
+        drift = _drift(theory.log10_q, theory.log10_grad2)
+    scatter = _scatter(theory)
+    candidates = sorted([*named, *tuned], key=_rank)
+    return Recommendation(
+        p, choice, drift, scatter, present, scatter if choice == p else math.nan if measured else _scatter(_theory(p)), measured,
+        _why(p, present, choice, drift, named, theory, scatter), tuple(c.initializer for c, _ in candidates),
+        *(_frozen(np.array(column)) for column in ([c.gamma for c, _ in candidates], [c.sigma_b2 for c, _ in candidates],
+                                                   [d for _, d in candidates])))
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+# ---- candidates
+
+Candidate = tuple[ProbeParams, Drift]
+
+
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    """The smaller the better: the worst drift; among equals, how much the first layer changes the input's unit second moment."""
+    p, drift = candidate
+    first = p.gamma**2 * p.widths[0] * INITIALIZERS[p.initializer].variance(*p.widths[:2]) + p.sigma_b2
+    return float(np.round(drift.worst / EQUAL)), abs(math.log(first)) if first > 0 else math.inf
+
+
+def _choice(present: Candidate, named: Candidate, tuned: list[Candidate]) -> Candidate:
+    best = named
+    for candidate in tuned:
+        if candidate[1].worst < best[1].worst - EARNED:
+            best = candidate
+    saves = present[1].worst - best[1].worst
+    return present if saves <= (EARNED if best is not named else EQUAL) or saves != saves else best
+
+
+def _named(p: ProbeParams) -> list[Candidate]:
+    candidates = [replace(p, initializer=name, gamma=1.0, sigma_b2=0.0) for name in INITIALIZERS if name != "identity"]
+    return list(zip(candidates, _drifts(candidates), strict=True))
+
+
+def _tuned(p: ProbeParams) -> list[Candidate]:
+    """The best gamma of Gaussian weights without bias, and with the present one. Batch normalization has no use for a scale."""
+    return [] if p.normalization == "batch" else [_best_gamma(p, bias) for bias in sorted({0.0, p.sigma_b2})]
+
+
+def _best_gamma(p: ProbeParams, sigma_b2: float) -> Candidate:
+    plain = replace(p, initializer=TUNED, gamma=1.0, sigma_b2=sigma_b2)
+    gammas, best = GAMMAS, 1.0
+    for _ in range(2):
+        worst = np.array([drift.worst for drift in _drifts_of_gammas(plain, gammas)])
+        at = int(np.argmin(worst))
+        best = float(f"{gammas[at]:.4g}")
+        gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 101)
+    tuned = replace(plain, gamma=best)
+    return tuned, _drifts([tuned])[0]
+
+
+def _drifts_of_gammas(p: ProbeParams, gammas: np.ndarray) -> list[Drift]:
+    log_w = _log_weights(p) + 2 * np.log(gammas)[:, None]
+    return _all_drifts(*_courses(p, log_w, p.sigma_b2))
+
+
+def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
+    """Of parameter sets that differ in initializer and gamma only."""
+    p = candidates[0]
+    log_w = np.array([_log_weights(candidate) for candidate in candidates])
+    if p.normalization != "batch":
+        return _all_drifts(*_courses(p, log_w, p.sigma_b2))
+    found: dict[bytes, Drift] = {}  # initializers of one variance share their mean field
+    for candidate, row in zip(candidates, log_w, strict=True):
+        if (key := row.tobytes()) not in found:
+            theory = _theory(candidate)
+            found[key] = _drift(theory.log10_q, theory.log10_grad2)
+    return [found[row.tobytes()] for row in log_w]
+
+
+def _present(p: ProbeParams) -> tuple[Drift, bool]:
+    """The drift of what is there, and whether it had to be measured."""
+    if p.initializer != "identity":
+        return _drifts([p])[0], False
+    found = probe(replace(p, seeds=1, batch=min(p.batch, MEASURED_BATCH)))
+    with np.errstate(divide="ignore"):
+        return _drift(np.log10(found.q[0]), np.log10(found.grad2[0])), True
+
+
+def _theory(p: ProbeParams) -> Prediction:
+    return predict(replace(p, batch=LARGE_BATCH) if p.normalization == "batch" and p.batch <= 3 else p)
+
+
+def _scatter(theory: Prediction | None) -> float:
+    if theory is None:
+        return math.nan
+    ends = ((theory.interval("q"), -1), (theory.interval("grad2"), 0))
+    return float(max((high[at] - low[at]) / 2 for (low, high), at in ends))
+
+
+def _drift(log10_q: np.ndarray, log10_grad2: np.ndarray) -> Drift:
+    if not (np.isfinite(log10_q).all() and np.isfinite(log10_grad2).all()):
+        forward, backward = (float(x) if x == x else -math.inf for x in (_end(log10_q), _end(log10_grad2[::-1])))
+        return Drift(forward, backward, math.inf)
+    return Drift(float(log10_q[-1] - log10_q[0]), float(log10_grad2[0] - log10_grad2[-1]),
+                 float(max(np.ptp(log10_q), np.ptp(log10_grad2))))
+
+
+def _end(values: np.ndarray) -> float:
+    """Last minus first, and the infinity itself where one of them is infinite."""
+    return values[-1] - values[0] if np.isfinite(values[0]) else values[0]
+
+
+def _all_drifts(log_q: np.ndarray, log_grad2: np.ndarray) -> list[Drift]:
+    return [_drift(q / LN10, g / LN10) for q, g in zip(log_q, log_grad2, strict=True)]
+
+
+# ---- the mean field of many scales at once, without correlations
+
+@cache
+def _table(activation: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ln q from -60 to 60, and ln E[f²], ln E[f'²] there. Linear in between: 3e-4 at the most, a percent over 50 layers."""
+    x = np.linspace(-60.0, 60.0, 1_201)
+    return x, log_moment(activation, x), log_slope(activation, x)
+
+
+def _at(x: np.ndarray, y: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """y at any points, -inf too: linear between the x, and beyond them on the power law that y ends in."""
+    inside = np.clip(points, x[0], x[-1])
+    power = np.where(points < x[0], y[1] - y[0], y[-1] - y[-2]) / (x[1] - x[0])
+    power = np.round(2 * power) / 2  # 0, ±1/2 or 1
+    return np.interp(inside, x, y) + np.multiply(power, points - inside, out=np.zeros_like(inside), where=power != 0)
+
+
+def _log_weights(p: ProbeParams) -> np.ndarray:
+    """ln(gamma² Var(W[l])), ``(depth,)``; -inf for weights of 0."""
+    variance = np.array([p.gamma**2 * INITIALIZERS[p.initializer].variance(n, m)
+                         for n, m in zip(p.widths[:-1], p.widths[1:], strict=True)])
+    if p.residual == "zero":
+        variance[[skip is not None for skip in residual_factors(p.widths, p.residual)]] = 0
+    return np.log(variance, out=np.full(p.depth, -np.inf), where=variance > 0)
+
+
+def _courses(p: ProbeParams, log_w: np.ndarray, sigma_b2: float) -> tuple[np.ndarray, np.ndarray]:
+    """ln q and ln grad2, each like ``log_w`` ``(candidates, depth)``: what ``predict`` says, for many weight variances at once."""
+    x, moment, slope = _table(p.activation)
+    log_bias = math.log(sigma_b2) if sigma_b2 else -math.inf
+    skips = residual_factors(p.widths, p.residual)
+    log_q, log_back = np.full(log_w.shape, -np.inf), np.empty(log_w.shape)
+    log_a2 = np.zeros(len(log_w))
+    for layer, skip in enumerate(skips):
+        log_branch = 0.0 if skip is None else 2 * math.log(skip)
+        weights = log_w[:, layer]
+        signal = math.log(p.widths[layer]) + weights + log_a2
+        if p.rescale == "lsuv":
+            there = np.isfinite(signal)
+            weights = np.where(there, weights - np.where(there, signal, 0), weights)
+            signal = np.where(there, 0.0, signal)
+        log_u = np.logaddexp(signal, log_bias)
+        divisor = np.logaddexp(log_u, math.log(EPSILON)) if p.normalization == "layer" else 0.0
+        log_back[:, layer] = math.log(p.widths[layer + 1]) + weights - divisor + log_branch
+        branch = log_u - divisor + log_branch
+        log_q[:, layer] = branch if skip is None else np.logaddexp(log_q[:, layer - 1], branch)
+        log_a2 = _at(x, moment, log_q[:, layer]) - math.log(p.keep)
+    factors = log_back[:, 1:] + _at(x, slope, log_q[:, :-1]) - math.log(p.keep)
+    factors = np.where([skip is not None for skip in skips[1:]], np.logaddexp(factors, 0.0), factors)
+    log_grad2 = np.zeros(log_w.shape)
+    log_grad2[:, :-1] = np.cumsum(factors[:, ::-1], axis=1)[:, ::-1]
+    return log_q, log_grad2
+
+
+# ---- words
+
+def _why(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, named: list[Candidate], theory: Prediction | None,
+         scatter: float) -> tuple[str, ...]:
+    said = [f"{_name(p)}: {_words(present, p.depth)}."]
+    said += [f"{_name(choice)}: {_words(drift, p.depth)}."] if choice != p else ["Nothing else here is clearly better: leave it."]
+    if p.normalization == "none":
+        said.append(_cause(p.activation))
+    if (choice.gamma, choice.initializer) != (1.0, named[0][0].initializer) and named[0][1].worst > STEADY:
+        best, best_drift = named[0]
+        said.append(f"No named initializer is steady here: the best, {_name(best)}, {_words(best_drift, p.depth)}.")
+    if drift.worst > STEADY:
+        said.append("Not even the best choice is steady: take fewer layers, another activation, skip connections or normalization.")
+    if theory and (flat := float(theory.saturated[-1])) > SATURATED and drift.worst < math.inf and ACTIVATIONS[p.activation].kinks == ():
+        said.append(f"It has a price: {flat:.0%} of the units of the last layer are saturated. "
+                    "Another activation is the better remedy.")
+    if scatter >= 0.1:
+        said.append(f"Finite width: 19 of 20 nets lie within ±{scatter:.1f} decades of that.")
+    if (twin := _steadier(choice, named, scatter)):
+        said.append(twin)
+    return tuple(said)
+
+
+def _name(p: ProbeParams) -> str:
+    bias = f", σ_b² = {p.sigma_b2:g}" if p.sigma_b2 else ""
+    return p.initializer + (f" with γ = {p.gamma:g}{bias}" if p.gamma != 1 else f" with{bias[1:]}" if bias else "")
+
+
+def _words(drift: Drift, depth: int) -> str:
+    if drift.worst <= STEADY:
+        return f"signal and gradient stay within {drift.worst:.2f} decades over {depth} layers"
+    return f"E[z²] {_moves(drift.forward)} and E[δ²] {_moves(drift.backward)} on the way back, over {depth} layers"
+
+
+def _moves(decades: float) -> str:
+    if math.isinf(decades):
+        return "is 0" if decades < 0 else "overflows"
+    return f"{'grows' if decades > 0 else 'shrinks'} by {abs(decades):.2f} decades"
+
+
+def _cause(activation: str) -> str:
+    forward, backward = (float(np.exp(-log(activation, 0.0))) for log in (log_moment, log_slope))
+    agree = "the same number" if abs(forward - backward) < 0.01 * forward else "one number cannot be both"
+    return (f"At E[z²] = 1, {activation} wants n_in·Var(w) = {forward:.3g} forward and n_out·Var(w) = {backward:.3g} "
+            f"backward: {agree}.")
+
+
+def _steadier(choice: ProbeParams, named: list[Candidate], scatter: float) -> str:
+    """Orthogonal weights, where they drift as the choice does and scatter less."""
+    worst = {p.initializer: drift.worst for p, drift in named}
+    if choice.initializer in ("orthogonal", "identity") or abs(worst["orthogonal"] - worst[choice.initializer]) > EQUAL:
+        return ""
+    other = _scatter(_theory(replace(choice, initializer="orthogonal")))
+    return f"Orthogonal weights drift the same and scatter less: ±{other:.2f} decades, not ±{scatter:.2f}." if other < scatter - 0.05 else ""
