@@ -1,7 +1,6 @@
 """Data sets: what ships is what UCI gave, every set is split and scaled as stated, a seed is a set."""
 
 import hashlib
-import time
 from pathlib import Path
 
 import numpy as np
@@ -156,18 +155,6 @@ def test_wrong_labels_are_uniform_over_the_other_classes_nested_and_drawn_by_the
 
 def test_the_same_arguments_give_the_same_record():
     assert load("moons", 2) is load(name="moons", seed=2, label_noise=0)
-
-
-def test_digits_load_within_ten_milliseconds():
-    load()
-    times = []
-    for _ in range(5):
-        data._load.cache_clear()
-        data._digits.cache_clear()
-        start = time.perf_counter()
-        load()
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.010
 
 
 def test_the_table_has_a_row_for_every_example():

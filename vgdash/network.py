@@ -30,7 +30,6 @@ QR_COST = 20  # orthogonal weights: LAPACK QR in float64, per entry and unit, in
 ENTRY_COST = 600  # statistics and activation function, per unit and example, in the same operations
 
 STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
-FORWARD, BACKWARD = STATISTICS[:6], STATISTICS[6:]
 TINY = float(np.finfo(np.float32).tiny)  # below it float32 has fewer digits, and then none
 
 

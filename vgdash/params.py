@@ -316,8 +316,9 @@ class Params:
                 return cls(**cls.expand(dict(good))), refused
             except ParamError as error:
                 refused.append(error)
-                if good.pop(error.field, None) is None:
-                    good.clear()
+                blamed = [error.field] if error.field in good else [key for key in cls.SHORTHAND if key in good]
+                for key in blamed or list(good):
+                    del good[key]
 
     def spell(self) -> dict[str, list[str]]:
         """Every field as texts for an address; ``tolerant(p.spell(), text=True)`` gives ``p`` back."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +25,13 @@ from vgdash.prediction import Prediction, predict
 __all__ = ["STEADY", "Drift", "Recommendation", "recommend"]
 
 STEADY = 1.0  # decades that E[z²] or E[δ²] may move over all layers in a steady net
-EARNED = 1.0  # decades that a gamma must save before it is worth a hyperparameter
+EARNED = 1.2  # decades that a gamma must save before it is worth a hyperparameter: a factor 4 of the root mean square
 EQUAL = 0.01  # decades below which two drifts count as equal
 TUNED = "lecun_normal"  # the Gaussian whose gamma is tuned: its gamma² is sigma_w2
 GAMMAS = np.geomspace(0.05, 50.0, 145)  # 5 % steps, then 0.1 % steps between the neighbours of the best
 MEASURED_BATCH = 16  # inputs, where there is no theory and one net is measured
 LARGE_BATCH = 64  # stands in for batches of 2 or 3, for which batch normalization has no mean gradient
+UNSTABLE = 3.0  # decades of scatter beyond which a theory of first order in 1/width gives no number
 SATURATED = 0.25  # share of saturated units from which it is worth a word
 LN10 = math.log(10)
 
@@ -92,7 +94,7 @@ def recommend(p: ProbeParams) -> Recommendation:
 
     Candidates: every initializer at gamma 1 without bias, and Gaussian weights with the gamma, from 0.05 to 50, that minimizes
     the worst drift, with and without the present bias. What is there stays if nothing is better by 0.01 decades; a tuned gamma
-    must save one decade. The identity, which has no theory, is not ranked; if it is what is there, one net is measured.
+    must save 1.2. The identity, which has no theory, is not ranked; if it is what is there, one net is measured.
     """
     present, measured = _present(p)
     named = sorted(_named(p), key=_rank)
@@ -193,8 +195,8 @@ def _theory(p: ProbeParams) -> Prediction:
 def _scatter(theory: Prediction | None) -> float:
     if theory is None:
         return math.nan
-    ends = ((theory.interval("q"), -1), (theory.interval("grad2"), 0))
-    return float(max((high[at] - low[at]) / 2 for (low, high), at in ends))
+    variance = max(theory.band_q.variance[-1], theory.band_grad2.variance[0])
+    return NormalDist().inv_cdf(0.975) * math.sqrt(variance) / LN10 if variance >= 0 else math.nan
 
 
 def _drift(log10_q: np.ndarray, log10_grad2: np.ndarray) -> Drift:
@@ -276,7 +278,7 @@ def _why(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, name
     said += [f"{_name(choice)}: {_words(drift, p.depth)}."] if choice != p else ["Nothing else here is clearly better: leave it."]
     if p.normalization == "none":
         said.append(_cause(p.activation))
-    if (choice.gamma, choice.initializer) != (1.0, named[0][0].initializer) and named[0][1].worst > STEADY:
+    if choice.gamma != 1 and named[0][1].worst > STEADY:
         best, best_drift = named[0]
         said.append(f"No named initializer is steady here: the best, {_name(best)}, {_words(best_drift, p.depth)}.")
     if drift.worst > STEADY:
@@ -284,8 +286,10 @@ def _why(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, name
     if theory and (flat := float(theory.saturated[-1])) > SATURATED and drift.worst < math.inf and ACTIVATIONS[p.activation].kinks == ():
         said.append(f"It has a price: {flat:.0%} of the units of the last layer are saturated. "
                     "Another activation is the better remedy.")
-    if scatter >= 0.1:
-        said.append(f"Finite width: 19 of 20 nets lie within ±{scatter:.1f} decades of that.")
+    if scatter > UNSTABLE:
+        said.append("The balance is unstable: at this width single nets stray far from it, in either direction.")
+    elif scatter >= 0.1:
+        said.append(f"Finite width: 19 of 20 nets lie within ±{scatter:.1f} decades of their middle.")
     if (twin := _steadier(choice, named, scatter)):
         said.append(twin)
     return tuple(said)
@@ -298,8 +302,12 @@ def _name(p: ProbeParams) -> str:
 
 def _words(drift: Drift, depth: int) -> str:
     if drift.worst <= STEADY:
-        return f"signal and gradient stay within {drift.worst:.2f} decades over {depth} layers"
-    return f"E[z²] {_moves(drift.forward)} and E[δ²] {_moves(drift.backward)} on the way back, over {depth} layers"
+        return f"signal and gradient stay within {drift.worst:.2f} decades over {_layers(depth)}"
+    return f"E[z²] {_moves(drift.forward)} and E[δ²] {_moves(drift.backward)} on the way back, over {_layers(depth)}"
+
+
+def _layers(depth: int) -> str:
+    return f"{depth} layers" if depth > 1 else "1 layer"
 
 
 def _moves(decades: float) -> str:
@@ -318,7 +326,8 @@ def _cause(activation: str) -> str:
 def _steadier(choice: ProbeParams, named: list[Candidate], scatter: float) -> str:
     """Orthogonal weights, where they drift as the choice does and scatter less."""
     worst = {p.initializer: drift.worst for p, drift in named}
-    if choice.initializer in ("orthogonal", "identity") or abs(worst["orthogonal"] - worst[choice.initializer]) > EQUAL:
+    taken = choice.initializer in ("orthogonal", "identity") or not scatter <= UNSTABLE
+    if taken or not abs(worst["orthogonal"] - worst[choice.initializer]) <= EQUAL:
         return ""
     other = _scatter(_theory(replace(choice, initializer="orthogonal")))
     return f"Orthogonal weights drift the same and scatter less: ±{other:.2f} decades, not ±{scatter:.2f}." if other < scatter - 0.05 else ""

@@ -219,3 +219,92 @@ def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) ->
                         legend=alt.Legend(title=value_title, labelExpr=power_of_ten(), tickMinStep=1, labelFontSize=13, titleFontSize=13)),
         tooltip=alt.Tooltip("text:N", title=" ")))
     return _compiled(chart, 5, height)
+
+
+# ---- the plane of variances
+
+SCALE = [-0.5, 2.5]  # log10 of the xi_c at the ends of the colours; the same colour means the same depth for every activation
+
+
+def plane_rows(part, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.nan, value=np.nan, text: str = "",
+               name: str = "") -> pd.DataFrame:
+    """Rows of ``phase_plane``: drawn at (x, y), or from there to (x2, y2); a click opens (sigma_w2, sigma_b2)."""
+    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(c, float)) for c in (x, y, x2, y2, sigma_w2, sigma_b2, value)))
+    return pd.DataFrame({"part": part, **dict(zip(("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "value"), columns, strict=True)),
+                         "text": text, "name": name})
+
+
+@lru_cache(maxsize=2)
+def phase_plane(height: int = 330) -> dict[str, Any]:
+    """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
+
+    ``picked`` is what was clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. Colours of marks on the plane are the
+    same in light and dark, as those of the plane are.
+    """
+    base = alt.Chart()
+    x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=6, **FONT))
+    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2", "since"], on="click", toggle=False)
+    said = alt.Tooltip("said:N", title=" ")
+    cell = _part(base, "cell").transform_calculate(
+        said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
+             "'on the edge of chaos' : 'ξ_c ' + format(pow(10, datum.value), '.3~r') + ', trains to about ' + "
+             "format(6 * pow(10, datum.value), ',.0f') + ' layers')")
+    none = _part(base, "none").transform_calculate(
+        said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': the variance grows without bound'")
+    extent = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
+    colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=alt.Legend(
+        title="ξ_c, layers", orient="top", direction="horizontal", titleOrient="left", labelExpr=power_of_ten(), values=[0, 1, 2],
+        gradientLength=220, gradientThickness=12, offset=4, **{"labelFontSize": 13, "titleFontSize": 14}))
+
+    def text(*parts: str, **look) -> list[alt.Chart]:
+        """Light letters with a dark rim, readable on every colour."""
+        chart = _part(base, *parts).encode(x=x, y=y, text=alt.Text("name:N"), tooltip=alt.Tooltip("text:N", title=" "))
+        return [chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **look), chart.mark_text(fill="white", **look)]
+
+    def side(**look) -> list[alt.Chart]:
+        chart = _part(base, "side").encode(x=x, y=y, text=alt.Text("name:N"))
+        return [chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **look), chart.mark_text(fill="white", **look)]
+
+    rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
+    point = {"x": x, "y": y, "tooltip": alt.Tooltip("text:N", title=" ")}
+    ring = _part(base, "opened").encode(x=x, y=y)
+    line = _part(base, "line").encode(x=x, y=y, order="y:Q")
+    chart = alt.layer(
+        cell.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),
+        none.mark_rect(fill="gray", fillOpacity=0.45, strokeWidth=0).encode(**extent, tooltip=said),
+        line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
+        _part(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
+        *side(fontSize=17, fontWeight="bold"),
+        *text("left label", fontSize=14, align="left", dx=-6, dy=-8), *text("right label", fontSize=14, align="right", dx=6, dy=-8),
+        ring.mark_point(size=520, stroke="black", strokeWidth=7, filled=False, opacity=1),
+        ring.mark_point(size=520, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
+        _part(base, "point").mark_point(shape="circle", size=110, **rim).encode(**point),
+        _part(base, "beyond").mark_point(shape="triangle-right", size=170, **rim).encode(**point),
+    )
+    return _compiled(chart, 14, height)
+
+
+@lru_cache(maxsize=8)
+def depth_profile(y_title: str, decades: bool = False, height: int = 150) -> dict[str, Any]:
+    """Lines over the layers with measured points; depth scales as upright rules, where things settle as level ones."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", tickCount=5, **FONT)
+    y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
+    gray = {"color": "gray", "strokeDash": [2, 4]}
+    words = {"fontSize": 13, "color": "gray"}
+    chart = alt.layer(
+        _part(base, "limit").mark_rule(**gray).encode(y=y),
+        _part(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(y=y, x=alt.value("width"), text="text:N"),
+        _part(base, "scale").mark_rule(**gray).encode(x=x),
+        _part(base, "scale").mark_text(align="left", dx=4, baseline="top", **words).encode(x=x, y=alt.value(0), text="text:N"),
+        _part(base, "room").mark_point(opacity=0).encode(x=x, y=y),
+        _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
+        _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),
+        _part(base, "point").mark_point(filled=True, size=45, opacity=1).encode(
+            x=x, y=y, color=_colour(), shape=_shape(), tooltip=alt.Tooltip("text:N", title=" ")),
+        _part(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
+            x=x, y=y, color=_colour(), text="text:N"),
+    )
+    return _compiled(chart, 10, height)

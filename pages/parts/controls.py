@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from pages.parts import words
-from vgdash.params import MAX_TEXT, Choice, Integer, ParamError, Params, Real, Rule
+from vgdash.params import MAX_TEXT, Choice, Integer, Integers, ParamError, Params, Real, Rule
 
 EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
@@ -45,7 +45,9 @@ class Controls:
                 good[key] = self.rules[key].read(key, asked[key])
             except ParamError as error:
                 refused.append(_sentence(error))
-        if refused or asked:
+        read = st.session_state.get(f"{self.page} read", {})
+        if any(read.get(key) != texts for key, texts in asked.items()):  # not the same link again, which Streamlit has since corrected
+            st.session_state[f"{self.page} read"] = asked
             st.session_state[f"{self.page} refused"] = (refused[:5], None)
         for key, value in good.items():
             self._offer(key, value)
@@ -132,7 +134,7 @@ class Controls:
         if since is not None and since != self.values:
             said = []
         st.session_state[f"{self.page} refused"] = (said, dict(self.values))
-        return [*said, *self.refused]
+        return list(dict.fromkeys([*said, *self.refused]))
 
     # ---- presets
 
@@ -155,8 +157,9 @@ class Controls:
 
 @cache
 def _defaults(kind: type[Params]) -> dict[str, Any]:
+    """What each widget shows at first; a sequence of numbers is typed, and an empty text stands for the default."""
     usual = kind()
-    return {key: getattr(usual, key) for key in kind.keys()}  # noqa: SIM118 - a classmethod, not a dict
+    return {key: "" if isinstance(rule, Integers) else getattr(usual, key) for key, rule in kind.keys().items()}
 
 
 def _sentence(error: ParamError) -> str:

@@ -53,4 +53,8 @@ LOOKS: dict[str, Look] = {
     "1/n": Look(2, SOLID, "square"),
     "2/n": Look(0, SOLID, "circle"),
     "2/(n_in+n_out)": Look(3, SOLID, "triangle-down"),
+    # pairs of inputs, by the correlation that they start with
+    "uncorrelated": Look(0, SOLID, "circle"),
+    "related": Look(2, DASHED, "square"),
+    "nearly equal": Look(1, DASHDOT, "diamond"),
 }

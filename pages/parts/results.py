@@ -9,6 +9,7 @@ import streamlit as st
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
+from pages.parts.views import trainable_depth as phase_views
 
 ENTRIES = 400  # per kind of result
 MEGABYTES = 24
@@ -29,3 +30,8 @@ def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
 @remembered
 def comparison(p: initializer_views.CompareParams) -> initializer_views.ComparisonView:
     return initializer_views.comparison_view(p)
+
+
+@remembered
+def phases(p: phase_views.PhaseParams) -> phase_views.PhaseView:
+    return phase_views.phase_view(p)

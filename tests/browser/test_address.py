@@ -129,20 +129,30 @@ def test_every_preset_writes_its_values_into_the_address_and_no_others(visitor, 
         assert (found, refused) == (wanted, []), name
 
 
-def test_back_and_forward_lead_through_the_pages_with_their_states(visitor):
-    visitor.open("linear_chain?factor=0.9").press("depth", times=3)
+def shown_as_spelled(visitor, stem):
+    """Whether the page's controls say what its address says."""
+    controls, query = visitor.controls(), visitor.query()
+    usual = KINDS[stem]()
+    return all(same_value(controls[key], query.get(key, [str(getattr(usual, key))])[-1]) for key in (SLIDERS[stem], "seed"))
+
+
+def test_back_and_forward_lead_through_the_pages_and_each_shows_what_its_address_says(visitor):
+    visitor.open("linear_chain?factor=0.9&seed=3").press("factor", times=3)
     left_behind, verdict = visitor.page.url, visitor.verdict()
     visitor.go("Single neuron").press("n", times=2)
     neuron, neuron_verdict = visitor.page.url, visitor.verdict()
 
-    visitor.page.go_back()
-    visitor.page.locator(".st-key-factor").wait_for()
-    visitor.settle()
+    for _ in range(2):  # Streamlit puts the bare page between the two
+        visitor.page.go_back()
+        visitor.page.locator(".st-key-factor").wait_for()
+        assert shown_as_spelled(visitor.settle(), "linear_chain")
     assert visitor.page.url == left_behind
     assert visitor.verdict() == verdict
-    visitor.page.go_forward()
+    for _ in range(2):
+        visitor.page.go_forward()
+        visitor.settle()
     visitor.page.locator(".st-key-n").wait_for()
-    visitor.settle()
+    assert shown_as_spelled(visitor, "neuron_variance")
     assert visitor.page.url == neuron
     assert visitor.verdict() == neuron_verdict
 

@@ -1,0 +1,325 @@
+"""What the plane of weight and bias variances says: the verdict on the opened point, and the tables of its charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.words import listed, measured, number, plain, times
+from vgdash.initializers import INITIALIZERS
+from vgdash.meanfield import FixedPoint
+from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, phase_map, trainable_depth
+
+PRESETS = {
+    "tanh: ordered": {"sigma_w2": 1.5},
+    "on the edge": {"sigma_w2": 1.76},
+    "chaotic": {"sigma_w2": 2.5},
+    "gain 5/3": {"sigma_w2": 2.77778, "sigma_b2": 0.0},
+    "He for ReLU": {"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0},
+    "PyTorch default, ReLU": {"activation": "relu", "sigma_w2": 0.333333, "sigma_b2": 0.00130208},
+    "Playground, 4 inputs": {"fan_in": 4, "sigma_w2": 0.333333, "sigma_b2": 0.01},
+    "SELU": {"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0},
+    "sigmoid": {"activation": "sigmoid", "sigma_w2": 1.0, "sigma_b2": 0.0},
+}
+WHY = r"""
+**Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this to a signal and to two inputs:
+
+$$q' = \sigma_w^2\,E[f(\sqrt q z)^2] + \sigma_b^2 \qquad c'q' = \sigma_w^2\,E[f(u)f(v)] + \sigma_b^2$$
+
+Two inputs must stay different. Near its end $c^*$ the correlation forgets by a factor a layer,
+
+$$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}, \qquad \xi_c = -1/\ln\chi .$$
+
+Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared gradient too: it shrinks over the
+same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were found to train down to about $6\,\xi_c$ layers
+(Schoenholz et al. 2017).
+"""
+DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
+NEAR_EDGE = 0.005  # share of the critical sigma_w2 within which a point counts as on the edge
+STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
+SAME = 1e-5  # relative distance at which the opened point is an initializer's
+CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
+LABEL_ROW = 0.052  # of the plane's height, from one label to the next
+LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
+
+
+@dataclass(frozen=True)
+class PhaseView:
+    verdict: str
+    remarks: str
+    plane: pd.DataFrame
+    correlation: pd.DataFrame
+    moment: pd.DataFrame
+    decades: bool  # moment holds log10 values
+    numbers: str
+    landmarks: str
+    options: tuple[float, ...]  # sigma_w2 of the plane's columns
+    initializers_link: dict[str, str]
+    training_link: dict[str, str]
+
+
+def phase_view(p: PhaseParams) -> PhaseView:
+    """Everything that the page shows of ``p``."""
+    found = phase_map(p)
+    gamma = f"{math.sqrt(p.sigma_w2):.6g}"
+    there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": gamma}
+    course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
+    decades = course.size > 0 and bool(np.ptp(course) > DECADES)
+    return PhaseView(_verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
+                     _landmarks(found), tuple(found.plane.sigma_w2.tolist()),
+                     {**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": str(p.depth), "width": str(p.fan_in)}, there)
+
+
+# ---- words
+
+def layers(xi_c: float) -> str:
+    """How deep a network trains, in words: "about 95 layers"."""
+    depth = trainable_depth(xi_c)
+    if math.isnan(depth):
+        return "–"
+    if depth < 1:
+        return "not even one layer"
+    return "any depth" if depth > LAYERS_MOST else f"about {depth:,.0f} layer{'s' if round(depth) > 1 else ''}"
+
+
+def _at_point(sigma_w2: float, sigma_b2: float) -> str:
+    return f"σ_w² = {sigma_w2:.4g}, σ_b² = {sigma_b2:.3g}"
+
+
+def _standing_there(found: PhaseMap) -> list[Landmark]:
+    """The initializers that stand on the opened point."""
+    at = found.opened
+    return [mark for mark in found.landmarks if math.isclose(mark.sigma_w2, at.sigma_w2, rel_tol=SAME, abs_tol=1e-12)
+            and math.isclose(mark.sigma_b2, at.sigma_b2, rel_tol=SAME, abs_tol=1e-12)]
+
+
+def _edge(plane: Plane, sigma_b2: float) -> float:
+    """The critical sigma_w2 at this sigma_b2, read off the line; nan where the line does not go."""
+    return float(np.interp(sigma_b2, plane.critical_sigma_b2, plane.critical_sigma_w2))
+
+
+def _verdict(found: PhaseMap) -> str:
+    at = found.opened
+    subject = f"{at.activation} at {_at_point(at.sigma_w2, at.sigma_b2)}"
+    gradient = _gradient(at.chi_1)
+    if math.isinf(at.q_star):
+        return f"{subject}: **{_readable(at.reason)}**; {gradient}."
+    if math.isinf(at.xi_c):
+        return f"{subject}: **on the edge of chaos**, ξ_c is infinite. Mean-field theory sets no limit to the depth."
+    place = at.phase
+    if abs(at.sigma_w2 / _edge(found.plane, at.sigma_b2) - 1) < NEAR_EDGE:
+        place = "on the edge of chaos"
+    return (f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, trains to **{layers(at.xi_c)}**; {gradient}.")
+
+
+def _readable(reason: str) -> str:
+    """A reason of ``fixed_point`` with the letters of the page."""
+    return reason.replace("chi_1", "χ₁").replace("xi_", "ξ_").replace("(x", "(×").replace("c_star", "c*").replace("*", r"\*")
+
+
+def _gradient(chi: float) -> str:
+    factor = math.sqrt(chi)
+    if abs(factor - 1) < STEADY:
+        return "gradients keep their size"
+    return f"gradients {'shrink' if factor < 1 else 'grow'} {times(factor)} a layer"
+
+
+def _remarks(found: PhaseMap) -> str:
+    """Who stands on the opened point, and what the theory leaves out there."""
+    p, at, said = found.params, found.opened, []
+    if marks := _standing_there(found):
+        notes = [f"{mark.name}: {mark.note}" for mark in marks if mark.note]
+        said.append(f"This is {listed(_short([mark.name for mark in marks]))} with {p.fan_in:,} inputs{f' and γ = {p.gamma:g}' if p.gamma != 1 else ''}"
+                    + (f" ({'; '.join(notes)})" if notes else "") + ".")
+    if at.reason and not math.isinf(at.q_star):
+        said.append(_readable(at.reason[0].upper() + at.reason[1:]) + ".")
+    if at.phase != "none" and trainable_depth(at.xi_c) > p.fan_in:
+        said.append(f"Nets deeper than they are wide ({p.fan_in:,}) meet another limit first: the fluctuations of finite width, "
+                    "which grow with depth/width.")
+    return " ".join(said)
+
+
+def _numbers(found: PhaseMap) -> str:
+    """Markdown: the opened point in numbers, and the last layer shown, predicted and measured."""
+    at, profile, depth = found.opened, found.profile, found.params.depth
+    lines = [("q\\*, where E[z²] settles", number(at.q_star, 2)), ("c\\*, where the correlation settles", number(at.c_star, 2)),
+             ("χ₁, a squared gradient's factor a layer", times(at.chi_1)), ("ξ_q, layers", number(at.xi_q, 2)),
+             ("ξ_c, layers", number(at.xi_c, 2)), ("6 ξ_c, trains to", layers(at.xi_c))]
+    seen = profile.measured.correlation[:, -1]
+    predicted = profile.correlation[0, -1]
+    if np.isfinite(seen).all() and math.isfinite(predicted):
+        error = float(seen.std(ddof=1) / math.sqrt(len(seen)))
+        lines.append((f"correlation at layer {depth}: predicted", plain(predicted)))
+        lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", measured(float(seen.mean()), error)))
+    return "| opened point | |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
+
+
+def _landmarks(found: PhaseMap) -> str:
+    """Markdown: every initializer and default, where it stands and how deep it trains."""
+    lines = ["| starts at | σ_w² | σ_b² | phase | trains to | gradient a layer |", "|---|--:|--:|---|--:|--:|"]
+    for mark in sorted(found.landmarks, key=lambda mark: mark.sigma_w2):
+        at = mark.at
+        phase = "no fixed point" if math.isinf(at.q_star) else at.phase
+        lines.append(f"| {mark.name} | {mark.sigma_w2:.4g} | {mark.sigma_b2:.3g} | {phase} | {layers(at.xi_c)} | "
+                     f"{times(math.sqrt(at.chi_1))} |")
+    return "\n".join(lines)
+
+
+# ---- the plane
+
+def _plane(found: PhaseMap) -> pd.DataFrame:
+    """The table of ``charts.phase_plane``: cells, the critical line, the names of the sides, initializers, the opened point."""
+    plane, opened = found.plane, found.opened
+    parts = [_cells(plane), _line(plane), *_sides(plane), *_points(found),
+             charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
+    # Vega ignores a click on what is selected already; a selection that was opened before and left by slider must open again
+    return pd.concat(parts, ignore_index=True).assign(since=opened.sigma_w2 + opened.sigma_b2 / 1000)
+
+
+def _edges(centres: np.ndarray, low: float) -> tuple[np.ndarray, np.ndarray]:
+    half = (centres[1] - centres[0]) / 2
+    return np.maximum(centres - half, low), centres + half
+
+
+def _cells(plane: Plane) -> pd.DataFrame:
+    w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
+    (left, right), (below, above) = _edges(plane.sigma_w2, 0.0), _edges(plane.sigma_b2, 0.0)
+    x, y = (values.ravel() for values in np.meshgrid(left, below))
+    x2, y2 = (values.ravel() for values in np.meshgrid(right, above))
+    x = np.where(x < x2.min(), 0.0, x)  # the first column begins at 0
+    with np.errstate(divide="ignore"):
+        value = np.clip(np.log10(plane.xi_c.ravel()), -DIVERGED, DIVERGED)
+    part = np.where(plane.phase.ravel() == "none", "none", "cell")
+    return charts.plane_rows(part, x, y, x2, y2, w, b, value)
+
+
+def _line(plane: Plane) -> pd.DataFrame:
+    there = np.isfinite(plane.critical_sigma_w2)
+    return charts.plane_rows("line", plane.critical_sigma_w2[there], plane.critical_sigma_b2[there])
+
+
+SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
+         "none": ("no fixed point", "signals explode")}
+LEAST_SIDE = 0.06  # of the plane: a smaller side has no room for its name
+
+
+def _sides(plane: Plane) -> list[pd.DataFrame]:
+    """The name of each side, in the middle of its part above the initializers' labels."""
+    upper = plane.phase[len(plane.sigma_b2) // 2:]
+    b = plane.sigma_b2[len(plane.sigma_b2) // 2:]
+    found = []
+    for phase, (name, what) in SIDES.items():
+        rows, columns = np.nonzero(upper == phase)
+        if len(rows) < LEAST_SIDE * upper.size:
+            continue
+        row = int(np.median(rows))
+        middle = float(np.median(plane.sigma_w2[columns[rows == row]])) if (rows == row).any() else float(plane.sigma_w2[columns].mean())
+        found.append(charts.plane_rows("side", middle, b[row], text=f"{name}: {what}"))
+    return found
+
+
+def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, float]:
+    """Where a point is drawn: at the edge if it lies beyond."""
+    right = plane.sigma_w2[-1] + (plane.sigma_w2[1] - plane.sigma_w2[0]) / 2
+    return min(sigma_w2, float(right)), min(sigma_b2, HIGHEST_BIAS)
+
+
+def _points(found: PhaseMap) -> list[pd.DataFrame]:
+    """Initializers that stand together as one point with one label, labels on rows of their own so that none covers another."""
+    plane, drawn = found.plane, []
+    for row, group in enumerate(_groups(plane, found.landmarks), start=1):
+        first = group[0]
+        x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
+        beyond = x < first.sigma_w2
+        label = listed(_short([mark.name for mark in group])) + (f" {first.sigma_w2:.3g} →" if beyond else "")
+        said = "; ".join(f"{mark.name}: σ_w² {mark.sigma_w2:.4g}, σ_b² {mark.sigma_b2:.3g}, "
+                         + (f"trains to {layers(mark.at.xi_c)}" if not math.isnan(mark.at.xi_c) else "no fixed point") for mark in group)
+        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": said}
+        height = y + (row + 0.35) * LABEL_ROW * HIGHEST_BIAS
+        side = "right" if x > 0.62 * plane.sigma_w2[-1] else "left"
+        drawn += [charts.plane_rows("stem", x, y, x, height),
+                  charts.plane_rows(f"{side} label", x, height, **at, name=label),
+                  charts.plane_rows("beyond" if beyond else "point", x, y, **at)]
+    return drawn
+
+
+def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:
+    groups: list[list[Landmark]] = []
+    for mark in sorted(marks, key=lambda mark: mark.sigma_w2):
+        x, y = _on_plane(plane, mark.sigma_w2, mark.sigma_b2)
+        last = groups[-1][0] if groups else None
+        beyond = x < mark.sigma_w2
+        if last is not None and (math.isclose(last.sigma_w2, mark.sigma_w2) if beyond else
+                                 abs(last.sigma_w2 - x) < CLOSE * plane.sigma_w2[-1]) and abs(last.sigma_b2 - y) < CLOSE * HIGHEST_BIAS:
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return groups
+
+
+def _short(names: list[str]) -> list[str]:
+    """lecun_normal and lecun_uniform together are "lecun"; frameworks by their names."""
+    family = {name: name.removesuffix("_normal").removesuffix("_uniform") for name in names}
+    twice = {first for first in family.values() if list(family.values()).count(first) > 1}
+    return list(dict.fromkeys(FRAMEWORKS.get(name, family[name] if family[name] in twice else name) for name in names))
+
+
+FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras default", "playground_default": "Playground default"}
+
+
+# ---- the opened point by layer
+
+SERIES = ("uncorrelated", "related", "nearly equal")  # looks of the pairs of inputs, in the order of STARTS
+DOTS = 13
+DECADES = 2.0  # q that moves farther is drawn on a log axis
+
+
+def _correlation(found: PhaseMap) -> pd.DataFrame:
+    """The correlation of pairs of inputs: predicted from each of STARTS, measured from 0."""
+    profile, at = found.profile, found.opened
+    layer = np.arange(1, found.params.depth + 1)
+    parts = [charts.rows("room", "", layer[[0, -1]], [0, 1])]
+    for series, start, values in zip(SERIES, STARTS, profile.correlation, strict=True):
+        parts += [charts.rows("line", series, layer, values),
+                  charts.rows("label", series, layer[:1], values[:1], text=[f"starts at {start:g}"])]
+    parts += _dots(SERIES[0], profile.measured.correlation, "correlation")
+    return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *_scales(found)])
+
+
+def _moment(found: PhaseMap, decades: bool) -> pd.DataFrame:
+    """E[z²] by layer, or its log10 if it crosses ``decades``, predicted and measured."""
+    log10, at = found.profile.log10_q, found.opened
+    values = log10 if decades else 10**log10
+    seen = found.profile.measured.log10("q") if decades else found.profile.measured.q
+    layer = np.arange(1, len(log10) + 1)
+    there = math.isfinite(at.q_star) and at.q_star > 0
+    limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
+    room = charts.rows("room", "", layer[[0, -1]], [0, 0])
+    return charts.table([room, charts.rows("line", "activation", layer, values), *_dots("activation", seen, "log10 E[z²]" if decades
+                         else "E[z²]"), *limit, *_scales(found)])
+
+
+def _dots(series: str, values: np.ndarray, what: str) -> list[charts.Rows]:
+    """Measured ``(seeds, depth)``: mean and range over the nets, at some layers."""
+    dots = charts.spread(values.shape[1], DOTS)
+    seen = np.where(np.isfinite(values), values, np.nan)[:, dots]
+    middle = seen.mean(axis=0)
+    return [charts.rows("interval", series, dots + 1, seen.min(axis=0), seen.max(axis=0)),
+            charts.rows("point", series, dots + 1, middle, text=[
+                f"layer {layer}: {what} {value:.3f} measured" for layer, value in zip(dots + 1, middle, strict=True)])]
+
+
+def _limit(name: str, value: float, y: float) -> list[charts.Rows]:
+    return [charts.rows("limit", "", [1], [y], text=[f"{name} = {number(value, 2)}"])] if math.isfinite(y) else []
+
+
+def _scales(found: PhaseMap) -> list[charts.Rows]:
+    """ξ_q, ξ_c and 6 ξ_c as layers, those that are on the chart."""
+    at = found.opened
+    marks = [(at.xi_q, "ξ_q"), (at.xi_c, "ξ_c"), (trainable_depth(at.xi_c), "6 ξ_c")]
+    return [charts.rows("scale", "", [layer], [0], text=[name]) for layer, name in marks if 1 <= layer <= found.params.depth]

@@ -1,0 +1,45 @@
+"""Nothing flickers or jumps: while a slider moves, every chart stays the same element in the same place."""
+
+import pytest
+
+from tests.browser.scenes import SCENES
+
+MOVES = {"linear_chain": ("factor", "depth"), "neuron_variance": ("n",), "initializers": ("depth",), "training": ("depth", "learning_rate")}
+MARK = """() => { const charts = [...document.querySelectorAll('[data-testid=stVegaLiteChart]')];
+  charts.forEach((chart, i) => { chart.__mark = i; chart.querySelector('svg, canvas').__mark = i; });
+  return charts.length; }"""
+FOUND = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].map(chart => {
+  const drawing = chart.querySelector('svg, canvas'), box = chart.getBoundingClientRect();
+  return {chart: chart.__mark ?? null, drawing: drawing ? drawing.__mark ?? null : null,
+          place: [box.left, box.top, box.width, box.height].map(Math.round), marks: drawing.querySelectorAll('path, text').length,
+          drawn: drawing.innerHTML}; })"""
+
+
+def watched(visitor):
+    """The charts as they stand, each with the mark it was given, its place and what is drawn."""
+    return visitor.page.evaluate(FOUND)
+
+
+@pytest.mark.parametrize(("stem", "key"), [(stem, key) for stem, keys in MOVES.items() for key in keys])
+def test_ten_moves_of_a_slider_rebuild_no_chart_and_move_none(visitor, stem, key):
+    visitor.open("training?" + "&".join(f"{k}={v}" for k, v in TINY.items()) if stem == "training" else stem, quiet=stem != "training")
+    if stem == "training":
+        visitor.page.locator(".st-key-run-bar").get_by_text("steps in").wait_for()
+        visitor.settle()
+    count = visitor.page.evaluate(MARK)
+    assert count >= 2
+    before = watched(visitor)
+    seen = {visitor.controls_text(key)}
+    for move in range(10):
+        visitor.press(key, "ArrowRight" if move < 5 or len(seen) > 6 else "ArrowLeft")
+        seen.add(visitor.controls_text(key))
+    after = watched(visitor)
+    assert len(seen) > 4, "the slider must have moved to new values"
+    assert [c["chart"] for c in after] == list(range(count)), "a chart was replaced"
+    assert [c["drawing"] for c in after] == list(range(count)), "a chart was drawn from scratch"
+    assert [c["place"] for c in after] == [c["place"] for c in before], "a chart jumped"
+    if stem != "training":  # there the run on screen stays the one before, until it is run again
+        assert any(a["drawn"] != b["drawn"] for a, b in zip(after, before, strict=True)), "the charts must show the new values"
+
+
+TINY = {"steps": "20", "depth": "3", "width": "8", "initializers": "he_normal"}

@@ -1,0 +1,102 @@
+"""Claims about multiplying again and again: number formats, the linear chain, products of random matrices."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vgdash.chain import ChainParams, linear_chain, typical_factor
+from vgdash.network import ProbeParams, probe
+from vgdash.precision import FORMATS, round_to
+from vgdash.published.records import Claim
+
+__all__ = ["CHAINS"]
+
+LECTURE = "Deep Learning Specialization, course 2, week 1: Vanishing/exploding gradients (C2W1L10)"
+LECTURE_AT = "https://www.coursera.org/learn/deep-neural-network"
+D2L_AT = "https://d2l.ai/chapter_multilayer-perceptrons/numerical-stability-and-init.html"
+HANIN_NICA_AT = "https://arxiv.org/abs/1812.05994"
+PRODUCTS = {"kind": "gaussian", "depth": 100, "width": 4, "sigma2": 4.0, "seeds": 200}
+WALK_WIDTH, WALK_DEPTH, WALKS = 32, 10, 195  # as many chains as ``ChainParams`` allows
+WALK_BETA = 2 * WALK_DEPTH / WALK_WIDTH
+
+
+def _overflows():
+    breaks = linear_chain(ChainParams(factor=1.5)).continued
+    return tuple(breaks[name].overflow for name in ("float16", "float32", "float64"))
+
+
+def _zeros():
+    breaks = linear_chain(ChainParams(factor=0.5)).continued
+    return tuple(breaks[name].zero for name in ("float16", "float32", "float64"))
+
+
+def _after_150():
+    return tuple(10 ** linear_chain(ChainParams(factor=factor, depth=150)).log10_activation[-1] for factor in (1.5, 0.5))
+
+
+def _products():
+    found = linear_chain(ChainParams(**PRODUCTS))
+    return (found.log10_factor * math.log(10), found.log10_factor_measured * math.log(10), 100 * found.log10_factor, 100 * found.log10_factor_rms)
+
+
+def _random_walk():
+    sizes = np.concatenate([linear_chain(ChainParams(kind="gaussian", depth=WALK_DEPTH, width=WALK_WIDTH, sigma2=1.0, seeds=WALKS,
+                                                     seed=seed)).log10_activation_seeds for seed in range(2)])
+    logs = 2 * math.log(10) * (sizes[:, -1] - sizes[:, 0])
+    return logs.mean(), logs.var(ddof=1)
+
+
+def _half_precision():
+    half = FORMATS["float16"]
+    step = max(k for k in range(30) if round_to(1 + 2.0**-k, half.name) > 1)
+    return float(round_to(1 + 0.0001, half.name)), math.log2(half.smallest_normal), math.floor(math.log2(half.largest)), -step
+
+
+def _overflowing_layer():
+    return probe(ProbeParams.uniform(32, 512, "linear", "standard_normal", batch=2, seeds=1)).overflow
+
+
+CHAINS: tuple[Claim, ...] = (
+    Claim("chain-overflow", "With c = 1.5 a linear chain explodes: float16, float32 and float64 end at these layers.",
+          LECTURE, LECTURE_AT, "a[l] = 1.5·a[l-1] from 1, rounded after each layer; first infinite layer in float16, float32, float64",
+          "1.5^l > the largest number", (28, 219, 1751), 0.0, "layers are counted, not measured", _overflows,
+          "linear_chain", {"factor": 1.5, "depth": 1000}, derived=True),
+    Claim("chain-zero", "With c = 0.5 it vanishes: float16, float32 and float64 hold nothing but zeros from these layers on.",
+          LECTURE, LECTURE_AT, "a[l] = 0.5·a[l-1] from 1, rounded after each layer; first zero layer in float16, float32, float64",
+          "0.5^l ≤ half of the smallest number", (25, 150, 1075), 0.0, "layers are counted, not measured", _zeros,
+          "linear_chain", {"factor": 0.5, "depth": 1000}, derived=True),
+    Claim("chain-150", "After 150 layers 1.5 has become astronomical and 0.5 nothing.",
+          LECTURE, LECTURE_AT, "L = 150; c = 1.5, then c = 0.5", "c^L", (2.59e26, 7.0e-46), (0.002, 0.007),
+          "half of the last digit given", _after_150, "linear_chain", {"factor": 1.5, "depth": 150}, derived=True),
+    Claim("gaussian-products", "A product of 100 Gaussian 4x4 matrices explodes; its root mean square is not its typical size.",
+          "Dive into Deep Learning, 5.4 Numerical stability", D2L_AT,
+          "entries N(0, 1); growth of ln|a| a layer, exact and measured in 200 products; log₁₀ of the typical and of the rms size",
+          "λ = (ln 2 + ψ(2))/2, rms √4 a layer", (0.55797, 0.55797, 24, 30), (5e-6, 4 * math.sqrt((math.pi**2 / 6 - 1) / 4 / 100 / 200), 0.5, 0.5),
+          "last digit; 4 standard errors (ψ'(2)/4 is the variance a layer); powers of ten", _products,
+          "linear_chain", PRODUCTS, absolute=True, derived=True),
+    Claim("random-walk-linear", "A gain of e^(1/2N) keeps the log of the norm of a linear net from drifting.",
+          "Sussillo & Abbott 2014, Random walk initialization", "https://arxiv.org/abs/1412.6558",
+          "N = 32, weights N(0, g²/N): typical growth a layer", "g = e^(1/(2N)) → ×1", 1.0, 1 / 32**2,
+          "theirs is to first order in 1/N", lambda: typical_factor(math.exp(1 / 32), 32),
+          "linear_chain", {"kind": "gaussian", "width": 32, "sigma2": math.exp(1 / 32), "depth": 100, "seeds": 10}),
+    Claim("finite-width-linear", "Width is finite, so the log of the norm is a random walk, downhill.",
+          "Hanin & Nica 2018, Products of many large random matrices, Theorem 1 with p = 1", HANIN_NICA_AT,
+          f"linear, L = {WALK_DEPTH}, n = {WALK_WIDTH}, {2 * WALKS} chains: mean and variance of ln |a[L]|²/|x|²", "N(-β/2, β), β = 2 Σ 1/n",
+          (-WALK_BETA / 2, WALK_BETA),
+          (4 * math.sqrt(WALK_BETA / (2 * WALKS)) + 1 / WALK_WIDTH, 4 * WALK_BETA * math.sqrt(2 / (2 * WALKS)) + 1 / WALK_WIDTH),
+          "4 standard errors, and 1/n for the next order", _random_walk,
+          "linear_chain", {"kind": "gaussian", "width": WALK_WIDTH, "depth": WALK_DEPTH, "sigma2": 1.0, "seeds": WALKS}, absolute=True),
+    Claim("half-precision", "In half precision 1 + 0.0001 is 1: a step that small changes no weight.",
+          "fastai documentation, Mixed precision training", "https://docs.fast.ai/callback.fp16.html",
+          "float16: 1 + 0.0001; smallest and largest exponent of 2; exponent of the step above 1", "5 bits of exponent, 10 of fraction",
+          (1, -14, 15, -10), 0.0, "a number format is exact", _half_precision, "linear_chain", {"factor": 0.5, "depth": 30}),
+    Claim("standard-normal-overflow", "Standard normal weights, 512 wide: it takes about 30 multiplications until nothing is finite.",
+          "fast.ai, Practical deep learning part 2, notebook 02b_initializing",
+          "https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb",
+          "x ← W x in float32; the multiplication that gives the first number that is not finite (their loop counts from 0 and stops at 28)",
+          "√512 a layer", 29, 1.0, "one draw of the largest of 512 numbers; they use one matrix again and again", _overflowing_layer,
+          "initializers", {"activation": "linear", "initializers": ("standard_normal",), "depth": 32, "width": 512, "batch": 2, "seeds": 1},
+          absolute=True),
+)

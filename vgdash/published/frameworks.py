@@ -1,0 +1,169 @@
+"""Claims of frameworks and courses: what an initializer draws, and what it does to one layer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.gaussian import MASSES, NODES
+from vgdash.initializers import INITIALIZERS
+from vgdash.network import ProbeParams
+from vgdash.neuron import NeuronParams, neuron_variance
+from vgdash.prediction import predict
+from vgdash.published.records import Claim
+
+__all__ = ["FRAMEWORKS"]
+
+PYTORCH_AT = "https://docs.pytorch.org/docs/stable/nn.init.html"
+KERAS_AT = "https://keras.io/api/layers/initializers/"
+FASTAI = "fast.ai, Practical deep learning part 2, notebook 02b_initializing"
+FASTAI_AT = "https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb"
+CS231N_SLIDES = "CS231n 2017, lecture 6: Training neural networks"
+CS231N_SLIDES_AT = "http://cs231n.stanford.edu/slides/2017/cs231n_2017_lecture6.pdf"
+D2L = "Dive into Deep Learning, 5.4 Numerical stability"
+D2L_AT = "https://d2l.ai/chapter_multilayer-perceptrons/numerical-stability-and-init.html"
+NIELSEN = "Nielsen, Neural networks and deep learning, chapter 3"
+NIELSEN_AT = "http://neuralnetworksanddeeplearning.com/chap3.html"
+GAINS = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu")
+SCALED = {"relu": 1.7139588594436646, "leaky_relu": 1.70590341091156, "elu": 1.2716004848480225, "selu": 1.0008515119552612,
+          "gelu": 1.7015043497085571, "silu": 1.7881293296813965, "softplus": 1.9203323125839233, "softsign": 2.338853120803833,
+          "tanh": 1.5939117670059204, "sigmoid": 4.803835391998291}
+DRAWN = (1000, 1000)  # fan_in and fan_out of a drawn matrix: a million entries
+LARGEST = 2e-5  # the largest of a million uniform entries falls short of the bound by a millionth; ten times that has odds of e^-20
+
+
+def _weights(name: str, fan_in: int, fan_out: int) -> np.ndarray:
+    return INITIALIZERS[name].draw(fan_in, fan_out, np.random.default_rng(0)).astype(np.float64)
+
+
+def _largest(name: str, fan_in: int, fan_out: int) -> float:
+    return float(np.abs(_weights(name, fan_in, fan_out)).max())
+
+
+def _framework_gains():
+    return tuple(ACTIVATIONS[name].framework_gain for name in GAINS)
+
+
+def _rectifier_gains():
+    return tuple(ACTIVATIONS[name].forward_gain for name in ("relu", "leaky_relu"))
+
+
+def _truncated():
+    density = math.exp(-2) / math.sqrt(2 * math.pi)
+    std = math.sqrt(1 - 4 * density / math.erf(math.sqrt(2)))
+    weights = _weights("glorot_normal", *DRAWN)
+    return std, weights.var() * sum(DRAWN) / 2, np.abs(weights).max() / weights.std()
+
+
+def _torch_linear():
+    q = predict(ProbeParams.uniform(5, 256, "relu", "pytorch_default")).q
+    return _weights("pytorch_default", *DRAWN).var() * DRAWN[0], _largest("pytorch_default", *DRAWN) * math.sqrt(DRAWN[0]), q[-1] / q[-2]
+
+
+def _playground():
+    weights = _weights("playground_default", *DRAWN)
+    return float(np.abs(weights).max()), float(weights.var())
+
+
+def _standard_deviations():
+    """1/√Var(f(z)), z ~ N(0, 1): what makes the output's variance 1."""
+    f = {name: ACTIVATIONS[name].f(NODES) for name in SCALED}
+    return tuple(1 / math.sqrt(values**2 @ MASSES - (values @ MASSES) ** 2) for values in f.values())
+
+
+def _glorot_dilemma():
+    found = predict(ProbeParams((256, 256, 64), "linear", "glorot_normal"))
+    forward, backward = found.q[1] / found.q[0], found.grad2[0] / found.grad2[1]
+    return forward, backward, (forward + backward) / 2
+
+
+def _one_layer():
+    found = neuron_variance(NeuronParams(n=512, rule="1", activation="relu"))
+    return found.predicted, found.predicted_a2
+
+
+def _kaiming_layer():
+    found = predict(ProbeParams.uniform(1, 512, "relu", "he_normal"))
+    return found.a_mean[0], math.sqrt(found.a2[0])
+
+
+def _he_layer():
+    mean, rms = _kaiming_layer()
+    return mean, math.sqrt(rms**2 - mean**2)
+
+
+def _small_tanh():
+    return tuple(np.sqrt(predict(ProbeParams.uniform(5, 500, "tanh", "small_normal")).a2))
+
+
+def _nielsen():
+    standard = neuron_variance(NeuronParams(n=501, rule="1")).measured
+    scaled = neuron_variance(NeuronParams(n=1000, rule="1/n", std=math.sqrt(0.5))).measured
+    return math.sqrt(standard), math.sqrt(scaled + 1)
+
+
+FRAMEWORKS: tuple[Claim, ...] = (
+    Claim("pytorch-gains", "PyTorch's table of gains.",
+          "PyTorch, torch.nn.init.calculate_gain", PYTORCH_AT, "linear, sigmoid, tanh, ReLU, leaky ReLU (slope 0.01), SELU", "calculate_gain(name)",
+          (1, 1, 5 / 3, math.sqrt(2), math.sqrt(2 / (1 + 0.01**2)), 3 / 4), 1e-15, "exact, up to float64", _framework_gains,
+          "initializers", {"activation": "leaky_relu", "initializers": ("lecun_normal", "he_normal")}),
+    Claim("rectifier-gains", "For rectifiers the gain follows from keeping the variance.",
+          "He et al. 2015, eq. 10 and 15", "https://arxiv.org/abs/1502.01852", "1/√E[f²] by quadrature: ReLU; leaky ReLU with slope a = 0.01",
+          "½(1 + a²)·n·Var(w) = 1", (math.sqrt(2), math.sqrt(2 / (1 + 0.01**2))), 1e-9, "quadrature", _rectifier_gains,
+          "neuron_variance", {"activation": "relu", "rule": "2/n", "n": 1000}),
+    Claim("pytorch-kaiming-uniform", "He with a uniform distribution: its bound.",
+          "PyTorch, torch.nn.init.kaiming_uniform_", PYTORCH_AT, "fan_in = 512: the largest of a million weights",
+          "√(6/((1 + a²)·fan_in)), a = 0", math.sqrt(6 / 512), LARGEST, "the largest of a million draws falls short of the bound by a millionth",
+          lambda: _largest("he_uniform", 512, 2000), "initializers", {"initializers": ("he_normal", "he_uniform")}),
+    Claim("keras-glorot-uniform", "Glorot with a uniform distribution, the default of Keras: its bound.",
+          "Keras, GlorotUniform", KERAS_AT, "fan_in = 300, fan_out = 3000: the largest of 900,000 weights", "√(6/(fan_in + fan_out))",
+          math.sqrt(6 / 3300), LARGEST, "the largest of a million draws falls short of the bound by a millionth",
+          lambda: _largest("glorot_uniform", 300, 3000), "initializers", {"initializers": ("glorot_normal", "glorot_uniform"), "activation": "tanh"}),
+    Claim("keras-truncated", "Glorot normal is a truncated normal, corrected: its variance is what the formula says.",
+          "Keras, VarianceScaling", KERAS_AT,
+          "std of a standard normal cut at ±2; Var(w)·(fan_in + fan_out)/2 of a million draws; largest of them in standard deviations",
+          "stddev = √(scale/n) / 0.87962566103423978", (0.87962566103423978, 1, 2 / 0.87962566103423978), (1e-15, 0.004, 0.003),
+          "exact; 4 standard errors, and rare entries at the cut", _truncated, "initializers", {"initializers": ("lecun_normal", "glorot_normal")}),
+    Claim("pytorch-linear", "PyTorch's default for nn.Linear is a third of LeCun's variance: ReLU nets fade by 6 a layer.",
+          "PyTorch, torch.nn.Linear", "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html",
+          "a million weights: n·Var(w), √n·largest; E[z²] a ReLU layer without bias (derived)", "U(-1/√n, 1/√n): 1/(3n); ½·⅓",
+          (1 / 3, 1, 1 / 6), (0.004, LARGEST, 1e-12), "4 standard errors; the largest of a million; exact", _torch_linear,
+          "initializers", {"initializers": ("pytorch_default", "he_normal")}),
+    Claim("playground-weights", "TensorFlow Playground draws every weight from -½ to ½, whatever the width.",
+          "TensorFlow Playground, nn.ts", "https://github.com/tensorflow/playground/blob/master/src/nn.ts",
+          "a million weights: the largest, the variance", "Math.random() - 0.5", (0.5, 1 / 12), (LARGEST, 0.004),
+          "the largest of a million; 4 standard errors", _playground,
+          "initializers", {"initializers": ("playground_default",), "activation": "tanh", "width": 8, "depth": 6}),
+    Claim("scaled-activations", "Factors that give an activation's output the variance 1.",
+          "NFNets (Brock et al. 2021), as listed in timm", "https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/nfnet.py",
+          ", ".join(SCALED), "γ = 1/√Var(f(z)), z ~ N(0, 1)", tuple(SCALED.values()), 0.005,
+          "theirs are drawn: variances of 256 numbers (0.2 % high), 1024 times (4 standard errors)", _standard_deviations,
+          "neuron_variance", {"activation": "relu", "rule": "1/n", "n": 1000}),
+    Claim("glorot-dilemma", "One number cannot satisfy both directions: Glorot satisfies their mean.",
+          D2L, D2L_AT, "256 → 64 units, σ² = 2/(256 + 64): factor forward, factor backward, their mean", "½(n_in + n_out)·σ² = 1",
+          (1.6, 0.4, 1), 1e-12, "exact, up to float64", _glorot_dilemma,
+          "initializers", {"activation": "linear", "initializers": ("glorot_normal",), "widths": (256, 256, 64)}),
+    Claim("standard-normal-layer", "One layer of 512 standard normal weights multiplies the variance by 512; ReLU halves that.",
+          FASTAI, FASTAI_AT, "E[z²], then E[relu(z)²]; theirs is the mean of 100 draws", "n·E[x²]; ½ of it", (513.9999124145507, 252.03490020751954),
+          (0.036, 0.048), "4 standard errors of theirs: √(4/512)/10 and √(7/512)/10", _one_layer,
+          "neuron_variance", {"n": 512, "rule": "1", "activation": "relu"}),
+    Claim("kaiming-layer", "With √(2/512) the next layer receives a root mean square of 1 again, but not a mean of 0.",
+          FASTAI, FASTAI_AT, "mean and root mean square of relu(W x); theirs from 100 draws", "1/√π; 1",
+          (0.5609873819351197, 0.9949513308564638), (0.03, 0.024), "4 standard errors of theirs, half of those of E[a²]", _kaiming_layer,
+          "neuron_variance", {"n": 512, "rule": "2/n", "activation": "relu"}),
+    Claim("cs231n-small-tanh", "Weights of 0.01: ten tanh layers of 500, and all activations become zero.",
+          CS231N_SLIDES, CS231N_SLIDES_AT, "std of a after layers 1 to 5, predicted; theirs from 1,000 inputs", "a[l] ≈ 0.01·√500·a[l-1]",
+          (0.213081, 0.047551, 0.010630, 0.002378, 0.000532), (0.008, 0.012, 0.016, 0.02, 0.024),
+          "4 times the finite-width spread of theirs, 0.2 to 0.6 %", _small_tanh,
+          "initializers", {"activation": "tanh", "initializers": ("small_normal",), "depth": 10, "width": 500}),
+    Claim("cs231n-he-relu", "With He the first ReLU layer has this mean and this spread.",
+          CS231N_SLIDES, CS231N_SLIDES_AT, "500 units: mean and std of a in layer 1, predicted; theirs from 1,000 inputs", "1/√π; √(1 - 1/π)",
+          (0.562488, 0.825232), (0.012, 0.012), "4 standard errors over 500 units", _he_layer,
+          "initializers", {"initializers": ("he_normal",), "depth": 10, "width": 500}),
+    Claim("nielsen-neuron", "1,000 inputs, half of them on: a neuron saturates, unless its weights are divided by √1000.",
+          NIELSEN, NIELSEN_AT, "std of z in 20,000 draws: standard normal weights and bias; weights N(0, 1/n), bias N(0, 1)", "√(500 + 1); √(½ + 1)",
+          (22.4, 1.22), 0.025, "4 standard errors of a std of 20,000 draws, and their last digit", _nielsen,
+          "neuron_variance", {"n": 501, "rule": "1"}),
+)

@@ -1,0 +1,140 @@
+"""Claims of mean-field theory: what a wide random network does to sizes, to correlations and to gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.gaussian import MASSES, NODES
+from vgdash.initializers import INITIALIZERS
+from vgdash.meanfield import critical_sigma_w2, fixed_point, log_slope
+from vgdash.network import ProbeParams
+from vgdash.prediction import predict
+from vgdash.published.records import Claim
+
+__all__ = ["THEORY"]
+
+HE_AT = "https://arxiv.org/abs/1502.01852"
+POOLE = "Poole et al. 2016 and Schoenholz et al. 2017"
+SCHOENHOLZ_AT = "https://arxiv.org/abs/1611.01232"
+SELU_AT = "https://arxiv.org/abs/1706.02515"
+LAST_DIGIT = "half of the last digit given"
+VGG_B = (64, 128, 256, 512)  # filters of 3x3 in model B of the VGG paper
+
+
+def _mean(values: np.ndarray) -> float:
+    """E over z ~ N(0, 1) of ``values`` at ``NODES``."""
+    return float(values @ MASSES)
+
+
+def _he_edge():
+    factors = 2 * np.exp(log_slope("relu", np.log([1e-6, 1.0, 1e6])))
+    return *map(float, factors), 512 * INITIALIZERS["he_normal"].variance(512, 512)
+
+
+def _forward_gains():
+    return tuple(ACTIVATIONS[name].forward_gain for name in ("relu", "tanh", "silu", "elu", "sigmoid", "selu"))
+
+
+def _tanh_gain():
+    found = fixed_point("tanh", (5 / 3) ** 2, 0.0)
+    return found.q_star, found.chi_1
+
+
+def _depth_scales():
+    found = [fixed_point("tanh", sigma_w2, 0.05) for sigma_w2 in (1.5, 2.0, 2.5)]
+    return *(point.xi_c for point in found), *(point.c_star for point in found[1:])
+
+
+def _tanh_power_law():
+    q = predict(ProbeParams.uniform(256, 256, "tanh", "lecun_normal")).q
+    return q[-1] * 2 * 256, 1 / q[-1] - 1 / q[-2]
+
+
+def _relu_correlations():
+    correlation = predict(ProbeParams.uniform(51, 256, "relu", "he_normal")).correlation
+    return tuple(correlation[[1, 2, 5, 10, 50]])
+
+
+def _selu():
+    f = ACTIVATIONS["selu"].f
+    scale = float(f(1.0))
+    at = f(NODES)
+    return scale, float(-f(-40.0)) / scale, _mean(at), _mean(at**2), fixed_point("selu", 1.0, 0.0).chi_1
+
+
+def _selu_map():
+    mean = _mean(ACTIVATIONS["selu"].df(NODES) * NODES) / 2  # d/dν E[f(√ν z)] at ν = 1
+    variance = math.exp(-1 / fixed_point("selu", 1.0, 0.0).xi_q)
+    return mean, variance, math.hypot(mean, variance)
+
+
+def _xavier_for_relu():
+    def last(depth, initializer):
+        return predict(ProbeParams.uniform(depth, 256, "relu", initializer)).q[-1]
+
+    return tuple(math.log2(last(depth, "lecun_normal") / last(depth, "he_normal")) / 2 for depth in (22, 30))
+
+
+def _vgg():
+    stds = [math.sqrt(INITIALIZERS["he_normal"].variance(9 * filters, 9 * filters)) for filters in VGG_B]
+    layers = (1, 2, 2, 4)  # conv10 to conv2: one of 64, two of 128, two of 256, four of 512
+    small = math.sqrt(INITIALIZERS["small_normal"].variance(1, 1))
+    return *stds, math.prod((std / small) ** count for std, count in zip(stds, layers, strict=True))
+
+
+def _tanh(sigma_w2: float, sigma_b2: float) -> dict:
+    return {"activation": "tanh", "initializers": ("lecun_normal",), "gamma": math.sqrt(sigma_w2), "sigma_b2": sigma_b2}
+
+
+THEORY: tuple[Claim, ...] = (
+    Claim("he-edge", "For ReLU the factor of a squared gradient is σ_w²/2 whatever the size of the signal: He sits exactly on 1.",
+          "He et al. 2015, Delving deep into rectifiers, eq. 10 and 14", HE_AT,
+          "σ_w² = 2, σ_b² = 0: factor a layer at q = 10⁻⁶, 1 and 10⁶; then n·Var(w) of He", "χ₁ = σ_w² E[f'²] = σ_w²/2",
+          (1, 1, 1, 2), 1e-12, "exact, up to float64", _he_edge, "initializers", {"initializers": ("he_normal",)}),
+    Claim("forward-gains", "The gain that keeps E[z²] = 1 is one over the root mean square of f.",
+          "He et al. 2015, the same argument for any f", HE_AT, "quadrature at q = 1: ReLU, tanh, SiLU, ELU, sigmoid, SELU",
+          "1/√E[f(z)²]", (1.41421, 1.59254, 1.67653, 1.24520, 1.84623, 1), 6e-6, LAST_DIGIT, _forward_gains,
+          "neuron_variance", {"activation": "silu", "rule": "1/n", "n": 1000}, absolute=True, derived=True),
+    Claim("tanh-five-thirds", "At PyTorch's gain of 5/3 a deep tanh net is chaotic: gradients grow.",
+          "PyTorch, calculate_gain('tanh')", "https://docs.pytorch.org/docs/stable/nn.init.html",
+          "σ_w² = 25/9, σ_b² = 0: q* and the factor of a squared gradient a layer", "q = σ_w² E[tanh²(√q z)]", (1.17848, 1.2098), (5e-6, 5e-5),
+          LAST_DIGIT, _tanh_gain, "initializers", _tanh(25 / 9, 0.0), absolute=True, derived=True),
+    Claim("tanh-critical-line", "Order and chaos of tanh nets are divided by the line χ₁ = 1.",
+          POOLE, SCHOENHOLZ_AT, "σ_w² on the line at σ_b² = 0, 0.05 and 0.1", "χ₁ = σ_w² E[f'(√q* z)²] = 1", (1, 1.76095, 1.9861),
+          (1e-9, 5e-6, 5e-5), LAST_DIGIT, lambda: tuple(critical_sigma_w2("tanh", sigma_b2) for sigma_b2 in (0.0, 0.05, 0.1)),
+          "initializers", _tanh(1.76095, 0.05), absolute=True, derived=True),
+    Claim("tanh-depth-scales", "Two inputs stay apart for about ξ_c layers; nets train up to about 6 ξ_c.",
+          POOLE, SCHOENHOLZ_AT, "tanh, σ_b² = 0.05: ξ_c at σ_w² = 1.5, 2.0, 2.5; c* at 2.0 and 2.5", "ξ_c = -1/ln χ at the fixed point c*",
+          (15.79, 25.2, 11.8, 0.744, 0.447), (0.005, 0.05, 0.05, 5e-4, 5e-4), LAST_DIGIT, _depth_scales,
+          "initializers", {**_tanh(2.5, 0.05), "statistic": "correlation"}, absolute=True, derived=True),
+    Claim("tanh-power-law", "tanh with σ_w² = 1 dies slowly: by a power law, not by a factor.",
+          "Schoenholz et al. 2017, at the critical point", SCHOENHOLZ_AT, "σ_w² = 1, σ_b² = 0, l = 256: q[l]·2l; growth of 1/q a layer",
+          "q' ≈ q - 2q², hence q ≈ 1/(2l)", (1, 2), (0.02, 0.01), "the next terms: ln(l)/l and (5/3) q", _tanh_power_law,
+          "initializers", {**_tanh(1.0, 0.0), "depth": 256}, derived=True),
+    Claim("relu-correlations", "He keeps norms, yet inputs become parallel.",
+          "Cho & Saul 2009, Kernel methods for deep learning",
+          "https://papers.neurips.cc/paper_files/paper/2009/hash/5751ec3e9a4feab575962e78e006250d-Abstract.html",
+          "cosine of two inputs after 1, 2, 5, 10, 50 ReLU layers, from 0", "c' = (√(1-c²) + (π - arccos c)·c)/π",
+          (0.31831, 0.49373, 0.73595, 0.87154, 0.98786), 6e-6, LAST_DIGIT, _relu_correlations,
+          "initializers", {"initializers": ("he_normal",), "statistic": "correlation", "depth": 50}, absolute=True, derived=True),
+    Claim("selu-fixed-point", "SELU keeps mean 0 and variance 1; its gradients grow a little all the same.",
+          "Klambauer et al. 2017, Self-normalizing neural networks", SELU_AT, "λ, α; E[f], E[f²] at z ~ N(0, 1); factor of a squared gradient",
+          "E[f] = 0, E[f²] = 1, χ₁ = E[f'²]", (1.0507009873554805, 1.6732632423543772, 0, 1, 1.0716), (1e-15, 1e-15, 1e-9, 1e-9, 5e-5),
+          "their digits; the last number is derived", _selu, "initializers", {"activation": "selu", "initializers": ("lecun_normal",)},
+          absolute=True),
+    Claim("selu-contraction", "Mean and variance come back to (0, 1): the map of SELU contracts.",
+          "Klambauer et al. 2017, eq. 6", SELU_AT, "Jacobian of (mean, variance) at (0, 1): ∂mean/∂variance, ∂variance/∂variance, spectral norm",
+          "J = (0, 0.088834; 0, 0.782648)", (0.088834, 0.782648, 0.7877), (1e-6, 1e-6, 1e-4),
+          "one unit of the last digit: they cut digits off", _selu_map,
+          "initializers", {"activation": "selu", "initializers": ("lecun_normal",)}, absolute=True),
+    Claim("xavier-for-relu", "Xavier instead of He costs ReLU half of the variance a layer.",
+          "He et al. 2015, section 2.2", HE_AT, "log₂ of the ratio of standard deviations after 22 and after 30 layers", "(1/√2)^L", (-11, -15),
+          1e-12, "exact, up to float64", _xavier_for_relu, "initializers", {"initializers": ("lecun_normal", "he_normal"), "depth": 30}),
+    Claim("vgg-model-b", "With weights of 0.01 the gradient of a VGG net arrives 17,000 times too small.",
+          "He et al. 2015, section 2.2", HE_AT, "3x3 filters, 64, 128, 256, 512 of them: std of each; the factor lost from conv10 to conv2",
+          "std = √(2/(9d)); Π std/0.01", (0.059, 0.042, 0.029, 0.021, 1.7e4), (0.01, 0.012, 0.018, 0.024, 0.03), LAST_DIGIT, _vgg,
+          "initializers", {"initializers": ("small_normal", "he_normal"), "depth": 10, "width": 512}),
+)
