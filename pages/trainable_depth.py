@@ -1,5 +1,7 @@
 """Trainable depth. How deep can it go?"""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from pages.parts import charts, draw, frame, results
@@ -27,14 +29,14 @@ def view() -> None:
         with activation:
             controls.select("activation", "activation")
         with weights:
-            controls.steps("sigma_w2", "σ_w² = fan_in · Var(w)", _with_current("sigma_w2", plane(controls.chosen("activation")).sigma_w2))
+            controls.steps("sigma_w2", "σ_w² = fan_in · Var(w)", _and_current("sigma_w2", plane(controls.chosen("activation")).sigma_w2))
         with biases:
-            controls.steps("sigma_b2", "σ_b² = Var(b)", _with_current("sigma_b2", BIASES))
+            controls.steps("sigma_b2", "σ_b² = Var(b)", _and_current("sigma_b2", BIASES))
         with fan_in:
             controls.steps("fan_in", "fan-in", FANS)
         with more, st.popover("More", width="stretch"):
             controls.real("gamma", "γ, multiplies every initializer's weights")
-            controls.slider("depth", "layers in the profile")
+            controls.slider("depth", "layers shown")
     p = controls.params()
     shown = results.phases(p)
     stage.verdict(shown.verdict)
@@ -44,20 +46,37 @@ def view() -> None:
         left, right = st.columns([3, 2])
         with left:
             st.vega_lite_chart(shown.plane, charts.phase_plane(), key="plane", on_select=_open, width="stretch", height=420,
-                               alt="Depth scale over weight and bias variance, with the edge of chaos and every initializer as a point")
+                               alt="Depth scale over the variances of weights and biases, the edge of chaos as a line, every "
+                                   "initializer as a point. The two sliders open any point too.")
         with right:
-            draw.chart(shown.correlation, charts.depth_profile("correlation c"), "correlation",
-                       "Correlation of two inputs by layer: predicted lines, measured points")
-            draw.chart(shown.moment, charts.depth_profile("E[z²], q", shown.decades), "moment", "Mean square of the signal by layer")
+            draw.chart(shown.correlation, charts.depth_profile("", "correlation c", 165), "correlation",
+                       "Correlation of two inputs by layer: predicted from three starts, measured from 0")
+            draw.chart(shown.moment, charts.depth_profile("layer", "q = E[z²]", 105, shown.decades), "moment",
+                       "Mean square of the signal by layer: predicted line, measured points")
+    st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
+    left, right = st.columns(2)
+    with left:
+        draw.why(WHY)
+        st.markdown(shown.numbers)
+        st.page_link(frame.FOLDER / "initializers.py", label="Compare initializers at this point", icon=":material/arrow_forward:",
+                     query_params=shown.initializers_link)
+        st.page_link(frame.FOLDER / "training.py", label="Train nets with these weights (biases start at 0)",
+                     icon=":material/arrow_forward:", query_params=shown.training_link)
+    with right:
+        st.markdown(shown.landmarks)
+    draw.table_and_download(lambda: phase_map(p).frame(), f"trainable-depth-{p.activation}-fan{p.fan_in}", "phases")
 
 
-def _with_current(key, usual):
-    return sorted({*usual, st.session_state.get(key, usual[0])})
+def _and_current(key: str, usual: Iterable[float]) -> list[float]:
+    """The usual options and the value that is set now: an initializer stands where it stands, not on the grid."""
+    return sorted({*usual, *([st.session_state[key]] if key in st.session_state else [])})
 
 
-def _open():
-    picked = st.session_state["plane"]["selection"]["picked"]
-    print(picked)
+def _open() -> None:
+    """Open the point that was clicked."""
+    for point in st.session_state["plane"]["selection"]["picked"]:
+        for key in ("sigma_w2", "sigma_b2"):
+            st.session_state[key] = point[key]
 
 
 frame.show(page)

@@ -182,9 +182,13 @@ def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
     """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
     p = plan("linear", widths=(4, 4, 4, 3), dtype=np.float32, learning_rate=1.0)
     nets, _, _ = filled(p, nets=2)
+    for layer in (1, 2, 3):
+        nets.biases(layer)[0] = 0
     nets.weights(1)[0] = 1e-30
     nets.weights(2)[0] *= 1e25
     nets.weights(3)[0] *= 1e25
+    with np.errstate(all="ignore"):
+        assert np.isfinite(nets.evaluate(nets.train)[0]).all()
     quietly(nets, 0)
     assert nets.diverged.tolist() == [0, -1]
 

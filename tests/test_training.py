@@ -9,6 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from vgdash.initializers import INITIALIZERS
+from vgdash.network import ProbeParams, build
 from vgdash.params import ParamError
 from vgdash.training import Trainer, TrainParams, train
 
@@ -67,6 +68,27 @@ def test_nets_start_from_one_draw_scaled(default_run):
         fans = p.widths[layer - 1:layer + 1]
         ratio = np.sqrt(INITIALIZERS["he_normal"].variance(*fans)) / 0.01
         np.testing.assert_allclose(weights[he], ratio * weights[little], rtol=1e-5)
+
+
+def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them():
+    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0)
+    trainer = Trainer(p)
+    for which, name in enumerate(p.initializers):
+        for draw in range(p.seeds):
+            net, _, _ = build(ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0), draw)
+            for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
+                np.testing.assert_allclose(trainer.weights(layer)[which, draw], weights * np.float32(scale), rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
+def test_biases_start_where_the_probe_of_the_same_seed_has_them(sigma_b2):
+    p = small(initializers=("lecun_normal", "he_normal"), seed=5, sigma_b2=sigma_b2)
+    trainer = Trainer(p)
+    for draw in range(p.seeds):
+        net, _, _ = build(ProbeParams(p.widths, seed=5, sigma_b2=sigma_b2), draw)
+        for layer in range(1, p.depth + 1):
+            expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
+            assert np.array_equal(trainer.biases(layer)[:, draw], np.stack([expected, expected]))
 
 
 def test_snapshots_agree_with_autograd():
@@ -139,6 +161,7 @@ def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_back():
     run = train(TrainParams(steps=20_000, initializers=("he_normal", "zeros")))
     next(run)
     assert threads()
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
     start = time.perf_counter()
     run.close()
     assert not threads()

@@ -330,4 +330,6 @@ def _steadier(choice: ProbeParams, named: list[Candidate], scatter: float) -> st
     if taken or not abs(worst["orthogonal"] - worst[choice.initializer]) <= EQUAL:
         return ""
     other = _scatter(_theory(replace(choice, initializer="orthogonal")))
-    return f"Orthogonal weights drift the same and scatter less: ±{other:.2f} decades, not ±{scatter:.2f}." if other < scatter - 0.05 else ""
+    if not other < scatter - 0.05:
+        return ""
+    return f"Orthogonal weights drift the same and scatter less: ±{other:.2f} decades, not ±{scatter:.2f}."

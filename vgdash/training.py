@@ -48,7 +48,7 @@ class TrainParams(Params):
     """Nets of ``widths`` (from the features of ``dataset`` to its classes), one for each of ``initializers`` and ``seeds``.
 
     Hidden layers apply ``activation``; the last one is linear, its softmax cross-entropy is the loss. ``gamma`` multiplies the
-    initial weights; biases start at 0. ``momentum`` counts for that optimizer only; ``clip`` bounds the norm of the gradient,
+    initial weights; biases start as draws from N(0, ``sigma_b2``). ``momentum`` counts for that optimizer only; ``clip`` bounds the norm of the gradient,
     0 is off. ``steps`` updates with minibatches of ``batch`` examples, the same for all nets; ``snapshots`` intervals between
     looks. ``seed`` draws the weights (net s of every initializer from ``seed`` and s), the order and, for figures, the data.
     An address may say depth and width instead of widths.
@@ -66,6 +66,7 @@ class TrainParams(Params):
     steps: int = integer(1500, 1, 20_000)
     seeds: int = integer(1, 1, 8)
     gamma: float = real(1.0, 0, 100)
+    sigma_b2: float = real(0.0, 0, 100)
     momentum: float = real(0.9, 0, 0.999)
     clip: float = real(0.0, 0, 1000)
     label_noise: float = real(0.0, 0, 1)
@@ -248,7 +249,7 @@ class Trainer:
                     thread.join()
 
     def _draw(self, dtype: np.dtype) -> None:
-        """Initial weights: one base draw for each seed, layer and family, scaled for each initializer."""
+        """Initial weights: one base draw for each seed, layer and family, scaled for each initializer. Biases: one for each seed."""
         p = self.params
         nets = [(group, i) for group in self.groups for i in range(group.nets)]
         for layer in range(1, p.depth + 1):
@@ -260,6 +261,9 @@ class Trainer:
                         if INITIALIZERS[name].base.name == family:
                             group, i = nets[which * p.seeds + seed]
                             np.multiply(base, p.gamma * INITIALIZERS[name].scale(*fans), out=group.weights(layer)[i])
+                biases = stream(p.seed, seed, layer, "bias").standard_normal(fans[1], dtype) * dtype.type(math.sqrt(p.sigma_b2))
+                for group, i in nets[seed::p.seeds]:
+                    group.biases(layer)[i] = biases
 
     def _work(self) -> None:
         with np.errstate(all="ignore"):

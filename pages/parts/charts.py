@@ -276,7 +276,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
         _part(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
         *side(fontSize=17, fontWeight="bold"),
-        *text("left label", fontSize=14, align="left", dx=-6, dy=-8), *text("right label", fontSize=14, align="right", dx=6, dy=-8),
+        *text("label to the right", fontSize=14, align="left", dx=-6, dy=-8), *text("label to the left", fontSize=14, align="right", dx=6, dy=-8),
         ring.mark_point(size=520, stroke="black", strokeWidth=7, filled=False, opacity=1),
         ring.mark_point(size=520, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
         _part(base, "point").mark_point(shape="circle", size=110, **rim).encode(**point),
@@ -286,10 +286,10 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def depth_profile(y_title: str, decades: bool = False, height: int = 150) -> dict[str, Any]:
+def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False) -> dict[str, Any]:
     """Lines over the layers with measured points; depth scales as upright rules, where things settle as level ones."""
     base = alt.Chart()
-    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    x = alt.X("x:Q", title=x_title or None, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
     axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", tickCount=5, **FONT)
     y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
     gray = {"color": "gray", "strokeDash": [2, 4]}

@@ -77,6 +77,10 @@ def serving(*options: str):
         process.wait(timeout=20)
 
 
+def query_of(url: str) -> dict[str, list[str]]:
+    return urllib.parse.parse_qs(urllib.parse.urlsplit(url).query, keep_blank_values=True)
+
+
 class Visitor:
     """One browser tab, and what a person would do in it."""
 
@@ -130,7 +134,11 @@ class Visitor:
 
     def query(self) -> dict[str, list[str]]:
         """What the address holds."""
-        return urllib.parse.parse_qs(urllib.parse.urlsplit(self.page.url).query, keep_blank_values=True)
+        return query_of(self.page.url)
+
+    def shows(self, key: str) -> str:
+        """What the slider with that key shows."""
+        return self.page.locator(f".st-key-{key} input[type=range]").first.get_attribute("aria-valuetext")
 
     def controls(self) -> dict[str, str]:
         """What every control shows, those behind More too: widget key -> text; several choices are joined by commas."""

@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from playwright.sync_api import TimeoutError
 
 from pages.parts.views import initializers, linear_chain, neuron_variance, training
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, query_of
 from tests.browser.scenes import SCENES, link
 from vgdash.chain import ChainParams
 from vgdash.chain import linear_chain as compute_chain
@@ -113,20 +114,32 @@ def test_what_is_typed_and_picked_by_hand_stands_in_the_address_and_comes_back(v
     assert colleague.csv() == visitor.csv() == compare(expected).frame().to_csv(index=False)
 
 
+def spelled(stem, values):
+    """What an address must hold for these values, and nothing else: every field that is not at its default."""
+    kind = KINDS[stem]
+    beside = {key: [str(value)] for key, value in values.items() if key not in kind.keys()}  # noqa: SIM118 - a classmethod
+    typed = {key: [value] for key, value in values.items() if isinstance(value, str) and key == "widths"}
+    wanted, refused = kind.tolerant({key: value for key, value in values.items() if key not in {*beside, *typed}})
+    assert not refused
+    return wanted, {**beside, **typed}
+
+
 @pytest.mark.parametrize("stem", PRESETS)
 def test_every_preset_writes_its_values_into_the_address_and_no_others(visitor, stem):
-    kind = KINDS[stem]
     visitor.open(stem, quiet=False)
     for name, values in PRESETS[stem].items():
+        wanted, texts = spelled(stem, values)
+
+        def says_so(url, wanted=wanted, texts=texts):
+            query = query_of(url)
+            rest = {key: value for key, value in query.items() if key not in texts}
+            return all(query.get(key) == value for key, value in texts.items()) and KINDS[stem].tolerant(rest, text=True) == (wanted, [])
+
         visitor.click(name, quiet=False)
-        beside = {key: [str(value)] for key, value in values.items() if key not in kind.keys()}  # noqa: SIM118 - a classmethod
-        wanted = kind.tolerant({key: value for key, value in values.items() if key not in beside and key != "widths"})[0]
-        query = visitor.query()
-        assert {key: query.get(key) for key in beside} == beside, name
-        if "widths" in values:
-            assert query.pop("widths") == [values["widths"]], name
-        found, refused = kind.tolerant({key: texts for key, texts in query.items() if key not in beside}, text=True)
-        assert (found, refused) == (wanted, []), name
+        try:
+            visitor.page.wait_for_url(says_so, timeout=10_000)
+        except TimeoutError:
+            pytest.fail(f"{name} sets {values}, the address says {visitor.page.url}")
 
 
 def shown_as_spelled(visitor, stem):
@@ -136,6 +149,14 @@ def shown_as_spelled(visitor, stem):
     return all(same_value(controls[key], query.get(key, [str(getattr(usual, key))])[-1]) for key in (SLIDERS[stem], "seed"))
 
 
+def travel(visitor, move):
+    """Back or forward, until the page is there."""
+    here = visitor.page.url
+    move()
+    visitor.page.wait_for_url(lambda url: url != here)
+    visitor.settle()
+
+
 def test_back_and_forward_lead_through_the_pages_and_each_shows_what_its_address_says(visitor):
     visitor.open("linear_chain?factor=0.9&seed=3").press("factor", times=3)
     left_behind, verdict = visitor.page.url, visitor.verdict()
@@ -143,15 +164,12 @@ def test_back_and_forward_lead_through_the_pages_and_each_shows_what_its_address
     neuron, neuron_verdict = visitor.page.url, visitor.verdict()
 
     for _ in range(2):  # Streamlit puts the bare page between the two
-        visitor.page.go_back()
-        visitor.page.locator(".st-key-factor").wait_for()
-        assert shown_as_spelled(visitor.settle(), "linear_chain")
+        travel(visitor, visitor.page.go_back)
+        assert shown_as_spelled(visitor, "linear_chain")
     assert visitor.page.url == left_behind
     assert visitor.verdict() == verdict
     for _ in range(2):
-        visitor.page.go_forward()
-        visitor.settle()
-    visitor.page.locator(".st-key-n").wait_for()
+        travel(visitor, visitor.page.go_forward)
     assert shown_as_spelled(visitor, "neuron_variance")
     assert visitor.page.url == neuron
     assert visitor.verdict() == neuron_verdict

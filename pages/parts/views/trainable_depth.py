@@ -43,8 +43,10 @@ DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far b
 NEAR_EDGE = 0.005  # share of the critical sigma_w2 within which a point counts as on the edge
 STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
+OVERLAP = 0.06  # of half a cell
 CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
-LABEL_ROW = 0.052  # of the plane's height, from one label to the next
+LABEL_ROW = 0.027  # of sigma_b2, from one label to the next
+TURN = 0.6  # of the plane's width: labels right of it run to the left
 LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
 
 
@@ -181,21 +183,20 @@ def _plane(found: PhaseMap) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).assign(since=opened.sigma_w2 + opened.sigma_b2 / 1000)
 
 
-def _edges(centres: np.ndarray, low: float) -> tuple[np.ndarray, np.ndarray]:
+def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where cells begin and end; each reaches a little under the next, or the browser leaves a hairline between them."""
     half = (centres[1] - centres[0]) / 2
-    return np.maximum(centres - half, low), centres + half
+    return np.append(first, centres[1:] - half), centres + (1 + OVERLAP) * half
 
 
 def _cells(plane: Plane) -> pd.DataFrame:
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
-    (left, right), (below, above) = _edges(plane.sigma_w2, 0.0), _edges(plane.sigma_b2, 0.0)
+    (left, right), (below, above) = _ends(plane.sigma_w2, 0.0), _ends(plane.sigma_b2, 0.0)
     x, y = (values.ravel() for values in np.meshgrid(left, below))
     x2, y2 = (values.ravel() for values in np.meshgrid(right, above))
-    x = np.where(x < x2.min(), 0.0, x)  # the first column begins at 0
     with np.errstate(divide="ignore"):
         value = np.clip(np.log10(plane.xi_c.ravel()), -DIVERGED, DIVERGED)
-    part = np.where(plane.phase.ravel() == "none", "none", "cell")
-    return charts.plane_rows(part, x, y, x2, y2, w, b, value)
+    return charts.plane_rows(np.where(plane.phase.ravel() == "none", "none", "cell"), x, y, x2, y2, w, b, value)
 
 
 def _line(plane: Plane) -> pd.DataFrame:
@@ -205,21 +206,22 @@ def _line(plane: Plane) -> pd.DataFrame:
 
 SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
          "none": ("no fixed point", "signals explode")}
-LEAST_SIDE = 0.06  # of the plane: a smaller side has no room for its name
+LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
 
 
 def _sides(plane: Plane) -> list[pd.DataFrame]:
-    """The name of each side, in the middle of its part above the initializers' labels."""
-    upper = plane.phase[len(plane.sigma_b2) // 2:]
-    b = plane.sigma_b2[len(plane.sigma_b2) // 2:]
+    """The name of each side where it is widest, above the initializers' labels."""
+    above = slice(len(plane.sigma_b2) // 2, -2)
+    phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
     for phase, (name, what) in SIDES.items():
-        rows, columns = np.nonzero(upper == phase)
-        if len(rows) < LEAST_SIDE * upper.size:
+        widths = (phases == phase).sum(axis=1)
+        if widths.max() < LEAST_SIDE * phases.shape[1]:
             continue
-        row = int(np.median(rows))
-        middle = float(np.median(plane.sigma_w2[columns[rows == row]])) if (rows == row).any() else float(plane.sigma_w2[columns].mean())
-        found.append(charts.plane_rows("side", middle, b[row], text=f"{name}: {what}"))
+        widest = np.flatnonzero(widths == widths.max())
+        row = widest[len(widest) // 2]
+        middle = float(plane.sigma_w2[phases[row] == phase].mean())
+        found.append(charts.plane_rows("side", middle, b[row], name=f"{name}: {what}"))
     return found
 
 
@@ -230,36 +232,50 @@ def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, fl
 
 
 def _points(found: PhaseMap) -> list[pd.DataFrame]:
-    """Initializers that stand together as one point with one label, labels on rows of their own so that none covers another."""
+    """Initializers that stand together as one point with one label; every label on a row of its own, so that none covers another.
+
+    Labels of the left part run to the right, the farther left the higher, and those of the right part the other way round, so
+    that no stem crosses a label.
+    """
     plane, drawn = found.plane, []
-    for row, group in enumerate(_groups(plane, found.landmarks), start=1):
+    middle = TURN * plane.sigma_w2[-1]
+    groups = _groups(plane, found.landmarks)
+    groups = sorted(groups, key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
+    for row, group in enumerate(groups, start=1):
         first = group[0]
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
         beyond = x < first.sigma_w2
         label = listed(_short([mark.name for mark in group])) + (f" {first.sigma_w2:.3g} →" if beyond else "")
-        said = "; ".join(f"{mark.name}: σ_w² {mark.sigma_w2:.4g}, σ_b² {mark.sigma_b2:.3g}, "
-                         + (f"trains to {layers(mark.at.xi_c)}" if not math.isnan(mark.at.xi_c) else "no fixed point") for mark in group)
-        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": said}
-        height = y + (row + 0.35) * LABEL_ROW * HIGHEST_BIAS
-        side = "right" if x > 0.62 * plane.sigma_w2[-1] else "left"
-        drawn += [charts.plane_rows("stem", x, y, x, height),
-                  charts.plane_rows(f"{side} label", x, height, **at, name=label),
+        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": "; ".join(map(_said, group))}
+        height = max(row * LABEL_ROW, y + LABEL_ROW)
+        side = "left" if first.sigma_w2 > middle else "right"
+        drawn += [charts.plane_rows("stem", x, y, x, height), charts.plane_rows(f"label to the {side}", x, height, **at, name=label),
                   charts.plane_rows("beyond" if beyond else "point", x, y, **at)]
     return drawn
 
 
+def _said(mark: Landmark) -> str:
+    depth = "no fixed point" if math.isnan(mark.at.xi_c) else f"trains to {layers(mark.at.xi_c)}"
+    return f"{mark.name}: σ_w² {mark.sigma_w2:.4g}, σ_b² {mark.sigma_b2:.3g}, {depth}"
+
+
 def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:
+    """Initializers that stand so close that they are one point, from left to right."""
+    order = {mark.name: i for i, mark in enumerate(marks)}
     groups: list[list[Landmark]] = []
     for mark in sorted(marks, key=lambda mark: mark.sigma_w2):
-        x, y = _on_plane(plane, mark.sigma_w2, mark.sigma_b2)
-        last = groups[-1][0] if groups else None
-        beyond = x < mark.sigma_w2
-        if last is not None and (math.isclose(last.sigma_w2, mark.sigma_w2) if beyond else
-                                 abs(last.sigma_w2 - x) < CLOSE * plane.sigma_w2[-1]) and abs(last.sigma_b2 - y) < CLOSE * HIGHEST_BIAS:
+        if groups and _together(plane, groups[-1][0], mark):
             groups[-1].append(mark)
         else:
             groups.append([mark])
-    return groups
+    return [sorted(group, key=lambda mark: order[mark.name]) for group in groups]
+
+
+def _together(plane: Plane, one: Landmark, other: Landmark) -> bool:
+    (x, y), (x2, y2) = (_on_plane(plane, mark.sigma_w2, mark.sigma_b2) for mark in (one, other))
+    if x < one.sigma_w2 or x2 < other.sigma_w2:
+        return math.isclose(one.sigma_w2, other.sigma_w2) and one.sigma_b2 == other.sigma_b2
+    return abs(x2 - x) < CLOSE * plane.sigma_w2[-1] and abs(y2 - y) < CLOSE * HIGHEST_BIAS
 
 
 def _short(names: list[str]) -> list[str]:
@@ -284,9 +300,10 @@ def _correlation(found: PhaseMap) -> pd.DataFrame:
     profile, at = found.profile, found.opened
     layer = np.arange(1, found.params.depth + 1)
     parts = [charts.rows("room", "", layer[[0, -1]], [0, 1])]
-    for series, start, values in zip(SERIES, STARTS, profile.correlation, strict=True):
+    empty = 0.62 if at.c_star < 0.5 else 0.14  # the lines end elsewhere
+    for i, (series, start, glyph, values) in enumerate(zip(SERIES, STARTS, "━┅╍", profile.correlation, strict=True)):
         parts += [charts.rows("line", series, layer, values),
-                  charts.rows("label", series, layer[:1], values[:1], text=[f"starts at {start:g}"])]
+                  charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i], text=[f"{glyph} from {start:g}"])]
     parts += _dots(SERIES[0], profile.measured.correlation, "correlation")
     return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *_scales(found)])
 

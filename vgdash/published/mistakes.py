@@ -1,0 +1,163 @@
+"""Mistakes that circulate: each as the curve that it gives, the right one, and what nets drawn now say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.gaussian import MASSES, NODES
+from vgdash.initializers import INITIALIZERS
+from vgdash.network import ProbeParams, probe
+from vgdash.prediction import predict
+
+__all__ = ["MISTAKES", "Curves", "Mistake"]
+
+SEEDS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """log10 of a quantity by layer, from layer 1; read-only ``(depth,)``, and ``(seeds, depth)`` where nets were measured."""
+
+    wrong: np.ndarray
+    right: np.ndarray
+    measured: np.ndarray
+
+    @classmethod
+    def of(cls, wrong, right, measured) -> Curves:
+        """From the quantity itself, all values above 0."""
+        arrays = [np.log10(np.asarray(values, dtype=np.float64)) for values in (wrong, right, measured)]
+        for array in arrays:
+            array.flags.writeable = False
+        return cls(*arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """What is ``said``, ``why`` it is wrong, and the ``curves`` of both; ``quantity`` names their axis.
+
+    ``at`` is the layer index at which the two are compared in words: the first for gradients, the last for signals. ``source``
+    and ``address`` are empty for what circulates without one. ``page`` and ``state``: where the app shows the right curve.
+    """
+
+    key: str
+    said: str
+    why: str
+    setup: str
+    quantity: str
+    at: int
+    curves: Callable[[], Curves]
+    page: str
+    state: Mapping[str, Any]
+    source: str = ""
+    address: str = ""
+
+
+def _gradient_by_mean_slope(initializer: str) -> Curves:
+    """Wrong: Π √(n Var(w)) E[f'(√q z)], as if slopes and gradients were averaged without being squared."""
+    p = ProbeParams.uniform(16, 256, "relu", initializer, seeds=SEEDS)
+    theory = predict(p)
+    slopes = ACTIVATIONS[p.activation].df(np.multiply.outer(np.sqrt(theory.q[:-1]), NODES)) @ MASSES
+    factors = math.sqrt(p.width * INITIALIZERS[initializer].variance(p.width, p.width)) * slopes
+    wrong = np.append(np.cumprod(factors[::-1])[::-1], 1.0)
+    return Curves.of(wrong, np.sqrt(theory.grad2), np.sqrt(probe(p).grad2))
+
+
+def _tanh_settles() -> Curves:
+    p = ProbeParams.uniform(50, 256, "tanh", "glorot_uniform", seeds=SEEDS)
+    return Curves.of(np.full(p.depth, 0.25), predict(p).q, probe(p).q)
+
+
+def _uniform_against_normal() -> Curves:
+    """E[z²] with uniform weights over E[z²] with normal ones."""
+    normal, narrow, fair = (ProbeParams.uniform(12, 256, "linear", name, seeds=SEEDS) for name in ("lecun_normal", "pytorch_default", "lecun_uniform"))
+    unit = predict(normal).q
+    return Curves.of(predict(narrow).q / unit, predict(fair).q / unit, probe(fair).q / probe(normal).q)
+
+
+def _two_xaviers() -> Curves:
+    lecture, frameworks = (ProbeParams((2048, 1024, 512, 256, 128, 64), "linear", name, seeds=SEEDS) for name in ("lecun_normal", "glorot_normal"))
+    return Curves.of(predict(lecture).q, predict(frameworks).q, probe(frameworks).q)
+
+
+def _relu_output(power: int) -> float:
+    return float(ACTIVATIONS["relu"].f(NODES) ** power @ MASSES)
+
+
+RELU_VARIANCE = _relu_output(2) - _relu_output(1) ** 2
+STD_GAIN = 1 / math.sqrt(RELU_VARIANCE)
+
+
+def _std_gain() -> Curves:
+    """Wrong: each layer multiplies by gain²·Var(f) = 1."""
+    p = ProbeParams.uniform(20, 256, "relu", "lecun_normal", gamma=STD_GAIN, seeds=SEEDS)
+    q = predict(p).q
+    return Curves.of(q[0] * (STD_GAIN**2 * RELU_VARIANCE) ** np.arange(p.depth), q, probe(p).q)
+
+
+MISTAKES: tuple[Mistake, ...] = (
+    Mistake(
+        key="mean-slope",
+        said="A ReLU lets half of the gradient through, so each layer halves it.",
+        why="A gradient is a sum over many units, and sums grow with the mean of squares: the factor is √E[f'²] = 1/√2, not E[f'] = 1/2.",
+        setup="16 ReLU layers, σ_w² = 1",
+        quantity="gradient √E[δ²]", at=0,
+        curves=lambda: _gradient_by_mean_slope("lecun_normal"),
+        page="initializers", state={"initializers": ("lecun_normal",), "depth": 16},
+    ),
+    Mistake(
+        key="mean-slope-he",
+        said="Even with He the gradient vanishes, because E[f'] is 1/2.",
+        why="He's √2 cancels √E[f'²] = 1/√2 exactly. A chart that multiplies by E[f'] calls a healthy net “vanishing”.",
+        setup="16 ReLU layers, He",
+        quantity="gradient √E[δ²]", at=0,
+        curves=lambda: _gradient_by_mean_slope("he_normal"),
+        page="initializers", state={"initializers": ("he_normal",), "depth": 16},
+    ),
+    Mistake(
+        key="tanh-settles",
+        said="With Xavier the variance of a tanh net will stabilize around 0.25 if we go deeper.",
+        why="Nothing holds it there: q' ≈ q - 2q² has no fixed point above 0, so q falls like 1/(2l) for ever.",
+        source="UvA deep learning course, Initialization and optimization",
+        address="https://lightning.ai/docs/pytorch/stable/notebooks/course_UvA-DL/03-initialization-and-optimization.html",
+        setup="tanh, Glorot uniform, one width",
+        quantity="E[z²]", at=-1,
+        curves=_tanh_settles,
+        page="initializers", state={"activation": "tanh", "initializers": ("glorot_uniform",), "depth": 50},
+    ),
+    Mistake(
+        key="normal-beats-uniform",
+        said="Normal weights keep the signal, uniform ones lose it.",
+        why="N(0, 1/n) has variance 1/n, U(±1/√n) only 1/(3n): that compares sizes, not shapes. At equal variance, U(±√(3/n)), they agree.",
+        setup="linear layers; E[z²] with uniform weights over that with normal ones",
+        quantity="uniform : normal", at=-1,
+        curves=_uniform_against_normal,
+        page="initializers",
+        state={"activation": "linear", "initializers": ("lecun_normal", "lecun_uniform", "pytorch_default"), "depth": 12},
+    ),
+    Mistake(
+        key="two-xaviers",
+        said="Xavier is Xavier.",
+        why="Lectures mean Var(w) = 1/n_in, frameworks 2/(n_in + n_out). Where widths shrink, the second is larger, layer after layer.",
+        setup="2048-1024-512-256-128-64, linear: 1/n_in expected, 2/(n_in + n_out) drawn",
+        quantity="E[z²]", at=-1,
+        curves=_two_xaviers,
+        page="initializers",
+        state={"activation": "linear", "initializers": ("lecun_normal", "glorot_normal"), "widths": (2048, 1024, 512, 256, 128, 64), "seeds": 1},
+    ),
+    Mistake(
+        key="std-gain",
+        said="The gain for ReLU is one over the standard deviation of its output.",
+        why=("The next layer sums w·x, and E[x²] counts the mean of x too: 1/√E[x²] = √2. (One over the std fits weights whose "
+             "mean is removed.)"),
+        setup="ReLU, weights N(0, 1/n) times 1/std(relu(z))",
+        quantity="E[z²]", at=-1,
+        curves=_std_gain,
+        page="initializers", state={"initializers": ("lecun_normal", "he_normal"), "gamma": round(STD_GAIN, 4), "depth": 20},
+    ),
+)
