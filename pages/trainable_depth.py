@@ -76,7 +76,7 @@ def _open() -> None:
     """Open the point that was clicked."""
     for point in st.session_state["plane"]["selection"]["picked"]:
         for key in ("sigma_w2", "sigma_b2"):
-            st.session_state[key] = point[key]
+            st.session_state[key] = float(point[key])  # JavaScript's 2 is not the option 2.0
 
 
 frame.show(page)

@@ -15,8 +15,9 @@ from functools import partial
 
 import numpy as np
 
+from vgdash.layers import EPSILON
 from vgdash.optimizers import clip_norm
-from vgdash.plan import Calls, Plan
+from vgdash.plan import Calls, Plan, normalize_back_calls, normalize_calls
 
 __all__ = ["Examples", "Measured", "Nets"]
 
@@ -47,8 +48,9 @@ class _Chunk:
     parameters: np.ndarray  # (nets, layers, fan_out, fan_in + 1), like the next two
     gradient: np.ndarray
     state: list[np.ndarray]
-    blocks: np.ndarray  # of the deltas: (layers, nets, fan_out + 1, batch)
-    delta: np.ndarray  # the same memory as (nets, layers, fan_out, batch)
+    blocks: np.ndarray  # of the deltas, ∂C/∂(W a + b): (layers, nets, fan_out + 1, batch)
+    outer: np.ndarray  # the same of ∂C/∂z; the same memory where the two are equal
+    delta: np.ndarray  # the memory of blocks as (nets, layers, fan_out, batch)
     inputs: np.ndarray  # (nets, layers, batch, fan_in + 1)
     calls: Calls
 
@@ -56,9 +58,13 @@ class _Chunk:
 class Nets:
     """Several nets of one ``plan``, which see the same minibatches but never each other.
 
-    Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` gives the minibatches: rows of ``train``
-    shuffled once an epoch, the remainder left out. A net whose loss or gradient is not finite does not move any more, and
-    ``diverged[net]`` is the number of updates that it had; -1 for the others.
+    Parameters start at 0; write the initial ones through ``weights(layer)``. ``rates`` ``(nets,)`` may be written too, before the
+    first step. ``order`` gives the minibatches: rows of ``train`` shuffled once an epoch, the remainder left out. A net whose loss
+    or gradient is not finite does not move any more, and ``diverged[net]`` is the number of updates that it had; -1 for the others.
+
+    Batch normalization learns with each minibatch's statistics and answers with the population's: ``settle`` estimates them, as
+    averages over training minibatches (Ioffe & Szegedy 2015, algorithm 2; nn.BatchNorm1d with momentum=None). A running average
+    of the last steps would lag behind weights that move quickly, and before the first step there is none.
 
     Call everything under ``np.errstate(all="ignore")``: overflow is an expected result here.
     """
@@ -68,8 +74,8 @@ class Nets:
         self.train, self.held_out = train, held_out
         self.updates = 0
         self.diverged = np.full(nets, -1)
+        self.rates = np.full(nets, plan.learning_rate, plan.dtype)
         self._order, self._rows, self._next = order, np.arange(len(train)), len(train)
-        self._scale = plan.learning_rate if plan.optimizer.linear else 1.0  # what the deltas carry besides 1/batch
         memory = {name: np.zeros(entries, plan.dtype) for name, entries in plan.arrays(nets).items()}
         self._x = memory["x"].reshape(plan.batch, -1)
         self._logits, self._shares, self._work = memory["logits"].reshape(3, nets, -1, plan.batch)
@@ -78,6 +84,9 @@ class Nets:
         self._is_largest, self._tie_count = np.zeros(self._logits.shape, bool), np.zeros(self._total.shape, np.uint16)
         self._each_loss, self._each_hit = np.zeros((2, nets, plan.batch), plan.dtype)
         self._is_hit, self._check = np.zeros((nets, plan.batch), bool), np.zeros(nets, plan.dtype)
+        count = min(math.ceil(len(held_out) / plan.batch), len(train) // plan.batch)
+        mixed = np.random.default_rng(0).permutation(len(train))  # the order of the rows may follow their classes
+        self._population = mixed[:count * plan.batch].reshape(count, plan.batch)
         self._bind(memory)
 
     def weights(self, layer: int) -> np.ndarray:
@@ -87,6 +96,16 @@ class Nets:
     def biases(self, layer: int) -> np.ndarray:
         """Biases of a layer (from 1) as a writable view ``(nets, fan_out)``."""
         return self._layers[layer - 1][..., -1]
+
+    def activation(self, layer: int) -> np.ndarray:
+        """a of a hidden layer (from 1) on the last pass forward, a view ``(nets, units, batch)``."""
+        return self._a[layer][:, :-1]
+
+    def slope(self, layer: int) -> np.ndarray:
+        """f'(z) of a hidden layer (from 1) on the last pass forward, ``(nets, units, batch)``, valid until the next call."""
+        f, a = self.plan.activation, self._a[layer]
+        out = self._slope[:a.size].reshape(a.shape)
+        return (f.slope(self._z[layer], out) if self.plan.keeps_input else f.slope_of_output(a, out))[:, :-1]
 
     def _bind(self, memory: dict[str, np.ndarray]) -> None:
         """The two passes as flat lists of calls, their views made once: at 50 narrow layers Python's own time would count."""
@@ -98,31 +117,93 @@ class Nets:
             return memory[name][starts[first]:starts[last + 1]].reshape(last - first + 1, nets, widths[first] + 1, plan.batch)
 
         a = [np.broadcast_to(self._x.T, (nets, *self._x.T.shape)), *(run("a", layer, layer)[0] for layer in range(1, depth))]
-        for block in a[1:]:
+        hat = [run("hat", layer, layer)[0] for layer in range(1, depth)] if plan.axis is not None else []
+        hat.insert(0, a[0])
+        for block in a[1:] + hat[1:]:
             block[:, -1] = 1
-        if plan.kernel.in_place:
-            z = a
-        elif plan.keeps_input:
-            z = [a[0], *(run("z", layer, layer)[0] for layer in range(1, depth))]
-        else:
-            z = [a[0], *(memory["z"][:block.size].reshape(block.shape) for block in a[1:])]
 
+        def place(layer: int) -> np.ndarray:
+            """Where z of a hidden layer is: in the first of these that holds it anyway."""
+            if plan.axis is not None and plan.skips[layer - 1] is None:
+                return hat[layer]
+            if plan.residual == "none" and plan.kernel.in_place:
+                return a[layer]
+            if plan.keeps_input:
+                return run("z", layer, layer)[0]
+            return memory["z"].reshape(plan.turns, -1)[layer % plan.turns, :a[layer].size].reshape(a[layer].shape)
+
+        z = [a[0], *(place(layer) for layer in range(1, depth))]
+        self._a, self._z, self._hat, self._slope = a, z, hat, memory["slope"]
         self._chunks = self._chunk(memory, lambda first, last: a[0][None] if first == 1 else run("a", first - 1, last - 1))
         self._layers = [chunk.parameters[:, i] for chunk in reversed(self._chunks) for i in range(chunk.last - chunk.first + 1)]
+        self._bind_statistics(memory["statistics"])
         kernel = plan.kernel(plan, memory["constants"])
-        self._forward: Calls = []
-        for layer in range(1, depth):
-            self._forward.append(partial(np.matmul, self._layers[layer - 1], a[layer - 1], out=z[layer][:, :-1]))
-            self._forward += kernel.forward(z[layer], a[layer])
-        self._forward.append(partial(np.matmul, self._layers[-1], a[-1], out=self._logits))
+        self._forward = self._bind_forward(kernel, self._normalize)
+        self._answer = self._bind_forward(kernel, self._normalize_fixed) if plan.normalization == "batch" else self._forward
+        self._bind_backward(kernel)
 
-        deltas = {layer: block for chunk in self._chunks for layer, block in enumerate(chunk.blocks, chunk.first)}
-        self._delta, self._lowest = deltas[depth][:, :-1], deltas[1][:, :-1]
+    def _bind_statistics(self, memory: np.ndarray) -> None:
+        """Of each hidden layer: mean and factor of the minibatch, then those of the population."""
+        plan, sizes = self.plan, self.plan.statistics(self.nets)
+        self._statistics = memory.reshape(4 if plan.normalization == "batch" else 2, -1)
+        ends = np.cumsum([0, *sizes]) // len(self._statistics)
+        shape = (self.nets, -1, 1) if plan.normalization == "batch" else (self.nets, 1, plan.batch)
+        self._of_layer = [[row[start:end].reshape(shape) for row in self._statistics] if end > start else []
+                          for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _work_like(self, block: np.ndarray) -> np.ndarray:
+        """Memory in the shape of a block of activations without its ones; the slopes use it too."""
+        return self._slope[:block.size].reshape(block.shape)[:, :-1]
+
+    def _normalize(self, layer: int) -> Calls:
+        hat = self._hat[layer]
+        return normalize_calls(hat[:, :-1], *self._of_layer[layer][:2], self._work_like(hat), self.plan.axis)
+
+    def _normalize_fixed(self, layer: int) -> Calls:
+        hat, (_, _, mean, factor) = self._hat[layer][:, :-1], self._of_layer[layer]
+        return [partial(np.subtract, hat, mean, out=hat), partial(np.multiply, hat, factor, out=hat)]
+
+    def _bind_forward(self, kernel, normalize: Callable[[int], Calls]) -> Calls:
+        plan, a, z, calls = self.plan, self._a, self._z, []
+        for layer in range(1, plan.depth):
+            u, skip = z[layer] if plan.axis is None else self._hat[layer], plan.skips[layer - 1]
+            calls.append(partial(np.matmul, self._layers[layer - 1], a[layer - 1], out=u[:, :-1]))
+            if plan.axis is not None:
+                calls += normalize(layer)
+            if skip is not None:
+                if skip != 1:
+                    calls.append(partial(np.multiply, u, skip, out=z[layer]))
+                calls.append(partial(np.add, z[layer] if skip != 1 else u, z[layer - 1], out=z[layer]))
+            calls += kernel.forward(z[layer], a[layer])
+        return [*calls, partial(np.matmul, self._layers[-1], a[-1], out=self._logits)]
+
+    def _bind_backward(self, kernel) -> None:
+        plan = self.plan
+        inner = {layer: block for chunk in self._chunks for layer, block in enumerate(chunk.blocks, chunk.first)}
+        outer = {layer: block for chunk in self._chunks for layer, block in enumerate(chunk.outer, chunk.first)}
+        self._delta, self._lowest = inner[plan.depth][:, :-1], inner[1][:, :-1]
+        if plan.two_deltas:
+            self._chunks[0].calls.append(partial(np.copyto, outer[plan.depth], inner[plan.depth]))
         for chunk in self._chunks:
             for layer in range(chunk.last, max(chunk.first, 2) - 1, -1):
-                below = deltas[layer - 1]
-                chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), deltas[layer][:, :-1], out=below[:, :-1]))
-                chunk.calls.extend(kernel.backward(below, z[layer - 1], a[layer - 1], memory["slope"][:below.size].reshape(below.shape)))
+                below, a = outer[layer - 1], self._a[layer - 1]
+                chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), inner[layer][:, :-1], out=below[:, :-1]))
+                chunk.calls += kernel.backward(below, self._z[layer - 1], a, self._slope[:below.size].reshape(below.shape))
+                if plan.skips[layer - 1] is not None:
+                    chunk.calls.append(partial(np.add, below, outer[layer], out=below))
+                if plan.two_deltas:
+                    chunk.calls += self._inward(layer - 1, below[:, :-1], inner[layer - 1][:, :-1])
+
+    def _inward(self, layer: int, outer: np.ndarray, inner: np.ndarray) -> Calls:
+        """From ∂C/∂z to ∂C/∂(W a + b)"""
+        plan, skip, calls = self.plan, self.plan.skips[layer - 1], []
+        if plan.axis is not None:
+            hat = self._hat[layer]
+            calls += normalize_back_calls(outer, inner, hat[:, :-1], *self._of_layer[layer][:2], self._work_like(hat), plan.axis)
+            outer = inner
+        if plan.axis is None or skip not in (None, 1):
+            calls.append(partial(np.multiply, outer, 1 if skip is None else skip, out=inner))
+        return calls
 
     def _chunk(self, memory: dict[str, np.ndarray], inputs: Callable[[int, int], np.ndarray]) -> list[_Chunk]:
         """Chunk by chunk: parameters one after the other, gradients too if clipping needs all, deltas in two places by turns."""

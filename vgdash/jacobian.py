@@ -281,11 +281,12 @@ def _windows(d: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def predicted_moments(p: ProbeParams) -> tuple[tuple[float, float], float, str]:
     """(log10 mean of s², relative variance of s²), log10 of the largest s, and what is missing, for wide layers.
 
-    The mean is that of the squared gradient. With c = fan_out Var(w) E[f'²] a layer, μ_j = E[f'^2j] and κ = μ_2/μ_1², the
-    participation ρ = tr(JJᵀ)²/(tr JJᵀ)² grows by 1/n for a Gaussian matrix and by (κ - 1)/n for the slopes, hence for n units
+    The mean is that of the squared gradient. With μ_j = E[f'^2j] and κ = μ_2/μ_1² the
+    participation ρ = tr((JJᵀ)²)/(tr JJᵀ)² grows by 1/n for a Gaussian matrix and by (κ - 1)/n for the slopes, hence for n units
     throughout the relative variance L + (L - 1)(κ - 1), without the L for orthogonal matrices (Pennington, Schoenholz & Ganguli
-    2017, arXiv 1711.04735; 2018, arXiv 1802.09979: L (μ_2/μ_1² - 1 - s_1), there with one more factor of slopes). A skip
-    connection 1 + B adds (2c + c² κ)/(1 + c)²/n instead, by the same count of pairings (ours).
+    2017, arXiv 1711.04735; 2018, arXiv 1802.09979: L (μ_2/μ_1² - 1 - s_1), there with one more factor of slopes). An orthogonal
+    matrix from fan_in to fewer units adds 1/fan_out - 1/fan_in. With skip connections the slopes of different layers are
+    correlated, and only the mean is given.
     """
     silent = (math.nan, math.nan), math.nan
     if p.initializer == "identity":
@@ -296,7 +297,9 @@ def predicted_moments(p: ProbeParams) -> tuple[tuple[float, float], float, str]:
     log_mean = theory.log10_grad2[0] + _log10_first(p) + math.log10(p.widths[1] * p.widths[0] / min(p.widths[0], p.widths[-1]))
     if not math.isfinite(log_mean):
         return (log_mean, math.nan), log_mean / 2, "all weights are 0, and so is the Jacobian"
-    rho = _participation(p, theory.log10_q, np.diff(theory.log10_grad2) * -math.log(10))
+    if any(skip is not None for skip in residual_factors(p.widths, p.residual)):
+        return (log_mean, math.nan), math.nan, "no variance is predicted: skip connections correlate the slopes of different layers"
+    rho = _participation(p, theory.log10_q)
     return (log_mean, min(p.widths[0], p.widths[-1]) * rho - 1), _largest(p, log_mean), ""
 
 
@@ -312,28 +315,21 @@ def _log10_first(p: ProbeParams) -> float:
     return math.log10(w / divisor)
 
 
-def _participation(p: ProbeParams, log10_q: np.ndarray, log_factor: np.ndarray) -> float:
+def _participation(p: ProbeParams, log10_q: np.ndarray) -> float:
     """Σ (JJᵀ)_ij² / (Σ (JJᵀ)_ii)² at the last layer."""
-    activation, orthogonal = ACTIVATIONS[p.activation], p.initializer == "orthogonal"
-    log_q = np.clip(log10_q * math.log(10), -60.0, 60.0)
-    u = np.multiply.outer(np.exp(log_q / 2), NODES)
-    kappa = activation.df(u) ** 4 @ MASSES * np.exp(-2 * log_slope(activation, log_q)) / p.keep
-    rho = 1 / p.widths[0]
-    for layer, skip in enumerate(residual_factors(p.widths, p.residual)):
-        fan_in, fan_out = p.widths[layer:layer + 2]
-        weights = max(0.0, 1 / fan_out - 1 / fan_in) if orthogonal else 1 / fan_out
-        slopes = (kappa[layer - 1] - 1) / fan_in if layer else 0.0
-        if skip is None:
-            rho += weights + slopes
-        else:
-            c = math.expm1(log_factor[layer - 1])
-            rho += (2 * c / fan_in + c**2 * (weights + slopes)) / (1 + c) ** 2
-    return rho
+    activation, widths = ACTIVATIONS[p.activation], np.array(p.widths, dtype=np.float64)
+    log_q = np.clip(log10_q[:-1] * math.log(10), -60.0, 60.0)
+    slopes = activation.df(np.multiply.outer(np.exp(log_q / 2), NODES))
+    kappa = slopes**4 @ MASSES * np.exp(-2 * log_slope(activation, log_q)) / p.keep
+    weights = 1 / widths[1:]
+    if p.initializer == "orthogonal":
+        weights = np.maximum(0.0, weights - 1 / widths[:-1])
+    return float(1 / widths[0] + weights.sum() + ((kappa - 1) / widths[1:-1]).sum())
 
 
 def _largest(p: ProbeParams, log_mean: float) -> float:
     """log10 of the largest s of a linear net of one width: 1 for orthogonal weights, √((L+1)^(L+1)/L^L) for Gaussian ones."""
-    plain = replace(p, activation="linear", residual="none", normalization="none", keep=1.0)
+    plain = replace(p, activation="linear", normalization="none", keep=1.0)
     if plain != p or len(set(p.widths)) > 1:
         return math.nan
     depth = p.depth

@@ -1,17 +1,18 @@
-"""What nets trained together share: the plan of their memory, and the calls that apply their activation function."""
+"""What nets trained together share: the plan of their memory, and the calls that apply their activation and normalization."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
 from vgdash.activations import Activation
+from vgdash.layers import AXES, EPSILON, residual_factors
 from vgdash.optimizers import Optimizer
 
-__all__ = ["CACHE", "Calls", "Plan"]
+__all__ = ["CACHE", "Calls", "Plan", "normalize_back_calls", "normalize_calls"]
 
 CACHE = 384 * 1024  # bytes of one chunk's gradients: with the weights, less than a megabyte of second-level cache
 
@@ -20,7 +21,10 @@ Calls = list[Callable[[], object]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What all nets of a comparison share. ``widths`` from the input to the last layer; ``clip`` 0 is off."""
+    """What all nets of a comparison share. ``widths`` from the input to the last layer; ``clip`` 0 is off.
+
+    Hidden layers are those of ``layers.Net``, z[l] = N(W a + b) or z[l-1] + factor·N(W a + b); the last one is linear and has neither.
+    """
 
     widths: tuple[int, ...]
     activation: Activation
@@ -30,6 +34,8 @@ class Plan:
     clip: float
     batch: int
     dtype: np.dtype
+    normalization: str = "none"
+    residual: str = "none"
 
     @property
     def depth(self) -> int:
@@ -43,6 +49,27 @@ class Plan:
     def keeps_input(self) -> bool:
         """Whether the slope f' needs z; else the output a is enough."""
         return self.activation.slope_of_output is None
+
+    @cached_property
+    def skips(self) -> tuple[float | None, ...]:
+        """By layer: the factor of the branch beside a skip connection, None without one."""
+        return (*residual_factors(self.widths[:-1], self.residual), None)
+
+    @property
+    def axis(self) -> int | None:
+        """Axis of mean and variance in ``(nets, units, batch)``; None without normalization."""
+        axis = AXES[self.normalization]
+        return None if axis is None else -3 - axis  # units and batch change places
+
+    @property
+    def turns(self) -> int:
+        """How many layers' z there must be at a time."""
+        return 1 if self.residual == "none" else 2
+
+    @property
+    def two_deltas(self) -> bool:
+        """Whether ∂C/∂z and ∂C/∂(W a + b) differ."""
+        return self.axis is not None or self.residual == "scaled"
 
     def sizes(self) -> list[int]:
         """Parameters of each layer, biases included."""
@@ -66,18 +93,29 @@ class Plan:
         one = nets * self.batch
         widest = (max(hidden, default=1) + 1) * one
         activations = sum(n + 1 for n in hidden) * one
+        z_of_its_own = self.residual != "none" or (self.axis is None and not self.kernel.in_place)
+        deltas = 2 * one * max((self.widths[last] + 1) * (last - first + 1) for first, last in chunks)
         return {
             "parameters": nets * sum(sizes),
             "state": self.optimizer.slots * nets * sum(sizes),
             "gradient": nets * (sum(sizes) if self.clip else max(sum(sizes[first - 1:last]) for first, last in chunks)),
             "a": activations,
-            "z": 0 if self.kernel.in_place else activations if self.keeps_input else widest,
-            "delta": 2 * one * max((self.widths[last] + 1) * (last - first + 1) for first, last in chunks),
+            "z": 0 if not z_of_its_own else activations if self.keeps_input else self.turns * widest,
+            "hat": 0 if self.axis is None else activations,
+            "statistics": sum(self.statistics(nets)),
+            "delta": deltas,
+            "outer": deltas if self.two_deltas else 0,
             "slope": widest,
             "constants": self.kernel.constants * widest,
             "logits": 3 * one * self.widths[-1],
             "x": self.batch * (self.widths[0] + 1),
         }
+
+    def statistics(self, nets: int) -> list[int]:
+        """Entries that normalization keeps of each hidden layer: mean and factor of the minibatch, and for batch normalization of
+        the population too."""
+        each = {"none": 0, "batch": 4 * nets, "layer": 2 * nets * self.batch}[self.normalization]
+        return [each * (n if self.normalization == "batch" else 1) for n in self.widths[1:-1]]
 
     def memory_bytes(self, nets: int) -> int:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
@@ -128,7 +166,8 @@ class _Relu(_General):
         self.ones[:] = 1
 
     def forward(self, z, a):
-        return [partial(np.maximum, a, self.zeros[:a.size].reshape(a.shape), out=a)]
+        largest = partial(np.maximum, z, self.zeros[:a.size].reshape(a.shape), out=a)
+        return [largest] if z is a else [largest, partial(np.copyto, a[:, -1], 1)]
 
     def backward(self, delta, z, a, slope):
         delta, slope = delta.view(self.whole), slope.view(self.whole)
@@ -137,3 +176,37 @@ class _Relu(_General):
 
 
 KERNELS = {"relu": _Relu}
+
+
+def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work: np.ndarray, axis: int) -> Calls:
+    """``layers.normalize`` of ``hat`` ``(nets, units, batch)`` in place; ``mean`` and ``factor`` ``(…)`` with ``axis`` 1 are kept."""
+    share = 1 / hat.shape[axis]
+    return [
+        partial(np.add.reduce, hat, axis, None, mean, True),
+        partial(np.multiply, mean, share, out=mean),
+        partial(np.subtract, hat, mean, out=hat),
+        partial(np.multiply, hat, hat, out=work),
+        partial(np.add.reduce, work, axis, None, factor, True),
+        partial(np.multiply, factor, share, out=factor),
+        partial(np.add, factor, EPSILON, out=factor),
+        partial(np.sqrt, factor, out=factor),
+        partial(np.reciprocal, factor, out=factor),
+        partial(np.multiply, hat, factor, out=hat),
+    ]
+
+
+def normalize_back_calls(gradient: np.ndarray, inner: np.ndarray, hat: np.ndarray, mean: np.ndarray, factor: np.ndarray,
+                         work: np.ndarray, axis: int) -> Calls:
+    """``layers.normalize_backward`` from ``gradient`` to ``inner``, all ``(nets, units, batch)``; overwrites ``mean``."""
+    share = 1 / hat.shape[axis]
+    return [
+        partial(np.multiply, gradient, hat, out=work),
+        partial(np.add.reduce, work, axis, None, mean, True),
+        partial(np.multiply, mean, share, out=mean),
+        partial(np.multiply, hat, mean, out=work),
+        partial(np.add.reduce, gradient, axis, None, mean, True),
+        partial(np.multiply, mean, share, out=mean),
+        partial(np.subtract, gradient, mean, out=inner),
+        partial(np.subtract, inner, work, out=inner),
+        partial(np.multiply, inner, factor, out=inner),
+    ]

@@ -48,10 +48,10 @@ class TrainParams(Params):
     """Nets of ``widths`` (from the features of ``dataset`` to its classes), one for each of ``initializers`` and ``seeds``.
 
     Hidden layers apply ``activation``; the last one is linear, its softmax cross-entropy is the loss. ``gamma`` multiplies the
-    initial weights; biases start as draws from N(0, ``sigma_b2``). ``momentum`` counts for that optimizer only; ``clip`` bounds the norm of the gradient,
-    0 is off. ``steps`` updates with minibatches of ``batch`` examples, the same for all nets; ``snapshots`` intervals between
-    looks. ``seed`` draws the weights (net s of every initializer from ``seed`` and s), the order and, for figures, the data.
-    An address may say depth and width instead of widths.
+    initial weights; ``sigma_b2`` is the variance of the initial biases. ``momentum`` counts for that optimizer only; ``clip`` bounds
+    the norm of the gradient, 0 is off. ``steps`` updates with minibatches of ``batch`` examples, the same for all nets;
+    ``snapshots`` intervals between looks. ``seed`` draws the parameters (net s of every initializer from ``seed`` and s), the order
+    and, for figures, the data. An address may say depth and width instead of widths.
 
     Raises ``ParamError`` beyond 256 MB or about five minutes of work, before anything is computed.
     """

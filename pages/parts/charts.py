@@ -223,6 +223,7 @@ def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) ->
 
 # ---- the plane of variances
 
+RING = 520  # square pixels
 SCALE = [-0.5, 2.5]  # log10 of the xi_c at the ends of the colours; the same colour means the same depth for every activation
 
 
@@ -238,7 +239,7 @@ def plane_rows(part, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.na
 def phase_plane(height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
-    ``picked`` is what was clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. Colours of marks on the plane are the
+    ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` is what was clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. Colours of marks on the plane are the
     same in light and dark, as those of the plane are.
     """
     base = alt.Chart()
@@ -277,8 +278,9 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
         _part(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
         *side(fontSize=17, fontWeight="bold"),
         *text("label to the right", fontSize=14, align="left", dx=-6, dy=-8), *text("label to the left", fontSize=14, align="right", dx=6, dy=-8),
-        ring.mark_point(size=520, stroke="black", strokeWidth=7, filled=False, opacity=1),
-        ring.mark_point(size=520, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
+        _part(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, strokeOpacity=0).encode(x=x, y=y),
+        ring.mark_point(size=RING, stroke="black", strokeWidth=7, filled=False, opacity=1),
+        ring.mark_point(size=RING, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
         _part(base, "point").mark_point(shape="circle", size=110, **rim).encode(**point),
         _part(base, "beyond").mark_point(shape="triangle-right", size=170, **rim).encode(**point),
     )

@@ -45,6 +45,12 @@ class Controls:
                 good[key] = self.rules[key].read(key, asked[key])
             except ParamError as error:
                 refused.append(_sentence(error))
+                continue
+        said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
+                          and asked[key] != (spelled := self.rules[key].spell(value))}
+        if said_otherwise:  # Streamlit knows an option by its text: 1.0 is not the option 1
+            st.query_params.update(said_otherwise)
+            st.rerun()
         read = st.session_state.get(f"{self.page} read", {})
         if any(read.get(key) != texts for key, texts in asked.items()):  # not the same link again, which Streamlit has since corrected
             st.session_state[f"{self.page} read"] = asked
@@ -76,8 +82,8 @@ class Controls:
 
     def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
         """A slider over the usual values of a number, for quantities that span orders of magnitude."""
-        self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key,
-                                            bind="query-params", **more)
+        self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key, bind="query-params",
+                                            format_func=lambda value: self.rules[key].spell(value)[0], **more)
 
     def select(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]

@@ -20,6 +20,7 @@ PAGES = (
     ("initializers", "Initializers"),
     ("training", "Training"),
     ("trainable_depth", "Trainable depth"),
+    ("published", "Published"),
 )
 # The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
 # are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it.

@@ -57,4 +57,7 @@ LOOKS: dict[str, Look] = {
     "uncorrelated": Look(0, SOLID, "circle"),
     "related": Look(2, DASHED, "square"),
     "nearly equal": Look(1, DASHDOT, "diamond"),
+    # a mistake that circulates, and what is right
+    "mistaken": Look(1, DASHED, "cross"),
+    "right": Look(0, SOLID, "circle"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import streamlit as st
@@ -9,10 +10,13 @@ import streamlit as st
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
+from pages.parts.views import published as published_views
 from pages.parts.views import trainable_depth as phase_views
+from vgdash.published import Outcome, check
 
 ENTRIES = 400  # per kind of result
 MEGABYTES = 24
+RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of students has one button each
 
 remembered = partial(st.cache_data, show_spinner=False, max_entries=ENTRIES, max_size=f"{MEGABYTES}mb")
 
@@ -35,3 +39,27 @@ def comparison(p: initializer_views.CompareParams) -> initializer_views.Comparis
 @remembered
 def phases(p: phase_views.PhaseParams) -> phase_views.PhaseView:
     return phase_views.phase_view(p)
+
+
+@remembered
+def claim(key: str) -> Outcome:
+    return check(published_views.CLAIMS[key])
+
+
+@remembered
+def mistake(key: str) -> published_views.MistakeView:
+    return published_views.mistake_view(published_views.CORRECTED[key])
+
+
+@st.cache_resource(show_spinner=False)
+def _recomputed() -> dict[str, float]:
+    """When the claims were last thrown away, for all visitors."""
+    return {"at": -RECOMPUTING}
+
+
+def recompute() -> None:
+    """Throw all claims and mistakes away, so that they are computed anew; not again within ``RECOMPUTING`` seconds."""
+    if time.monotonic() - _recomputed()["at"] >= RECOMPUTING:
+        _recomputed()["at"] = time.monotonic()
+        claim.clear()
+        mistake.clear()

@@ -13,7 +13,7 @@ from vgdash.published.records import Claim
 
 __all__ = ["CHAINS"]
 
-LECTURE = "Deep Learning Specialization, course 2, week 1: Vanishing/exploding gradients (C2W1L10)"
+LECTURE = "deeplearning.ai, Vanishing and exploding gradients (C2W1L10)"
 LECTURE_AT = "https://www.coursera.org/learn/deep-neural-network"
 D2L_AT = "https://d2l.ai/chapter_multilayer-perceptrons/numerical-stability-and-init.html"
 HANIN_NICA_AT = "https://arxiv.org/abs/1812.05994"
@@ -38,7 +38,8 @@ def _after_150():
 
 def _products():
     found = linear_chain(ChainParams(**PRODUCTS))
-    return (found.log10_factor * math.log(10), found.log10_factor_measured * math.log(10), 100 * found.log10_factor, 100 * found.log10_factor_rms)
+    exact, measured = found.log10_factor * math.log(10), found.log10_factor_measured * math.log(10)
+    return exact, measured, found.params.depth * found.log10_factor, found.params.depth * found.log10_factor_rms
 
 
 def _random_walk():
@@ -101,7 +102,7 @@ CHAINS: tuple[Claim, ...] = (
     Claim(
         key="gaussian-products",
         claim="A product of 100 Gaussian 4x4 matrices explodes; its root mean square is not its typical size.",
-        source="Dive into Deep Learning, 5.4 Numerical stability",
+        source="Dive into Deep Learning, Numerical stability",
         address=D2L_AT,
         setup="entries N(0, 1); growth of ln|a| a layer, exact and measured in 200 products; log₁₀ of the typical and of the rms size",
         formula="λ = (ln 2 + ψ(2))/2, rms √4 a layer",
@@ -114,7 +115,7 @@ CHAINS: tuple[Claim, ...] = (
     Claim(
         key="random-walk-linear",
         claim="A gain of e^(1/2N) keeps the log of the norm of a linear net from drifting.",
-        source="Sussillo & Abbott 2014, Random walk initialization",
+        source="Sussillo & Abbott 2014",
         address="https://arxiv.org/abs/1412.6558",
         setup="N = 32, weights N(0, g²/N): typical growth a layer",
         formula="g = e^(1/(2N)) → ×1",
@@ -127,7 +128,7 @@ CHAINS: tuple[Claim, ...] = (
     Claim(
         key="finite-width-linear",
         claim="Width is finite, so the log of the norm is a random walk, downhill.",
-        source="Hanin & Nica 2018, Products of many large random matrices, Theorem 1 with p = 1",
+        source="Hanin & Nica 2018, theorem 1 with p = 1",
         address=HANIN_NICA_AT,
         setup=f"linear, L = {WALK_DEPTH}, n = {WALK_WIDTH}, {2 * WALKS} chains: mean and variance of ln |a[L]|²/|x|²",
         formula="N(-β/2, β), β = 2 Σ 1/n",
@@ -141,7 +142,7 @@ CHAINS: tuple[Claim, ...] = (
     Claim(
         key="half-precision",
         claim="In half precision 1 + 0.0001 is 1: a step that small changes no weight.",
-        source="fastai documentation, Mixed precision training",
+        source="fastai documentation, Mixed precision",
         address="https://docs.fast.ai/callback.fp16.html",
         setup="float16: 1 + 0.0001; smallest and largest exponent of 2; exponent of the step above 1",
         formula="5 bits of exponent, 10 of fraction",
@@ -154,7 +155,7 @@ CHAINS: tuple[Claim, ...] = (
     Claim(
         key="standard-normal-overflow",
         claim="Standard normal weights, 512 wide: it takes about 30 multiplications until nothing is finite.",
-        source="fast.ai, Practical deep learning part 2, notebook 02b_initializing",
+        source="fast.ai course, notebook 02b_initializing",
         address="https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb",
         setup=("x ← W x in float32; the multiplication that gives the first number that is not finite (their loop counts from 0 "
                "and stops at 28)"),

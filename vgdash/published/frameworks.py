@@ -18,11 +18,11 @@ __all__ = ["FRAMEWORKS"]
 
 PYTORCH_AT = "https://docs.pytorch.org/docs/stable/nn.init.html"
 KERAS_AT = "https://keras.io/api/layers/initializers/"
-FASTAI = "fast.ai, Practical deep learning part 2, notebook 02b_initializing"
+FASTAI = "fast.ai course, notebook 02b_initializing"
 FASTAI_AT = "https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb"
-CS231N_SLIDES = "CS231n 2017, lecture 6: Training neural networks"
+CS231N_SLIDES = "CS231n 2017, lecture 6"
 CS231N_SLIDES_AT = "http://cs231n.stanford.edu/slides/2017/cs231n_2017_lecture6.pdf"
-D2L = "Dive into Deep Learning, 5.4 Numerical stability"
+D2L = "Dive into Deep Learning, Numerical stability"
 D2L_AT = "https://d2l.ai/chapter_multilayer-perceptrons/numerical-stability-and-init.html"
 NIELSEN = "Nielsen, Neural networks and deep learning, chapter 3"
 NIELSEN_AT = "http://neuralnetworksanddeeplearning.com/chap3.html"
@@ -199,7 +199,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     Claim(
         key="scaled-activations",
         claim="Factors that give an activation's output the variance 1.",
-        source="NFNets (Brock et al. 2021), as listed in timm",
+        source="NFNets, as listed in timm",
         address="https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/nfnet.py",
         setup=", ".join(SCALED),
         formula="γ = 1/√Var(f(z)), z ~ N(0, 1)",

@@ -18,6 +18,7 @@ from vgdash.prediction import predict
 __all__ = ["MISTAKES", "Curves", "Mistake"]
 
 SEEDS = 4
+TAPERED = (1024, 768, 576, 432, 324, 243, 182, 137, 103, 77, 58)  # three quarters, layer after layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +76,14 @@ def _tanh_settles() -> Curves:
 
 def _uniform_against_normal() -> Curves:
     """E[z²] with uniform weights over E[z²] with normal ones."""
-    normal, narrow, fair = (ProbeParams.uniform(12, 256, "linear", name, seeds=SEEDS) for name in ("lecun_normal", "pytorch_default", "lecun_uniform"))
+    names = ("lecun_normal", "pytorch_default", "lecun_uniform")
+    normal, narrow, fair = (ProbeParams.uniform(12, 256, "linear", name, seeds=SEEDS) for name in names)
     unit = predict(normal).q
     return Curves.of(predict(narrow).q / unit, predict(fair).q / unit, probe(fair).q / probe(normal).q)
 
 
 def _two_xaviers() -> Curves:
-    lecture, frameworks = (ProbeParams((2048, 1024, 512, 256, 128, 64), "linear", name, seeds=SEEDS) for name in ("lecun_normal", "glorot_normal"))
+    lecture, frameworks = (ProbeParams(TAPERED, "linear", name, seeds=SEEDS) for name in ("lecun_normal", "glorot_normal"))
     return Curves.of(predict(lecture).q, predict(frameworks).q, probe(frameworks).q)
 
 
@@ -125,7 +127,7 @@ MISTAKES: tuple[Mistake, ...] = (
         why="Nothing holds it there: q' ≈ q - 2q² has no fixed point above 0, so q falls like 1/(2l) for ever.",
         source="UvA deep learning course, Initialization and optimization",
         address="https://lightning.ai/docs/pytorch/stable/notebooks/course_UvA-DL/03-initialization-and-optimization.html",
-        setup="tanh, Glorot uniform, one width",
+        setup="50 tanh layers of one width, Glorot uniform",
         quantity="E[z²]", at=-1,
         curves=_tanh_settles,
         page="initializers", state={"activation": "tanh", "initializers": ("glorot_uniform",), "depth": 50},
@@ -134,7 +136,7 @@ MISTAKES: tuple[Mistake, ...] = (
         key="normal-beats-uniform",
         said="Normal weights keep the signal, uniform ones lose it.",
         why="N(0, 1/n) has variance 1/n, U(±1/√n) only 1/(3n): that compares sizes, not shapes. At equal variance, U(±√(3/n)), they agree.",
-        setup="linear layers; E[z²] with uniform weights over that with normal ones",
+        setup="E[z²] with uniform weights over that with normal ones, linear layers",
         quantity="uniform : normal", at=-1,
         curves=_uniform_against_normal,
         page="initializers",
@@ -144,18 +146,18 @@ MISTAKES: tuple[Mistake, ...] = (
         key="two-xaviers",
         said="Xavier is Xavier.",
         why="Lectures mean Var(w) = 1/n_in, frameworks 2/(n_in + n_out). Where widths shrink, the second is larger, layer after layer.",
-        setup="2048-1024-512-256-128-64, linear: 1/n_in expected, 2/(n_in + n_out) drawn",
+        setup="From 1024 to 58 units, linear, 1/n_in expected and 2/(n_in + n_out) drawn",
         quantity="E[z²]", at=-1,
         curves=_two_xaviers,
         page="initializers",
-        state={"activation": "linear", "initializers": ("lecun_normal", "glorot_normal"), "widths": (2048, 1024, 512, 256, 128, 64), "seeds": 1},
+        state={"activation": "linear", "initializers": ("lecun_normal", "glorot_normal"), "widths": TAPERED},
     ),
     Mistake(
         key="std-gain",
         said="The gain for ReLU is one over the standard deviation of its output.",
         why=("The next layer sums w·x, and E[x²] counts the mean of x too: 1/√E[x²] = √2. (One over the std fits weights whose "
              "mean is removed.)"),
-        setup="ReLU, weights N(0, 1/n) times 1/std(relu(z))",
+        setup="20 ReLU layers, weights N(0, 1/n) times 1/std(relu(z))",
         quantity="E[z²]", at=-1,
         curves=_std_gain,
         page="initializers", state={"initializers": ("lecun_normal", "he_normal"), "gamma": round(STD_GAIN, 4), "depth": 20},

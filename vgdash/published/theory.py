@@ -86,14 +86,14 @@ def _vgg():
 
 
 def _tanh(sigma_w2: float, sigma_b2: float) -> dict:
-    return {"activation": "tanh", "initializers": ("lecun_normal",), "gamma": math.sqrt(sigma_w2), "sigma_b2": sigma_b2}
+    return {"activation": "tanh", "sigma_w2": sigma_w2, "sigma_b2": sigma_b2}
 
 
 THEORY: tuple[Claim, ...] = (
     Claim(
         key="he-edge",
         claim="For ReLU the factor of a squared gradient is σ_w²/2 whatever the size of the signal: He sits exactly on 1.",
-        source="He et al. 2015, Delving deep into rectifiers, eq. 10 and 14",
+        source="He et al. 2015, eq. 10 and 14",
         address=HE_AT,
         setup="σ_w² = 2, σ_b² = 0: factor a layer at q = 10⁻⁶, 1 and 10⁶; then n·Var(w) of He",
         formula="χ₁ = σ_w² E[f'²] = σ_w²/2",
@@ -101,7 +101,7 @@ THEORY: tuple[Claim, ...] = (
         tolerance=1e-12,
         reason="exact, up to float64",
         compute=_he_edge,
-        page="initializers", state={"initializers": ("he_normal",)},
+        page="trainable_depth", state={"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0},
     ),
     Claim(
         key="forward-gains",
@@ -127,7 +127,7 @@ THEORY: tuple[Claim, ...] = (
         tolerance=(5e-6, 5e-5), absolute=True,
         reason=LAST_DIGIT, derived=True,
         compute=_tanh_gain,
-        page="initializers", state=_tanh(25 / 9, 0.0),
+        page="trainable_depth", state=_tanh(2.77778, 0.0),
     ),
     Claim(
         key="tanh-critical-line",
@@ -140,7 +140,7 @@ THEORY: tuple[Claim, ...] = (
         tolerance=(1e-9, 5e-6, 5e-5), absolute=True,
         reason=LAST_DIGIT, derived=True,
         compute=lambda: tuple(critical_sigma_w2("tanh", sigma_b2) for sigma_b2 in (0.0, 0.05, 0.1)),
-        page="initializers", state=_tanh(1.76095, 0.05),
+        page="trainable_depth", state=_tanh(1.76095, 0.05),
     ),
     Claim(
         key="tanh-depth-scales",
@@ -153,7 +153,7 @@ THEORY: tuple[Claim, ...] = (
         tolerance=(0.005, 0.05, 0.05, 5e-4, 5e-4), absolute=True,
         reason=LAST_DIGIT, derived=True,
         compute=_depth_scales,
-        page="initializers", state={**_tanh(2.5, 0.05), "statistic": "correlation"},
+        page="trainable_depth", state=_tanh(2.5, 0.05),
     ),
     Claim(
         key="tanh-power-law",
@@ -166,12 +166,12 @@ THEORY: tuple[Claim, ...] = (
         tolerance=(0.02, 0.01),
         reason="the next terms: ln(l)/l and (5/3) q", derived=True,
         compute=_tanh_power_law,
-        page="initializers", state={**_tanh(1.0, 0.0), "depth": 256},
+        page="initializers", state={"activation": "tanh", "initializers": ("lecun_normal",), "depth": 256},
     ),
     Claim(
         key="relu-correlations",
         claim="He keeps norms, yet inputs become parallel.",
-        source="Cho & Saul 2009, Kernel methods for deep learning",
+        source="Cho & Saul 2009",
         address="https://papers.neurips.cc/paper_files/paper/2009/hash/5751ec3e9a4feab575962e78e006250d-Abstract.html",
         setup="cosine of two inputs after 1, 2, 5, 10, 50 ReLU layers, from 0",
         formula="c' = (√(1-c²) + (π - arccos c)·c)/π",
@@ -179,12 +179,12 @@ THEORY: tuple[Claim, ...] = (
         tolerance=6e-6, absolute=True,
         reason=LAST_DIGIT, derived=True,
         compute=_relu_correlations,
-        page="initializers", state={"initializers": ("he_normal",), "statistic": "correlation", "depth": 50},
+        page="trainable_depth", state={"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0, "depth": 60},
     ),
     Claim(
         key="selu-fixed-point",
         claim="SELU keeps mean 0 and variance 1; its gradients grow a little all the same.",
-        source="Klambauer et al. 2017, Self-normalizing neural networks",
+        source="Klambauer et al. 2017",
         address=SELU_AT,
         setup="λ, α; E[f], E[f²] at z ~ N(0, 1); factor of a squared gradient",
         formula="E[f] = 0, E[f²] = 1, χ₁ = E[f'²]",
@@ -192,7 +192,7 @@ THEORY: tuple[Claim, ...] = (
         tolerance=(1e-15, 1e-15, 1e-9, 1e-9, 5e-5), absolute=True,
         reason="their digits; the last number is derived",
         compute=_selu,
-        page="initializers", state={"activation": "selu", "initializers": ("lecun_normal",)},
+        page="trainable_depth", state={"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0},
     ),
     Claim(
         key="selu-contraction",

@@ -178,6 +178,7 @@ def _plane(found: PhaseMap) -> pd.DataFrame:
     """The table of ``charts.phase_plane``: cells, the critical line, the names of the sides, initializers, the opened point."""
     plane, opened = found.plane, found.opened
     parts = [_cells(plane), _line(plane), *_sides(plane), *_points(found),
+             charts.plane_rows("room", _right(plane), [0.0, HIGHEST_BIAS]),
              charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
     # Vega ignores a click on what is selected already; a selection that was opened before and left by slider must open again
     return pd.concat(parts, ignore_index=True).assign(since=opened.sigma_w2 + opened.sigma_b2 / 1000)
@@ -225,10 +226,13 @@ def _sides(plane: Plane) -> list[pd.DataFrame]:
     return found
 
 
+def _right(plane: Plane) -> float:
+    return float(plane.sigma_w2[-1] + (plane.sigma_w2[1] - plane.sigma_w2[0]) / 2)
+
+
 def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, float]:
     """Where a point is drawn: at the edge if it lies beyond."""
-    right = plane.sigma_w2[-1] + (plane.sigma_w2[1] - plane.sigma_w2[0]) / 2
-    return min(sigma_w2, float(right)), min(sigma_b2, HIGHEST_BIAS)
+    return min(sigma_w2, _right(plane)), min(sigma_b2, HIGHEST_BIAS)
 
 
 def _points(found: PhaseMap) -> list[pd.DataFrame]:

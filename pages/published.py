@@ -1,0 +1,65 @@
+"""Published and ours. Do we agree with the literature?"""
+
+import time
+
+import streamlit as st
+
+from pages.parts import charts, draw, frame, results
+from pages.parts.controls import Controls
+from pages.parts.stage import Stage
+from pages.parts.views import published as views
+from vgdash.params import Params
+from vgdash.published import Outcome
+
+PATIENCE = 0.3  # seconds until there is a progress bar
+
+
+def page() -> None:
+    Controls(Params).read_address()
+    view()
+
+
+@st.fragment
+def view() -> None:
+    stage = Stage("Do we agree with the literature?")
+    stage.notice(Controls(Params).notices())
+    with stage.controls(), st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Recompute", icon=":material/refresh:", on_click=results.recompute, key="recompute")
+        said = st.empty()
+    outcomes, mistakes = _computed(said)
+    stage.verdict(views.verdict(outcomes))
+    said.caption(views.remarks(outcomes))
+
+    with stage.main(), st.container(height=430, key="claims"):
+        st.markdown(views.sections(outcomes))
+    draw.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")
+    st.markdown("### Mistakes that circulate", anchors=False)
+    for pair in zip(mistakes[::2], mistakes[1::2], strict=True):
+        for column, (key, shown) in zip(st.columns(2), pair, strict=True):
+            with column.container(border=True, height="stretch"):
+                _card(key, shown)
+
+
+def _computed(place) -> tuple[dict[str, Outcome], list[tuple[str, views.MistakeView]]]:
+    """Every claim and mistake, from memory where somebody has asked before; progress in ``place`` where it takes a while."""
+    start, outcomes, mistakes = time.monotonic(), {}, []
+    total = len(views.CLAIMS) + len(views.CORRECTED)
+    for key in [*views.CLAIMS, *views.CORRECTED]:
+        if time.monotonic() - start > PATIENCE:
+            done = len(outcomes) + len(mistakes)
+            place.progress(done / total, f"Computing number {done + 1} of {total}: {key}")
+        if key in views.CLAIMS:
+            outcomes[key] = results.claim(key)
+        else:
+            mistakes.append((key, results.mistake(key)))
+    return outcomes, mistakes
+
+
+def _card(key: str, shown: views.MistakeView) -> None:
+    st.markdown(shown.words)
+    if shown.table is not None:
+        draw.chart(shown.table, charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored), f"mistake {key}",
+                   f"{shown.quantity} by layer: the mistaken curve and the right one as lines, measured nets as points")
+
+
+frame.show(page)

@@ -1,0 +1,166 @@
+"""The page of published claims under AppTest: what stands there is what the records say, also where one of them breaks."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import results
+from pages.parts.views import published as views
+from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS
+
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN = "chain-zero"
+
+
+def opened(**query):
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page(str(ROOT / "pages" / "published.py"))
+    for key, value in query.items():
+        page.query_params[key] = value
+    return sound(page.run())
+
+
+def sound(page):
+    assert not page.exception
+    return page
+
+
+def verdict(page):
+    return next(element.value for element in page.markdown if element.value.startswith("## "))
+
+
+def claims(page):
+    return next(element.value for element in page.markdown if views.HEADER in element.value)
+
+
+def plotted(chart):
+    proto = chart.proto
+    data = proto.datasets[0].data.data if proto.datasets else proto.data.data
+    return pa.ipc.open_stream(data).read_pandas()
+
+
+@pytest.fixture
+def afresh():
+    """The claims as if nobody had asked, before and after: what a test changes in them must not be remembered."""
+    for remembered in (results.claim, results.mistake):
+        remembered.clear()
+    results._recomputed()["at"] = -results.RECOMPUTING
+    yield
+    results.claim.clear()
+    results.mistake.clear()
+
+
+@pytest.fixture
+def counted(monkeypatch, afresh):
+    """How often the claim ``BROKEN`` was computed."""
+    calls = []
+    claim = views.CLAIMS[BROKEN]
+    monkeypatch.setitem(views.CLAIMS, BROKEN, replace(claim, compute=lambda: (calls.append(1), claim.compute())[1]))
+    return calls
+
+
+def test_the_verdict_counts_all_claims():
+    count = len(PUBLISHED)
+    assert verdict(opened()) == f"## {count} of {count} claims agree, recomputed here."
+
+
+def test_every_claim_stands_under_its_subject_with_its_source_and_its_link():
+    text = claims(opened())
+    for subject, members in SUBJECTS.items():
+        section = text.split(f"**{subject}**")[1].split("\n\n**")[0]
+        assert section.count("✓\u00a0agrees") == len(members)
+        for claim in members:
+            assert f"]({claim.address})" in section
+            assert f"[show]({views.link(claim)})" in section
+
+
+def test_every_row_has_as_many_cells_as_the_header():
+    for line in claims(opened()).splitlines():
+        if line.startswith("|"):
+            assert line.replace(r"\|", "").count("|") == 8
+
+
+def test_every_mistake_is_a_card_with_both_curves_and_the_measured_points():
+    page = opened()
+    charts = page.get("vega_lite_chart")
+    assert len(charts) == len(MISTAKES)
+    for mistake, chart in zip(MISTAKES, charts, strict=True):
+        drawn, direct = plotted(chart), mistake.curves()
+        for series, curve in (("mistaken", direct.wrong), ("right", direct.right)):
+            line = drawn[(drawn["part"] == "line") & (drawn["series"] == series)]
+            np.testing.assert_allclose(line["y"], curve)
+        points = drawn[drawn["part"] == "point"]
+        np.testing.assert_allclose(points["y"], direct.measured.mean(axis=0)[points["x"].astype(int) - 1])
+        assert any(views.literal(mistake.why) in element.value for element in page.markdown)
+        assert mistake.quantity in json.dumps(json.loads(chart.proto.spec), ensure_ascii=False)
+
+
+def test_a_claim_that_breaks_off_stands_there_as_one_that_differs_and_nothing_else_is_lost(monkeypatch, afresh):
+    def broken():
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setitem(views.CLAIMS, BROKEN, replace(views.CLAIMS[BROKEN], compute=broken))
+    monkeypatch.setattr(views, "SUBJECTS", {subject: tuple(views.CLAIMS[claim.key] for claim in members)
+                                            for subject, members in SUBJECTS.items()})
+    page = opened()
+    count = len(PUBLISHED)
+    assert verdict(page) == f"## {count - 1} of {count} claims agree; not so: {BROKEN}."
+    text = claims(page)
+    assert text.count("✗\u00a0differs") == 1
+    assert text.count("✓\u00a0agrees") == count - 1
+    assert "The computation broke off: RuntimeError." in text
+    assert "secret" not in text
+
+
+def test_a_mistake_that_breaks_off_is_a_card_with_a_sentence_instead_of_a_chart(monkeypatch, afresh):
+    def broken():
+        raise RuntimeError("secret detail")
+
+    key = MISTAKES[0].key
+    monkeypatch.setitem(views.CORRECTED, key, replace(MISTAKES[0], curves=broken))
+    page = opened()
+    assert len(page.get("vega_lite_chart")) == len(MISTAKES) - 1
+    assert any("The computation broke off." in element.value for element in page.markdown)
+    assert not any("secret" in element.value for element in page.markdown)
+
+
+def test_claims_are_computed_once_and_again_when_asked(counted):
+    page = opened()
+    opened()
+    assert len(counted) == 1
+    sound(page.button(key="recompute").click().run())
+    assert len(counted) == 2
+
+
+def test_a_hall_of_students_does_not_recompute_at_every_click(counted):
+    page = opened()
+    for _ in range(3):
+        sound(page.button(key="recompute").click().run())
+    assert len(counted) == 2
+
+
+def test_a_setting_that_does_not_exist_is_said():
+    assert [warning.value for warning in opened(depth="3").warning] == [
+        "This page has no setting named “depth”; the link's value was left out."]
+
+
+def test_the_table_has_a_row_for_each_number_and_says_which_agree():
+    outcomes = {claim.key: results.claim(claim.key) for claim in PUBLISHED}
+    table = views.frame(outcomes)
+    assert len(table) == sum(len(claim.values) for claim in PUBLISHED)
+    assert table["agrees"].all()
+    key = PUBLISHED[0].key
+    outcomes[key] = replace(outcomes[key], ours=(), agrees=False, problem="The computation broke off.")
+    broken = views.frame(outcomes)
+    assert not broken.loc[broken["key"] == key, "agrees"].any()
+    assert broken.loc[broken["key"] == key, "ours"].isna().all()
+    assert isinstance(table, pd.DataFrame)
+
+
+def test_no_sign_of_a_text_means_anything_to_markdown():
+    assert views.literal("a*b_c|d[e](f)~g$h`i<j>\\") == r"a\*b\_c\|d\[e\](f)\~g\$h\`i\<j\>" + "\\\\"

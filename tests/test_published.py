@@ -1,0 +1,194 @@
+"""The records of ``vgdash.published`` are run here as they are run on the page, and the running itself is put to the test."""
+
+import math
+import re
+import time
+import urllib.parse
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pages.parts.views.published import KINDS, link
+from vgdash.initializers import INITIALIZERS
+from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, check
+from vgdash.published.mistakes import TAPERED
+
+CLAIMS = {claim.key: claim for claim in PUBLISHED}
+ROWS = {  # of REFERENCES.md, and the claims that they have become
+    1: ("chain-overflow", "chain-zero", "chain-150"), 2: ("he-edge",), 3: ("pytorch-gains",), 4: ("forward-gains",),
+    5: ("tanh-five-thirds",), 6: ("tanh-critical-line",), 7: ("tanh-depth-scales",), 8: ("tanh-power-law",),
+    9: ("relu-correlations",), 10: ("selu-fixed-point",), 11: ("finite-width-relu",), 12: ("gaussian-products",),
+    13: ("batchnorm-gradients",), 14: ("residual-variance",), 15: ("keras-truncated",), 16: ("pytorch-linear",),
+    17: ("xavier-for-relu",), 18: ("zero-weights",), 19: ("gaussian-singular-values", "orthogonal-isometry")}
+SECONDS = 10.0  # of one core, for all claims together
+ITEMS = [*PUBLISHED, *MISTAKES]
+
+
+@pytest.fixture(scope="module")
+def computed():
+    start = time.process_time()
+    outcomes = {claim.key: check(claim) for claim in PUBLISHED}
+    return outcomes, time.process_time() - start
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return {mistake.key: mistake.curves() for mistake in MISTAKES}
+
+
+def answering(claim, ours):
+    return check(replace(claim, compute=lambda: ours))
+
+
+@pytest.mark.parametrize("key", CLAIMS)
+def test_we_agree_with(key, computed):
+    outcome, claim = computed[0][key], CLAIMS[key]
+    assert outcome.agrees, f"{claim.claim} theirs {claim.values}, ours {outcome.ours}, may differ by {claim.bounds}. {outcome.problem}"
+
+
+def test_all_claims_together_take_less_than_ten_seconds_of_one_core(computed):
+    assert computed[1] < SECONDS
+
+
+@pytest.mark.parametrize("key", CLAIMS)
+def test_a_number_just_outside_its_bound_does_not_agree_and_one_just_inside_does(key):
+    claim = CLAIMS[key]
+    for i, bound in enumerate(claim.bounds):
+        for sign in (-1, 1):
+            rounding = 4 * math.ulp(abs(claim.values[i]) + bound)
+            ours = list(claim.values)
+            ours[i] += sign * (bound * 1.01 + rounding)
+            assert not answering(claim, tuple(ours)).agrees
+            ours[i] = claim.values[i] + sign * max(0.0, bound * 0.99 - rounding)
+            assert answering(claim, tuple(ours)).agrees
+
+
+def test_no_claim_is_so_tolerant_that_half_or_nothing_would_pass():
+    # the two logarithms of a random walk, known to 4 standard errors, are the widest
+    for claim in PUBLISHED:
+        assert all(bound < 0.65 * abs(value) for value, bound in zip(claim.values, claim.bounds, strict=True) if value), claim.key
+
+
+def test_what_is_not_a_number_does_not_agree():
+    claim = CLAIMS["finite-width-relu"]
+    assert not answering(claim, (math.nan, 1.0)).agrees
+    assert not answering(claim, (-0.5, math.inf)).agrees
+
+
+def test_a_claim_whose_computation_breaks_off_is_one_that_does_not_agree_and_says_so():
+    def broken():
+        raise ZeroDivisionError("secret detail")
+
+    outcome = check(replace(CLAIMS["chain-zero"], compute=broken))
+    assert not outcome.agrees
+    assert outcome.problem == "The computation broke off: ZeroDivisionError."
+
+
+def test_too_few_numbers_are_said_and_not_compared():
+    outcome = answering(CLAIMS["chain-zero"], (25, 150))
+    assert not outcome.agrees
+    assert outcome.problem == "2 numbers came out instead of 3."
+
+
+def test_a_wrong_initializer_is_found_by_the_claims_that_depend_on_it_and_by_no_other(monkeypatch):
+    monkeypatch.setitem(INITIALIZERS, "he_normal", replace(INITIALIZERS["he_normal"], scale=INITIALIZERS["lecun_normal"].scale))
+    found = {key for key in ("he-edge", "vgg-model-b", "xavier-for-relu", "kaiming-layer", "cs231n-he-relu", "finite-width-relu",
+                             "chain-zero", "tanh-critical-line", "pytorch-linear", "orthogonal-isometry") if not check(CLAIMS[key]).agrees}
+    assert found == {"he-edge", "vgg-model-b", "xavier-for-relu", "kaiming-layer", "cs231n-he-relu", "finite-width-relu"}
+
+
+def test_every_row_of_the_references_is_a_claim_and_at_least_ten_more_are():
+    named = {key for keys in ROWS.values() for key in keys}
+    assert set(ROWS) == set(range(1, 20))
+    assert named <= set(CLAIMS)
+    assert len(set(CLAIMS) - named) >= 10
+
+
+def test_keys_are_different_and_every_claim_has_one_subject():
+    keys = [item.key for item in ITEMS]
+    assert len(set(keys)) == len(keys)
+    assert all(re.fullmatch(r"[a-z0-9-]+", key) for key in keys)
+    assert [claim for claims in SUBJECTS.values() for claim in claims] == list(PUBLISHED)
+
+
+def test_every_claim_says_all_that_a_reader_needs():
+    for claim in PUBLISHED:
+        assert all((claim.claim, claim.source, claim.setup, claim.formula, claim.reason)), claim.key
+        assert claim.claim.endswith("."), claim.key
+        assert len(claim.bounds) == len(claim.values)
+
+
+@pytest.mark.parametrize("item", [item for item in ITEMS if item.source], ids=lambda item: item.key)
+def test_the_address_of_the_source_is_well_formed(item):
+    parts = urllib.parse.urlsplit(item.address)
+    assert parts.scheme in ("http", "https")
+    assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+", parts.netloc)
+    assert not set(item.address) & set(" ()<>|`\\")
+    assert parts.path.strip("/") or parts.netloc == "d2l.ai"
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: item.key)
+def test_the_page_that_shows_it_takes_every_value_of_its_state(item):
+    kind = KINDS[item.page]
+    assert set(item.state) <= set(kind.keys())
+    made, refused = kind.tolerant(item.state)
+    assert not refused
+    for key, value in item.state.items():
+        assert getattr(made, key) == kind.keys()[key].check(key, value)
+    path, _, query = link(item).partition("?")
+    assert path == item.page
+    assert kind.tolerant(urllib.parse.parse_qs(query), text=True) == (made, [])
+
+
+# ---- mistakes
+
+def ends(curves, at):
+    return 10 ** curves.wrong[at], 10 ** curves.right[at]
+
+
+def test_a_mean_slope_of_a_half_reads_three_hundred_thousandths_where_the_gradient_is_six_thousandths(curves):
+    # 15 factors lie between 16 layers: (1/2)^15 = 3.05e-5 by the mistake, (1/√2)^15 = 5.52e-3 in truth
+    wrong, right = ends(curves["mean-slope"], 0)
+    assert (wrong, right) == (pytest.approx(3e-5, rel=0.02), pytest.approx(5.5e-3, rel=0.01))
+
+
+def test_at_he_a_mean_slope_calls_a_healthy_gradient_vanishing(curves):
+    wrong, right = ends(curves["mean-slope-he"], 0)
+    assert (wrong, right) == (pytest.approx(2**-7.5), pytest.approx(1))
+
+
+def test_tanh_does_not_settle_at_a_quarter(curves):
+    wrong, right = ends(curves["tanh-settles"], -1)
+    assert wrong == 0.25
+    assert right * 2 * 50 == pytest.approx(1, abs=math.log(50) / 50)  # the next term of the expansion
+
+
+def test_uniform_weights_of_a_third_of_the_variance_lose_the_signal_and_fair_ones_do_not(curves):
+    wrong, right = ends(curves["normal-beats-uniform"], -1)
+    assert (wrong, right) == (pytest.approx(3**-12), pytest.approx(1))
+
+
+def test_the_two_xaviers_part_where_widths_shrink(curves):
+    wrong, right = ends(curves["two-xaviers"], -1)
+    assert wrong == pytest.approx(1)
+    assert right == pytest.approx(math.prod(2 * n / (n + m) for n, m in pairwise(TAPERED)))
+    assert right > 3
+
+
+def test_one_over_the_std_of_relu_makes_the_signal_explode_by_pi_over_pi_minus_1(curves):
+    wrong, right = ends(curves["std-gain"], -1)
+    factor = math.pi / (math.pi - 1)
+    assert (wrong, right) == (pytest.approx(2 * factor), pytest.approx(2 * factor**20))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.key)
+def test_nets_drawn_now_follow_the_right_curve(mistake, curves):
+    found = curves[mistake.key]
+    measured, right, wrong = (values[..., mistake.at] for values in (found.measured, found.right, found.wrong))
+    error = measured.std(ddof=1) / math.sqrt(len(measured))
+    assert abs(measured.mean() - right) < 5 * error
+    assert abs(measured.mean() - wrong) > 5 * error
+    assert np.isfinite(found.measured).all()
+    assert not found.right.flags.writeable
