@@ -308,3 +308,16 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
             x=x, y=y, color=_colour(), text="text:N"),
     )
     return _compiled(chart, 10, height)
+
+
+ENLARGED = {"fontSize": 1.6, "labelFontSize": 1.5, "titleFontSize": 1.4, "strokeWidth": 1.8, "size": 2.2}
+
+
+def enlarged(spec: Any) -> Any:
+    """The same specification with larger type and thicker lines, for the back row."""
+    if isinstance(spec, list):
+        return [enlarged(part) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    return {key: value * ENLARGED[key] if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
+            for key, value in spec.items()}
