@@ -27,7 +27,7 @@ from pages.parts.words import SUPERSCRIPT
 HEIGHT = 330
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal"}
 COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
-LABEL_GAP = 0.06  # of the axis: line height of an end label at 330 px
+LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
 
 
 # ---- tables
@@ -310,7 +310,7 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
     return _compiled(chart, 10, height)
 
 
-ENLARGED = {"fontSize": 1.6, "labelFontSize": 1.5, "titleFontSize": 1.4, "strokeWidth": 1.8, "size": 2.2}
+ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 0.85}
 
 
 def enlarged(spec: Any) -> Any:

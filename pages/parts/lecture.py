@@ -17,7 +17,7 @@ from vgdash.params import MAX_TEXT, Params
 SIDE_BY_SIDE = ("linear_chain", "neuron_variance", "initializers")  # pages that can draw A beside B
 # For one viewer: text in rem and the labels of charts grow with the root, and only the message and its chart stay.
 LARGE = """<style>
-html {font-size: 22px;}
+html {font-size: 20px;}
 [data-testid=stHeader] {display: none;}
 [class*="-presets"] {display: none !important;}
 [data-testid=stMainBlockContainer] {padding: 0.5rem 1.5rem !important;}
@@ -57,8 +57,9 @@ def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
     before, after = scenes.neighbours(controls.page, at[1] if at[0] == controls.page else None)
     for scene, icon, key, word in ((before, "back", "p", "previous"), (after, "forward", "n", "next")):
         here = scene is not None and scene.page == controls.page
-        pressed = st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene", type="tertiary",
-                            disabled=scene is None, on_click=_enter if here else None, args=(scene, controls, then) if here else None)
+        pressed = st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene",
+                            type="tertiary", disabled=scene is None, on_click=_enter if here else None,
+                            args=(scene, controls, then) if here else None)
         if pressed and scene is not None and not here:
             st.switch_page(frame.FOLDER / f"{scene.page}.py", query_params={"scene": scene.name, **_large()})
 
@@ -140,7 +141,7 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
                 st.markdown("Whoever opens this sees the very same state.")
                 st.code(address, language=None, wrap_lines=True)
                 st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
-        st.toggle("Present", key="present", bind="query-params", help="larger type, thicker lines, one message a screen")
+        st.toggle("Present", key="present", bind="query-params")
 
 
 def presenting() -> bool:

@@ -18,7 +18,7 @@ class Stage:
         self._page, self._then = controls.page, then
         with st.container(gap="xsmall"):
             scene = lecture.settle(controls)
-            title, tools = st.columns([3, 2], vertical_alignment="center")
+            title, tools = st.columns([1, 1] if lecture.presenting() else [3, 2], vertical_alignment="center")
             with title:
                 st.title(scene.say if scene else question, anchor=False)
             with tools:
