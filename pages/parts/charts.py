@@ -319,5 +319,5 @@ def enlarged(spec: Any) -> Any:
         return [enlarged(part) for part in spec]
     if not isinstance(spec, dict):
         return spec
-    return {key: value * ENLARGED[key] if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
+    return {key: round(value * ENLARGED[key]) if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
             for key, value in spec.items()}
