@@ -8,9 +8,9 @@ from vgdash.precision import FORMATS
 DEPTH = 150
 CARDS = (
     ("linear_chain", "Multiply by W a hundred times: what is left?",
-     "One factor per layer. 1.5 explodes, 0.5 vanishes, and 0.9 only takes longer.", {"factor": "0.9", "depth": "152"}),
+     "One factor per layer. 1.5 explodes, 0.5 vanishes, and 0.9 only takes longer.", {"scene": "0.9"}),
     ("neuron_variance", "How large may a weight be?",
-     "A neuron adds n terms. The more it adds, the smaller each weight must be.", {"n": "4"}),
+     "A neuron adds n terms. The more it adds, the smaller each weight must be.", {"scene": "n = 4"}),
     ("initializers", "Does the signal survive fifty layers? And the way back?",
      "Compare initializers forward and backward, layer by layer, theory over measurement.", {}),
     ("training", "Who learns, who stands still, who blows up?",

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, results
+from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.initializers import PRESETS, STATISTICS, WHY
+from pages.parts.views.initializers import STATISTICS, WHY
 from vgdash.network import CompareParams, compare
 from vgdash.params import Choice
 
@@ -15,16 +15,15 @@ WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
 
 def page() -> None:
-    Controls(CompareParams, BESIDE).read_address()
+    Controls("initializers", CompareParams, BESIDE).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
-    controls = Controls(CompareParams, BESIDE)
-    stage = Stage("Does the signal survive fifty layers? And the way back?")
+    controls = Controls("initializers", CompareParams, BESIDE)
+    stage = Stage("Does the signal survive fifty layers? And the way back?", controls)
     with stage.controls():
-        controls.presets(PRESETS)
         depth, activation, initializers, more = st.columns([3, 2, 5, 2], vertical_alignment="bottom")
         with depth:
             controls.steps("depth", "depth L", DEPTHS)
@@ -36,18 +35,13 @@ def view() -> None:
             _more(controls)
     below = st.container()
     p = controls.params()
+    if not stage.ready(controls, p):
+        return
     shown = results.comparison(p)
     stage.verdict(shown.verdict)
-    stage.notice(controls.notices())
-
-    with stage.main():
-        forward, backward = st.columns(2)
-        with forward:
-            draw.chart(shown.forward, charts.curves("layer", "E[z²], the signal →"), "forward",
-                       "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
-        with backward:
-            draw.chart(shown.backward, charts.curves("layer", "← E[δ²], the gradient", mirrored=True), "backward",
-                       "Mean square of the gradient by layer: predicted lines, measured points, log axis")
+    stage.beside(lambda params, side: _main(results.comparison(params), side), controls, p)
+    if lecture.presenting():
+        return
     with below:
         left, right = st.columns(2)
         with left:
@@ -61,6 +55,16 @@ def view() -> None:
             draw.chart(shown.shares[name], charts.curves("layer", STATISTICS[name], decades=False, height=260), f"share {name}",
                        f"{STATISTICS[name]} by layer, for each initializer")
         draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison")
+
+
+def _main(shown, side: str) -> None:
+    forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
+    with forward:
+        draw.chart(shown.forward, charts.curves("layer", "E[z²], the signal →"), f"forward{side}",
+                   "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
+    with backward:
+        draw.chart(shown.backward, charts.curves("layer", "← E[δ²], the gradient", mirrored=True), f"backward{side}",
+                   "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 
 def _more(controls: Controls) -> None:

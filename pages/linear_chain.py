@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, results
+from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.linear_chain import PRESETS, WHY, WHY_RANDOM
+from pages.parts.views.linear_chain import WHY, WHY_RANDOM
 from vgdash.chain import ChainParams, linear_chain
 from vgdash.descent import DescentParams
 from vgdash.params import Choice
@@ -17,16 +17,15 @@ BESIDE = {
 
 
 def page() -> None:
-    Controls(ChainParams, BESIDE).read_address()
+    Controls("linear_chain", ChainParams, BESIDE).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
-    controls = Controls(ChainParams, BESIDE)
-    stage = Stage("Multiply by W a hundred times: what is left?")
+    controls = Controls("linear_chain", ChainParams, BESIDE)
+    stage = Stage("Multiply by W a hundred times: what is left?", controls)
     with stage.controls():
-        controls.presets(PRESETS)
         factor, depth, scale, more = st.columns([4, 4, 2, 2], vertical_alignment="bottom")
         with factor:
             controls.slider("factor", "factor c of each layer", 0.01)
@@ -36,31 +35,34 @@ def view() -> None:
             controls.segments("scale", "axis")
         with more, st.popover("More", width="stretch"):
             _more(controls)
-    left, right = st.columns(2)
-    with right.container(border=True):
-        controls.steps("learning_rate", "and learning? Step size η of gradient descent", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
-        learning = st.container(gap="xsmall")
     p = controls.params()
-    shown = results.chain(p, controls.chosen("learning_rate"))
+    rate, scale = controls.chosen("learning_rate"), controls.chosen("scale")
+    if not stage.ready(controls, p):
+        return
+    shown = results.chain(p, rate)
     stage.verdict(shown.verdict)
-    stage.notice(controls.notices())
-
-    with stage.main():
-        if controls.chosen("scale") == "log":
-            draw.chart(shown.sizes, charts.curves("layer", "size"), "sizes", "Size of activations and gradients by layer, log axis")
-        else:
-            draw.chart(shown.linear, charts.curves("layer", "size", decades=False), "linear",
-                       "Size of activations and gradients by layer, linear axis")
-        if controls.chosen("scale") == "linear" and shown.beyond_float64:
-            st.caption("No float64 holds what is beyond 10³⁰⁰, so a linear axis cannot show it: the log axis can.")
+    stage.beside(lambda params, side: _main(results.chain(params, rate), scale, side), controls, p)
+    if lecture.presenting():
+        return
+    left, right = st.columns(2)
     with left:
         draw.why(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
         st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
-    with learning:
-        st.markdown(shown.learning)
-        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, right=10), "steps",
+    with right, st.container(border=True):
+        st.markdown(f"**And learning?** {shown.learning}")
+        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
     draw.table_and_download(lambda: linear_chain(p).frame(), f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-"), "chain")
+
+
+def _main(shown, scale: str, side: str) -> None:
+    if scale == "log":
+        draw.chart(shown.sizes, charts.curves("layer", "size"), f"sizes{side}", "Size of activations and gradients by layer, log axis")
+        return
+    draw.chart(shown.linear, charts.curves("layer", "size", decades=False), f"linear{side}",
+               "Size of activations and gradients by layer, linear axis")
+    if shown.beyond_float64:
+        st.caption("No float64 holds what is beyond 10³⁰⁰, so a linear axis cannot show it: the log axis can.")
 
 
 def _more(controls: Controls) -> None:
@@ -72,6 +74,7 @@ def _more(controls: Controls) -> None:
     controls.real("sigma2", "σ² of the random matrices, entries N(0, σ²/n)")
     controls.steps("seeds", "random chains", [2, 5, 10, 20, 50, 100, 200])
     controls.whole("seed", "seed")
+    controls.steps("learning_rate", "step size η of gradient descent", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 
 
 frame.show(page)

@@ -2,26 +2,25 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, results
+from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.neuron_variance import PRESETS, WHY
+from pages.parts.views.neuron_variance import WHY
 from vgdash.neuron import NeuronParams, neuron_variance
 
 INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
 
 
 def page() -> None:
-    Controls(NeuronParams).read_address()
+    Controls("neuron_variance", NeuronParams).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
-    controls = Controls(NeuronParams)
-    stage = Stage("How large may a weight be?")
+    controls = Controls("neuron_variance", NeuronParams)
+    stage = Stage("How large may a weight be?", controls)
     with stage.controls():
-        controls.presets(PRESETS)
         n, rule, activation, more = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
         with n:
             controls.steps("n", "n, inputs of the neuron", INPUTS)
@@ -32,17 +31,13 @@ def view() -> None:
         with more, st.popover("More", width="stretch"):
             _more(controls)
     p = controls.params()
+    if not stage.ready(controls, p):
+        return
     shown = results.neuron(p)
     stage.verdict(shown.verdict)
-    stage.notice(controls.notices())
-
-    with stage.main():
-        left, right = st.columns(2)
-        with left:
-            draw.chart(shown.histogram, charts.histogram("z", "density"), "histogram", "Histogram of z over its predicted density")
-        with right:
-            draw.chart(shown.against_n, charts.curves("n, inputs", "Var(z)", log_x=True), "against_n",
-                       "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
+    stage.beside(lambda params, side: _main(results.neuron(params), side), controls, p)
+    if lecture.presenting():
+        return
     if shown.remarks:
         st.info(shown.remarks, icon=":material/lightbulb:")
     left, right = st.columns(2)
@@ -51,6 +46,15 @@ def view() -> None:
     with right:
         st.markdown(shown.numbers)
     draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron")
+
+
+def _main(shown, side: str) -> None:
+    left, right = st.columns(1 if side else 2) * (2 if side else 1)
+    with left:
+        draw.chart(shown.histogram, charts.histogram("z", "density"), f"histogram{side}", "Histogram of z over its predicted density")
+    with right:
+        draw.chart(shown.against_n, charts.curves("n, inputs", "Var(z)", log_x=True), f"against_n{side}",
+                   "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
 
 
 def _more(controls: Controls) -> None:

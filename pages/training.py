@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, live
+from pages.parts import charts, draw, frame, lecture, live
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.training import PRESETS, WHY
+from pages.parts.views.training import WHY
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice
 from vgdash.training import TrainParams
@@ -17,17 +17,16 @@ RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0
 
 def page() -> None:
     asked = bool(st.query_params)
-    Controls(TrainParams, BESIDE).read_address()
+    Controls("training", TrainParams, BESIDE).read_address()
     if asked and "run" not in st.session_state:
         live.start_when_ready()
     st.fragment(view, run_every=live.interval())()
 
 
 def view() -> None:
-    controls = Controls(TrainParams, BESIDE)
-    stage = Stage("Who learns, who stands still, who blows up?")
+    controls = Controls("training", TrainParams, BESIDE)
+    stage = Stage("Who learns, who stands still, who blows up?", controls, then=live.start_when_ready)
     with stage.controls():
-        controls.presets(PRESETS, then=live.start_when_ready)
         dataset, depth, activation, rate, more = st.columns([2, 3, 2, 3, 2], vertical_alignment="bottom")
         with dataset:
             controls.select("dataset", "data")
@@ -41,7 +40,8 @@ def view() -> None:
             _more(controls)
         p = controls.params()
         run, shown = live.run_bar(p)
-    stage.notice(controls.notices())
+    if not stage.ready(controls, p):
+        return
     if shown is None:
         stage.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
         draw.why(WHY)
@@ -54,6 +54,8 @@ def view() -> None:
         with accuracy:
             draw.chart(shown.accuracy, charts.curves("step", "held-out accuracy", decades=False, height=270), "accuracy",
                        "Share of held-out examples that are classified right, by step")
+    if lecture.presenting():
+        return
     left, right = st.columns(2)
     with left:
         controls.select("of", "gradient by layer and step, of")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-__all__ = ["Choice", "Choices", "Flag", "Integer", "Integers", "ParamError", "Params", "Real", "Rule",
+__all__ = ["Choice", "Choices", "Flag", "Integer", "Integers", "ParamError", "Params", "Real", "Rule", "Text",
            "choice", "choices", "flag", "integer", "integers", "real"]
 
 MAX_TEXT = 2_000  # characters of one value in an address; the longest legal one (256 different widths) is shorter
@@ -144,6 +144,25 @@ class Choice(Rule):
 
     def check(self, field, value):
         if not isinstance(value, str) or value not in self.options:
+            raise ParamError(field, self.text, value)
+        return str(value)
+
+    def read(self, field, texts):
+        return self.check(field, texts[-1])
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """Any text up to a length."""
+
+    most: int
+
+    @property
+    def text(self) -> str:
+        return f"at most {self.most:,} characters"
+
+    def check(self, field, value):
+        if not isinstance(value, str) or len(value) > self.most:
             raise ParamError(field, self.text, value)
         return str(value)
 

@@ -27,7 +27,7 @@ from pages.parts.words import SUPERSCRIPT
 HEIGHT = 330
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal"}
 COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
-LABEL_GAP = 0.06  # of the axis: line height of an end label at 330 px
+LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
 
 
 # ---- tables
@@ -310,3 +310,16 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
             x=x, y=y, color=_colour(), text="text:N"),
     )
     return _compiled(chart, 10, height)
+
+
+ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 0.85}
+
+
+def enlarged(spec: Any) -> Any:
+    """The same specification with larger type and thicker lines, for the back row."""
+    if isinstance(spec, list):
+        return [enlarged(part) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    return {key: round(value * ENLARGED[key]) if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
+            for key, value in spec.items()}

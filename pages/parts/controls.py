@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import streamlit as st
 
-from pages.parts import words
-from vgdash.params import MAX_TEXT, Choice, Integer, Integers, ParamError, Params, Real, Rule
+from pages.parts import scenes, words
+from pages.parts.scenes import Scene
+from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
 EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
+COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
+    "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
+}
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
 
@@ -23,14 +27,15 @@ class Controls:
     parameter set that these values make; what it refuses, and what ``read_address`` refused, ``notice`` says.
     """
 
-    def __init__(self, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None):
-        self.kind = kind
-        self.rules = {**kind.keys(), **{key: rule for key, (rule, _) in (beside or {}).items()}}
+    def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None):
+        self.page, self.kind = page, kind
+        self.scenes = {scene.name: scene for scene in scenes.of_page(page)}
+        self.rules = {**kind.keys(), **{key: rule for key, (rule, _) in (beside or {}).items()},
+                      "scene": Choice(tuple(self.scenes)), **COMMON}
         self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
         self.values: dict[str, Any] = {}
         self.refused: list[str] = []
         self.misread: list[str] = []
-        self.page = kind.__name__
 
     # ---- the address
 
@@ -55,6 +60,11 @@ class Controls:
         if any(read.get(key) != texts for key, texts in asked.items()):  # not the same link again, which Streamlit has since corrected
             st.session_state[f"{self.page} read"] = asked
             st.session_state[f"{self.page} refused"] = (refused[:5], None)
+            if "scene" in good:  # a short link: what it does not say is as the scene has it
+                st.session_state["scene"] = good["scene"]
+                for key, value in self.scenes[good["scene"]].values.items():
+                    if key not in asked:
+                        self._set(key, value)
         for key, value in good.items():
             self._offer(key, value)
 
@@ -142,23 +152,34 @@ class Controls:
         st.session_state[f"{self.page} refused"] = (said, dict(self.values))
         return list(dict.fromkeys([*said, *self.refused]))
 
-    # ---- presets
+    def spell(self) -> dict[str, list[str]]:
+        """Everything that is set on the page, as texts for an address, defaults too."""
+        return {key: self.rules[key].spell(value) for key, value in self.values.items()}
 
-    def presets(self, named: Mapping[str, Mapping[str, Any]], then: Callable[[], None] | None = None) -> None:
-        """A row of buttons; each sets the named values, and everything else to its default; ``then`` is called after."""
-        with st.container(horizontal=True, gap="xsmall", key=f"{self.page}-presets"):
-            for name, values in named.items():
-                st.button(name, key=f"preset {name}", on_click=self.apply, args=(values, then), type="secondary")
+    # ---- scenes
 
-    def apply(self, values: Mapping[str, Any], then: Callable[[], None] | None = None) -> None:
-        """Set every control: the given values, the defaults elsewhere. For callbacks."""
-        for key, value in {**self.defaults, **values}.items():
-            if key in st.session_state or key in values:
-                self._offer(key, value if not isinstance(value, list) else tuple(value))
-                st.session_state[key] = list(value) if isinstance(value, tuple) else value
+    def enter(self, scene: Scene) -> None:
+        """Set every control as the scene has it, the defaults elsewhere. For callbacks."""
+        for key, value in {**self.defaults, **scene.values}.items():
+            if key in st.session_state or key in scene.values:
+                self._set(key, value)
+        st.session_state["scene"] = scene.name
         st.session_state.pop(f"{self.page} refused", None)
-        if then is not None:
-            then()
+
+    def stands(self, scene: Scene) -> bool:
+        """Whether every control still is as the scene has it."""
+        wanted = {key: self._held(key, scene.values.get(key, default)) for key, default in self.defaults.items()}
+        return all(st.session_state.get(key, value) == value for key, value in wanted.items())
+
+    def _set(self, key: str, value: Any) -> None:
+        self._offer(key, value)
+        st.session_state[key] = self._held(key, value)
+
+    def _held(self, key: str, value: Any) -> Any:
+        """A value as its widget holds it: several options as a list, a sequence of numbers as the text that spells it."""
+        if isinstance(self.rules[key], Integers) and value:
+            return self.rules[key].spell(value)[0]
+        return list(value) if isinstance(value, tuple) else value
 
 
 @cache

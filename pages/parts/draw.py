@@ -8,12 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.parts import charts, lecture
+
 
 def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None) -> None:
     """A chart whose specification stays the same while the table changes, so that the browser only moves the marks.
 
     ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
     """
+    if lecture.presenting():
+        spec = charts.enlarged(spec)
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60)
 
 

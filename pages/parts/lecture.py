@@ -11,8 +11,17 @@ import streamlit as st
 from pages.parts import frame, scenes
 from pages.parts.controls import Controls
 from pages.parts.scenes import Scene
-from vgdash.params import Params
+from pages.parts.words import harmless
+from vgdash.params import MAX_TEXT, Params
 
+SIDE_BY_SIDE = ("linear_chain", "neuron_variance", "initializers")  # pages that can draw A beside B
+# For one viewer: text in rem and the labels of charts grow with the root, and only the message and its chart stay.
+LARGE = """<style>
+html {font-size: 20px;}
+[data-testid=stHeader] {display: none;}
+[class*="-presets"] {display: none !important;}
+[data-testid=stMainBlockContainer] {padding: 0.5rem 1.5rem !important;}
+</style>"""
 VERSION = "1"  # of the links; a later one would read the old meaning from this
 
 
@@ -24,26 +33,48 @@ def current(page: str) -> Scene | None:
 
 # ---- the walk
 
-def walk(page: str, controls: Controls, then: Callable[[], None] | None = None) -> None:
-    """The page's scenes as one row of pills, and the way to the scene before and after, on any page (keys P and N)."""
-    before, after = scenes.neighbours(page, st.session_state.get("scene"))
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{page}-presets"):
-        for scene, icon, key, word in ((before, ":material/arrow_back:", "p", "previous"), (after, ":material/arrow_forward:", "n", "next")):
-            if st.button(" ", key=f"{word}-scene", icon=icon, shortcut=key, help=f"the {word} scene", disabled=scene is None,
-                         on_click=_enter if scene is not None and scene.page == page else None, args=(scene, controls, then)) \
-                    and scene is not None and scene.page != page:
-                st.switch_page(frame.FOLDER / f"{scene.page}.py", query_params={"scene": scene.name})
-        st.pills("scene", [scene.name for scene in scenes.of_page(page)], key="scene", bind="query-params",
-                 label_visibility="collapsed", on_change=_picked, args=(page, controls, then))
+def settle(controls: Controls) -> Scene | None:
+    """The scene, unless a control has been changed since: then the state is the viewer's own, and so is its address."""
+    scene = current(controls.page)
+    if scene is not None:
+        st.session_state["at"] = (scene.page, scene.name)
+        if not controls.stands(scene):
+            st.session_state["scene"] = None
+            return None
+    return scene
 
 
-def _picked(page: str, controls: Controls, then: Callable[[], None] | None) -> None:
-    if (scene := current(page)) is not None:
+def walk(controls: Controls, then: Callable[[], None] | None = None) -> None:
+    """The page's scenes as one row of pills."""
+    with st.container(horizontal=True, key=f"{controls.page}-presets"):
+        st.pills("scene", list(controls.scenes), key="scene", bind="query-params", label_visibility="collapsed",
+                 on_change=_picked, args=(controls, then))
+
+
+def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
+    """To the scene before and after, on any page (keys P and N)."""
+    at = st.session_state.get("at", (None, None))
+    before, after = scenes.neighbours(controls.page, at[1] if at[0] == controls.page else None)
+    for scene, icon, key, word in ((before, "back", "p", "previous"), (after, "forward", "n", "next")):
+        here = scene is not None and scene.page == controls.page
+        pressed = st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene",
+                            type="tertiary", disabled=scene is None, on_click=_enter if here else None,
+                            args=(scene, controls, then) if here else None)
+        if pressed and scene is not None and not here:
+            st.switch_page(frame.FOLDER / f"{scene.page}.py", query_params={"scene": scene.name, **_large()})
+
+
+def _large() -> dict[str, str]:
+    return {"present": "true"} if presenting() else {}
+
+
+def _picked(controls: Controls, then: Callable[[], None] | None) -> None:
+    if (scene := current(controls.page)) is not None:
         _enter(scene, controls, then)
 
 
 def _enter(scene: Scene, controls: Controls, then: Callable[[], None] | None) -> None:
-    controls.apply({**scene.values, "scene": scene.name})
+    controls.enter(scene)
     if then is not None:
         then()
 
@@ -89,41 +120,52 @@ def _be_quiet() -> None:
 def link(controls: Controls) -> str:
     """The address of this very state: every parameter spelled out, with the version of the spelling."""
     here = urlsplit(st.context.url or "http://localhost:8501/")
-    return urlunsplit((here.scheme, here.netloc, here.path, urlencode({**controls.spell(), "v": VERSION}, doseq=True), ""))
+    state = {**controls.spell(), **({"held": kept} if (kept := st.query_params.get("held")) else {}), "v": VERSION}
+    return urlunsplit((here.scheme, here.netloc, here.path, urlencode(state, doseq=True), ""))
 
 
-def tools(controls: Controls) -> None:
-    """Share, present, and hold A, at the right of the title."""
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="xsmall", key="lecture-tools"):
-        st.toggle("Present", key="present", bind="query-params", help="larger type, thicker lines, one message a screen")
-        with st.popover("Share", icon=":material/qr_code_2:", key="share", on_change="rerun") as shared:
+def tools(controls: Controls, then: Callable[[], None] | None) -> None:
+    """The walk, keep as A, share, present, at the right of the title."""
+    if presenting():
+        st.html(LARGE)
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small", key="lecture-tools"):
+        _steps(controls, then)
+        kept = st.query_params.get("held")
+        if controls.page in SIDE_BY_SIDE:
+            st.button("Forget A" if kept else "Keep as A", key="keep-a", type="tertiary",
+                      icon=":material/close:" if kept else ":material/compare:", help="draws this state beside the next one",
+                      on_click=_keep, args=("" if kept else urlencode(controls.spell(), doseq=True),))
+        with st.popover("Share", icon=":material/qr_code_2:", key="share", type="tertiary", on_change="rerun") as shared:
             if shared.open:
                 address = link(controls)
                 st.markdown("Whoever opens this sees the very same state.")
                 st.code(address, language=None, wrap_lines=True)
-                st.image(segno.make(address, error="m").svg_inline(scale=8, border=3, light="white"), width=420)
+                st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
+        st.toggle("Present", key="present", bind="query-params")
 
 
 def presenting() -> bool:
+    """Whether this viewer is on a projector."""
     return bool(st.session_state.get("present"))
 
 
 # ---- A beside B
 
-def hold(controls: Controls) -> None:
-    """A button that keeps the state as A, to be drawn beside whatever is set next."""
-    if st.session_state.get("held"):
-        st.button("Forget A", key="forget", on_click=_keep, args=("",), icon=":material/close:")
-    else:
-        st.button("Keep as A", key="keep", on_click=_keep, args=(urlencode(controls.spell(), doseq=True),), icon=":material/compare:",
-                  help="draws this state beside the next one")
-
-
 def _keep(state: str) -> None:
-    st.session_state["held"] = state
+    if state:
+        st.query_params["held"] = state
+    else:
+        del st.query_params["held"]
 
 
 def held(controls: Controls) -> Params | None:
     """The parameter set kept as A, if there is one."""
-    state = st.session_state.get("held")
-    return controls.kind.tolerant(parse_qs(state), text=True)[0] if state else None
+    state = st.query_params.get("held") if controls.page in SIDE_BY_SIDE else None
+    return controls.kind.tolerant(parse_qs(state[:MAX_TEXT]), text=True)[0] if state else None
+
+
+def difference(p: Params, other: Params) -> str:
+    """What sets ``p`` apart, in words."""
+    mine, theirs = p.spell(), other.spell()
+    apart = [f"{key.replace('_', ' ')} {harmless(', '.join(mine[key]))}" for key in mine if mine[key] != theirs[key]]
+    return "; ".join(apart[:4]) or "the same"

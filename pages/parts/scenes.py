@@ -79,7 +79,8 @@ FLOAT16 = Question(
               "the smallest number is 2⁻²⁴, and half of that rounds to zero.")
 
 NINE_TENTHS = Question(
-    "0.9 looks harmless. What is left of the signal after 152 layers?", ("about a half", "about a hundredth", "a ten-millionth", "nothing at all"),
+    "0.9 looks harmless. What is left of the signal after 152 layers?",
+    ("about a half", "about a hundredth", "a ten-millionth", "nothing at all"),
     lambda p: _nearest((math.log10(0.5), -2, -7, -math.inf), _end(p)),
     lambda p: f"{p.factor:g}^{p.depth} = {ten_to(_end(p))}. It halves every {linear_chain(p).doubling_depth:.1f} layers.")
 
@@ -119,8 +120,8 @@ WHICH_SURVIVES = Question(
 TANH_TOO = Question(
     "And with tanh, does He's 2/n also keep the gradient?", ("yes", "no, it vanishes", "no, it explodes"),
     lambda p: 0 if abs(_he_gradient(p)) < 1 else 1 if _he_gradient(p) < 0 else 2,
-    lambda p: f"From the last layer to the first it changes by {ten_to(_he_gradient(p))}. Forward it settles, backward it does not: "
-              "one number cannot fix both.")
+    lambda p: f"From the last layer to the first its square changes ×{ten_to(_he_gradient(p))}. Forward it settles, backward it does "
+              "not: one number cannot fix both.")
 
 
 def _he_gradient(p: CompareParams) -> float:
@@ -187,7 +188,8 @@ SCENES: tuple[Scene, ...] = (
     Scene("linear_chain", "1.2", "And so does 1.2, upwards.", CHAIN, {"factor": 1.2}),
     Scene("linear_chain", "ResNet 152", "152 layers have been trained. Not like this.", CHAIN, {"factor": 1.5, "depth": 152}),
     Scene("linear_chain", "gradients too", "The gradient is the same line from the other end.", CHAIN, {"factor": 0.9, "depth": 256}),
-    Scene("linear_chain", "tiny steps", "Small gradients, tiny steps: learning takes ages.", CHAIN, {"factor": 0.5, "depth": 9}, TINY_STEPS),
+    Scene("linear_chain", "tiny steps", "Small gradients, tiny steps: learning takes ages.", CHAIN,
+          {"factor": 0.5, "depth": 9}, TINY_STEPS),
     Scene("linear_chain", "diagonal", "One direction explodes while the other vanishes.", CHAIN,
           {"kind": "diagonal", "factor": 1.5, "factor2": 0.5}),
     Scene("linear_chain", "random", "Random matrices multiply too; the mean is not the typical case.", CHAIN,
@@ -202,7 +204,8 @@ SCENES: tuple[Scene, ...] = (
     Scene("neuron_variance", "gamma", "γ multiplies the weights: a hyperparameter, but not the first to tune.", NEURON,
           {"n": 100, "rule": "1/n", "gamma": 2.0}),
     Scene("initializers", "ReLU", "Three rules, fifty layers.", START, {"initializers": RULES}, WHICH_SURVIVES),
-    Scene("initializers", "tanh", "tanh: forward and backward do not agree.", START, {"initializers": RULES, "activation": "tanh"}, TANH_TOO),
+    Scene("initializers", "tanh", "tanh: forward and backward do not agree.", START,
+          {"initializers": RULES, "activation": "tanh"}, TANH_TOO),
     Scene("initializers", "too small, too large", "Without thought: 0.01, and 1.", START,
           {"initializers": ("small_normal", "standard_normal", "he_normal")}),
     Scene("initializers", "152 layers", "The right start holds for 152 layers.", START,
@@ -226,7 +229,8 @@ SCENES: tuple[Scene, ...] = (
     Scene("training", "a step too large", "A good start does not survive a bad learning rate.", LEFT,
           {"learning_rate": 1.0, "depth": 10, "initializers": ("lecun_normal", "he_normal", "standard_normal")}),
     Scene("training", "spirals", "Two features, two classes.", START,
-          {"dataset": "spirals", "depth": 8, "activation": "tanh", "steps": 2000, "initializers": ("small_normal", "lecun_normal", "he_normal")}),
+          {"dataset": "spirals", "depth": 8, "activation": "tanh", "steps": 2000,
+           "initializers": ("small_normal", "lecun_normal", "he_normal")}),
     Scene("initializers", "finite width", "The mean is not what one net does.", LEFT,
           {"initializers": ("he_normal",), "width": 16, "seeds": 32}, FINITE),
     Scene("initializers", "parallel inputs", "Norms are fine, and inputs become parallel.", LEFT,

@@ -13,18 +13,6 @@ from pages.parts.words import listed, measured, ten_to, times
 from vgdash.network import CompareParams, Probe, compare
 from vgdash.prediction import Prediction, predict
 
-RULES = ("lecun_normal", "glorot_normal", "he_normal")
-PRESETS = {
-    "ReLU: 1/n, Glorot, 2/n": {"initializers": RULES, "activation": "relu"},
-    "tanh: 1/n, Glorot, 2/n": {"initializers": RULES, "activation": "tanh"},
-    "too small, too large": {"initializers": ("small_normal", "standard_normal", "he_normal"), "activation": "relu"},
-    "normal or uniform?": {"initializers": ("he_normal", "he_uniform"), "activation": "relu"},
-    "152 layers": {"initializers": ("lecun_normal", "he_normal", "orthogonal"), "activation": "relu", "depth": 152, "width": 128},
-    "framework defaults": {"initializers": ("glorot_uniform", "pytorch_default", "playground_default"), "activation": "relu"},
-    "sigmoid": {"initializers": RULES, "activation": "sigmoid", "depth": 10},
-    "γ = 1.1": {"initializers": ("lecun_normal", "he_normal"), "activation": "relu", "gamma": 1.1},
-    "784-512-256-10": {"initializers": RULES, "activation": "relu", "widths": "784-512-256-10"},
-}
 WHY = r"""
 **Why.** Forward, each layer multiplies the mean square of the signal; backward, that of the gradient:
 

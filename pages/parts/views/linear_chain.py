@@ -13,13 +13,6 @@ from vgdash.chain import Chain, ChainParams, linear_chain
 from vgdash.descent import OUTCOMES, Descent, DescentParams, descent
 from vgdash.precision import FORMATS
 
-PRESETS = {
-    "c = 1.5": {"factor": 1.5}, "c = 1.2": {"factor": 1.2}, "c = 0.9": {"factor": 0.9}, "c = 0.5": {"factor": 0.5},
-    "½, ¼, ⅛ …": {"factor": 0.5, "depth": 9, "scale": "linear"},
-    "9 layers": {"factor": 1.5, "depth": 9}, "152, a ResNet": {"factor": 0.9, "depth": 152}, "256": {"factor": 1.2, "depth": 256},
-    "diag(1.5, 0.5)": {"kind": "diagonal", "factor": 1.5, "factor2": 0.5},
-    "100 random 4×4": {"kind": "gaussian", "depth": 100, "width": 4, "sigma2": 4.0},
-}
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
 INFINITIVE = {"overflows": "overflow", "reaches zero": "reach zero", "sticks at a subnormal": "stick at a subnormal"}
 MOST_LINEAR = 300  # decades that a linear axis of float64 numbers can hold

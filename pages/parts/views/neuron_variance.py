@@ -11,18 +11,6 @@ from pages.parts import charts
 from pages.parts.words import measured, number, times
 from vgdash.neuron import NeuronParams, NeuronVariance, VarianceSweep, neuron_variance, variance_against_n
 
-PRESETS = {
-    "n = 4": {"n": 4, "rule": "1"},
-    "1/n": {"n": 100, "rule": "1/n"},
-    "ReLU with 1/n": {"n": 100, "rule": "1/n", "activation": "relu"},
-    "ReLU with 2/n": {"n": 100, "rule": "2/n", "activation": "relu"},
-    "tanh with 1/n": {"n": 100, "rule": "1/n", "activation": "tanh"},
-    "2/(n_in+n_out)": {"n": 512, "n_out": 10, "rule": "2/(n_in+n_out)", "activation": "tanh"},
-    "γ = 2": {"n": 100, "rule": "1/n", "gamma": 2.0},
-    "inputs with a mean": {"n": 100, "rule": "1/n", "mean": 1.0},
-    "correlated inputs": {"n": 100, "rule": "1/n", "correlation": 0.5},
-}
-
 WHY = r"""
 **Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ independent terms with mean 0, so variances add:
 

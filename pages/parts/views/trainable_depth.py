@@ -11,8 +11,6 @@ import pandas as pd
 
 from pages.parts import charts
 from pages.parts.words import listed, measured, number, plain, times
-from vgdash.initializers import INITIALIZERS
-from vgdash.meanfield import FixedPoint
 from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, phase_map, trainable_depth
 
 PRESETS = {

@@ -14,17 +14,6 @@ from pages.parts.words import listed, ten_to
 from vgdash.data import DATASETS
 from vgdash.training import Snapshot, TrainParams
 
-PRESETS = {
-    "30 layers: only He learns": {},
-    "152 layers": {"depth": 152, "width": 32, "initializers": ("lecun_normal", "glorot_normal", "he_normal"), "learning_rate": 0.01},
-    "γ matters, but not first": {"initializers": ("lecun_normal", "he_normal"), "gamma": 1.2},
-    "sigmoid and 10 layers": {"activation": "sigmoid", "depth": 10, "initializers": ("lecun_normal", "glorot_normal", "he_normal")},
-    "tanh, 2/(n_in+n_out)": {"activation": "tanh", "initializers": ("lecun_normal", "glorot_normal", "he_normal")},
-    "a step too large": {"learning_rate": 1.0, "depth": 10, "initializers": ("lecun_normal", "he_normal", "standard_normal")},
-    "Adam saves a bad start": {"optimizer": "adam", "learning_rate": 0.001, "initializers": ("small_normal", "glorot_normal", "he_normal")},
-    "spirals": {"dataset": "spirals", "depth": 8, "activation": "tanh", "steps": 2000,
-                "initializers": ("small_normal", "lecun_normal", "he_normal")},
-}
 WHY = r"""
 **Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of $0.1$ by nothing;
 one of $10^{12}$ throws it away.
