@@ -15,14 +15,15 @@ PATIENCE = 0.3  # seconds until there is a progress bar
 
 
 def page() -> None:
-    Controls(Params).read_address()
+    Controls("published", Params).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
-    stage = Stage("Do we agree with the literature?")
-    stage.notice(Controls(Params).notices())
+    controls = Controls("published", Params)
+    stage = Stage("Do we agree with the literature?", controls)
+    stage.ready(controls, Params())
     with stage.controls(), st.container(horizontal=True, vertical_alignment="center"):
         st.button("Recompute", icon=":material/refresh:", on_click=results.recompute, key="recompute")
         said = st.empty()

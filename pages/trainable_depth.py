@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, results
+from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.trainable_depth import PRESETS, WHY
+from pages.parts.views.trainable_depth import WHY
 from vgdash.phases import HIGHEST_BIAS, ROWS, PhaseParams, phase_map, plane
 
 BIASES = [round(HIGHEST_BIAS * k / (ROWS - 1), 10) for k in range(ROWS)]
@@ -15,16 +15,15 @@ FANS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 784, 1024, 2048]
 
 
 def page() -> None:
-    Controls(PhaseParams).read_address()
+    Controls("trainable_depth", PhaseParams).read_address()
     view()
 
 
 @st.fragment
 def view() -> None:
-    controls = Controls(PhaseParams)
-    stage = Stage("How deep can it go?")
+    controls = Controls("trainable_depth", PhaseParams)
+    stage = Stage("How deep can it go?", controls)
     with stage.controls():
-        controls.presets(PRESETS)
         activation, weights, biases, fan_in, more = st.columns([2, 4, 4, 2, 2], vertical_alignment="bottom")
         with activation:
             controls.select("activation", "activation")
@@ -38,9 +37,10 @@ def view() -> None:
             controls.real("gamma", "γ, multiplies every initializer's weights")
             controls.slider("depth", "layers shown")
     p = controls.params()
+    if not stage.ready(controls, p):
+        return
     shown = results.phases(p)
     stage.verdict(shown.verdict)
-    stage.notice(controls.notices())
 
     with stage.main():
         left, right = st.columns([3, 2])
@@ -53,6 +53,8 @@ def view() -> None:
                        "Correlation of two inputs by layer: predicted from three starts, measured from 0")
             draw.chart(shown.moment, charts.depth_profile("layer", "q = E[z²]", 105, shown.decades), "moment",
                        "Mean square of the signal by layer: predicted line, measured points")
+    if lecture.presenting():
+        return
     st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
     left, right = st.columns(2)
     with left:

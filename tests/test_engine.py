@@ -134,7 +134,7 @@ def test_a_step_allocates_no_arrays():
         try:
             for _ in range(20):
                 nets._read(nets.train, nets._minibatch())
-                nets._predict()
+                nets._predict(nets.forward)
                 nets._notice(nets._each_loss.mean(axis=1))
                 nets._descend(None, True)
                 nets.updates += 1

@@ -238,7 +238,7 @@ def resume(path: Path, p: SweepParams) -> dict[Key, Cell]:
     """What ``path`` holds of this sweep. Leaves there what is whole."""
     if path.suffix == ".gz":
         raise ParamError("out", "a plain CSV file", str(path), "Compress it when the sweep is done.")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     if _head(p).startswith(text):  # nothing, or killed in the first line
         found = {}
     else:

@@ -29,6 +29,7 @@ __all__ = ["Cell", "SweepParams", "Trainability", "cells", "main", "read", "ship
 DEATHS = 3  # worker processes that may die over one cell before it is given up
 SHIPPED = Path(__file__).parent / "datasets" / "trainability_tanh.csv.gz"
 MOST_WORKERS = 61  # what ProcessPoolExecutor takes on Windows
+PATIENCE = 10  # seconds for a scheduler to answer
 BAR = 40  # characters
 
 
@@ -161,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             executor = stack.enter_context(_cluster(given["scheduler"])) if given["scheduler"] else None
             found = trainability(p, executor, given["out"], _Bar(p), given["workers"])
-        except (ParamError, _NoCluster) as error:
+        except (ParamError, _NoCluster, OSError) as error:
             parser.error(str(error))
         except KeyboardInterrupt:
             print("\nStopped.", "The same command goes on from there." if given["out"] else "With --out it could go on.", file=sys.stderr)
@@ -179,7 +180,7 @@ def _cluster(address: str) -> Iterator[Executor]:
     """An executor on the Dask cluster whose scheduler is at ``address``."""
     try:
         from distributed import Client
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=PATIENCE)
     except ImportError:
         raise _NoCluster("--scheduler needs Dask on this machine and on the workers: pip install distributed") from None
     except (OSError, ValueError) as error:

@@ -224,6 +224,7 @@ def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) ->
 # ---- the plane of variances
 
 RING = 520  # square pixels
+INVISIBLE = 0.001  # Vega leaves no room for what has the opacity 0
 SCALE = [-0.5, 2.5]  # log10 of the xi_c at the ends of the colours; the same colour means the same depth for every activation
 
 
@@ -278,7 +279,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
         _part(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
         *side(fontSize=17, fontWeight="bold"),
         *text("label to the right", fontSize=14, align="left", dx=-6, dy=-8), *text("label to the left", fontSize=14, align="right", dx=6, dy=-8),
-        _part(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, strokeOpacity=0).encode(x=x, y=y),
+        _part(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, opacity=INVISIBLE).encode(x=x, y=y),
         ring.mark_point(size=RING, stroke="black", strokeWidth=7, filled=False, opacity=1),
         ring.mark_point(size=RING, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
         _part(base, "point").mark_point(shape="circle", size=110, **rim).encode(**point),

@@ -50,7 +50,6 @@ class Controls:
                 good[key] = self.rules[key].read(key, asked[key])
             except ParamError as error:
                 refused.append(_sentence(error))
-                continue
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
                           and asked[key] != (spelled := self.rules[key].spell(value))}
         if said_otherwise:  # Streamlit knows an option by its text: 1.0 is not the option 1

@@ -45,7 +45,9 @@ def settle(controls: Controls) -> Scene | None:
 
 
 def walk(controls: Controls, then: Callable[[], None] | None = None) -> None:
-    """The page's scenes as one row of pills."""
+    """The page's scenes as one row of pills; a single one needs none."""
+    if len(controls.scenes) < 2:
+        return
     with st.container(horizontal=True, key=f"{controls.page}-presets"):
         st.pills("scene", list(controls.scenes), key="scene", bind="query-params", label_visibility="collapsed",
                  on_change=_picked, args=(controls, then))

@@ -17,11 +17,13 @@ from vgdash.descent import DescentParams, descent
 from vgdash.network import CompareParams
 from vgdash.neuron import NeuronParams, neuron_variance
 from vgdash.params import Params
+from vgdash.phases import PhaseParams
 from vgdash.prediction import predict
 from vgdash.training import TrainParams
 
 KINDS: dict[str, type[Params]] = {
     "linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams, "training": TrainParams,
+    "trainable_depth": PhaseParams, "published": Params,
 }
 
 
@@ -239,6 +241,20 @@ SCENES: tuple[Scene, ...] = (
           {"initializers": ("he_normal",), "normalization": "batch", "batch": 128}, BATCH_NORM),
     Scene("initializers", "residual", "Skip connections add: the variance doubles.", LEFT,
           {"initializers": ("he_normal",), "residual": "plain"}),
+    Scene("trainable_depth", "ordered", "Ordered: two inputs become the same.", LEFT, {"sigma_w2": 1.5}),
+    Scene("trainable_depth", "on the edge", "At the edge of chaos the depth scale diverges.", LEFT, {"sigma_w2": 1.76}),
+    Scene("trainable_depth", "chaotic", "Chaotic: the same input, a little moved, becomes another.", LEFT, {"sigma_w2": 2.5}),
+    Scene("trainable_depth", "gain 5/3", "The framework's gain for tanh lies beyond the edge.", FRAMEWORKS,
+          {"sigma_w2": 2.77778, "sigma_b2": 0.0}),
+    Scene("trainable_depth", "He for ReLU", "He's 2/n is ReLU's edge.", LEFT, {"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0}),
+    Scene("trainable_depth", "PyTorch default", "A default that is far from the edge.", FRAMEWORKS,
+          {"activation": "relu", "sigma_w2": 0.333333, "sigma_b2": 0.00130208}),
+    Scene("trainable_depth", "Playground", "The Playground's default, with four inputs.", FRAMEWORKS,
+          {"fan_in": 4, "sigma_w2": 0.333333, "sigma_b2": 0.01}),
+    Scene("trainable_depth", "SELU", "SELU is made for 1/n.", LEFT, {"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0}),
+    Scene("trainable_depth", "sigmoid", "Sigmoid: no gradient survives zero-mean weights of any size.", LEFT,
+          {"activation": "sigmoid", "sigma_w2": 1.0, "sigma_b2": 0.0}),
+    Scene("published", "claims", "Every claim, recomputed now.", LEFT, {}),
 )
 
 

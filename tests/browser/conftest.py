@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, sync_playwright
 
 from tests.browser import chromium
 
@@ -39,6 +39,10 @@ window.WebSocket = class extends Plain {
 };"""
 ANSWERED = f"({SETTLED})() && window.__answered >= window.__sent"
 STILL = f"() => {ANSWERED} && performance.now() - Math.max(window.__changed, window.__answered) > {QUIET}"
+WHERE = """() => ({now: performance.now(), sent: window.__sent, answered: window.__answered, changed: window.__changed,
+  script: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state'),
+  connection: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-connection-state'),
+  skeletons: document.querySelectorAll('[data-testid=stSkeleton]').length})"""
 MORE_STILL = f"""() => ({SETTLED})() && document.querySelector('[data-testid=stPopoverBody] input')
   && performance.now() - window.__more > {QUIET}"""
 CONTROLS = """() => Object.fromEntries([...document.querySelectorAll('[data-testid=stElementContainer][class*=st-key-]')].map(box => {
@@ -105,7 +109,10 @@ class Visitor:
 
     def settle(self, quiet: bool = True) -> Visitor:
         """Wait until the script has ended and, where nothing runs by itself (``quiet``), the page no longer changes."""
-        self.page.wait_for_function(STILL if quiet else f"() => {ANSWERED}", timeout=60_000, polling=25)
+        try:
+            self.page.wait_for_function(STILL if quiet else f"() => {ANSWERED}", timeout=60_000, polling=25)
+        except TimeoutError:
+            pytest.fail(f"the page did not settle: {self.page.evaluate(WHERE)}")
         self.sound()
         return self
 
@@ -142,9 +149,9 @@ class Visitor:
 
     def controls(self) -> dict[str, str]:
         """What every control shows, those behind More too: widget key -> text; several choices are joined by commas."""
-        more = self.page.get_by_test_id("stPopoverButton")
+        more = self.page.get_by_test_id("stPopoverButton").filter(has_text="More")
         if more.count():
-            more.first.click()
+            more.click()
             self.page.wait_for_function(MORE_STILL, timeout=60_000, polling=25)
         shown = self.page.evaluate(CONTROLS)
         if more.count():
@@ -169,6 +176,11 @@ class Visitor:
 
     def click(self, name: str, quiet: bool = True) -> Visitor:
         self.page.get_by_role("button", name=name, exact=True).first.click()
+        return self.settle(quiet)
+
+    def enter(self, scene: str, quiet: bool = True) -> Visitor:
+        """Choose the scene with that name from the row of pills."""
+        self.page.get_by_test_id("stMain").get_by_role("radio", name=scene, exact=True).first.click()
         return self.settle(quiet)
 
     def go(self, entry: str) -> Visitor:

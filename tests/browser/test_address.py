@@ -1,30 +1,23 @@
 """The address is the state: what is set stands in it, and opening it anywhere gives the very same page."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import TimeoutError
 
-from pages.parts.views import initializers, linear_chain, neuron_variance, training
+from pages.parts.scenes import KINDS, SCENES, of_page
 from tests.browser.conftest import Visitor, query_of
-from tests.browser.scenes import SCENES, link
-from vgdash.chain import ChainParams
-from vgdash.chain import linear_chain as compute_chain
+from tests.browser.states import STATES, link, texts
+from vgdash.chain import linear_chain
 from vgdash.network import CompareParams, compare
-from vgdash.neuron import NeuronParams
-from vgdash.neuron import neuron_variance as compute_neuron
-from vgdash.training import TrainParams
+from vgdash.neuron import neuron_variance
+from vgdash.phases import phase_map
 
-TABLES = {
-    "linear_chain": lambda query: compute_chain(ChainParams.tolerant(query, text=True)[0]).frame(),
-    "neuron_variance": lambda query: compute_neuron(NeuronParams.tolerant(query, text=True)[0]).frame(),
-    "initializers": lambda query: compare(CompareParams.tolerant(query, text=True)[0]).frame(),
-}
-KINDS = {"linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams, "training": TrainParams}
-PRESETS = {"linear_chain": linear_chain.PRESETS, "neuron_variance": neuron_variance.PRESETS, "initializers": initializers.PRESETS,
-           "training": training.PRESETS}
-SLIDERS = {"linear_chain": "factor", "neuron_variance": "n", "initializers": "depth", "training": "depth"}
-ALL_SCENES = [pytest.param(stem, scene, id=f"{stem}-{i}") for stem, scenes in SCENES.items() for i, scene in enumerate(scenes)]
+COMPUTE = {"linear_chain": linear_chain, "neuron_variance": neuron_variance, "initializers": compare, "trainable_depth": phase_map}
+SLIDERS = {"linear_chain": "factor", "neuron_variance": "n", "initializers": "depth", "training": "depth", "trainable_depth": "fan_in"}
+ALL_STATES = [pytest.param(stem, state, id=f"{stem}-{i}") for stem, states in STATES.items() for i, state in enumerate(states)]
+PAGES_WITH_SCENES = sorted({scene.page for scene in SCENES})
 
 
 @pytest.fixture
@@ -49,19 +42,15 @@ def ended(visitor):
     return visitor.settle()
 
 
-def as_lists(scene):
-    return {key: value if isinstance(value, list) else [value] for key, value in scene.items()}
-
-
-@pytest.mark.parametrize(("stem", "scene"), ALL_SCENES)
-def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(visitor, colleague, stem, scene):
+@pytest.mark.parametrize(("stem", "state"), ALL_STATES)
+def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(visitor, colleague, stem, state):
     finish = ended if stem == "training" else Visitor.settle
-    finish(visitor.open(link(stem, scene), quiet=stem != "training"))
+    finish(visitor.open(link(stem, state), quiet=stem != "training"))
     controls = visitor.controls()
-    for key, texts in as_lists(scene).items():
-        assert same_value(controls[key], ",".join(texts)), f"{key} shows {controls[key]}, the address says {texts}"
+    for key, asked in texts(state).items():
+        assert same_value(controls[key], ",".join(asked)), f"{key} shows {controls[key]}, the address says {asked}"
     assert not visitor.notices()
-    assert {key: sorted(texts) for key, texts in visitor.query().items()} == {key: sorted(texts) for key, texts in as_lists(scene).items()}
+    assert visitor.query() == texts(state)
 
     finish(colleague.open(visitor.page.url.removeprefix(visitor.address), quiet=stem != "training"))
     assert colleague.page.url == visitor.page.url
@@ -69,8 +58,9 @@ def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(
     assert colleague.verdict() == visitor.verdict() != ""
     table = visitor.csv()
     assert colleague.csv() == table
-    if stem in TABLES:
-        assert table == TABLES[stem](as_lists(scene)).to_csv(index=False)
+    if stem in COMPUTE:
+        p, _ = KINDS[stem].tolerant(texts(state), text=True)
+        assert table == COMPUTE[stem](p).frame().to_csv(index=False)
 
 
 @pytest.mark.parametrize("stem", SLIDERS)
@@ -114,36 +104,58 @@ def test_what_is_typed_and_picked_by_hand_stands_in_the_address_and_comes_back(v
     assert colleague.csv() == visitor.csv() == compare(expected).frame().to_csv(index=False)
 
 
-def spelled(stem, values):
-    """What an address must hold for these values, and nothing else: every field that is not at its default."""
-    kind = KINDS[stem]
-    beside = {key: [str(value)] for key, value in values.items() if key not in kind.keys()}  # noqa: SIM118 - a classmethod
-    typed = {key: [value] for key, value in values.items() if isinstance(value, str) and key == "widths"}
-    wanted, refused = kind.tolerant({key: value for key, value in values.items() if key not in {*beside, *typed}})
-    assert not refused
-    return wanted, {**beside, **typed}
+def says(scene):
+    """Whether an address holds the values of the scene, its name, and nothing else."""
+    kind = KINDS[scene.page]
+    beside = {key: [str(value)] for key, value in {**scene.values, "scene": scene.name}.items() if key not in kind.keys()}  # noqa: SIM118
+
+    def does(url):
+        query = query_of(url)
+        own = {key: value for key, value in query.items() if key not in beside}
+        return all(query.get(key) == value for key, value in beside.items()) and set(own) <= set(kind.keys()) \
+            and kind.tolerant(own, text=True) == (scene.params, [])
+    return does
 
 
-@pytest.mark.parametrize("stem", PRESETS)
-def test_every_preset_writes_its_values_into_the_address_and_no_others(visitor, stem):
+@pytest.mark.parametrize("stem", PAGES_WITH_SCENES)
+def test_every_scene_writes_its_values_into_the_address_and_no_others(visitor, stem):
     visitor.open(stem, quiet=False)
-    for name, values in PRESETS[stem].items():
-        wanted, texts = spelled(stem, values)
-
-        def says_so(url, wanted=wanted, texts=texts):
-            query = query_of(url)
-            rest = {key: value for key, value in query.items() if key not in texts}
-            return all(query.get(key) == value for key, value in texts.items()) and KINDS[stem].tolerant(rest, text=True) == (wanted, [])
-
-        visitor.click(name, quiet=False)
+    for scene in of_page(stem):
+        visitor.enter(scene.name, quiet=False)
         try:
-            visitor.page.wait_for_url(says_so, timeout=10_000)
+            visitor.page.wait_for_url(says(scene), timeout=10_000)
         except TimeoutError:
-            pytest.fail(f"{name} sets {values}, the address says {visitor.page.url}")
+            pytest.fail(f"{scene.name} sets {scene.values}, the address says {visitor.page.url}")
 
 
-def shown_as_spelled(visitor, stem):
+@pytest.mark.parametrize("stem", PAGES_WITH_SCENES)
+def test_a_scenes_name_alone_is_a_link_to_it(visitor, colleague, stem):
+    scene = of_page(stem)[-1]
+    visitor.open(stem).enter(scene.name, quiet=False)
+    visitor.page.wait_for_url(says(scene))
+    colleague.open(link(stem, {"scene": scene.name}), quiet=False)
+    colleague.page.wait_for_url(says(scene))
+    assert colleague.title() == visitor.title()
+    assert colleague.controls() == visitor.controls()
+
+
+def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, colleague):
+    visitor.open(link("initializers", STATES["initializers"][0]))
+    visitor.page.get_by_test_id("stPopoverButton").filter(has_text="Share").click()
+    shared = visitor.page.get_by_test_id("stPopoverBody").locator("code").inner_text()
+    visitor.page.keyboard.press("Escape")
+    controls = visitor.settle().controls()
+    assert set(controls) - {"widths"} <= set(query_of(shared)), "every control is spelled out, at its default too"
+    colleague.open(shared.removeprefix(visitor.address))
+    assert not colleague.notices()
+    assert colleague.controls() == controls
+    assert colleague.verdict() == visitor.verdict()
+    assert colleague.csv() == visitor.csv()
+
+
+def shown_as_spelled(visitor):
     """Whether the page's controls say what its address says."""
+    stem = urlsplit(visitor.page.url).path.strip("/")
     controls, query = visitor.controls(), visitor.query()
     usual = KINDS[stem]()
     return all(same_value(controls[key], query.get(key, [str(getattr(usual, key))])[-1]) for key in (SLIDERS[stem], "seed"))
@@ -163,14 +175,18 @@ def test_back_and_forward_lead_through_the_pages_and_each_shows_what_its_address
     visitor.go("Single neuron").press("n", times=2)
     neuron, neuron_verdict = visitor.page.url, visitor.verdict()
 
-    for _ in range(2):  # Streamlit puts the bare page between the two
+    for _ in range(5):  # Streamlit leaves entries of its own between the two
+        if visitor.page.url == left_behind:
+            break
         travel(visitor, visitor.page.go_back)
-        assert shown_as_spelled(visitor, "linear_chain")
+        assert shown_as_spelled(visitor)
     assert visitor.page.url == left_behind
     assert visitor.verdict() == verdict
-    for _ in range(2):
+    for _ in range(5):
+        if visitor.page.url == neuron:
+            break
         travel(visitor, visitor.page.go_forward)
-    assert shown_as_spelled(visitor, "neuron_variance")
+        assert shown_as_spelled(visitor)
     assert visitor.page.url == neuron
     assert visitor.verdict() == neuron_verdict
 
@@ -219,5 +235,5 @@ def test_nothing_from_an_address_becomes_html_or_markdown(visitor, where):
 def test_a_notice_goes_away_once_another_state_is_chosen(visitor):
     visitor.open("linear_chain?depth=99999")
     assert len(visitor.notices()) == 1
-    visitor.click("c = 0.5")
+    visitor.press("depth")
     assert not visitor.notices()

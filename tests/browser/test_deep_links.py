@@ -4,7 +4,7 @@ import pytest
 
 from pages.parts.frame import PAGES
 from tests.browser.conftest import Visitor, serving
-from tests.browser.scenes import SCENES, link
+from tests.browser.states import STATES, link
 
 CONTENT = [stem for stem, _ in PAGES if stem != "home"]
 MENU = [name for _, name in PAGES]
@@ -20,15 +20,14 @@ def frame_of(visitor):
 
 @pytest.mark.parametrize("stem", CONTENT)
 def test_a_link_opened_first_on_a_fresh_server_shows_what_the_front_door_and_the_menu_show(browser, stem):
-    scene = SCENES.get(stem, [{}])[0]
+    state = STATES.get(stem, [{}])[0]
     with serving() as fresh:
         by_link, through_the_door = (Visitor(browser.new_page(), fresh) for _ in range(2))
-        linked = frame_of(by_link.open(link(stem, scene), quiet=False))
+        linked = frame_of(by_link.open(link(stem, state), quiet=False))
         assert linked[0] == MENU
         assert by_link.page.url.startswith(f"{fresh}/{stem}")
-        shown = by_link.controls()
-        assert {key: shown[key] for key in scene if key in ("depth", "n", "factor")} == {
-            key: value for key, value in scene.items() if key in ("depth", "n", "factor")}, "the link's values do not count"
+        for key in state.keys() & {"factor", "n", "depth", "sigma_w2"}:
+            assert by_link.shows(key) == state[key], "the link's values do not count"
 
         walked = frame_of(through_the_door.open("").go(dict(PAGES)[stem]))
         by_link.page.close()

@@ -13,17 +13,6 @@ from pages.parts import charts
 from pages.parts.words import listed, measured, number, plain, times
 from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, phase_map, trainable_depth
 
-PRESETS = {
-    "tanh: ordered": {"sigma_w2": 1.5},
-    "on the edge": {"sigma_w2": 1.76},
-    "chaotic": {"sigma_w2": 2.5},
-    "gain 5/3": {"sigma_w2": 2.77778, "sigma_b2": 0.0},
-    "He for ReLU": {"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0},
-    "PyTorch default, ReLU": {"activation": "relu", "sigma_w2": 0.333333, "sigma_b2": 0.00130208},
-    "Playground, 4 inputs": {"fan_in": 4, "sigma_w2": 0.333333, "sigma_b2": 0.01},
-    "SELU": {"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0},
-    "sigmoid": {"activation": "sigmoid", "sigma_w2": 1.0, "sigma_b2": 0.0},
-}
 WHY = r"""
 **Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this to a signal and to two inputs:
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import urllib.parse
 
-Scene = dict[str, str | list[str]]
+State = dict[str, str | list[str]]
 
-SCENES: dict[str, list[Scene]] = {
+STATES: dict[str, list[State]] = {
     "linear_chain": [
         {"factor": "0.37", "depth": "9", "scale": "linear", "learning_rate": "0.02"},
         {"kind": "gaussian", "depth": "100", "width": "5", "sigma2": "3.7", "seeds": "7", "seed": "12345"},
@@ -29,8 +29,17 @@ SCENES: dict[str, list[Scene]] = {
         {"steps": "30", "depth": "2", "width": "8", "initializers": ["orthogonal"], "dataset": "spirals", "optimizer": "adam",
          "clip": "0.5", "label_noise": "0.1", "seeds": "2", "seed": "3", "gamma": "0.125"},
     ],
+    "trainable_depth": [
+        {"activation": "gelu", "sigma_w2": "1.7654", "sigma_b2": "0.0123", "fan_in": "100", "depth": "31", "gamma": "1.05"},
+        {"activation": "relu", "sigma_w2": "2", "sigma_b2": "0", "fan_in": "77"},
+    ],
 }
 
 
-def link(stem: str, scene: Scene) -> str:
-    return f"{stem}?{urllib.parse.urlencode(scene, doseq=True)}"
+def link(stem: str, state: State) -> str:
+    return f"{stem}?{urllib.parse.urlencode(state, doseq=True)}"
+
+
+def texts(state: State) -> dict[str, list[str]]:
+    """The state as an address is read."""
+    return {key: value if isinstance(value, list) else [value] for key, value in state.items()}

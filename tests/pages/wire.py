@@ -1,0 +1,105 @@
+"""The app's own WebSocket protocol, spoken without a browser: any client may send any bytes, so the tests do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets.sync.client import connect
+
+WIDGETS = ("slider", "selectbox", "multiselect", "number_input", "text_input", "button_group", "button", "checkbox", "radio")
+
+
+@dataclass
+class Page:
+    """What one run of the script sent: its elements, and the widgets by their key."""
+
+    elements: list[Element] = field(default_factory=list)
+    fragment: str = ""
+    status: int = -1
+
+    def of(self, kind: str) -> list[Any]:
+        return [getattr(element, kind) for element in self.elements if element.WhichOneof("type") == kind]
+
+    @property
+    def exceptions(self) -> list[str]:
+        return [error.message for error in self.of("exception")]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [alert.body for alert in self.of("alert") if alert.format == alert.WARNING]
+
+    @property
+    def texts(self) -> list[str]:
+        return [markdown.body for markdown in self.of("markdown")]
+
+    def widget(self, key: str) -> Any:
+        """The widget with that key, as the server described it."""
+        found = [getattr(e, kind) for e in self.elements for kind in WIDGETS if e.WhichOneof("type") == kind]
+        return next(w for w in found if w.id.endswith(f"-{key}"))
+
+
+class Session:
+    """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser would, or as none would."""
+
+    def __init__(self, port: int):
+        self.socket = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"], max_size=None)
+        self.page_hash = self.query = self.name = ""
+        self.page = Page()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.socket.close()
+
+    def open(self, name: str, query: str = "") -> Page:
+        self.name, self.query, self.page_hash = name, query, ""
+        message = BackMsg()
+        message.rerun_script.page_name = name
+        message.rerun_script.query_string = query
+        return self.exchange(message)
+
+    def send(self, *states: WidgetState, fragment: str | None = None) -> Page:
+        """Widget states, in the page's fragment where it has one."""
+        message = BackMsg()
+        message.rerun_script.page_script_hash = self.page_hash
+        message.rerun_script.query_string = self.query
+        message.rerun_script.widget_states.widgets.extend(states)
+        message.rerun_script.fragment_id = self.page.fragment if fragment is None else fragment
+        return self.exchange(message)
+
+    def exchange(self, message: BackMsg) -> Page:
+        """Send it, and collect what comes until the script has finished."""
+        before, self.page = self.page, Page()
+        self.socket.send(message.SerializeToString())
+        while True:
+            answer = ForwardMsg()
+            answer.ParseFromString(self.socket.recv(timeout=60))
+            kind = answer.WhichOneof("type")
+            if kind == "new_session":
+                self.page_hash = answer.new_session.page_script_hash
+            elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
+                self.page.elements.append(answer.delta.new_element)
+                if answer.delta.fragment_id:
+                    self.page.fragment = answer.delta.fragment_id
+            elif kind == "script_finished":
+                self.page.status = answer.script_finished
+                self.page.fragment = self.page.fragment or before.fragment
+                return self.page
+
+
+def state(widget_id: str, kind: str, value: Any) -> WidgetState:
+    """A widget state whose value is of that protocol type, whatever the widget wants."""
+    made = WidgetState(id=widget_id)
+    if kind.endswith("_array_value"):
+        getattr(made, kind).data.extend(value)
+        getattr(made, kind).SetInParent()
+    else:
+        setattr(made, kind, value)
+    return made
