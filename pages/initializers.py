@@ -5,11 +5,17 @@ import streamlit as st
 from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.initializers import STATISTICS, WHY
-from vgdash.network import CompareParams, compare
+from pages.parts.views.initializers import COURSE, HISTOGRAMS, LOOKS_AT, SPECTRUM, STATISTICS, WHY
+from vgdash.export import FRAMEWORKS
+from vgdash.initializers import INITIALIZERS
+from vgdash.network import CompareParams, ProbeParams, compare
 from vgdash.params import Choice
 
-BESIDE = {"statistic": (Choice(tuple(STATISTICS)), "dead")}
+BESIDE = {
+    "look": (Choice(LOOKS_AT), COURSE),
+    "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
+    "framework": (Choice(FRAMEWORKS), "pytorch"),
+}
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
@@ -33,31 +39,62 @@ def view() -> None:
             controls.several("initializers", "initializers")
         with more, st.popover("More", width="stretch"):
             _more(controls)
-    below = st.container()
+        look, of = st.columns([8, 3], vertical_alignment="bottom")
+        with look:
+            controls.segments("look", "look at", label_visibility="collapsed")
+        with of:
+            controls.select("of", "a closer look at", label_visibility="collapsed")
     p = controls.params()
     if not stage.ready(controls, p):
         return
     shown = results.comparison(p)
     stage.verdict(shown.verdict)
-    stage.beside(lambda params, side: _main(results.comparison(params), side), controls, p)
+    look = controls.chosen("look")
+    one = _one(p, controls.chosen("of"))
+    stage.beside(lambda params, side: _main(params, _one(params, one.initializer), look, side), controls, p)
     if lecture.presenting():
         return
-    with below:
-        left, right = st.columns(2)
-        with left:
-            st.markdown(shown.numbers)
-            if shown.remarks:
-                st.caption(shown.remarks)
-            draw.why(WHY)
-        with right:
-            controls.segments("statistic", "also by layer")
-            name = controls.chosen("statistic")
-            draw.chart(shown.shares[name], charts.curves("layer", STATISTICS[name], decades=False, height=260), f"share {name}",
-                       f"{STATISTICS[name]} by layer, for each initializer")
-        draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison")
+    left, right = st.columns(2)
+    with left:
+        st.markdown(shown.numbers)
+        if shown.remarks:
+            st.caption(shown.remarks)
+        draw.why(WHY)
+    with right, st.container(border=True):
+        controls.select("framework", f"what fails first in {one.initializer}, what to choose instead, and the code for")
+        advice = results.advice(one, controls.chosen("framework"))
+        st.markdown(f"{advice.trouble} {advice.balance}")
+        st.markdown(f"{advice.choice}")
+        st.code(advice.code, language="python", height=220)
+        st.markdown(advice.ranking)
+    st.markdown(f"**Where each number format gives up**, {one.initializer}:\n\n" + advice.formats)
+    draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison")
 
 
-def _main(shown, side: str) -> None:
+def _one(p: CompareParams, name: str) -> ProbeParams:
+    """The one to look at closer; the first where that one is not compared."""
+    return next((q for q in p.probes if q.initializer == name), p.probes[0])
+
+
+def _main(p: CompareParams, one: ProbeParams, look: str, side: str) -> None:
+    if look == COURSE:
+        _course(results.comparison(p), side)
+    elif look == HISTOGRAMS:
+        shown = results.histograms(one)
+        draw.chart(shown.table, charts.scrubbed_histograms(shown.last), f"histograms{side}{shown.last}",
+                   "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
+        st.caption(shown.words)
+    elif look == SPECTRUM:
+        with st.spinner("Computing singular values …"):
+            shown = results.spectrum(one)
+        draw.chart(shown.table, charts.spectrum(), f"spectrum{side}", "Histogram of the singular values of the input-output Jacobian")
+        st.caption(shown.words)
+    else:
+        draw.chart(results.comparison(p).shares[look], charts.curves("layer", STATISTICS[look], decades=False), f"{look}{side}",
+                   f"{STATISTICS[look]} by layer, for each initializer")
+
+
+def _course(shown, side: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
         draw.chart(shown.forward, charts.curves("layer", "E[z²], the signal →"), f"forward{side}",

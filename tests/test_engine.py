@@ -1,20 +1,28 @@
 """The inner loop: gradients against finite differences, trajectories against PyTorch, no memory allocated in a step."""
 
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.special
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.engine import Examples, Nets
+from vgdash.layers import AXES, RESIDUALS, Net, Tape, forward, residual_factors
 from vgdash.optimizers import OPTIMIZERS, clip_norm
 from vgdash.plan import Plan
 
 WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
 
 
-def plan(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0, learning_rate=0.05):
-    return Plan(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], learning_rate, 0.9, clip, batch, np.dtype(dtype))
+REMEDIES = [(normalization, residual) for normalization in AXES for residual in RESIDUALS]
+
+
+def plan(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0, learning_rate=0.05,
+         normalization="none", residual="none"):
+    return Plan(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], learning_rate, 0.9, clip, batch, np.dtype(dtype),
+                normalization, residual)
 
 
 def examples(p, rows=ROWS, seed=0):
@@ -23,10 +31,10 @@ def examples(p, rows=ROWS, seed=0):
     return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
 
 
-def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1):
+def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=None):
     """Nets with random weights and biases."""
     x, y, both = examples(p, rows)
-    made = Nets(p, nets, both, both, np.random.default_rng(7))
+    made = Nets(p, nets, both, both, np.random.default_rng(7), rates)
     rng = np.random.default_rng(seed)
     for layer in range(1, p.depth + 1):
         made.weights(layer)[:] = rng.standard_normal(made.weights(layer).shape) * scale / np.sqrt(p.widths[layer - 1])
@@ -54,10 +62,23 @@ def quietly(nets, until, last=False):
         return nets.run(until, last)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_gradient_agrees_with_finite_differences(name):
-    p = plan(name, batch=ROWS, learning_rate=1.0)
-    nets, _, _ = filled(p)
+def formula(nets, x, y):
+    """Mean loss of each net as ``layers.forward`` computes it, normalized with the statistics of ``x``; the last layer is linear."""
+    p, losses = nets.plan, []
+    skips = (*residual_factors(p.widths[:-1], p.residual), None)
+    for i in range(nets.nets):
+        weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)] for get in (nets.weights, nets.biases))
+        net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1], AXES[p.normalization])
+        tape = Tape(p.widths[:-1], len(x), np.float64)
+        for _ in forward(net, x, tape):
+            pass
+        losses.append(-scipy.special.log_softmax(tape.a[-1] @ weights[-1].T + biases[-1], axis=1)[np.arange(len(y)), y].mean())
+    return np.array(losses)
+
+
+def assert_gradient(p):
+    """One step of rate 1 against central differences of ``formula``, to 1e-6."""
+    nets, x, y = filled(p)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
@@ -68,32 +89,67 @@ def test_the_gradient_agrees_with_finite_differences(name):
             moved = start.copy()
             moved[:, i] += sign * h
             put(nets, moved)
-            losses.append(nets.evaluate(nets.train)[0])
+            losses.append(formula(nets, x, y))
         numeric[:, i] = (losses[0] - losses[1]) / (2 * h)
     error = np.linalg.norm(gradient - numeric, axis=1) / np.linalg.norm(numeric, axis=1)
     assert error.max() < 1e-6
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_gradient_agrees_with_finite_differences(name):
+    assert_gradient(plan(name, batch=ROWS, learning_rate=1.0))
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])  # in place; slope from the output; slope from the input
+@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
+def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
+    assert_gradient(plan(name, batch=ROWS, learning_rate=1.0, normalization=normalization, residual=residual))
+
+
 TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
 
 
-def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip):
-    """Final parameters of each net after PyTorch's own training from the weights of ``nets``."""
+def torch_model(nets, i, name):
+    """Net i as a PyTorch module with the same weights."""
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
-    depth = nets.plan.depth
+    p = nets.plan
+    skips = residual_factors(p.widths[:-1], p.residual)
+    makers = {"none": lambda n: torch.nn.Identity(),
+              "batch": lambda n: torch.nn.BatchNorm1d(n, affine=False, momentum=None, dtype=torch.float64),
+              "layer": lambda n: torch.nn.LayerNorm(n, elementwise_affine=False, dtype=torch.float64)}
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linears = torch.nn.ModuleList([torch.nn.Linear(n, m, dtype=torch.float64) for n, m in pairwise(p.widths)])
+            self.norms = torch.nn.ModuleList([makers[p.normalization](n) for n in p.widths[1:-1]])
+            self.activation = getattr(torch.nn, TORCH[name])()
+
+        def forward(self, x):
+            a, z = x, None
+            for linear, norm, skip in zip(self.linears[:-1], self.norms, skips, strict=True):
+                branch = norm(linear(a))
+                z = branch if skip is None else z + skip * branch
+                a = self.activation(z)
+            return self.linears[-1](a)
+
+    model = Model()
+    with torch.no_grad():
+        for layer, linear in enumerate(model.linears, 1):
+            linear.weight[:] = torch.tensor(nets.weights(layer)[i])
+            linear.bias[:] = torch.tensor(nets.biases(layer)[i])
+    return model
+
+
+def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.05, 0.05)):
+    """Final parameters of each net after PyTorch's own training from the weights of ``nets``."""
+    torch = pytest.importorskip("torch")
     final = []
     for i in range(nets.nets):
-        layers = []
-        for layer in range(1, depth + 1):
-            linear = torch.nn.Linear(*nets.plan.widths[layer - 1:layer + 1], dtype=torch.float64)
-            with torch.no_grad():
-                linear.weight[:] = torch.tensor(nets.weights(layer)[i])
-                linear.bias[:] = torch.tensor(nets.biases(layer)[i])
-            layers += [linear, getattr(torch.nn, TORCH[name])()]
-        model = torch.nn.Sequential(*layers[:-1])
-        rule = {"sgd": lambda w: torch.optim.SGD(w, lr=0.05), "momentum": lambda w: torch.optim.SGD(w, lr=0.05, momentum=0.9),
-                "adam": lambda w: torch.optim.Adam(w, lr=0.05)}[optimizer](model.parameters())
+        model = torch_model(nets, i, name)
+        rule = {"sgd": lambda w, rate: torch.optim.SGD(w, lr=rate), "momentum": lambda w, rate: torch.optim.SGD(w, lr=rate, momentum=0.9),
+                "adam": lambda w, rate: torch.optim.Adam(w, lr=rate)}[optimizer](model.parameters(), rates[i])
         order, rows, at = np.random.default_rng(7), np.arange(len(x)), len(x)
         for _ in range(steps):
             if at + batch > len(x):
@@ -107,7 +163,7 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip):
                 torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
             rule.step()
         final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(), linear.bias.detach().numpy()[:, None]],
-                                                    axis=1).ravel() for linear in model[::2]]))
+                                                    axis=1).ravel() for linear in model.linears]))
     return np.array(final)
 
 
@@ -124,8 +180,53 @@ def test_fifty_steps_follow_pytorch(name, optimizer, clip):
     np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
 
 
-def test_a_step_allocates_no_arrays():
-    p = plan(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32)
+@pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
+@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
+def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, residual):
+    """At widths 12, not 4: of four relu units in ten examples batch normalization sometimes sees hardly any variance."""
+    p = plan(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization, residual=residual)
+    nets, x, y = filled(p, nets=2)
+    theirs = torch_trajectory(name, "sgd", nets, x, y, 20, 12, 0)
+    start = parameters(nets)
+    quietly(nets, 19)
+    assert np.abs(theirs - start).max() > 0.02
+    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("residual", ["none", "scaled"])
+def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_over_the_same_batches(residual):
+    torch = pytest.importorskip("torch")
+    p = plan("tanh", batch=7, normalization="batch", residual=residual)
+    nets, x, y = filled(p)
+    with np.errstate(all="ignore"):
+        nets.settle()
+        loss, accuracy = nets.evaluate(nets.train)
+    batches = np.random.default_rng(0).permutation(ROWS)[:21].reshape(3, 7)
+    for i in range(nets.nets):
+        model = torch_model(nets, i, "tanh")
+        with torch.no_grad():
+            for rows in batches:
+                model(torch.tensor(x[rows]))
+            model.eval()
+            logits = model(torch.tensor(x))
+            assert loss[i] == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item(), rel=1e-9)
+        assert accuracy[i] == pytest.approx((logits.argmax(dim=1).numpy() == y).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
+    p, rates = plan("tanh", optimizer, batch=10, clip=clip), np.array([0.2, 0.01])
+    nets, x, y = filled(p, nets=2, rates=rates)
+    theirs = torch_trajectory("tanh", optimizer, nets, x, y, 20, 10, clip, rates)
+    quietly(nets, 19)
+    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("normalization", "residual"), [("none", "none"), ("batch", "plain"), ("layer", "scaled")])
+def test_a_step_allocates_no_arrays(normalization, residual):
+    p = plan(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32, normalization=normalization,
+             residual=residual)
     nets, _, _ = filled(p, rows=200)
     smallest = 3 * 64 * 64 * 4  # one array of one hidden layer
     quietly(nets, 20)
@@ -147,7 +248,17 @@ def test_a_step_allocates_no_arrays():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("activation", "clip"), [("relu", 0.0), ("gelu", 1.0)])
 def test_the_memory_formula_counts_what_is_allocated(optimizer, activation, clip):
-    p = plan(activation, optimizer, (64, *(96,) * 10, 10), 64, np.float32, clip)
+    assert_memory(plan(activation, optimizer, (64, *(96,) * 10, 10), 64, np.float32, clip))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
+def test_the_memory_formula_counts_what_remedies_need(activation, normalization, residual):
+    assert_memory(plan(activation, widths=(64, *(96,) * 10, 10), batch=64, dtype=np.float32, normalization=normalization,
+                       residual=residual))
+
+
+def assert_memory(p):
     _, _, data = examples(p, 200)
     tracemalloc.start()
     try:

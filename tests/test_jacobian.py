@@ -144,6 +144,14 @@ def test_normalization_is_differentiated_as_finite_differences_say(normalization
     np.testing.assert_allclose(10 ** found[large], s[large], rtol=1e-6)
 
 
+def test_windows_of_scales_join_without_a_seam_in_a_dense_spectrum_of_twelve_decades():
+    p = uniform(9, 80, "linear", "lecun_normal", seeds=1)
+    s = np.linalg.svd(dense_jacobian(p)[0], compute_uv=False)
+    there = s > 1e-10 * s[0]  # what the multiplied-out product keeps to 1e-6
+    assert s[there].min() < 1e-8 * s[0]
+    np.testing.assert_allclose(10 ** jacobian_spectrum(p).log10_s[0, 0, there], s[there], rtol=1e-5)
+
+
 def test_dead_relu_units_leave_exact_zeros_and_the_rank_is_that_of_the_narrowest_layer():
     p = uniform(12, 40, "relu", "he_normal", seeds=1, seed=3)
     _, factors = dense_jacobian(p)

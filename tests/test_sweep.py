@@ -41,6 +41,8 @@ def plain():
 
 
 def same(one, other):
+    assert one.done.all()
+    assert not one.failures
     pd.testing.assert_frame_equal(one.frame(), other.frame(), check_exact=True)
     return True
 
@@ -173,10 +175,11 @@ def test_the_cell_of_a_worker_that_died_is_trained_again(plain, tmp_path, monkey
 
 def test_a_cell_that_kills_every_worker_is_given_up_and_takes_no_other_with_it(monkeypatch):
     monkeypatch.setattr(sweep, "train_cell", dies_at_four)
-    found = trainability(TINY, workers=2)
+    monkeypatch.setattr(sweep, "DEATHS", 2)
+    found = trainability(SweepParams(depths=(3, 4), sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=5), workers=2)
     assert list(found.failures) == [(4, 1.0)]
-    assert "died 3 times" in found.failures[4, 1.0]
-    assert found.done.sum() == 5
+    assert "died 2 times" in found.failures[4, 1.0]
+    assert found.done.sum() == 3
 
 
 def test_a_net_that_diverges_says_at_which_step_and_counts_as_untrained(tmp_path):

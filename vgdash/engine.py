@@ -87,7 +87,8 @@ class Nets(Passes):
             look: Callable[[], object] = lambda: None) -> Measured | None:
         """Train until ``until`` updates are made, and measure there; None if ``stopped()`` said so between two steps.
 
-        ``look()`` is called at that moment if any net is still alive; it may send examples through the nets. The gradient of that moment is computed to be measured, and then applied at once unless this is the ``last`` run.
+        ``look()`` is called at that moment if any net is still alive; it may send examples through the nets. The gradient of the
+        moment is computed to be measured, and then applied at once unless this is the ``last`` run.
         """
         start = self.updates
         losses, hits = np.zeros((2, self.nets))

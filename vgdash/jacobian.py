@@ -215,8 +215,7 @@ def _log_singular_values(p: ProbeParams, net: Net, tape: Tape, row: int) -> np.n
         product.pending = branch if skip is None else product.pending + skip * branch
         per_layer = 0.0 if p.initializer == "orthogonal" and len(live) == len(before) else typical
         strain += per_layer
-        # Directions that a layer loses must be dropped before rounding errors fill them
-        if strain + per_layer > CANCELLED or len(live) < len(product.d) or weights.shape[0] < len(product.d) or net.axis == -1:
+        if strain + per_layer > CANCELLED:
             product.decompose()
             strain = 0.0
     product.decompose()

@@ -22,8 +22,9 @@ class Optimizer:
     """An update rule w ← w - update(∂C/∂w).
 
     ``update(g, state, step, learning_rate, momentum)`` returns the update, an array like ``g`` which may be ``g`` itself or one
-    of the ``state`` arrays (``slots`` of them, 0 at the start); ``g`` is overwritten. ``step`` counts from 1. ``learning_rate`` is
-    a number or an array that broadcasts over ``g`` and has its type. With ``linear`` the rule expects a gradient that carries the learning rate already: one pass over memory less.
+    of the ``state`` arrays (``slots`` of them, 0 at the start); ``g`` is overwritten. ``step`` counts from 1, ``learning_rate``
+    is a number or an array of ``g``'s type that broadcasts over it. With ``linear`` the rule expects a gradient that carries the
+    learning rate already: one pass over memory less.
     ``formula`` is LaTeX, ``source`` the paper.
     """
 

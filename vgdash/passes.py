@@ -154,11 +154,11 @@ class Passes:
             for layer in range(chunk.last, max(chunk.first, 2) - 1, -1):
                 below, a = outer[layer - 1], self._a[layer - 1]
                 chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), inner[layer][:, :-1], out=below[:, :-1]))
-                chunk.calls += kernel.backward(below, self._z[layer - 1], a, self._slope[:below.size].reshape(below.shape))
+                chunk.calls.extend(kernel.backward(below, self._z[layer - 1], a, self._slope[:below.size].reshape(below.shape)))
                 if plan.skips[layer - 1] is not None:
                     chunk.calls.append(partial(np.add, below[:, :-1], outer[layer][:, :-1], out=below[:, :-1]))
                 if plan.two_deltas:
-                    chunk.calls += self._inward(layer - 1, below[:, :-1], inner[layer - 1][:, :-1])
+                    chunk.calls.extend(self._inward(layer - 1, below[:, :-1], inner[layer - 1][:, :-1]))
 
     def _inward(self, layer: int, outer: np.ndarray, inner: np.ndarray) -> Calls:
         """From ∂C/∂z to ∂C/∂(W a + b)"""

@@ -102,6 +102,10 @@ def _neutral() -> alt.Color:
     return alt.Color(datum=SLOTS - 1, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
 
 
+def _slot(series: str) -> alt.Color:
+    return alt.Color(datum=LOOKS[series].slot, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+
+
 def _dash() -> alt.StrokeDash:
     return alt.StrokeDash("series:N", legend=None,
                           scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))
@@ -207,6 +211,42 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
         end("gradient", "backward", "datum.layer == 0"),
     ).add_params(factor)
     return _compiled(chart, right)
+
+
+@lru_cache(maxsize=8)
+def scrubbed_histograms(last: int) -> dict[str, Any]:
+    """Histograms of several layers, one at a time, chosen by a slider inside the chart: the server is not asked.
+
+    Columns: k (which layer, from 0 to ``last``), x and x2 (the bin), y (share), predicted, text.
+    """
+    which = alt.param(name="k", value=last // 2, bind=alt.binding_range(min=0, max=last, step=1, name="drag through the layers "))
+    base = alt.Chart().transform_filter("datum.k == k")
+    x = alt.X("x:Q", title="z, bins", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    y = alt.Y("y:Q", axis=alt.Axis(title="share of the units", format="%", **FONT))
+    chart = alt.layer(
+        base.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=_slot("sampled")),
+        base.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
+            x="middle:Q", y="predicted:Q", color=_slot("predicted")),
+        base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
+            x=alt.value(12), y=alt.value(14), text="said:N", color=_neutral()),
+    ).add_params(which)
+    return _compiled(chart, 10, HEIGHT - 40)
+
+
+@lru_cache(maxsize=2)
+def spectrum() -> dict[str, Any]:
+    """Density of log10 of the singular values, with a rule at what theory predicts for their root mean square."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title="singular value of the input-output Jacobian", scale=alt.Scale(nice=False, zero=False),
+              axis=alt.Axis(grid=False, labelExpr=power_of_ten(), tickMinStep=1, **FONT))
+    chart = alt.layer(
+        _part(base, "bar").mark_rect(opacity=0.45).encode(
+            x=x, x2="y2:Q", y=alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT)), y2=alt.datum(0), color=_colour()),
+        _part(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=_colour()),
+        _part(base, "mark").mark_text(align="left", dx=6, fontSize=14, fontWeight="bold").encode(
+            x=x, y=alt.value(10), text="text:N", color=_colour()),
+    )
+    return _compiled(chart, 20)
 
 
 @lru_cache(maxsize=8)

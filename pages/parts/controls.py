@@ -153,7 +153,9 @@ class Controls:
 
     def spell(self) -> dict[str, list[str]]:
         """Everything that is set on the page, as texts for an address, defaults too."""
-        return {key: self.rules[key].spell(value) for key, value in self.values.items()}
+        now = {key: st.session_state.get(key, default) for key, default in self.defaults.items()} | self.values
+        return {key: self.rules[key].spell(tuple(value) if isinstance(value, list) else value) for key, value in now.items()
+                if value != ""}
 
     # ---- scenes
 

@@ -7,12 +7,14 @@ from functools import partial
 
 import streamlit as st
 
+from pages.parts.views import closer
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import published as published_views
 from pages.parts.views import trainable_depth as phase_views
 from vgdash.published import Outcome, check
+from vgdash.network import ProbeParams
 
 ENTRIES = 400  # per kind of result
 MEGABYTES = 24
@@ -63,3 +65,18 @@ def recompute() -> None:
         _recomputed()["at"] = time.monotonic()
         claim.clear()
         mistake.clear()
+
+
+@remembered
+def histograms(p: ProbeParams) -> closer.Scrubbing:
+    return closer.histograms_view(p)
+
+
+@remembered
+def spectrum(p: ProbeParams) -> closer.Spectrum:
+    return closer.spectrum_view(p)
+
+
+@remembered
+def advice(p: ProbeParams, framework: str) -> closer.Advice:
+    return closer.advice_view(p, framework)

@@ -236,7 +236,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("initializers", "finite width", "The mean is not what one net does.", LEFT,
           {"initializers": ("he_normal",), "width": 16, "seeds": 32}, FINITE),
     Scene("initializers", "parallel inputs", "Norms are fine, and inputs become parallel.", LEFT,
-          {"initializers": ("he_normal",), "statistic": "correlation"}, PARALLEL),
+          {"initializers": ("he_normal",), "look": "correlation"}, PARALLEL),
     Scene("initializers", "BatchNorm", "Normalization holds the signal, not the gradient.", LEFT,
           {"initializers": ("he_normal",), "normalization": "batch", "batch": 128}, BATCH_NORM),
     Scene("initializers", "residual", "Skip connections add: the variance doubles.", LEFT,

@@ -25,7 +25,9 @@ For other activations one number cannot fix both at once, and Glorot's $2/(n_{in
 
 Lines are this theory, with the interval in which it expects 19 of 20 nets; points are measured, with the range of the seeds.
 """
-STATISTICS = {"dead": "dead units", "saturated": "saturated units", "correlation": "correlation of two inputs", "a_mean": "mean of a"}
+COURSE, HISTOGRAMS, SPECTRUM = "signal and gradient", "histograms", "singular values"
+STATISTICS = {"correlation": "correlation of two inputs", "saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
+LOOKS_AT = (COURSE, *STATISTICS, HISTOGRAMS, SPECTRUM)
 STEADY = 1.0  # decades that q or the gradient may move over the whole depth and still count as steady
 POINTS = 11
 LINE = 41

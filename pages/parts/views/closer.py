@@ -1,0 +1,136 @@
+"""A closer look at one initializer: where its numbers lie, its Jacobian, what fails first, and what to choose instead."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.words import number, ten_to, times
+from vgdash.balance import BalanceParams, balance
+from vgdash.export import export
+from vgdash.histograms import activation_histograms
+from vgdash.jacobian import jacobian_spectrum
+from vgdash.network import ProbeParams, probe
+from vgdash.params import ParamError
+from vgdash.precision import FORMATS
+from vgdash.recommendation import recommend
+from vgdash.trouble import first_trouble
+
+LAYERS = 10  # to scrub through
+QUANTITY = "z"
+BEYOND = 12.0  # decades; a spectrum wider than that is cut at its lower end
+
+
+@dataclass(frozen=True)
+class Scrubbing:
+    table: pd.DataFrame
+    last: int  # index of the last layer to scrub to
+    words: str
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    table: pd.DataFrame
+    words: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    trouble: str
+    formats: str
+    choice: str
+    ranking: str
+    balance: str
+    code: str
+
+
+def histograms_view(p: ProbeParams) -> Scrubbing:
+    """Histograms of z by layer, over the Gaussian that theory predicts; ``k`` numbers the layers."""
+    found = activation_histograms(p, LAYERS)
+    one = found.of[QUANTITY]
+    linear = one.scale == "linear"
+    edges = one.edges if linear else np.arange(len(one.edges)) - (len(one.edges) - 1) / 2
+    tables = []
+    for k, layer in enumerate(found.layers):
+        if not np.isfinite(one.share[k]).any():
+            continue
+        tables.append(pd.DataFrame({
+            "k": k, "x": edges[:-1], "x2": edges[1:], "y": one.share[k], "predicted": one.predicted[k],
+            "text": f"layer {layer}: root mean square {number(float(one.rms[k]))}"}))
+    scale = "" if linear else " The bins are logarithmic on both sides of 0, since the layers differ by more than a factor of ten."
+    words = f"**{p.initializer}**: drag through the layers; the line is the Gaussian that theory predicts.{scale} {found.reason}"
+    return Scrubbing(pd.concat(tables, ignore_index=True), len(found.layers) - 1, words)
+
+
+def spectrum_view(p: ProbeParams) -> Spectrum:
+    """Histogram of log10 s of the input-output Jacobian, with the moments that theory predicts; or why there is none."""
+    try:
+        found = jacobian_spectrum(p)
+    except ParamError as error:
+        return Spectrum(charts.table([]), f"No singular values: {error.field} must be {error.rule}. {error.instead}")
+    finite = found.log10_s[np.isfinite(found.log10_s)]
+    if not finite.size:
+        return Spectrum(charts.table([]), f"All singular values are 0: nothing of the input reaches layer {p.depth}. {found.reason}")
+    width = np.diff(found.edges)
+    low = max(found.edges[0], finite.max() - BEYOND)
+    shown = found.edges[1:] > low
+    parts = [charts.rows("bar", "sampled", found.edges[:-1][shown], (found.share / width)[shown], found.edges[1:][shown])]
+    measured_mean = float(np.mean(found.log10_mean))
+    parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0], text=["predicted √mean s²"]))
+    words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ten_to(finite.min())} to {ten_to(finite.max())}"
+             f"{f', {found.zeros:.0%} are exactly 0' if found.zeros else ''}. Mean of s²: {ten_to(measured_mean)} measured"
+             + (f", {ten_to(found.predicted_log10_mean)} predicted" if math.isfinite(found.predicted_log10_mean) else "")
+             + f". {found.reason}")
+    return Spectrum(charts.table(parts), words)
+
+
+def advice_view(p: ProbeParams, framework: str) -> Advice:
+    """What fails first in this net, what to choose instead and why, and the code for it."""
+    trouble = first_trouble(probe(p))
+    found = recommend(p)
+    tuned = f" with γ = {found.gamma:.3g}" if found.gamma != 1 else ""
+    bias = f" and σ_b² = {found.choice.sigma_b2:.3g}" if found.choice.sigma_b2 else ""
+    head = f"Choose **{found.initializer}**{tuned}{bias}." if found.change else f"**{p.initializer}** is the best there is here: keep it."
+    choice = f"{head} {' '.join(found.why)}"
+    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, found.choice.sigma_b2)
+    return Advice(f"{p.initializer}: {trouble.sentence[0].lower()}{trouble.sentence[1:]}", _formats(trouble), choice, _ranking(found),
+                  _balance(p), code)
+
+
+def _formats(trouble) -> str:
+    lines = ["| number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |", "|---|--:|--:|--:|--:|--:|--:|"]
+    for one in trouble.formats:
+        cells = (one.subnormal, one.zero, one.overflow, one.gradient_subnormal, one.gradient_zero, one.gradient_overflow)
+        lines.append(f"| {one.name} | " + " | ".join("–" if layer is None else f"layer {layer}" for layer in cells) + " |")
+    assert len(trouble.formats) == len(FORMATS)
+    return "\n".join(lines)
+
+
+def _ranking(found) -> str:
+    lines = ["| | γ | signal, in all | gradient, in all |", "|---|--:|--:|--:|"]
+    for name, gamma, (forward, backward, _) in list(zip(found.names, found.gammas, found.drifts, strict=True))[:6]:
+        lines.append(f"| {name} | {gamma:.3g} | ×{ten_to(forward)} | ×{ten_to(backward)} |")
+    return "\n".join(lines)
+
+
+def _balance(p: ProbeParams) -> str:
+    """The forward and the backward factor of one layer deep inside, in words."""
+    middle = len(p.widths) // 2
+    fan_in, fan_out = p.widths[middle - 1], p.widths[min(middle + 1, len(p.widths) - 1)]
+    try:
+        found = balance(BalanceParams(p.activation, p.initializer, p.gamma, p.sigma_b2, fan_in, fan_out,
+                                      p.normalization))
+    except ParamError:
+        return ""
+    if not (math.isfinite(found.forward) and math.isfinite(found.backward)):
+        return ""
+    words = f"Deep inside, a layer passes **{times(found.forward)}** forward and **{times(found.backward)}** backward of the mean square."
+    if abs(math.log(max(found.forward, 1e-300))) < 0.005 < abs(math.log(max(found.backward, 1e-300))):
+        words += " The signal is balanced, the gradient is not."
+    if math.isfinite(found.gamma_forward):
+        words += f" γ = {found.gamma_forward:.3g} would balance the signal, γ = {found.gamma_backward:.3g} the gradient."
+    return words
