@@ -122,7 +122,8 @@ def test_a_file_of_another_sweep_or_of_something_else_is_refused_and_left_alone(
     out = tmp_path / "map.csv"
     trainability(SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4, steps=1), Here(), out)
     contents = [(out.read_text(), "width 4"), ("my diary", "cannot be read"), ("my diary\nmonday\n", "cannot be read"),
-                (model._head(TINY) + "2,1.0,0,what\n", "cannot be read"), (model._head(TINY) + "3,1.0,0,1,1,1,20,-1\n", "not on its grid")]
+                (model._head(TINY) + "2,1.0,0,what\n", "cannot be read"), (model._head(TINY) + "3,1.0,0,1,1,1,20,-1\n", "not what comes next"),
+                (model._head(TINY) + "2,1.0,0,1,1,1,20,-1\n" * 2, "not what comes next")]
     for text, said in contents:
         out.write_text(text)
         with pytest.raises(ParamError, match=said):

@@ -6,8 +6,8 @@ One cell is one (depth, sigma_w2), all its seeds trained side by side; the map i
 
 from __future__ import annotations
 
+import csv
 import gzip
-import io
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -214,24 +214,24 @@ def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
     """Parameters and whole cells; what was cut off in the middle does not count."""
     whole = text[:text.rfind("\n") + 1]
     first, _, table = whole.partition("\n")
+    lines = csv.reader(table.splitlines())
     try:
         if not first.startswith(FORMAT):
             raise ValueError("its first line is another")
         p, refused = SweepParams.tolerant(parse_qs(first.removeprefix(FORMAT)), text=True)
         if refused:
             raise refused[0]
-        rows = pd.read_csv(io.StringIO(table), dtype=COLUMNS, float_precision="round_trip")
-        if list(rows) != list(COLUMNS):
-            raise ValueError("its columns are others")
-        found = {}
-        for key, seeds in rows.groupby(["depth", "sigma_w2"]):
-            if key not in p.grid:
-                raise ValueError(f"depth {key[0]}, sigma_w2 {key[1]} are not on its grid")
-            if seeds.seed.tolist() == list(range(p.seeds)):
-                found[key] = Cell(*key, **{name: tuple(seeds[name].tolist()) for name in MEASURED})
+        seeds: dict[Key, list[tuple]] = {key: [] for key in p.grid}
+        if (columns := next(lines, [])) != list(COLUMNS):
+            raise ValueError(f"its columns are {', '.join(columns)}")
+        for row in lines:
+            depth, sigma_w2, seed, *values = (kind(text) for kind, text in zip(COLUMNS.values(), row, strict=True))
+            if (depth, sigma_w2) not in seeds or seed != len(seeds[depth, sigma_w2]):
+                raise ValueError(f"depth {depth}, sigma_w2 {sigma_w2}, seed {seed} is not what comes next")
+            seeds[depth, sigma_w2].append(tuple(values))
     except ValueError as error:
         raise ParamError("out", "a file that a sweep wrote", str(path), f"This one cannot be read: {error}") from None
-    return p, found
+    return p, {key: Cell(*key, *zip(*rows, strict=True)) for key, rows in seeds.items() if len(rows) == p.seeds}
 
 
 def resume(path: Path, p: SweepParams) -> dict[Key, Cell]:

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from vgdash.plan import Calls, Plan, normalize_back_calls, normalize_calls
+from vgdash.plan import Calls, Plan, normalize_back_calls, normalize_calls, normalize_with_calls
 
 __all__ = ["Chunk", "Passes"]
 
@@ -69,7 +69,7 @@ class Passes:
     def slope(self, layer: int) -> np.ndarray:
         """f'(z) of a hidden layer (from 1) on the last pass forward, ``(nets, units, batch)``, valid until the next call."""
         f, a = self.plan.activation, self._a[layer]
-        out = self._slope[:a.size].reshape(a.shape)
+        out = self._work_like(a)
         return (f.slope(self._z[layer], out) if self.plan.keeps_input else f.slope_of_output(a, out))[:, :-1]
 
     def _bind(self, memory: dict[str, np.ndarray]) -> None:
@@ -84,7 +84,7 @@ class Passes:
         a = [np.broadcast_to(self.x.T, (nets, *self.x.T.shape)), *(run("a", layer, layer)[0] for layer in range(1, depth))]
         hat = [run("hat", layer, layer)[0] for layer in range(1, depth)] if plan.axis is not None else []
         hat.insert(0, a[0])
-        for block in a[1:] + hat[1:]:
+        for block in a[1:]:
             block[:, -1] = 1
 
         def place(layer: int) -> np.ndarray:
@@ -117,16 +117,14 @@ class Passes:
                           for start, end in zip([0, *ends], ends, strict=False)]
 
     def _work_like(self, block: np.ndarray) -> np.ndarray:
-        """Memory in the shape of a block of activations without its ones; the slopes use it too."""
-        return self._slope[:block.size].reshape(block.shape)[:, :-1]
+        """Memory in the shape of a block, for one statement; the slopes use it too."""
+        return self._slope[:block.size].reshape(block.shape)
 
     def _normalize(self, layer: int) -> Calls:
-        hat = self._hat[layer]
-        return normalize_calls(hat[:, :-1], *self._of_layer[layer][:2], self._work_like(hat), self.plan.axis)
+        return normalize_calls(self._hat[layer], *self._of_layer[layer][:2], self._work_like(self._hat[layer]), self.plan.axis)
 
     def _normalize_fixed(self, layer: int) -> Calls:
-        hat, (_, _, mean, factor) = self._hat[layer][:, :-1], self._of_layer[layer]
-        return [partial(np.subtract, hat, mean, out=hat), partial(np.multiply, hat, factor, out=hat)]
+        return normalize_with_calls(self._hat[layer], *self._of_layer[layer][2:])
 
     def _bind_forward(self, kernel, normalize: Callable[[int], Calls]) -> Calls:
         plan, a, z, calls = self.plan, self._a, self._z, []
@@ -154,18 +152,17 @@ class Passes:
             for layer in range(chunk.last, max(chunk.first, 2) - 1, -1):
                 below, a = outer[layer - 1], self._a[layer - 1]
                 chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), inner[layer][:, :-1], out=below[:, :-1]))
-                chunk.calls.extend(kernel.backward(below, self._z[layer - 1], a, self._slope[:below.size].reshape(below.shape)))
+                chunk.calls.extend(kernel.backward(below, self._z[layer - 1], a, self._work_like(below)))
                 if plan.skips[layer - 1] is not None:
                     chunk.calls.append(partial(np.add, below[:, :-1], outer[layer][:, :-1], out=below[:, :-1]))
                 if plan.two_deltas:
-                    chunk.calls.extend(self._inward(layer - 1, below[:, :-1], inner[layer - 1][:, :-1]))
+                    chunk.calls.extend(self._inward(layer - 1, below, inner[layer - 1]))
 
     def _inward(self, layer: int, outer: np.ndarray, inner: np.ndarray) -> Calls:
         """From ∂C/∂z to ∂C/∂(W a + b)"""
         plan, skip, calls = self.plan, self.plan.skips[layer - 1], []
         if plan.axis is not None:
-            hat = self._hat[layer]
-            calls += normalize_back_calls(outer, inner, hat[:, :-1], *self._of_layer[layer][:2], self._work_like(hat), plan.axis)
+            calls += normalize_back_calls(outer, inner, self._hat[layer], *self._of_layer[layer][:2], self._work_like(outer), plan.axis)
             outer = inner
         if plan.axis is None or skip not in (None, 1):
             calls.append(partial(np.multiply, outer, 1 if skip is None else skip, out=inner))

@@ -12,7 +12,7 @@ from vgdash.activations import Activation
 from vgdash.layers import AXES, EPSILON, residual_factors
 from vgdash.optimizers import Optimizer
 
-__all__ = ["CACHE", "Calls", "Plan", "normalize_back_calls", "normalize_calls"]
+__all__ = ["CACHE", "Calls", "Plan", "normalize_back_calls", "normalize_calls", "normalize_with_calls"]
 
 CACHE = 384 * 1024  # bytes of one chunk's gradients: with the weights, less than a megabyte of second-level cache
 
@@ -114,8 +114,8 @@ class Plan:
     def statistics(self, nets: int) -> list[int]:
         """Entries that normalization keeps of each hidden layer: mean and factor of the minibatch, and for batch normalization of
         the population too."""
-        each = {"none": 0, "batch": 4 * nets, "layer": 2 * nets * self.batch}[self.normalization]
-        return [each * (n if self.normalization == "batch" else 1) for n in self.widths[1:-1]]
+        each = {"none": lambda n: 0, "batch": lambda n: 4 * (n + 1), "layer": lambda n: 2 * self.batch}[self.normalization]
+        return [nets * each(n) for n in self.widths[1:-1]]
 
     def memory_bytes(self, nets: int) -> int:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
@@ -179,15 +179,17 @@ KERNELS = {"relu": _Relu}
 
 
 def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work: np.ndarray, axis: int) -> Calls:
-    """``layers.normalize`` of ``hat`` ``(nets, units, batch)`` in place; ``mean`` and ``factor`` ``(…)`` with ``axis`` 1 are kept."""
-    share = 1 / hat.shape[axis]
+    """``layers.normalize`` of ``hat`` in place; ``mean`` and ``factor``, like it but 1 along ``axis``, are kept.
+
+    On whole blocks ``(nets, units + 1, batch)`` like the activation functions, and for the same reason; the last row counts in no
+    average, and is put to 0 because it would grow from step to step.
+    """
     return [
-        partial(np.add.reduce, hat, axis, None, mean, True),
-        partial(np.multiply, mean, share, out=mean),
+        partial(np.copyto, hat[:, -1], 0),
+        _average(hat, mean, axis),
         partial(np.subtract, hat, mean, out=hat),
         partial(np.multiply, hat, hat, out=work),
-        partial(np.add.reduce, work, axis, None, factor, True),
-        partial(np.multiply, factor, share, out=factor),
+        _average(work, factor, axis),
         partial(np.add, factor, EPSILON, out=factor),
         partial(np.sqrt, factor, out=factor),
         partial(np.reciprocal, factor, out=factor),
@@ -195,18 +197,33 @@ def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work:
     ]
 
 
+def normalize_with_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> Calls:
+    """``hat`` ← (hat - mean)·factor"""
+    return [
+        partial(np.copyto, hat[:, -1], 0),
+        partial(np.subtract, hat, mean, out=hat),
+        partial(np.multiply, hat, factor, out=hat),
+    ]
+
+
 def normalize_back_calls(gradient: np.ndarray, inner: np.ndarray, hat: np.ndarray, mean: np.ndarray, factor: np.ndarray,
                          work: np.ndarray, axis: int) -> Calls:
-    """``layers.normalize_backward`` from ``gradient`` to ``inner``, all ``(nets, units, batch)``; overwrites ``mean``."""
-    share = 1 / hat.shape[axis]
+    """``layers.normalize_backward`` from ``gradient`` to ``inner``, whole blocks too; overwrites ``mean``."""
     return [
         partial(np.multiply, gradient, hat, out=work),
-        partial(np.add.reduce, work, axis, None, mean, True),
-        partial(np.multiply, mean, share, out=mean),
+        _average(work, mean, axis),
         partial(np.multiply, hat, mean, out=work),
-        partial(np.add.reduce, gradient, axis, None, mean, True),
-        partial(np.multiply, mean, share, out=mean),
+        _average(gradient, mean, axis),
         partial(np.subtract, gradient, mean, out=inner),
         partial(np.subtract, inner, work, out=inner),
         partial(np.multiply, inner, factor, out=inner),
     ]
+
+
+def _average(block: np.ndarray, out: np.ndarray, axis: int) -> Callable[[], object]:
+    """Mean along ``axis`` without the last row, as a product with a vector: twice as fast as a sum at 64 units."""
+    values = block[:, :-1]
+    share = np.full(values.shape[axis], 1 / values.shape[axis], block.dtype)
+    if axis == -1:
+        return partial(np.matmul, values, share[:, None], out=out[:, :-1])
+    return partial(np.matmul, share[None], values, out=out)

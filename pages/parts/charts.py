@@ -24,7 +24,7 @@ import pandas as pd
 from pages.parts.looks import LOOKS, SLOTS
 from pages.parts.words import SUPERSCRIPT
 
-HEIGHT = 330
+HEIGHT = 310
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal"}
 COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
 LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
@@ -287,7 +287,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
     x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
     y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=6, **FONT))
     picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2", "since"], on="click", toggle=False)
-    said = alt.Tooltip("said:N", title=" ")
+    said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
     cell = _part(base, "cell").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
              "'on the edge of chaos' : 'ξ_c ' + format(pow(10, datum.value), '.3~r') + ', trains to about ' + "
@@ -299,31 +299,27 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
         title="ξ_c, layers", orient="top", direction="horizontal", titleOrient="left", labelExpr=power_of_ten(), values=[0, 1, 2],
         gradientLength=220, gradientThickness=12, offset=4, **{"labelFontSize": 13, "titleFontSize": 14}))
 
-    def text(*parts: str, **look) -> list[alt.Chart]:
+    def named(part: str, **look) -> list[alt.Chart]:
         """Light letters with a dark rim, readable on every colour."""
-        chart = _part(base, *parts).encode(x=x, y=y, text=alt.Text("name:N"), tooltip=alt.Tooltip("text:N", title=" "))
-        return [chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **look), chart.mark_text(fill="white", **look)]
-
-    def side(**look) -> list[alt.Chart]:
-        chart = _part(base, "side").encode(x=x, y=y, text=alt.Text("name:N"))
+        chart = _part(base, part).encode(x=x, y=y, text=alt.Text("name:N"), **({} if part == "side" else {"tooltip": about}))
         return [chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **look), chart.mark_text(fill="white", **look)]
 
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
-    point = {"x": x, "y": y, "tooltip": alt.Tooltip("text:N", title=" ")}
+    label = {"dy": -8, "fontSize": {"expr": "width < 350 ? 12 : 14"}, "limit": {"expr": "0.72 * width"}}
     ring = _part(base, "opened").encode(x=x, y=y)
     line = _part(base, "line").encode(x=x, y=y, order="y:Q")
     chart = alt.layer(
         cell.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),
-        none.mark_rect(fill="gray", fillOpacity=0.45, strokeWidth=0).encode(**extent, tooltip=said),
+        none.mark_rect(fill="#8c8c8c", strokeWidth=0).encode(**extent, tooltip=said),
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
         _part(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
-        *side(fontSize=17, fontWeight="bold"),
-        *text("label to the right", fontSize=14, align="left", dx=-6, dy=-8), *text("label to the left", fontSize=14, align="right", dx=6, dy=-8),
+        *named("side", fontSize={"expr": "width < 350 ? 14 : 17"}, fontWeight="bold", lineBreak="\n"),
+        *named("label to the right", align="left", dx=-6, **label), *named("label to the left", align="right", dx=6, **label),
         _part(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, opacity=INVISIBLE).encode(x=x, y=y),
         ring.mark_point(size=RING, stroke="black", strokeWidth=7, filled=False, opacity=1),
         ring.mark_point(size=RING, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
-        _part(base, "point").mark_point(shape="circle", size=110, **rim).encode(**point),
-        _part(base, "beyond").mark_point(shape="triangle-right", size=170, **rim).encode(**point),
+        _part(base, "point").mark_point(shape="circle", size=110, **rim).encode(x=x, y=y, tooltip=about),
+        _part(base, "beyond").mark_point(shape="triangle-right", size=170, **rim).encode(x=x, y=y, tooltip=about),
     )
     return _compiled(chart, 14, height)
 
@@ -341,7 +337,7 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
         _part(base, "limit").mark_rule(**gray).encode(y=y),
         _part(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(y=y, x=alt.value("width"), text="text:N"),
         _part(base, "scale").mark_rule(**gray).encode(x=x),
-        _part(base, "scale").mark_text(align="left", dx=4, baseline="top", **words).encode(x=x, y=alt.value(0), text="text:N"),
+        _part(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N"),
         _part(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
         _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts
-from pages.parts.words import listed, measured, number, plain, times
+from pages.parts.words import listed, number, plain, times
 from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, phase_map, trainable_depth
 
 WHY = r"""
@@ -20,7 +20,7 @@ $$q' = \sigma_w^2\,E[f(\sqrt q z)^2] + \sigma_b^2 \qquad c'q' = \sigma_w^2\,E[f(
 
 Two inputs must stay different. Near its end $c^*$ the correlation forgets by a factor a layer,
 
-$$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}, \qquad \xi_c = -1/\ln\chi .$$
+$$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}.$$
 
 Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared gradient too: it shrinks over the
 same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were found to train down to about $6\,\xi_c$ layers
@@ -30,7 +30,7 @@ DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far b
 NEAR_EDGE = 0.005  # share of the critical sigma_w2 within which a point counts as on the edge
 STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
-OVERLAP = 0.06  # of half a cell
+OVERLAP = 0.4  # of half a cell, a pixel on a phone
 CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
 LABEL_ROW = 0.027  # of sigma_b2, from one label to the next
 TURN = 0.6  # of the plane's width: labels right of it run to the left
@@ -72,7 +72,7 @@ def layers(xi_c: float) -> str:
     if math.isnan(depth):
         return "–"
     if depth < 1:
-        return "not even one layer"
+        return "less than 1 layer"
     return "any depth" if depth > LAYERS_MOST else f"about {depth:,.0f} layer{'s' if round(depth) > 1 else ''}"
 
 
@@ -142,20 +142,22 @@ def _numbers(found: PhaseMap) -> str:
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
-        error = float(seen.std(ddof=1) / math.sqrt(len(seen)))
         lines.append((f"correlation at layer {depth}: predicted", plain(predicted)))
-        lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", measured(float(seen.mean()), error)))
+        lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", plain(float(seen.mean()))))
     return "| opened point | |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
 
 
 def _landmarks(found: PhaseMap) -> str:
     """Markdown: every initializer and default, where it stands and how deep it trains."""
-    lines = ["| starts at | σ_w² | σ_b² | phase | trains to | gradient a layer |", "|---|--:|--:|---|--:|--:|"]
+    lines = ["| starts at | σ_w² | σ_b² | phase | ξ_c | layers it trains | gradient a layer |", "|---|--:|--:|---|--:|--:|--:|"]
+    places: dict[tuple[float, float], list[Landmark]] = {}
     for mark in sorted(found.landmarks, key=lambda mark: mark.sigma_w2):
-        at = mark.at
-        phase = "no fixed point" if math.isinf(at.q_star) else at.phase
-        lines.append(f"| {mark.name} | {mark.sigma_w2:.4g} | {mark.sigma_b2:.3g} | {phase} | {layers(at.xi_c)} | "
-                     f"{times(math.sqrt(at.chi_1))} |")
+        places.setdefault((mark.sigma_w2, mark.sigma_b2), []).append(mark)
+    for (sigma_w2, sigma_b2), marks in places.items():
+        at = marks[0].at
+        phase, names = "no fixed point" if math.isinf(at.q_star) else at.phase, ", ".join(_short([mark.name for mark in marks]))
+        lines.append(f"| {names} | {sigma_w2:.4g} | {sigma_b2:.3g} | {phase} | {'–' if math.isnan(at.xi_c) else number(at.xi_c)} | "
+                     f"{layers(at.xi_c).removeprefix('about ').split(' layer')[0]} | {times(math.sqrt(at.chi_1))} |")
     return "\n".join(lines)
 
 
@@ -172,9 +174,9 @@ def _plane(found: PhaseMap) -> pd.DataFrame:
 
 
 def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where cells begin and end; each reaches a little under the next, or the browser leaves a hairline between them."""
+    """Where cells begin and end; each reaches under the next, or the browser leaves a hairline between them."""
     half = (centres[1] - centres[0]) / 2
-    return np.append(first, centres[1:] - half), centres + (1 + OVERLAP) * half
+    return np.append(first, centres[1:] - half), np.append(centres[:-1] + (1 + OVERLAP) * half, centres[-1] + half)
 
 
 def _cells(plane: Plane) -> pd.DataFrame:
@@ -209,7 +211,7 @@ def _sides(plane: Plane) -> list[pd.DataFrame]:
         widest = np.flatnonzero(widths == widths.max())
         row = widest[len(widest) // 2]
         middle = float(plane.sigma_w2[phases[row] == phase].mean())
-        found.append(charts.plane_rows("side", middle, b[row], name=f"{name}: {what}"))
+        found.append(charts.plane_rows("side", middle, b[row], name=f"{name}:\n{what}"))
     return found
 
 
@@ -296,7 +298,8 @@ def _correlation(found: PhaseMap) -> pd.DataFrame:
         parts += [charts.rows("line", series, layer, values),
                   charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i], text=[f"{glyph} from {start:g}"])]
     parts += _dots(SERIES[0], profile.measured.correlation, "correlation")
-    return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *_scales(found)])
+    scales = [(at.xi_c, "ξ_c"), (trainable_depth(at.xi_c), "6 ξ_c")]
+    return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *_scales(found, scales, 1.0 if at.c_star < 0.5 else 0.12)])
 
 
 def _moment(found: PhaseMap, decades: bool) -> pd.DataFrame:
@@ -309,7 +312,7 @@ def _moment(found: PhaseMap, decades: bool) -> pd.DataFrame:
     limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
     room = charts.rows("room", "", layer[[0, -1]], [0, 0])
     return charts.table([room, charts.rows("line", "activation", layer, values), *_dots("activation", seen, "log10 E[z²]" if decades
-                         else "E[z²]"), *limit, *_scales(found)])
+                         else "E[z²]"), *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
 
 
 def _dots(series: str, values: np.ndarray, what: str) -> list[charts.Rows]:
@@ -326,8 +329,6 @@ def _limit(name: str, value: float, y: float) -> list[charts.Rows]:
     return [charts.rows("limit", "", [1], [y], text=[f"{name} = {number(value, 2)}"])] if math.isfinite(y) else []
 
 
-def _scales(found: PhaseMap) -> list[charts.Rows]:
-    """ξ_q, ξ_c and 6 ξ_c as layers, those that are on the chart."""
-    at = found.opened
-    marks = [(at.xi_q, "ξ_q"), (at.xi_c, "ξ_c"), (trainable_depth(at.xi_c), "6 ξ_c")]
-    return [charts.rows("scale", "", [layer], [0], text=[name]) for layer, name in marks if 1 <= layer <= found.params.depth]
+def _scales(found: PhaseMap, scales: Sequence[tuple[float, str]], y: float) -> list[charts.Rows]:
+    """Depth scales as upright rules with their names at the height ``y``, those that are on the chart."""
+    return [charts.rows("scale", "", [layer], [y], text=[name]) for layer, name in scales if 1 <= layer <= found.params.depth]
