@@ -1,0 +1,157 @@
+"""Shared runs: one computation for everyone with the same parameters, a line for the others, a bounded store."""
+
+import threading
+import time
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+
+from pages.parts.runs import Full, Store
+from vgdash.training import TrainParams, train
+
+SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
+
+
+def wait_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class Slow:
+    """A trainer whose snapshots come when the test says so; counts how many were made."""
+
+    made: ClassVar[list] = []
+    gate: ClassVar[threading.Event] = threading.Event()
+
+    def __init__(self, p):
+        type(self).made.append(p)
+        self.params, self.stopped = p, threading.Event()
+
+    def stop(self):
+        self.stopped.set()
+
+    def __iter__(self):
+        for snapshot in train(self.params):
+            while not self.gate.is_set() and not self.stopped.is_set():
+                time.sleep(0.005)
+            if self.stopped.is_set():
+                return
+            yield snapshot
+
+
+@pytest.fixture
+def slow():
+    Slow.made, Slow.gate = [], threading.Event()
+    yield Slow
+    Slow.gate.set()
+
+
+def test_fifty_visitors_with_one_parameter_set_watch_one_computation(slow):
+    store = Store(running=2, make=slow)
+    runs = {id(store.ask(replace(SMALL), f"visitor {i}")) for i in range(50)}
+    slow.gate.set()
+    wait_for(lambda: store.look(SMALL, "late").over)
+    assert len(runs) == len(slow.made) == 1
+    assert store.look(SMALL, "later").state == "finished"
+    assert len(store.look(SMALL, "later").snapshots) == len(SMALL.marks)
+
+
+def test_ten_parameter_sets_wait_in_line_and_all_finish(slow):
+    store = Store(running=2, make=slow)
+    sets = [replace(SMALL, seed=i) for i in range(10)]
+    runs = [store.ask(p, "one visitor") for p in sets]
+    assert [run.state for run in runs].count("running") == 2
+    assert [store.place(run)[0] for run in runs[2:]] == list(range(1, 9))
+    assert store.place(runs[-1])[1] >= store.place(runs[2])[1] >= 0
+    slow.gate.set()
+
+    def over():
+        for p in sets:
+            store.look(p, "one visitor")
+        return all(run.over for run in runs)
+    wait_for(over)
+    assert {run.state for run in runs} == {"finished"}
+
+
+def test_a_shared_run_gives_the_very_numbers_of_a_run_alone():
+    store = Store()
+    run = store.ask(SMALL, "visitor")
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    assert [float(s.loss[0, 0]) for s in run.snapshots] == [float(s.loss[0, 0]) for s in train(SMALL)]
+
+
+def test_stop_leaves_the_run_to_others_and_ends_it_for_the_last(slow):
+    store = Store(make=slow)
+    run = store.ask(SMALL, "first")
+    store.ask(SMALL, "second")
+    store.leave(SMALL, "first")
+    assert run.state == "running"
+    start = time.monotonic()
+    store.leave(SMALL, "second")
+    assert run.state == "stopped"
+    wait_for(lambda: run.trainer is None, 2)
+    assert time.monotonic() - start < 0.5
+    assert store.ask(SMALL, "third") is not run
+
+
+def test_a_run_that_nobody_watches_stops_and_frees_its_place(slow):
+    store = Store(running=1, make=slow, unwatched=0.2)
+    forgotten = store.ask(SMALL, "gone")
+    other = replace(SMALL, seed=1)
+    waiting = store.ask(other, "here")
+    assert waiting.state == "waiting"
+
+    def looked():
+        store.look(other, "here")
+        return forgotten.state == "stopped"
+    wait_for(looked)
+    assert waiting.state == "running"
+
+
+def test_a_crash_inside_a_run_is_said_and_leaves_the_store_sound():
+    class Broken:
+        def __init__(self, p):
+            raise MemoryError("no room")
+
+    store = Store(make=Broken)
+    run = store.ask(SMALL, "visitor")
+    wait_for(lambda: run.over)
+    assert (run.state, run.error) == ("failed", "MemoryError: no room")
+    store.make = Store().make
+    again = store.ask(SMALL, "visitor")
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    assert again.state == "finished"
+
+
+def test_finished_runs_stay_within_the_bytes_that_are_kept():
+    store = Store(kept_bytes=3 * 12_000)
+    for seed in range(8):
+        p = replace(SMALL, seed=seed)
+        store.ask(p, "visitor")
+        wait_for(lambda p=p: store.look(p, "visitor").over)
+    kept = [p for p in (replace(SMALL, seed=s) for s in range(8)) if store._runs.get(p)]
+    assert 1 <= len(kept) <= 4
+    assert kept[-1].seed == 7
+
+
+def test_more_waiting_runs_than_the_line_holds_are_refused(slow, monkeypatch):
+    monkeypatch.setattr("pages.parts.runs.WAITING", 3)
+    store = Store(running=1, make=slow)
+    for seed in range(4):
+        store.ask(replace(SMALL, seed=seed), "visitor")
+    with pytest.raises(Full):
+        store.ask(replace(SMALL, seed=9), "visitor")
+
+
+def test_the_estimate_follows_the_cost_and_the_pace_of_this_machine():
+    store = Store()
+    longer = replace(SMALL, steps=2000)
+    assert store.estimate(longer) / store.estimate(SMALL) == pytest.approx(longer.flops / SMALL.flops)
+    before = store.rate
+    run = store.ask(SMALL, "visitor")
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    wait_for(lambda: run.trainer is None)
+    assert store.rate != before
