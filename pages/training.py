@@ -5,13 +5,20 @@ import streamlit as st
 from pages.parts import charts, draw, frame, lecture, live
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.training import WHY
+from pages.parts.views.inside_training import FRAMES, STATISTICS
+from pages.parts.views.training import COURSE, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, WHY
 from vgdash.initializers import INITIALIZERS
-from vgdash.params import Choice
+from vgdash.params import Choice, Real
 from vgdash.training import TrainParams
 
-BESIDE = {"of": (Choice(tuple(INITIALIZERS)), "he_normal")}
+BESIDE = {
+    "look": (Choice(LOOKS_AT), COURSE),
+    "of": (Choice(tuple(INITIALIZERS)), "he_normal"),
+    "statistic": (Choice(tuple(STATISTICS)), "grad2"),
+    "goal": (Real(0.1, 1.0), 0.9),
+}
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
+HEIGHT = 255
 RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0]
 
 
@@ -38,36 +45,67 @@ def view() -> None:
             controls.steps("learning_rate", "learning rate η", RATES)
         with more, st.popover("More", width="stretch"):
             _more(controls)
+        look, of, statistic = st.columns([6, 2, 2], vertical_alignment="bottom")
+        with look:
+            controls.segments("look", "look at", label_visibility="collapsed")
+        with of:
+            controls.select("of", "of", label_visibility="collapsed")
+        with statistic:
+            controls.select("statistic", "by layer", label_visibility="collapsed")
         p = controls.params()
-        run, shown = live.run_bar(p)
+        run = live.run_bar(p)
     if not stage.ready(controls, p):
         return
-    if shown is None:
+    if run is None or not run.snapshots:
         stage.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
         draw.why(WHY)
         return
+    shown = live.view(run, controls.chosen("look"), controls.chosen("of"), controls.chosen("statistic"), controls.chosen("goal"))
     stage.verdict(shown.verdict)
     with stage.main():
-        loss, accuracy = st.columns(2)
-        with loss:
-            draw.chart(shown.loss, charts.curves("step", "training loss", height=270, fine=True), "loss", "Training loss by step, log axis")
-        with accuracy:
-            draw.chart(shown.accuracy, charts.curves("step", "held-out accuracy", decades=False, height=270), "accuracy",
-                       "Share of held-out examples that are classified right, by step")
+        _main(shown.tables, controls.chosen("look"), controls.chosen("statistic"), run)
     if lecture.presenting():
         return
     left, right = st.columns(2)
     with left:
-        controls.select("of", "gradient by layer and step, of")
-        name = controls.chosen("of") if controls.chosen("of") in run.params.initializers else run.params.initializers[-1]
-        draw.chart(shown.gradients[name], charts.heat_map("step", "layer", "size"), "heat", "Size of the gradient by layer and step")
-        st.caption(f"{name}: a layer whose row is dark learns nothing.")
+        draw.why(WHY)
     with right:
-        draw.chart(shown.updates, charts.curves("step", "update : weight", height=260), "updates",
-                   "Update divided by weight, median layer, by step, log axis")
-        st.caption("How far a step moves the weights of the median layer. Below a millionth nothing learns, above a tenth little survives.")
-    draw.why(WHY)
+        controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
+        st.markdown(shown.ranking)
     draw.table_and_download(lambda: live.table(run), f"training-{p.dataset}-{p.depth}-layers-seed{p.seed}", "training")
+
+
+def _main(tables, look: str, statistic: str, run) -> None:
+    if look == COURSE:
+        loss, accuracy = st.columns(2)
+        with loss:
+            draw.chart(tables["loss"], charts.curves("step", "training loss", height=HEIGHT, fine=True), "loss",
+                       "Training loss by step, log axis")
+        with accuracy:
+            draw.chart(tables["accuracy"], charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT), "accuracy",
+                       "Share of held-out examples that are classified right, by step")
+    elif look == GRADIENTS:
+        heat, updates = st.columns(2)
+        with heat:
+            draw.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
+                       "Size of the gradient by layer and step. A layer whose row is dark learns nothing.")
+        with updates:
+            draw.chart(tables["updates"], charts.curves("step", "update : weight", height=HEIGHT), "updates",
+                       "Update divided by weight, median layer, by step, log axis. Healthy is about a thousandth.")
+    elif look == LAYERS:
+        draw.chart(tables["layers"], charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0), f"layers {run.over}",
+                   "A statistic by layer, for each initializer, at a moment of the run")
+    elif look == HISTOGRAMS:
+        last = len(run.params.histogram_layers) - 1
+        draw.chart(tables["histograms"], charts.scrubbed_histograms(last, "a, in units of its root mean square", False),
+                   f"histograms {last}", "Histogram of the activations of one layer, to be chosen by the slider in the chart")
+    elif not tables:
+        st.info("Digits have 64 features: there is no plane to draw a decision on. Choose spirals, circles, moons or gaussians.")
+    else:
+        for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
+            with column:
+                st.markdown(f"**{name}**")
+                draw.chart(table, charts.decision(), f"decision {name}", f"What the net of {name} decides on the plane, and the data")
 
 
 def _more(controls: Controls) -> None:
@@ -81,6 +119,9 @@ def _more(controls: Controls) -> None:
     controls.whole("seed", "seed")
     controls.real("clip", "clip the gradient's norm (0: off)")
     controls.slider("label_noise", "wrong labels, share", 0.05)
+    controls.select("normalization", "normalization")
+    controls.select("residual", "residual branches")
+    controls.real("sigma_b2", "σ_b², variance of the first biases")
 
 
 frame.show(page)

@@ -8,7 +8,7 @@ import pytest
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.jacobian import jacobian_spectrum
-from vgdash.layers import Tape, forward
+from vgdash.layers import EPSILON, Tape, forward
 from vgdash.network import ProbeParams, build
 from vgdash.params import ParamError
 
@@ -161,6 +161,12 @@ def test_dead_relu_units_leave_exact_zeros_and_the_rank_is_that_of_the_narrowest
     assert found.zeros == pytest.approx(1 - found.rank[0, 0] / 40)
     assert found.log10_condition[0, 0] == math.inf
     assert found.share.sum() + found.zeros == pytest.approx(1)
+
+
+def test_layer_normalization_loses_one_direction_and_shrinks_another_without_losing_it():
+    found = jacobian_spectrum(uniform(5, 24, "tanh", "he_normal", normalization="layer", seeds=4))
+    assert (found.rank == 23).all()  # the mean goes to 0; the length keeps EPSILON/variance, 5e-6 a layer
+    assert (np.abs(found.log10_s[..., 22] - 5 * math.log10(EPSILON / 2)) < 5).all()
 
 
 def test_zeros_have_no_jacobian_and_say_so():

@@ -42,7 +42,7 @@ def test_a_cluster_that_loses_a_worker_midway_gives_the_whole_table(cluster, pla
         found = trainability(P, client.get_executor(), tmp_path / "map.csv", progress=kill_at_the_third)
         assert killed[0] < 0.7
         client.wait_for_workers(2)
-        assert victim not in client.run(os.getpid).values()
+        assert victim not in client.run(os.getpid, on_error="ignore").values()
     assert not found.failures
     assert found.done.all()
     pd.testing.assert_frame_equal(found.frame(), plain.frame(), check_exact=True)

@@ -59,13 +59,11 @@ def test_the_probe_confirms_a_gradient_that_vanishes_and_one_that_overflows_floa
     p = uniform(30, 128, "sigmoid", "glorot_normal", seeds=3, batch=8)
     predicted, measured = first_trouble(predict(p)), first_trouble(probe(p))
     assert abs(predicted.gradient_vanishes - measured.gradient_vanishes) <= 1
-    back = first_trouble(probe(uniform(100, 64, "tanh", "standard_normal", gamma=10.0, seeds=3, batch=8)))
-    measured = np.log10(probe(back.params).grad2)
-    overflow = formats(back)["float32"].gradient_overflow
-    if overflow:
-        assert (np.isnan(measured) | np.isinf(measured))[:, :overflow].sum(axis=1).max() == overflow
+    p = uniform(256, 64, "tanh", "standard_normal", seeds=1, batch=8)
+    back = first_trouble(probe(p))
+    assert formats(back)["float32"].gradient_overflow == probe(p).overflow_backward > 100
     assert back.gradient_vanishes is None
-    assert back.gradient_explodes > 80
+    assert 240 < back.gradient_explodes < 256
 
 
 def test_a_saturated_layer_is_named_and_relu_at_rest_is_not():
@@ -96,6 +94,9 @@ def test_the_middle_seed_counts():
     assert first_trouble(replace(found, q=q)).explodes is None
     q[1:, 2] = 1e20  # two of three
     assert first_trouble(replace(found, q=q)).explodes == 3
+    nan, inf = math.nan, math.inf  # a seed that overflowed on its way back stays overflown below, one that never started is well
+    assert formats(first_trouble(replace(found, grad2=np.array([[nan, inf, 1], [inf, 1, 1], [1, 1, 1]]))))["float64"].gradient_overflow == 1
+    assert formats(first_trouble(replace(found, grad2=np.array([[nan, inf, 1], [nan, nan, nan], [1, 1, 1]]))))["float64"].survives
 
 
 def test_the_table_has_a_row_a_format_and_whole_layers():

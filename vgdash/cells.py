@@ -127,7 +127,7 @@ class Cell:
         return self.depth, self.sigma_w2
 
     def lines(self) -> str:
-        """The cell as CSV, a line for each seed."""
+        """The cell as CSV, a line for each seed; a failure leaves none, so that it is tried again."""
         rows = zip(*(getattr(self, name) for name in MEASURED), strict=True)
         return "".join(",".join(map(repr, (*self.key, seed, *row))) + "\n" for seed, row in enumerate(rows))
 

@@ -29,7 +29,7 @@ from vgdash.prediction import predict
 __all__ = ["JacobianSpectrum", "jacobian_spectrum", "predicted_moments"]
 
 BINS = 60
-WORK = 5e9  # Σ fan_in·fan_out·min(fan_in, fan_out) over layers, seeds and inputs: 256 layers of 256 are 4.3e9, about two seconds
+WORK = 5e9  # Σ fan_in·fan_out·min(fan_in, fan_out) over layers, seeds and inputs: 256 layers of 256 are 4.3e9, about a second
 CANCELLED = 10.0  # decades that the singular values of the layers multiplied between two QR decompositions may span
 ROUNDING = 1e-14  # times the largest entry and the size: what is left of an exact zero after a QR decomposition
 MARGIN, REACH = 4.0 * math.log(10), 6.0 * math.log(10)  # ln: how far windows of singular values overlap, and what each gives
@@ -105,7 +105,7 @@ def jacobian_spectrum(p: ProbeParams, inputs: int = 1) -> JacobianSpectrum:
 
     In float64 on the same float32 weights, for each input by itself: batch normalization keeps the batch's mean and variance,
     as it does after training. Accurate to about 1e-6 of each singular value, however far apart they are. Takes as many of
-    ``p.seeds`` as about two seconds allow (256 layers of 256: one).
+    ``p.seeds`` as about a second of one core allows (256 layers of 256: one).
 
     Raises ``ParamError`` if already one seed is too much work, or if the batch has fewer than ``inputs``.
     """
@@ -215,7 +215,8 @@ def _log_singular_values(p: ProbeParams, net: Net, tape: Tape, row: int) -> np.n
         product.pending = branch if skip is None else product.pending + skip * branch
         per_layer = 0.0 if p.initializer == "orthogonal" and len(live) == len(before) else typical
         strain += per_layer
-        if strain + per_layer > CANCELLED:
+        # Layer normalization leaves EPSILON/variance of one direction: small, but not the zero that two of it would count as
+        if strain + per_layer > CANCELLED or net.axis == -1:
             product.decompose()
             strain = 0.0
     product.decompose()

@@ -150,11 +150,11 @@ def _playground_bias(fan_in: int) -> float:
 # name -> (initializer, Var(b) of fan_in, note). PyTorch: nn.Linear.reset_parameters, bias U(±1/√fan_in). Keras: Dense, bias 0.
 # Playground: `bias = 0.1` in its nn.ts.
 DEFAULTS = {
-    "pytorch_default": ("pytorch_default", _pytorch_bias, "with its bias, U(±1/√fan_in)"),
-    "keras_default": ("glorot_uniform", lambda fan_in: 0.0, "Dense: glorot_uniform, bias 0"),
-    "playground_default": ("playground_default", _playground_bias, "its bias is the constant 0.1, counted as E[b²] = 0.01"),
+    "pytorch_default": ("pytorch_default", _pytorch_bias, "PyTorch: nn.Linear, its bias U(±1/√fan_in)"),
+    "keras_default": ("glorot_uniform", lambda fan_in: 0.0, "Keras: Dense, glorot_uniform and bias 0"),
+    "playground_default": ("playground_default", _playground_bias, "Playground: its bias, always 0.1, counts as E[b²] = 0.01"),
 }
-NOTES = {"identity": "not random: only its variance is drawn here", "zeros": "nothing passes"}
+NOTES = {"identity": "the identity is not random: only its variance stands here", "zeros": "nothing passes zeros"}
 
 
 @lru_cache(maxsize=64)
@@ -280,7 +280,7 @@ def profile(p: PhaseParams) -> Profile:
         if x == -math.inf:
             break
         share = math.exp(log_signal - x)
-        c = share * passed + 1 - share
+        c = np.minimum(share * passed + 1 - share, 1.0)  # the quadrature's error could lift it above
         log_q[layer], correlation[:, layer] = x, c
         if layer and abs(x - before) < STILL and np.abs(c - correlation[:, layer - 1]).max() < STILL:
             log_q[layer:], correlation[:, layer:] = x, c[:, None]

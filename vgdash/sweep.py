@@ -66,10 +66,9 @@ def cells(p: SweepParams, executor: Executor | None = None, out: str | Path | No
     run = _on(executor, p, keys) if executor else _on_this_machine(p, keys, workers)
     with closing(run):
         for cell in run:
-            if not cell.failure:
-                done[cell.key] = cell
-                if out:
-                    append(Path(out), cell)
+            done[cell.key] = cell
+            if out:
+                append(Path(out), cell)
             yield cell
     if out:
         write(Path(out), p, done)

@@ -214,19 +214,20 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
 
 
 @lru_cache(maxsize=8)
-def scrubbed_histograms(last: int) -> dict[str, Any]:
+def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = True) -> dict[str, Any]:
     """Histograms of several layers, one at a time, chosen by a slider inside the chart: the server is not asked.
 
-    Columns: k (which layer, from 0 to ``last``), x and x2 (the bin), y (share), predicted, text.
+    Columns: k (which layer, from 0 to ``last``), x and x2 (the bin), y (share), text, and perhaps predicted.
     """
     which = alt.param(name="k", value=last // 2, bind=alt.binding_range(min=0, max=last, step=1, name="drag through the layers "))
     base = alt.Chart().transform_filter("datum.k == k")
-    x = alt.X("x:Q", title="z, bins", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
     y = alt.Y("y:Q", axis=alt.Axis(title="share of the units", format="%", **FONT))
+    bars = base.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=_slot("sampled"))
+    line = base.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
+        x="middle:Q", y="predicted:Q", color=_slot("predicted"))
     chart = alt.layer(
-        base.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=_slot("sampled")),
-        base.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
-            x="middle:Q", y="predicted:Q", color=_slot("predicted")),
+        *([bars, line] if predicted else [bars]),
         base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
             x=alt.value(12), y=alt.value(14), text="said:N", color=_neutral()),
     ).add_params(which)
@@ -247,6 +248,46 @@ def spectrum() -> dict[str, Any]:
             x=x, y=alt.value(10), text="text:N", color=_colour()),
     )
     return _compiled(chart, 20)
+
+
+@lru_cache(maxsize=16)
+def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
+    """Lines over layers at one of several moments, chosen by a slider inside the chart; with ``last`` 0 there is only one.
+
+    Columns: k (which moment, from 0 to ``last``), x, y, series, slot, text.
+    """
+    base = alt.Chart().transform_filter("datum.k == k") if last else alt.Chart()
+    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT))
+    right = {"orient": "right"}  # the names stand at the first layer, where the lines are apart
+    y = alt.Y("y:Q", axis=decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **FONT, **right),
+              scale=alt.Scale(zero=False))
+    end = base.transform_joinaggregate(end="min(x)", groupby=["series"]).transform_filter("datum.x == datum.end")
+    chart = alt.layer(
+        base.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
+        base.mark_point(filled=True, size=40, opacity=1).encode(x=x, y=y, color=_colour(), shape=_shape()),
+        end.mark_text(align="right", dx=-8, fontSize=14, fontWeight="bold").encode(x=x, y=y, color=_colour(), text="series:N"),
+        base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
+            x=alt.value(12), y=alt.value(12), text="said:N", color=_neutral()),
+    )
+    if last:
+        chart = chart.add_params(alt.param(name="k", value=last, bind=alt.binding_range(
+            min=0, max=last, step=1, name="drag through the run ")))
+    return _compiled(chart, 10, HEIGHT - 40)
+
+
+@lru_cache(maxsize=2)
+def decision() -> dict[str, Any]:
+    """What a net decides on a plane, as a field of shares of class 1, under the data."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    y = alt.Y("y:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    field = _part(base, "field").mark_rect().encode(
+        x=x, x2="x2:Q", y=y, y2="y2:Q", color=alt.Color("value:Q", legend=None, scale=alt.Scale(
+            domain=[0, 0.5, 1], range=["#0072B2", "#F2F2F2", "#D55E00"])))
+    data = _part(base, "data").mark_point(filled=True, size=26, stroke="white", strokeWidth=0.6, opacity=1).encode(
+        x=x, y=y, fill=alt.Fill("label:N", legend=None, scale=alt.Scale(domain=[0, 1], range=["#004B78", "#8F3F00"])),
+        shape=alt.Shape("label:N", legend=None, scale=alt.Scale(domain=[0, 1], range=["circle", "square"])))
+    return _compiled(alt.layer(field, data).resolve_scale(color="independent"), 5, 240)
 
 
 @lru_cache(maxsize=8)
@@ -280,18 +321,20 @@ def plane_rows(part, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.na
 def phase_plane(height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
-    ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` is what was clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. Colours of marks on the plane are the
-    same in light and dark, as those of the plane are.
+    ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` is what was
+    clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. The colours of marks on the plane are the same in light and dark,
+    as those of the plane are.
     """
     base = alt.Chart()
-    x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
-    y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickCount=6, **FONT))
+    flat = alt.Scale(nice=False, zero=False)
+    x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=flat, axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=flat, axis=alt.Axis(grid=False, tickCount=6, **FONT))
     picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2", "since"], on="click", toggle=False)
     said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
     cell = _part(base, "cell").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
              "'on the edge of chaos' : 'ξ_c ' + format(pow(10, datum.value), '.3~r') + ', trains to about ' + "
-             "format(6 * pow(10, datum.value), ',.0f') + ' layers')")
+             "format(6 * pow(10, datum.value), ',.2r') + ' layers')")
     none = _part(base, "none").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': the variance grows without bound'")
     extent = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}

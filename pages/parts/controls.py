@@ -52,18 +52,22 @@ class Controls:
                 refused.append(_sentence(error))
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
                           and asked[key] != (spelled := self.rules[key].spell(value))}
-        if said_otherwise:  # Streamlit knows an option by its text: 1.0 is not the option 1
-            st.query_params.update(said_otherwise)
-            st.rerun()
         read = st.session_state.get(f"{self.page} read", {})
-        if any(read.get(key) != texts for key, texts in asked.items()):  # not the same link again, which Streamlit has since corrected
-            st.session_state[f"{self.page} read"] = asked
+        if any(read.get(key) != texts for key, texts in asked.items()):  # not the same link again, corrected
+            st.session_state[f"{self.page} read"] = {**asked, **said_otherwise}
             st.session_state[f"{self.page} refused"] = (refused[:5], None)
             if "scene" in good:  # a short link: what it does not say is as the scene has it
                 st.session_state["scene"] = good["scene"]
                 for key, value in self.scenes[good["scene"]].values.items():
                     if key not in asked:
                         self._set(key, value)
+        unreadable = [key for key in asked if key in self.rules and key not in good]
+        if said_otherwise or unreadable:
+            # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
+            st.query_params.update(said_otherwise)
+            for key in unreadable:
+                del st.query_params[key]
+            st.rerun()
         for key, value in good.items():
             self._offer(key, value)
 
@@ -136,9 +140,9 @@ class Controls:
         return p
 
     def chosen(self, key: str) -> Any:
-        """The value of a key beside the parameter set, or its default where a client sent nonsense."""
+        """The value of a key beside the parameter set (its widget may stand further down), or its default for nonsense."""
         try:
-            return self.rules[key].check(key, self.values[key])
+            return self.rules[key].check(key, self.values.get(key, st.session_state.get(key, self.defaults[key])))
         except ParamError as error:
             self.refused.append(_sentence(error))
             return self.defaults[key]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts import guard
+
 # file stem (which is the address too), name in the navigation
 PAGES = (
     ("home", "Home"),
@@ -33,6 +35,7 @@ h1, h2 {padding: 0 0 1.1rem 0 !important;}
 FOLDER = Path(__file__).resolve().parent.parent
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
+guard.install()
 
 
 def main() -> None:

@@ -33,8 +33,8 @@ def interval() -> float | None:
     return max(FASTEST, BUSY * len(run.watchers)) if run is not None and not run.over else None
 
 
-def run_bar(p: TrainParams) -> tuple[Run | None, TrainingView | None]:
-    """Run, progress, Stop; the visitor's run and what it shows so far. ``p`` are the parameters as set now."""
+def run_bar(p: TrainParams) -> Run | None:
+    """Run, progress, Stop; the visitor's run. ``p`` are the parameters as set now."""
     if st.session_state.pop("start", False):
         _start(p)
     run = _watched()
@@ -51,7 +51,7 @@ def run_bar(p: TrainParams) -> tuple[Run | None, TrainingView | None]:
     if run is not None and not run.over and not st.session_state.get("timer"):
         st.session_state["timer"] = True
         st.rerun()  # a full run sets the timer
-    return run, (_view(run) if run is not None and run.snapshots else None)
+    return run
 
 
 def table(run: Run) -> pd.DataFrame:
@@ -108,10 +108,11 @@ def _state(run: Run | None, p: TrainParams) -> str:
     return f"{old}{run.params.steps:,} steps in {words.seconds(run.ended - run.started)}."
 
 
-def _view(run: Run) -> TrainingView:
-    """The view of the snapshots so far, made once for all who watch."""
-    count = len(run.snapshots)
-    made = run.view
-    if made is None or made[0] != count:
-        made = run.view = (count, training_view(run.params, run.snapshots[:count]))
+def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingView:
+    """A look at the snapshots so far, made once for all who look the same way."""
+    count, over = len(run.snapshots), run.over
+    key = (look, of if of in run.params.initializers else run.params.initializers[-1], statistic, goal)
+    made = run.views.get(key)
+    if made is None or made[0] != (count, over):
+        made = run.views[key] = ((count, over), training_view(run.params, run.snapshots[:count], *key, over))
     return made[1]

@@ -13,8 +13,8 @@ from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import published as published_views
 from pages.parts.views import trainable_depth as phase_views
-from vgdash.published import Outcome, check
 from vgdash.network import ProbeParams
+from vgdash.published import Outcome, check
 
 ENTRIES = 400  # per kind of result
 MEGABYTES = 24

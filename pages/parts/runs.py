@@ -35,7 +35,7 @@ class Run:
     ended: float = 0.0
     watchers: dict[str, float] = field(default_factory=dict)
     trainer: Trainer | None = None
-    view: tuple[int, Any] | None = None  # what pages made of so many snapshots, for all who watch
+    views: dict[Any, Any] = field(default_factory=dict)  # what pages made of the snapshots, for all who look the same way
 
     @property
     def over(self) -> bool:
@@ -55,8 +55,7 @@ class Run:
 
     @property
     def bytes(self) -> int:
-        return sum(array.nbytes for snapshot in list(self.snapshots)
-                   for array in (snapshot.grad2, snapshot.dw2, snapshot.update_ratio)) + 10_000
+        return sum(snapshot.nbytes for snapshot in list(self.snapshots)) + 10_000
 
 
 class Full(Exception):

@@ -252,7 +252,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("trainable_depth", "Playground", "The Playground's default, with four inputs.", FRAMEWORKS,
           {"fan_in": 4, "sigma_w2": 0.333333, "sigma_b2": 0.01}),
     Scene("trainable_depth", "SELU", "SELU is made for 1/n.", LEFT, {"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0}),
-    Scene("trainable_depth", "sigmoid", "Sigmoid: no gradient survives zero-mean weights of any size.", LEFT,
+    Scene("trainable_depth", "sigmoid", "Sigmoid's edge lies far beyond the usual initializers.", LEFT,
           {"activation": "sigmoid", "sigma_w2": 1.0, "sigma_b2": 0.0}),
     Scene("published", "claims", "Every claim, recomputed now.", LEFT, {}),
 )

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
-import sys
-import time
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, sync_playwright
 
 from tests.browser import chromium
+from tests.server import serving
 
-ROOT = Path(__file__).resolve().parents[2]
 SETTLED = """() => {
   const app = document.querySelector('[data-testid=stApp]');
   return app && app.getAttribute('data-test-connection-state') === 'CONNECTED'
@@ -54,31 +48,6 @@ CONTROLS = """() => Object.fromEntries([...document.querySelectorAll('[data-test
   if (radio) return [key, radio.innerText.trim()];
   return [key, field && field.value];
 }).filter(([key, value]) => value !== null && value !== undefined))"""
-
-
-@contextlib.contextmanager
-def serving(*options: str):
-    """The app on a fresh server; yields its address."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.address", "127.0.0.1",
-               "--server.headless", "true", "--server.fileWatcherType", "none", *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read()
-                break
-            assert process.poll() is None, "the server stopped while starting"
-            time.sleep(0.1)
-        else:
-            raise AssertionError("the app did not become healthy in 60 s")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def query_of(url: str) -> dict[str, list[str]]:
@@ -149,7 +118,7 @@ class Visitor:
 
     def controls(self) -> dict[str, str]:
         """What every control shows, those behind More too: widget key -> text; several choices are joined by commas."""
-        more = self.page.get_by_test_id("stPopoverButton").filter(has_text="More")
+        more = self.page.get_by_role("button", name="More", exact=True)
         if more.count():
             more.click()
             self.page.wait_for_function(MORE_STILL, timeout=60_000, polling=25)

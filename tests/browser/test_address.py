@@ -88,7 +88,7 @@ def test_what_is_typed_and_picked_by_hand_stands_in_the_address_and_comes_back(v
     visitor.open("initializers")
     visitor.page.get_by_role("button", name="Remove lecun_normal").last.click()
     visitor.settle()
-    visitor.page.get_by_test_id("stPopoverButton").click()
+    visitor.page.get_by_role("button", name="More", exact=True).click()
     for key, text in (("widths", "100-50x3-10"), ("gamma", "1.125"), ("seed", "7")):
         field = visitor.page.locator(f".st-key-{key} input")
         field.fill(text)
@@ -141,7 +141,7 @@ def test_a_scenes_name_alone_is_a_link_to_it(visitor, colleague, stem):
 
 def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, colleague):
     visitor.open(link("initializers", STATES["initializers"][0]))
-    visitor.page.get_by_test_id("stPopoverButton").filter(has_text="Share").click()
+    visitor.page.get_by_role("button", name="Share", exact=True).click()
     shared = visitor.page.get_by_test_id("stPopoverBody").locator("code").inner_text()
     visitor.page.keyboard.press("Escape")
     controls = visitor.settle().controls()

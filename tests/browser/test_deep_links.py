@@ -3,8 +3,9 @@
 import pytest
 
 from pages.parts.frame import PAGES
-from tests.browser.conftest import Visitor, serving
+from tests.browser.conftest import Visitor
 from tests.browser.states import STATES, link
+from tests.server import serving
 
 CONTENT = [stem for stem, _ in PAGES if stem != "home"]
 MENU = [name for _, name in PAGES]

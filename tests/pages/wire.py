@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -12,12 +13,10 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
-WIDGETS = ("slider", "selectbox", "multiselect", "number_input", "text_input", "button_group", "button", "checkbox", "radio")
-
 
 @dataclass
 class Page:
-    """What one run of the script sent: its elements, and the widgets by their key."""
+    """What one run of the script sent: its elements, and the widgets among them."""
 
     elements: list[Element] = field(default_factory=list)
     fragment: str = ""
@@ -38,10 +37,17 @@ class Page:
     def texts(self) -> list[str]:
         return [markdown.body for markdown in self.of("markdown")]
 
+    def widgets(self) -> dict[str, Any]:
+        """Every widget by its id, as the server described it."""
+        found = (getattr(element, str(element.WhichOneof("type"))) for element in self.elements)
+        return {widget.id: widget for widget in found if getattr(widget, "id", "")}
+
+    def has(self, key: str) -> bool:
+        return any(name.endswith(f"-{key}") for name in self.widgets())
+
     def widget(self, key: str) -> Any:
-        """The widget with that key, as the server described it."""
-        found = [getattr(e, kind) for e in self.elements for kind in WIDGETS if e.WhichOneof("type") == kind]
-        return next(w for w in found if w.id.endswith(f"-{key}"))
+        """The widget with that key."""
+        return next(widget for name, widget in self.widgets().items() if name.endswith(f"-{key}"))
 
 
 class Session:
@@ -58,11 +64,12 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         self.socket.close()
 
-    def open(self, name: str, query: str = "") -> Page:
+    def open(self, name: str, query: str = "", states: Sequence[WidgetState] = ()) -> Page:
         self.name, self.query, self.page_hash = name, query, ""
         message = BackMsg()
         message.rerun_script.page_name = name
         message.rerun_script.query_string = query
+        message.rerun_script.widget_states.widgets.extend(states)
         return self.exchange(message)
 
     def send(self, *states: WidgetState, fragment: str | None = None) -> Page:
@@ -88,6 +95,8 @@ class Session:
                 self.page.elements.append(answer.delta.new_element)
                 if answer.delta.fragment_id:
                     self.page.fragment = answer.delta.fragment_id
+            elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                self.page = Page()
             elif kind == "script_finished":
                 self.page.status = answer.script_finished
                 self.page.fragment = self.page.fragment or before.fragment

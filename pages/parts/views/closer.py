@@ -102,7 +102,8 @@ def advice_view(p: ProbeParams, framework: str) -> Advice:
 
 
 def _formats(trouble) -> str:
-    lines = ["| number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |", "|---|--:|--:|--:|--:|--:|--:|"]
+    lines = ["| number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |",
+             "|---|--:|--:|--:|--:|--:|--:|"]
     for one in trouble.formats:
         cells = (one.subnormal, one.zero, one.overflow, one.gradient_subnormal, one.gradient_zero, one.gradient_overflow)
         lines.append(f"| {one.name} | " + " | ".join("–" if layer is None else f"layer {layer}" for layer in cells) + " |")

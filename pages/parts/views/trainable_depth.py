@@ -22,12 +22,12 @@ Two inputs must stay different. Near its end $c^*$ the correlation forgets by a 
 
 $$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}.$$
 
-Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared gradient too: it shrinks over the
-same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were found to train down to about $6\,\xi_c$ layers
-(Schoenholz et al. 2017).
+Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared gradient too: it
+shrinks over the same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were found to train down to about
+$6\,\xi_c$ layers (Schoenholz et al. 2017).
 """
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
-NEAR_EDGE = 0.005  # share of the critical sigma_w2 within which a point counts as on the edge
+NEAR_EDGE = 1e-3  # |chi_1 - 1| that counts as on the edge: xi_c is a thousand layers there
 STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
 OVERLAP = 0.4  # of half a cell, a pixel on a phone
@@ -47,21 +47,19 @@ class PhaseView:
     decades: bool  # moment holds log10 values
     numbers: str
     landmarks: str
-    options: tuple[float, ...]  # sigma_w2 of the plane's columns
-    initializers_link: dict[str, str]
+    initializers_link: dict[str, str]  # lecun_normal with the gamma that stands on the opened point, as an address says it
     training_link: dict[str, str]
 
 
 def phase_view(p: PhaseParams) -> PhaseView:
     """Everything that the page shows of ``p``."""
     found = phase_map(p)
-    gamma = f"{math.sqrt(p.sigma_w2):.6g}"
-    there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": gamma}
     course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
-    return PhaseView(_verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
-                     _landmarks(found), tuple(found.plane.sigma_w2.tolist()),
-                     {**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": str(p.depth), "width": str(p.fan_in)}, there)
+    there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
+    return PhaseView(
+        _verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
+        _landmarks(found), {**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": str(p.depth), "width": str(p.fan_in)}, there)
 
 
 # ---- words
@@ -73,7 +71,9 @@ def layers(xi_c: float) -> str:
         return "–"
     if depth < 1:
         return "less than 1 layer"
-    return "any depth" if depth > LAYERS_MOST else f"about {depth:,.0f} layer{'s' if round(depth) > 1 else ''}"
+    if depth > LAYERS_MOST:
+        return "any depth"
+    return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"
 
 
 def _at_point(sigma_w2: float, sigma_b2: float) -> str:
@@ -87,11 +87,6 @@ def _standing_there(found: PhaseMap) -> list[Landmark]:
             and math.isclose(mark.sigma_b2, at.sigma_b2, rel_tol=SAME, abs_tol=1e-12)]
 
 
-def _edge(plane: Plane, sigma_b2: float) -> float:
-    """The critical sigma_w2 at this sigma_b2, read off the line; nan where the line does not go."""
-    return float(np.interp(sigma_b2, plane.critical_sigma_b2, plane.critical_sigma_w2))
-
-
 def _verdict(found: PhaseMap) -> str:
     at = found.opened
     subject = f"{at.activation} at {_at_point(at.sigma_w2, at.sigma_b2)}"
@@ -100,10 +95,8 @@ def _verdict(found: PhaseMap) -> str:
         return f"{subject}: **{_readable(at.reason)}**; {gradient}."
     if math.isinf(at.xi_c):
         return f"{subject}: **on the edge of chaos**, ξ_c is infinite. Mean-field theory sets no limit to the depth."
-    place = at.phase
-    if abs(at.sigma_w2 / _edge(found.plane, at.sigma_b2) - 1) < NEAR_EDGE:
-        place = "on the edge of chaos"
-    return (f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, trains to **{layers(at.xi_c)}**; {gradient}.")
+    place = "on the edge of chaos" if abs(at.chi_1 - 1) < NEAR_EDGE else at.phase
+    return f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, trains to **{layers(at.xi_c)}**; {gradient}."
 
 
 def _readable(reason: str) -> str:
@@ -122,12 +115,12 @@ def _remarks(found: PhaseMap) -> str:
     """Who stands on the opened point, and what the theory leaves out there."""
     p, at, said = found.params, found.opened, []
     if marks := _standing_there(found):
-        notes = [f"{mark.name}: {mark.note}" for mark in marks if mark.note]
-        said.append(f"This is {listed(_short([mark.name for mark in marks]))} with {p.fan_in:,} inputs{f' and γ = {p.gamma:g}' if p.gamma != 1 else ''}"
-                    + (f" ({'; '.join(notes)})" if notes else "") + ".")
+        scaled, notes = f" and γ = {p.gamma:g}" if p.gamma != 1 else "", "; ".join(mark.note for mark in marks if mark.note)
+        said.append(f"This is {listed(_short([mark.name for mark in marks]))} with {p.fan_in:,} inputs{scaled}"
+                    + (f" ({notes})" if notes else "") + ".")
     if at.reason and not math.isinf(at.q_star):
         said.append(_readable(at.reason[0].upper() + at.reason[1:]) + ".")
-    if at.phase != "none" and trainable_depth(at.xi_c) > p.fan_in:
+    if trainable_depth(at.xi_c) > p.fan_in:
         said.append(f"Nets deeper than they are wide ({p.fan_in:,}) meet another limit first: the fluctuations of finite width, "
                     "which grow with depth/width.")
     return " ".join(said)
@@ -136,15 +129,19 @@ def _remarks(found: PhaseMap) -> str:
 def _numbers(found: PhaseMap) -> str:
     """Markdown: the opened point in numbers, and the last layer shown, predicted and measured."""
     at, profile, depth = found.opened, found.profile, found.params.depth
-    lines = [("q\\*, where E[z²] settles", number(at.q_star, 2)), ("c\\*, where the correlation settles", number(at.c_star, 2)),
-             ("χ₁, a squared gradient's factor a layer", times(at.chi_1)), ("ξ_q, layers", number(at.xi_q, 2)),
-             ("ξ_c, layers", number(at.xi_c, 2)), ("6 ξ_c, trains to", layers(at.xi_c))]
+    lines = [("q\\*, where E[z²] settles", _or_dash(at.q_star)), ("c\\*, where the correlation settles", _or_dash(at.c_star)),
+             ("χ₁, a squared gradient's factor a layer", times(at.chi_1)), ("ξ_q, layers", _or_dash(at.xi_q)),
+             ("ξ_c, layers", _or_dash(at.xi_c)), ("6 ξ_c, trains to", layers(at.xi_c))]
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
         lines.append((f"correlation at layer {depth}: predicted", plain(predicted)))
         lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", plain(float(seen.mean()))))
     return "| opened point | |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
+
+
+def _or_dash(value: float) -> str:
+    return "–" if math.isnan(value) else number(value, 2)
 
 
 def _landmarks(found: PhaseMap) -> str:
@@ -156,7 +153,7 @@ def _landmarks(found: PhaseMap) -> str:
     for (sigma_w2, sigma_b2), marks in places.items():
         at = marks[0].at
         phase, names = "no fixed point" if math.isinf(at.q_star) else at.phase, ", ".join(_short([mark.name for mark in marks]))
-        lines.append(f"| {names} | {sigma_w2:.4g} | {sigma_b2:.3g} | {phase} | {'–' if math.isnan(at.xi_c) else number(at.xi_c)} | "
+        lines.append(f"| {names} | {sigma_w2:.4g} | {sigma_b2:.3g} | {phase} | {_or_dash(at.xi_c)} | "
                      f"{layers(at.xi_c).removeprefix('about ').split(' layer')[0]} | {times(math.sqrt(at.chi_1))} |")
     return "\n".join(lines)
 

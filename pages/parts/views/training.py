@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts
+from pages.parts.views.inside_training import by_layer, decisions, histograms
 from pages.parts.words import listed, ten_to
 from vgdash.data import DATASETS
-from vgdash.training import Snapshot, TrainParams
+from vgdash.snapshots import Snapshot, steps_to
+from vgdash.training import TrainParams
 
 WHY = r"""
 **Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of $0.1$ by nothing;
@@ -30,23 +32,51 @@ NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update lo
 COLUMNS, CELLS = 26, 40  # of the heat map, at most
 
 
+COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION = "loss and accuracy", "gradient by step", "by layer", "histograms", "decision"
+LOOKS_AT = (COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION)
+
+
 @dataclass(frozen=True)
 class TrainingView:
     verdict: str
-    loss: pd.DataFrame
-    accuracy: pd.DataFrame
-    updates: pd.DataFrame
-    gradients: dict[str, pd.DataFrame]
+    tables: dict[str, pd.DataFrame]  # what the look needs, by the name of the chart
+    ranking: str
 
 
-def training_view(p: TrainParams, snapshots: Sequence[Snapshot]) -> TrainingView:
-    """Everything that the page shows of the run so far; at least one snapshot."""
-    steps = np.array([s.step for s in snapshots])
-    stacked = {name: np.stack([getattr(s, name) for s in snapshots]) for name in ("loss", "held_out", "grad2", "update_ratio")}
-    return TrainingView(
-        _verdict(p, snapshots), _loss(p, steps, stacked["loss"]), _accuracy(p, steps, stacked["held_out"]),
-        _updates(p, steps, stacked["update_ratio"]),
-        {name: _heat(steps, stacked["grad2"][:, i]) for i, name in enumerate(p.initializers)})
+def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: str, statistic: str, goal: float,
+                  over: bool) -> TrainingView:
+    """What the page shows of the run so far, at least one snapshot, for one of ``LOOKS_AT``; ``over``: there will be no more."""
+    which = p.initializers.index(of)
+    if look == COURSE:
+        tables = {"loss": _loss(p, snapshots), "accuracy": _accuracy(p, snapshots)}
+    elif look == GRADIENTS:
+        tables = {"gradients": _heat(snapshots, which), "updates": _updates(p, snapshots)}
+    elif look == LAYERS:
+        tables = {"layers": by_layer(p, snapshots, statistic, over)}
+    elif look == HISTOGRAMS:
+        tables = {"histograms": histograms(snapshots[-1], which)}
+    else:
+        tables = decisions(p, snapshots)
+    return TrainingView(_verdict(p, snapshots), tables, _ranking(snapshots, goal))
+
+
+def _ranking(snapshots: Sequence[Snapshot], goal: float) -> str:
+    """Markdown: who came to the accuracy first."""
+    found = steps_to(snapshots, goal).frame()
+    lines = [f"| | | steps to {goal:.0%} held out | best so far |", "|--:|---|--:|--:|"]
+    for (rank, name), nets in found.groupby(["rank", "initializer"], sort=False):
+        steps = ", ".join("never" if pd.isna(s) else f"{s:,}" for s in nets["steps"])
+        best = nets["best"].max()
+        lines.append(f"| {rank} | {name} | {steps} | {'–' if math.isnan(best) else f'{best:.0%}'} |")
+    return "\n".join(lines)
+
+
+def _steps(snapshots: Sequence[Snapshot]) -> np.ndarray:
+    return np.array([s.step for s in snapshots])
+
+
+def _stacked(snapshots: Sequence[Snapshot], name: str) -> np.ndarray:
+    return np.stack([getattr(s, name) for s in snapshots])
 
 
 def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
@@ -100,7 +130,8 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, lim
     return charts.table([*parts, room, *charts.end_labels(ends, low, high)])
 
 
-def _loss(p: TrainParams, steps: np.ndarray, loss: np.ndarray) -> pd.DataFrame:
+def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
+    steps, loss = _steps(snapshots), _stacked(snapshots, "loss")
     classes = DATASETS[p.dataset].classes
     with np.errstate(divide="ignore", invalid="ignore"):
         log10 = np.log10(np.minimum(loss, 1e30))
@@ -110,25 +141,28 @@ def _loss(p: TrainParams, steps: np.ndarray, loss: np.ndarray) -> pd.DataFrame:
     return _lines(p, steps, np.where(np.isfinite(log10), log10, np.nan), "log10 loss {:.2f}", limits, (min(low, guess - 1), guess + 0.2))
 
 
-def _accuracy(p: TrainParams, steps: np.ndarray, held_out: np.ndarray) -> pd.DataFrame:
+def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
+    steps, held_out = _steps(snapshots), _stacked(snapshots, "held_out")
     classes = DATASETS[p.dataset].classes
     limits = [charts.rows("limit", "", [0], [1 / classes], text=[f"guessing: 1/{classes}"])]
     return _lines(p, steps, held_out, "{:.0%} held out", limits, (0.0, 1.0))
 
 
-def _updates(p: TrainParams, steps: np.ndarray, ratio: np.ndarray) -> pd.DataFrame:
+def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     """The median layer's update : weight. Layers whose weights do not move at all have none."""
+    steps, ratio = _steps(snapshots), _stacked(snapshots, "update_ratio")
     finite = np.where(np.isfinite(ratio), ratio, np.nan)
     with np.errstate(all="ignore"):
         middle = np.full(finite.shape[:-1], np.nan)
         there = np.isfinite(finite).any(axis=-1)
         middle[there] = np.nanmedian(finite[there], axis=-1)
     limits = [charts.rows("limit", "", [0, 0], [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
-    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (HEALTHY - 1, HEALTHY + 1))
+    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (NOTHING, HEALTHY + 1))
 
 
-def _heat(steps: np.ndarray, grad2: np.ndarray) -> pd.DataFrame:
-    """Gradient by layer and step, as log10 of its root mean square over units, batch and seeds: ``(steps, seeds, depth)`` in."""
+def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:
+    """Gradient of one initializer by layer and step, as log10 of its root mean square over units, batch and seeds."""
+    steps, grad2 = _steps(snapshots), np.stack([s.grad2[which] for s in snapshots])
     columns, cells = charts.spread(len(steps), COLUMNS), charts.spread(grad2.shape[-1], CELLS)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log10(grad2[columns].mean(axis=1))[:, cells] / 2

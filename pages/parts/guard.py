@@ -1,0 +1,31 @@
+"""What no browser sends counts as not sent.
+
+Any client can send any value for any widget. Streamlit hands it to the widget, which raises: partly in the page's script, partly
+before it, where no page can catch it. So the values are looked at where Streamlit takes them in: one of another type than the
+widget declared, or one that the widget cannot read, is as good as none, and the widget keeps what it had.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from streamlit.runtime.state.session_state import Serialized, WStates
+
+
+def install() -> None:
+    """Put the guard in place, once for the whole server."""
+    read = WStates.__getitem__
+    if hasattr(read, "__wrapped__"):
+        return
+
+    @wraps(read)
+    def guarded(self: WStates, key: str):
+        sent, declared = self.states.get(key), self.widget_metadata.get(key)
+        if isinstance(sent, Serialized) and declared is not None and sent.value.WhichOneof("value") != declared.value_type:
+            raise KeyError(key)
+        try:
+            return read(self, key)
+        except (TypeError, ValueError, OverflowError) as unreadable:
+            raise KeyError(key) from unreadable
+
+    WStates.__getitem__ = guarded

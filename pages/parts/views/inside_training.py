@@ -1,0 +1,76 @@
+"""Inside the nets while they train: layer by layer, where the activations lie, and what the nets decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pages.parts import charts
+from pages.parts.looks import LOOKS
+from pages.parts.words import number
+from vgdash.inspection import BINS, REACH
+from vgdash.snapshots import Snapshot
+from vgdash.training import TrainParams
+
+# what can be drawn by layer: title of the axis, and whether the numbers multiply (log10 of them is drawn)
+STATISTICS = {
+    "grad2": ("size of the gradient", True), "update_ratio": ("update : weight", True), "drift": ("|W - W₀| / |W₀|", True),
+    "dead": ("dead units", False), "saturated": ("saturated units", False),
+}
+FRAMES = 25  # moments of a finished run to scrub through
+CELLS = 40  # layers of a chart at the most
+POINTS = 240  # of the data, drawn over the decision
+
+
+def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over: bool) -> pd.DataFrame:
+    """One statistic by layer, mean over seeds: at the last moment while the run goes on, else at ``FRAMES`` moments (column k)."""
+    chosen = [snapshots[i] for i in np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int)] if over else [snapshots[-1]]
+    cells = charts.spread(p.depth, CELLS)
+    decades = STATISTICS[statistic][1]
+    parts = []
+    for k, snapshot in enumerate(chosen):
+        values = getattr(snapshot, statistic)[..., cells].astype(float)
+        with np.errstate(all="ignore"):
+            if statistic == "grad2":
+                values = np.log10(values) / 2
+            elif decades and statistic != "update_ratio":
+                values = np.log10(values)
+            middle = np.where(np.isfinite(values), values, np.nan).mean(axis=1)
+        for i, name in enumerate(p.initializers):
+            kept = np.isfinite(middle[i])
+            parts.append(pd.DataFrame({"k": k, "x": cells[kept] + 1, "y": middle[i][kept], "series": name, "slot": LOOKS[name].slot,
+                                       "text": f"step {snapshot.step:,}"}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
+    """Histograms of a[l], in units of its root mean square, of one initializer's first net; column k numbers the layers."""
+    edges = np.linspace(-REACH, REACH, BINS + 1)
+    tables = []
+    for k, layer in enumerate(snapshot.params.histogram_layers):
+        counts = snapshot.histogram[which, 0, k].astype(float)
+        share = counts / counts.sum() if counts.sum() else np.zeros(BINS)
+        size = number(float(snapshot.rms[which, 0, k]))
+        tables.append(pd.DataFrame({"k": k, "x": edges[:-1], "x2": edges[1:], "y": share,
+                                    "text": f"layer {layer}, step {snapshot.step:,}: root mean square {size}"}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.DataFrame]:
+    """For a set in the plane, what each initializer's first net says on a grid, with some of the data; empty for others."""
+    latest = next((s for s in reversed(snapshots) if s.decision is not None), None)
+    if latest is None:
+        return {}
+    grid = latest.decision_frame()
+    first, second = p.decision_axes
+    step_x, step_y = first[1] - first[0], second[1] - second[0]
+    data = pd.DataFrame({"part": "data", "x": p.data.x_train[:POINTS, 0], "y": p.data.x_train[:POINTS, 1],
+                         "label": p.data.y_train[:POINTS]})
+    tables = {}
+    for name, cells in grid.groupby("initializer", sort=False):
+        field = pd.DataFrame({"part": "field", "x": cells["x1"] - step_x / 2, "x2": cells["x1"] + step_x / 2,
+                              "y": cells["x2"] - step_y / 2, "y2": cells["x2"] + step_y / 2, "value": cells["value"] / 255})
+        tables[str(name)] = pd.concat([field, data], ignore_index=True)
+    return tables

@@ -1,0 +1,220 @@
+"""What to train: nets of several initializers and seeds, on which data, how and for how long, and what that costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.data import DATASETS, Data, load
+from vgdash.initializers import INITIALIZERS
+from vgdash.inspection import BINS, GRID, grid, inspection_bytes, spread
+from vgdash.layers import AXES, RESIDUALS
+from vgdash.optimizers import OPTIMIZERS
+from vgdash.parallel import WORKERS
+from vgdash.params import Integer, ParamError, Params, Rule, choice, choices, integer, integers, real
+from vgdash.plan import Plan
+
+__all__ = ["TrainParams"]
+
+DEPTH, WIDTH = 30, 64
+MEMORY, KEPT, WORK = 256e6, 24e6, 3e13  # bytes of a run, of its snapshots; floating-point operations, five minutes on two cores
+HISTOGRAMS = 12  # layers, at the most
+DECIDING = 0.05  # share of a run's operations that decision grids may take
+AT_ONCE = 8192  # entries (units x batch) of one call: below, Python's time per call shows; above, the cache overflows
+
+
+class _Amount(str):
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _between(dataset: str, depth: int, width: int) -> tuple[int, ...]:
+    return (DATASETS[dataset].features, *(width,) * (depth - 1), DATASETS[dataset].classes)
+
+
+@dataclass(frozen=True)
+class TrainParams(Params):
+    """Nets of ``widths`` (from the features of ``dataset`` to its classes), one for each of ``initializers`` and ``seeds``.
+
+    Hidden layers apply ``activation``; the last one is linear, its softmax cross-entropy is the loss. ``gamma`` multiplies the
+    initial weights; ``sigma_b2`` is the variance of the initial biases. ``momentum`` counts for that optimizer only; ``clip`` bounds
+    the norm of the gradient, 0 is off. ``steps`` updates with minibatches of ``batch`` examples, the same for all nets;
+    ``snapshots`` intervals between looks. ``seed`` draws the parameters (net s of every initializer from ``seed`` and s), the order
+    and, for figures, the data. An address may say depth and width instead of widths.
+
+    ``normalization`` and ``residual`` mean in hidden layers what they mean in ``ProbeParams``: z = N(W a + b), without learned scale
+    and shift, and z[l] = z[l-1] + branch where the width stays. The last layer has neither. Held-out examples are answered with
+    the population's statistics (see ``engine.Nets``).
+
+    Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work, before anything is computed.
+    """
+
+    widths: tuple[int, ...] = integers(_between("digits", DEPTH, WIDTH), 1, 1024, 2, 257)
+    activation: str = choice("relu", ACTIVATIONS)
+    initializers: tuple[str, ...] = choices(("zeros", "small_normal", "glorot_normal", "he_normal"), INITIALIZERS, 8)
+    dataset: str = choice("digits", DATASETS)
+    optimizer: str = choice("sgd", OPTIMIZERS)
+    learning_rate: float = real(0.01, 1e-6, 100)
+    batch: int = integer(32, 1, 1024)
+    steps: int = integer(1500, 1, 20_000)
+    seeds: int = integer(1, 1, 8)
+    gamma: float = real(1.0, 0, 100)
+    sigma_b2: float = real(0.0, 0, 100)
+    momentum: float = real(0.9, 0, 0.999)
+    clip: float = real(0.0, 0, 1000)
+    label_noise: float = real(0.0, 0, 1)
+    snapshots: int = integer(50, 1, 400)
+    seed: int = integer(0, 0, 2**31 - 1)
+    normalization: str = choice("none", AXES)
+    residual: str = choice("none", RESIDUALS)
+
+    SHORTHAND: ClassVar[Mapping[str, Rule]] = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
+
+    @classmethod
+    def uniform(cls, depth: int = DEPTH, width: int = WIDTH, *, dataset: str = "digits", **rest) -> TrainParams:
+        """``depth`` layers, the hidden ones all ``width`` wide, between the features and the classes of ``dataset``."""
+        dataset = cls.rules()["dataset"].check("dataset", dataset)
+        depth, width = (cls.SHORTHAND[name].check(name, value) for name, value in (("depth", depth), ("width", width)))
+        return cls(_between(dataset, depth, width), dataset=dataset, **rest)
+
+    @classmethod
+    def expand(cls, values: dict[str, Any]) -> dict[str, Any]:
+        depth, width = values.pop("depth", DEPTH), values.pop("width", WIDTH)
+        values.setdefault("widths", _between(values.get("dataset", "digits"), depth, width))
+        return values
+
+    @property
+    def depth(self) -> int:
+        """Number of layers L."""
+        return len(self.widths) - 1
+
+    @property
+    def width(self) -> int:
+        """Units of the first hidden layer."""
+        return self.widths[1]
+
+    @property
+    def columns(self) -> int:
+        """Nets of each initializer; column c has seed c modulo ``seeds``."""
+        return self.seeds
+
+    @property
+    def nets(self) -> int:
+        return len(self.initializers) * self.columns
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Learning rate of each net, ``(nets,)``."""
+        return np.full(self.nets, self.learning_rate)
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """The steps at which there is a snapshot, from 0 to ``steps``."""
+        return tuple(np.unique(np.linspace(0, self.steps, self.snapshots + 1).round().astype(int)).tolist())
+
+    @cached_property
+    def data(self) -> Data:
+        return load(self.dataset, seed=self.seed, label_noise=self.label_noise)
+
+    @property
+    def histogram_layers(self) -> tuple[int, ...]:
+        """Hidden layers (from 1) whose activations have histograms: at most 12, evenly spread."""
+        return tuple(i + 1 for i in spread(self.depth - 1, HISTOGRAMS))
+
+    @cached_property
+    def decided(self) -> tuple[int, ...]:
+        """Those of ``marks`` at which decision grids are computed, for sets in the plane: as many as take a twentieth of the run,
+        the first and the last at least."""
+        if DATASETS[self.dataset].features != 2:
+            return ()
+        most = int(DECIDING * self._training_flops / self._pass_flops(GRID * GRID))
+        return tuple(self.marks[i] for i in spread(len(self.marks), max(2, most)))
+
+    @cached_property
+    def decision_axes(self) -> np.ndarray:
+        """Coordinates of the decision grid along the two features, ``(2, 32)``; only for sets in the plane."""
+        return grid(self.data.x_train)[1]
+
+    @property
+    def flops(self) -> float:
+        """Operations of all matrix products: 2·batch·(3 P - n[0]·n[1]) per net and step, with P = Σ n[l-1]·n[l]; the gradient is
+        taken once more than it is applied. Plus 2 P per example, and repetition that fills a batch, of each look: all held-out
+        examples, one batch that is inspected, with batch normalization as many training examples again, and decision grids."""
+        held_out, train = len(self.data.x_test), len(self.data.x_train)
+        population = min(math.ceil(held_out / self.batch), train // self.batch) * self.batch if self.normalization == "batch" else 0
+        looks = len(self.marks) * (self._pass_flops(held_out) + self._pass_flops(1) + self._pass_flops(population))
+        return self._training_flops + looks + len(self.decided) * self._pass_flops(GRID * GRID)
+
+    @property
+    def _products(self) -> int:
+        return sum(n * m for n, m in zip(self.widths, self.widths[1:], strict=False))
+
+    @property
+    def _training_flops(self) -> float:
+        return 2.0 * self.nets * (self.steps + 1) * self.batch * (3 * self._products - self.widths[0] * self.widths[1])
+
+    def _pass_flops(self, rows: int) -> float:
+        return 2.0 * self.nets * math.ceil(rows / self.batch) * self.batch * self._products
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Bytes of the arrays of all snapshots: per net and mark 32, and 36 per layer, and 4 + 2·31 per histogram; a decision grid is
+        1,024 per initializer."""
+        net = 32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers)
+        return len(self.marks) * self.nets * net + len(self.decided) * len(self.initializers) * GRID * GRID
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the arrays of all nets in float32, of the data, and of what the threads take for a moment to measure.
+
+        Per net: parameters (with biases) once, and again for each array the optimizer remembers and for clipping; the weights at the
+        start; activations Σ (n[l] + 1)·batch, twice where f' is a function of z or z is normalized, three times if both and there
+        are skip connections; two chunks of gradients (see ``plan.Plan.arrays``).
+        """
+        plan = self.plan(np.float32)
+        rows, columns = len(self.data.x_train) + len(self.data.x_test), self.widths[0] + 1 + self.widths[-1]
+        measuring = min(WORKERS, len(self.groups)) * plan.measuring_bytes(self.groups[0])
+        return sum(plan.memory_bytes(size) + inspection_bytes(plan, size) for size in self.groups) + rows * columns * 4 + measuring
+
+    @property
+    def groups(self) -> list[int]:
+        """How many nets are trained together, group by group: enough to make calls long, and enough groups for the cores."""
+        size = max(1, min(round(AT_ONCE / (self.batch * max(self.widths[1:]))), self.nets // WORKERS))
+        count = math.ceil(self.nets / size)
+        return [self.nets // count + (i < self.nets % count) for i in range(count)]
+
+    def plan(self, dtype) -> Plan:
+        """What the engine needs to know."""
+        return Plan(self.widths, ACTIVATIONS[self.activation], OPTIMIZERS[self.optimizer], self.learning_rate, self.momentum,
+                    self.clip, self.batch, np.dtype(dtype), self.normalization, self.residual)
+
+    def consistent(self) -> None:
+        dataset = DATASETS[self.dataset]
+        ends = (dataset.features, dataset.classes)
+        if (self.widths[0], self.widths[-1]) != ends:
+            raise ParamError("widths", f"from {ends[0]} features to {ends[1]} classes for {self.dataset}",
+                             _Amount(f"{self.widths[0]} to {self.widths[-1]}"),
+                             "TrainParams.uniform(depth, width, dataset=…) sets both.")
+        if self.batch > len(self.data.x_train):
+            raise ParamError("batch", f"at most the {len(self.data.x_train):,} training examples of {self.dataset}", self.batch)
+        if self.normalization == "batch" and self.batch == 1:
+            raise ParamError("batch", "at least 2 with batch normalization", self.batch, "One example has no variance.")
+        if self.normalization != "none" and self.residual == "zero":
+            raise ParamError("residual", "other than zero when there is normalization", self.residual,
+                             "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
+        if self.memory_bytes > MEMORY:
+            raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all", _Amount(f"{self.memory_bytes / 1e6:,.0f} MB"),
+                             "Take fewer or narrower layers, fewer initializers or seeds, or a smaller batch.")
+        if self.snapshot_bytes > KEPT:
+            raise ParamError("snapshots", f"few enough for {KEPT / 1e6:.0f} MB in all", self.snapshots,
+                             f"{max(1, int(len(self.marks) * KEPT / self.snapshot_bytes) - 1):,} would do; or take fewer layers or nets.")
+        if self.flops > WORK:
+            raise ParamError("steps", f"few enough for {WORK / 1e12:.0f} trillion operations in all",
+                             _Amount(f"{self.flops / 1e12:,.0f} trillion"),
+                             f"About {max(1, int(self.steps * WORK / self.flops)):,} steps would do; or take fewer or narrower layers.")
