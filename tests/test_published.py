@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import integrate, stats
 
 from pages.parts.views.published import KINDS, link
 from vgdash.initializers import INITIALIZERS
@@ -161,8 +162,12 @@ def test_at_he_a_mean_slope_calls_a_healthy_gradient_vanishing(curves):
 
 def test_tanh_does_not_settle_at_a_quarter(curves):
     wrong, right = ends(curves["tanh-settles"], -1)
+    q = 1.0
+    for _ in range(49):
+        q = integrate.quad(lambda z, q=q: math.tanh(math.sqrt(q) * z) ** 2 * stats.norm.pdf(z), -12, 12)[0]
     assert wrong == 0.25
-    assert right * 2 * 50 == pytest.approx(1, abs=math.log(50) / 50)  # the next term of the expansion
+    assert right == pytest.approx(q, rel=1e-6)
+    assert right * 2 * 50 == pytest.approx(1, abs=math.log(50) / 50)  # a power law; the next term of the expansion
 
 
 def test_uniform_weights_of_a_third_of_the_variance_lose_the_signal_and_fair_ones_do_not(curves):

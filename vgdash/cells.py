@@ -258,6 +258,7 @@ def write(path: Path, p: SweepParams, found: Mapping[Key, Cell]) -> None:
 
 
 def append(path: Path, cell: Cell) -> None:
+    """Adds a cell in one write, on the disk when this returns."""
     with path.open("ab", buffering=0) as file:
         file.write(cell.lines().encode())
         os.fsync(file.fileno())

@@ -158,6 +158,7 @@ def _both(variances: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
 def _band(mean: np.ndarray, one: np.ndarray, batch: np.ndarray) -> Band:
     # ln of a mean lies above the mean of the ln by half of the variance that averaging removes
     mean = mean + (one - batch) / 2
+    batch = np.maximum(batch, 0.0)  # first order in 1/width can fall below 0 where orthogonal weights leave almost no scatter
     mean.flags.writeable = batch.flags.writeable = False
     return Band(mean, batch)
 

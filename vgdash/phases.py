@@ -17,17 +17,8 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.gaussian import MASSES, NODES, QUICK, pair_mean, pair_nodes
 from vgdash.initializers import INITIALIZERS
-from vgdash.meanfield import (
-    CRITICAL,
-    FLAT,
-    FixedPoint,
-    correlation_map,
-    critical_sigma_w2,
-    fixed_point,
-    log_moment,
-    log_slope,
-    moment_exponent,
-)
+from vgdash.maps import correlation_map, log_moment, log_slope, moment_exponent, two_rays
+from vgdash.meanfield import CRITICAL, FLAT, FixedPoint, critical_sigma_w2, fixed_point
 from vgdash.network import Probe, ProbeParams, probe
 from vgdash.params import Params, choice, integer, real
 
@@ -42,6 +33,7 @@ LINE = 17  # points of the critical line, denser near sigma_b2 = 0, where it ben
 SCAN = np.arange(139) / 2  # steps of ln q away from q = 1, up to q = 1e30 and down to 1e-30
 TOGETHER = 32  # points of the plane whose correlations are found at once: their nodes fit into the cache
 STARTS = (0.0, 0.6, 0.95)  # correlations of two inputs whose course is followed
+SMOOTH = 10.0  # √q up to which one quadrature serves all correlations
 STILL = 1e-9  # a layer that moves neither ln q nor a correlation by more than this passes on what it received
 MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 128, 16, 2
 
@@ -286,8 +278,17 @@ def profile(p: PhaseParams) -> Profile:
             log_q[layer:], correlation[:, layer:] = x, c[:, None]
             break
         log_signal = log_w + float(log_moment(p.activation, x))
-        passed = np.array([correlation_map(p.activation, x, value, QUICK) for value in c])
+        passed = _of_activations(p.activation, x, c)
     return Profile(_frozen(log_q / math.log(10)), _frozen(correlation), _measured(p))
+
+
+def _of_activations(activation: str, log_q: float, c: np.ndarray) -> np.ndarray:
+    """Correlations of f(u), f(v) for u, v ~ N(0, q) with the correlations ``c``: ``correlation_map``, all at once."""
+    record, scale = ACTIVATIONS[activation], math.exp(log_q / 2)
+    if two_rays(record) or scale > SMOOTH:
+        return np.array([correlation_map(record, log_q, value, QUICK) for value in c])
+    u, v, *weights = pair_nodes(c, np.full_like(c, scale), QUICK)
+    return pair_mean(record.f(u) * record.f(v), *weights) / (record.f(scale * NODES) ** 2 @ MASSES)
 
 
 def _measured(p: PhaseParams) -> Probe:

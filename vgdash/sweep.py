@@ -47,12 +47,12 @@ def trainability(p: SweepParams, executor: Executor | None = None, out: str | Pa
     A cell that raises is in ``failures`` and the rest goes on. Raises ``ParamError`` if ``out`` holds anything else.
     """
     found: list[Cell] = []
-    work = 0.0
+    work, whole = 0.0, p.flops
     for cell in cells(p, executor, out, workers):
         found.append(cell)
         work += p.cell(*cell.key).flops
         if progress:
-            progress(len(found), min(1.0, work / p.flops))
+            progress(len(found), min(1.0, work / whole))
     return Trainability.of(p, found)
 
 

@@ -306,15 +306,22 @@ def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) ->
 
 RING = 520  # square pixels
 INVISIBLE = 0.001  # Vega leaves no room for what has the opacity 0
+PLANE = ("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "value", "part", "text", "name")
 SCALE = [-0.5, 2.5]  # log10 of the xi_c at the ends of the colours; the same colour means the same depth for every activation
 
 
-def plane_rows(part, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.nan, value=np.nan, text: str = "",
-               name: str = "") -> pd.DataFrame:
+def plane_rows(part: str | np.ndarray, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.nan, value=np.nan, text: str = "",
+               name: str = "") -> Rows:
     """Rows of ``phase_plane``: drawn at (x, y), or from there to (x2, y2); a click opens (sigma_w2, sigma_b2)."""
-    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(c, float)) for c in (x, y, x2, y2, sigma_w2, sigma_b2, value)))
-    return pd.DataFrame({"part": part, **dict(zip(("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "value"), columns, strict=True)),
-                         "text": text, "name": name})
+    places = np.broadcast_arrays(*(np.atleast_1d(np.asarray(c, float)) for c in (x, y, x2, y2, sigma_w2, sigma_b2, value)))
+    words = (np.full(places[0].shape, word, dtype=object) for word in (part, text, name))
+    return dict(zip(PLANE, (*places, *words), strict=True))
+
+
+def plane_table(parts: Iterable[Rows]) -> pd.DataFrame:
+    """One table for ``phase_plane`` from its parts."""
+    parts = list(parts)
+    return pd.DataFrame({column: np.concatenate([part[column] for part in parts]) for column in PLANE})
 
 
 @lru_cache(maxsize=2)

@@ -54,15 +54,16 @@ class Session:
     """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser would, or as none would."""
 
     def __init__(self, port: int):
-        self.socket = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"], max_size=None)
+        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"], max_size=None)
         self.page_hash = self.query = self.name = ""
         self.page = Page()
 
     def __enter__(self) -> Self:
+        self.socket = self.connection.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
-        self.socket.close()
+        self.connection.__exit__(kind, error, where)
 
     def open(self, name: str, query: str = "", states: Sequence[WidgetState] = ()) -> Page:
         self.name, self.query, self.page_hash = name, query, ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from pages.parts import charts
 from pages.parts.words import listed, number, plain, times
-from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, phase_map, trainable_depth
+from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, landmarks, phase_map, plane, trainable_depth
 
 WHY = r"""
 **Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this to a signal and to two inputs:
@@ -161,13 +162,20 @@ def _landmarks(found: PhaseMap) -> str:
 # ---- the plane
 
 def _plane(found: PhaseMap) -> pd.DataFrame:
-    """The table of ``charts.phase_plane``: cells, the critical line, the names of the sides, initializers, the opened point."""
-    plane, opened = found.plane, found.opened
-    parts = [_cells(plane), _line(plane), *_sides(plane), *_points(found),
-             charts.plane_rows("room", _right(plane), [0.0, HIGHEST_BIAS]),
-             charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
+    """The table of ``charts.phase_plane``: what stands still, and the opened point."""
+    p, opened = found.params, found.opened
+    ring = charts.plane_table([charts.plane_rows("opened", *_on_plane(found.plane, opened.sigma_w2, opened.sigma_b2))])
+    table = pd.concat([_standing(p.activation, p.fan_in, p.gamma), ring], ignore_index=True)
     # Vega ignores a click on what is selected already; a selection that was opened before and left by slider must open again
-    return pd.concat(parts, ignore_index=True).assign(since=opened.sigma_w2 + opened.sigma_b2 / 1000)
+    return table.assign(since=opened.sigma_w2 + opened.sigma_b2 / 1000)
+
+
+@lru_cache(maxsize=32)
+def _standing(activation: str, fan_in: int, gamma: float) -> pd.DataFrame:
+    """Cells, the critical line, the names of the sides and the initializers."""
+    where = plane(activation)
+    return charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
+                               charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
 
 
 def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
@@ -176,7 +184,7 @@ def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
     return np.append(first, centres[1:] - half), np.append(centres[:-1] + (1 + OVERLAP) * half, centres[-1] + half)
 
 
-def _cells(plane: Plane) -> pd.DataFrame:
+def _cells(plane: Plane) -> charts.Rows:
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
     (left, right), (below, above) = _ends(plane.sigma_w2, 0.0), _ends(plane.sigma_b2, 0.0)
     x, y = (values.ravel() for values in np.meshgrid(left, below))
@@ -186,7 +194,7 @@ def _cells(plane: Plane) -> pd.DataFrame:
     return charts.plane_rows(np.where(plane.phase.ravel() == "none", "none", "cell"), x, y, x2, y2, w, b, value)
 
 
-def _line(plane: Plane) -> pd.DataFrame:
+def _line(plane: Plane) -> charts.Rows:
     there = np.isfinite(plane.critical_sigma_w2)
     return charts.plane_rows("line", plane.critical_sigma_w2[there], plane.critical_sigma_b2[there])
 
@@ -196,7 +204,7 @@ SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gra
 LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
 
 
-def _sides(plane: Plane) -> list[pd.DataFrame]:
+def _sides(plane: Plane) -> list[charts.Rows]:
     """The name of each side where it is widest, above the initializers' labels."""
     above = slice(len(plane.sigma_b2) // 2, -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
@@ -221,16 +229,15 @@ def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, fl
     return min(sigma_w2, _right(plane)), min(sigma_b2, HIGHEST_BIAS)
 
 
-def _points(found: PhaseMap) -> list[pd.DataFrame]:
+def _points(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
     """Initializers that stand together as one point with one label; every label on a row of its own, so that none covers another.
 
     Labels of the left part run to the right, the farther left the higher, and those of the right part the other way round, so
     that no stem crosses a label.
     """
-    plane, drawn = found.plane, []
+    drawn = []
     middle = TURN * plane.sigma_w2[-1]
-    groups = _groups(plane, found.landmarks)
-    groups = sorted(groups, key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
+    groups = sorted(_groups(plane, marks), key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
     for row, group in enumerate(groups, start=1):
         first = group[0]
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
