@@ -35,7 +35,7 @@ TOGETHER = 32  # points of the plane whose correlations are found at once: their
 STARTS = (0.0, 0.6, 0.95)  # correlations of two inputs whose course is followed
 SMOOTH = 10.0  # √q up to which one quadrature serves all correlations
 STILL = 1e-9  # a layer that moves neither ln q nor a correlation by more than this passes on what it received
-MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 128, 16, 2
+MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 100, 16, 2  # drawing the weights is most of what another point costs
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PhaseParams(Params):
     sigma_b2: float = real(0.05, 0.0, HIGHEST_BIAS)
     fan_in: int = integer(256, 1, 2048)
     gamma: float = real(1.0, 0.1, 2.0)
-    depth: int = integer(60, 5, 128)
+    depth: int = integer(50, 5, 128)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-logging.disable(logging.WARNING)  # the cache works without a server and says so
 
 from pages.parts import results
 from vgdash import phases
@@ -22,6 +21,7 @@ def seconds(p: PhaseParams) -> float:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # the cache works without a server and says so
     seconds(PhaseParams("linear"))  # what is made once for all: nodes of the quadrature
     phases.plane.cache_clear()
     results.phases.clear()

@@ -12,7 +12,8 @@ import pandas as pd
 
 from pages.parts import charts
 from pages.parts.words import listed, number, plain, times
-from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, landmarks, phase_map, plane, trainable_depth
+from vgdash.phases import HIGHEST_BIAS, STARTS, Landmark, PhaseMap, PhaseParams, Plane, landmarks, phase_map, trainable_depth
+from vgdash.phases import plane as plane_of
 
 WHY = r"""
 **Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this to a signal and to two inputs:
@@ -173,7 +174,7 @@ def _plane(found: PhaseMap) -> pd.DataFrame:
 @lru_cache(maxsize=32)
 def _standing(activation: str, fan_in: int, gamma: float) -> pd.DataFrame:
     """Cells, the critical line, the names of the sides and the initializers."""
-    where = plane(activation)
+    where = plane_of(activation)
     return charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
                                charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
 
