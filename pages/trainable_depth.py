@@ -8,6 +8,7 @@ from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
 from pages.parts.views.trainable_depth import WHY
+from vgdash.params import ParamError
 from vgdash.phases import HIGHEST_BIAS, ROWS, PhaseParams, phase_map, plane
 
 BIASES = [round(HIGHEST_BIAS * k / (ROWS - 1), 10) for k in range(ROWS)]
@@ -76,9 +77,12 @@ def _and_current(key: str, usual: Iterable[float]) -> list[float]:
 
 def _open() -> None:
     """Open the point that was clicked."""
-    for point in st.session_state["plane"]["selection"]["picked"]:
-        for key in ("sigma_w2", "sigma_b2"):
-            st.session_state[key] = float(point[key])  # JavaScript's 2 is not the option 2.0
+    try:
+        point = st.session_state["plane"]["selection"]["picked"][-1]
+        values = {key: PhaseParams.rules()[key].check(key, point[key]) for key in ("sigma_w2", "sigma_b2")}
+    except (LookupError, TypeError, ParamError):  # nothing is picked any more, or it was no browser that spoke
+        return
+    st.session_state.update(values)
 
 
 frame.show(page)

@@ -5,8 +5,8 @@ import streamlit as st
 from pages.parts import charts, draw, frame, lecture, live
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
-from pages.parts.views.inside_training import FRAMES, STATISTICS
-from pages.parts.views.training import COURSE, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, WHY
+from pages.parts.views.inside_training import FRAMES, STATISTICS, rates
+from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice, Real
 from vgdash.training import TrainParams
@@ -19,11 +19,11 @@ BESIDE = {
 }
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 HEIGHT = 255
-RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0]
+LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0]
 
 
 def page() -> None:
-    asked = bool(st.query_params)
+    asked = bool(st.query_params) or "entering" in st.session_state
     Controls("training", TrainParams, BESIDE).read_address()
     if asked and "run" not in st.session_state:
         live.start_when_ready()
@@ -42,7 +42,7 @@ def view() -> None:
         with activation:
             controls.select("activation", "activation")
         with rate:
-            controls.steps("learning_rate", "learning rate η", RATES)
+            controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
         with more, st.popover("More", width="stretch"):
             _more(controls)
         look, of, statistic = st.columns([6, 2, 2], vertical_alignment="bottom")
@@ -56,6 +56,9 @@ def view() -> None:
         run = live.run_bar(p)
     if not stage.ready(controls, p):
         return
+    if controls.chosen("look") == RATES:
+        with stage.main():
+            _rates(p)
     if run is None or not run.snapshots:
         stage.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
         draw.why(WHY)
@@ -73,6 +76,15 @@ def view() -> None:
         controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         st.markdown(shown.ranking)
     draw.table_and_download(lambda: live.table(run), f"training-{p.dataset}-{p.depth}-layers-seed{p.seed}", "training")
+
+
+def _rates(p: TrainParams) -> None:
+    found = live.find_rates(p)
+    if found is not None:
+        said, table = rates(found)
+        draw.chart(table, charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT), "rates",
+                   "Loss after a few steps against the learning rate, for each initializer, log axes")
+        st.caption(said)
 
 
 def _main(tables, look: str, statistic: str, run) -> None:
@@ -99,9 +111,9 @@ def _main(tables, look: str, statistic: str, run) -> None:
         last = len(run.params.histogram_layers) - 1
         draw.chart(tables["histograms"], charts.scrubbed_histograms(last, "a, in units of its root mean square", False),
                    f"histograms {last}", "Histogram of the activations of one layer, to be chosen by the slider in the chart")
-    elif not tables:
+    elif look == DECISION and not tables:
         st.info("Digits have 64 features: there is no plane to draw a decision on. Choose spirals, circles, moons or gaussians.")
-    else:
+    elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:
                 st.markdown(f"**{name}**")

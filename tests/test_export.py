@@ -84,8 +84,9 @@ def test_a_truncated_draw_ends_at_two_stds_of_the_normal_it_is_cut_from(framewor
 @pytest.mark.parametrize("gamma", [1.0, 1.7])
 @pytest.mark.parametrize("name", EXACT)
 def test_orthogonal_identity_and_zeros_are_what_they_are_called_times_gamma(framework, name, gamma):
-    for w, _ in layers_and_forward(framework, name, "relu", widths=(5, 8, 8, 3), gamma=gamma)[0]:
-        fan_out, fan_in = w.shape
+    layers, _ = layers_and_forward(framework, name, "relu", widths=(5, 8, 8, 3), gamma=gamma)
+    for (w, _), fan_in, fan_out in zip(layers, (5, 8, 8), (8, 8, 3), strict=True):
+        assert w.shape == (fan_out, fan_in)
         if name == "orthogonal":
             short = w.T @ w if fan_in <= fan_out else w @ w.T
             np.testing.assert_allclose(short, gamma**2 * np.eye(len(short)), atol=1e-5)
@@ -168,13 +169,13 @@ TENSORFLOW_ACTIVATIONS = {"gelu": "features, approximate=False, name=None", "lea
                           **dict.fromkeys(("relu", "elu", "selu", "softplus", "softsign"), "features, name=None")}
 TF = "https://www.tensorflow.org/api_docs/python/tf"
 JAX = "https://docs.jax.dev/en/latest/_autosummary"
-DOCUMENTED = {  # name: address, parameters
+DOCUMENTED = {  # name: address, parameters (without the **kwargs that would take any misspelling)
     **{f"keras.initializers.{name}": ("https://keras.io/api/layers/initializers/", text) for name, text in KERAS_INITIALIZERS.items()},
     "keras.layers.Dense": ("https://keras.io/api/layers/core_layers/dense/",
                            "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', "
                            "kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, "
-                           "bias_constraint=None, lora_rank=None, **kwargs"),
-    "keras.layers.LeakyReLU": ("https://keras.io/api/layers/activation_layers/leaky_relu/", "negative_slope=0.3, **kwargs"),
+                           "bias_constraint=None"),
+    "keras.layers.LeakyReLU": ("https://keras.io/api/layers/activation_layers/leaky_relu/", "negative_slope=0.3"),
     "keras.activations.gelu": ("https://keras.io/api/layers/activations/", "x, approximate=False"),
     "keras.Sequential": ("https://keras.io/api/models/sequential/", "layers=None, trainable=True, name=None"),
     "keras.Input": ("https://keras.io/api/layers/core_layers/input/", "shape=None, batch_size=None, dtype=None, sparse=None, "
@@ -345,11 +346,11 @@ def evaluated(node):
 
 
 @pytest.mark.parametrize("framework", OTHERS)
-@pytest.mark.parametrize("gamma", [0.0, 1.0, 1.7])
+@pytest.mark.parametrize("gamma", [0.0, 1e-200, 1.0, 1.7])  # Keras refuses a scale of 0, which (1e-200)² is
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_what_the_documentation_promises_is_the_variance_and_the_family_of_the_initializer(framework, name, gamma):
     variance, family = weight_law(export(name, "relu", framework, gamma=gamma), framework)
-    assert family == (INITIALIZERS[name].base.name if gamma else "zeros")
+    assert family == (INITIALIZERS[name].base.name if gamma**2 else "zeros")
     for fans in ((784, 512), (512, 512), (100, 10), (3, 700)):
         assert variance(*fans) == pytest.approx(gamma**2 * INITIALIZERS[name].variance(*fans), rel=1e-9)
 
@@ -380,7 +381,7 @@ def test_where_the_name_means_a_truncated_normal_the_text_says_so(framework, nam
     expected = name if framework == "jax" else "".join(part.title() for part in name.split("_"))
     for gamma in (1.0, 1.7):
         assert f"# {expected} would be truncated" in export(name, "relu", framework, gamma=gamma)
-    assert "would be truncated" not in export("glorot_normal", "relu", framework)
+        assert "would be truncated" not in export("glorot_normal", "relu", framework, gamma=gamma)
 
 
 def test_pytorch_says_that_its_glorot_does_not_truncate_and_what_bias_its_default_has():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from vgdash.engine import Nets
 from vgdash.initializers import INITIALIZERS
 from vgdash.network import ProbeParams, build
 from vgdash.params import ParamError
@@ -91,6 +92,18 @@ def test_biases_start_where_the_probe_of_the_same_seed_has_them(sigma_b2):
             assert np.array_equal(trainer.biases(layer)[:, draw], np.stack([expected, expected]))
 
 
+@pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
+def test_branches_start_at_zero_only_if_they_are_zero_initialized(residual):
+    trainer = Trainer(small(residual=residual))
+    assert [trainer.weights(layer).any() for layer in (1, 2, 3, 4)] == [True, *[residual != "zero"] * 2, True]
+
+
+def test_layer_normalization_lets_thirty_layers_learn_from_weights_that_are_far_too_small():
+    p = TrainParams(initializers=("small_normal",), steps=150, snapshots=1, learning_rate=0.01, normalization="layer", residual="scaled")
+    assert list(train(p))[-1].held_out[0, 0] > 0.8
+    assert list(train(TrainParams(initializers=("small_normal",), steps=150, snapshots=1)))[-1].held_out[0, 0] < 0.2
+
+
 def test_snapshots_agree_with_autograd():
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
@@ -128,7 +141,7 @@ def test_snapshots_agree_with_autograd():
 def test_one_seed_gives_the_same_bits_with_one_worker_or_two(optimizer):
     p = small(optimizer=optimizer, initializers=("lecun_normal", "he_normal", "orthogonal"))
     for one, two in zip(train(p, workers=1), train(p, workers=2), strict=True):
-        for name in ("loss", "accuracy", "held_out", "grad2", "dw2", "update_ratio", "diverged"):
+        for name in ("loss", "accuracy", "held_out", "grad2", "dw2", "update_ratio", "diverged", "dead", "drift", "histogram"):
             assert np.array_equal(getattr(one, name), getattr(two, name))
     other = list(train(TrainParams(**{**vars_of(p), "seed": 1})))[-1]
     assert not np.array_equal(one.loss, other.loss)
@@ -225,7 +238,11 @@ def test_every_set_in_the_plane_is_learned(dataset):
     ({"widths": (64, 32, 2)}, "widths"),
     ({"dataset": "spirals"}, "widths"),
     ({"widths": (64, *(1024,) * 255, 10)}, "widths"),
-    ({"widths": (64, *(1024,) * 4, 10), "steps": 20_000, "batch": 256, "seeds": 2}, "steps"),
+    ({"widths": (64, *(1024,) * 4, 10), "steps": 20_000, "batch": 256}, "steps"),
+    ({"widths": (64, *(8,) * 255, 10), "snapshots": 400, "seeds": 4}, "snapshots"),
+    ({"normalization": "batch", "batch": 1}, "batch"),
+    ({"normalization": "layer", "residual": "zero"}, "residual"),
+    ({"normalization": "group"}, "normalization"),
     ({"widths": (2, 8, 2), "dataset": "moons", "batch": 1001}, "batch"),
     ({"learning_rate": float("nan")}, "learning_rate"),
     ({"initializers": ()}, "initializers"),
@@ -249,18 +266,36 @@ def test_addresses_may_say_depth_and_width():
     assert TrainParams.tolerant({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
 
 
-def test_flops_are_those_that_torch_counts():
+@pytest.mark.parametrize("rest", [{}, {"normalization": "batch"}, {"dataset": "moons", "batch": 100}])
+def test_flops_are_those_that_torch_counts(rest):
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
-    p = small(seeds=1, initializers=("he_normal",), steps=1)
+    p = small(**{"seeds": 1, "initializers": ("he_normal",), "steps": 1} | rest)
     pairs = zip(p.widths, p.widths[1:], strict=False)
     model = torch.nn.Sequential(*[part for n, m in pairs for part in (torch.nn.Linear(n, m), torch.nn.ReLU())][:-1])
     with FlopCounterMode(display=False) as step:
-        torch.nn.functional.cross_entropy(model(torch.zeros(p.batch, 64)), torch.zeros(p.batch, dtype=torch.int64)).backward()
-    with FlopCounterMode(display=False) as look, torch.no_grad():
-        model(torch.zeros(-(-len(p.data.x_test) // p.batch) * p.batch, 64))
-    assert p.flops == 2 * step.get_total_flops() + 2 * look.get_total_flops()
+        x, y = torch.zeros(p.batch, p.widths[0]), torch.zeros(p.batch, dtype=torch.int64)
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+    with FlopCounterMode(display=False) as batch, torch.no_grad():
+        model(x)
+    held_out = -(-len(p.data.x_test) // p.batch)
+    batches = 1 + held_out * (2 if p.normalization == "batch" else 1)  # inspected, answered, and for batch normalization gathered
+    grids = -(-1024 // p.batch) if p.dataset == "moons" else 0
+    assert p.flops == 2 * step.get_total_flops() + 2 * (batches + grids) * batch.get_total_flops()
+
+
+def test_flops_count_every_pass_that_is_made(monkeypatch):
+    passes = []
+    for name in ("_predict", "_descend"):
+        method = getattr(Nets, name)
+        monkeypatch.setattr(Nets, name, lambda *a, _name=name, _method=method, **k: (passes.append(_name), _method(*a, **k)))
+    p = small(normalization="batch", dataset="moons", seeds=1, initializers=("he_normal",))
+    list(train(p))
+    products = sum(n * m for n, m in zip(p.widths, p.widths[1:], strict=False))
+    forward, back = passes.count("_predict"), passes.count("_descend")
+    assert back == p.steps + 1
+    assert p.flops == 2 * p.batch * (forward * products + back * (2 * products - p.widths[0] * p.widths[1]))
 
 
 def test_costs_are_linear_in_depth_steps_and_nets():
@@ -271,7 +306,8 @@ def test_costs_are_linear_in_depth_steps_and_nets():
     assert small(seeds=6).flops == 3 * small(seeds=2).flops
 
 
-@pytest.mark.parametrize("rest", [{}, {"optimizer": "adam", "activation": "gelu"}, {"clip": 1.0, "seeds": 3}])
+@pytest.mark.parametrize("rest", [{}, {"optimizer": "adam", "activation": "gelu"}, {"clip": 1.0, "seeds": 3},
+                                  {"normalization": "batch", "residual": "plain"}])
 def test_memory_is_what_was_promised(rest):
     p = TrainParams.uniform(20, 96, steps=2, batch=64, **rest)
     assert p.data.x_train.size

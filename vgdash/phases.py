@@ -33,7 +33,7 @@ LINE = 17  # points of the critical line, denser near sigma_b2 = 0, where it ben
 SCAN = np.arange(139) / 2  # steps of ln q away from q = 1, up to q = 1e30 and down to 1e-30
 TOGETHER = 32  # points of the plane whose correlations are found at once: their nodes fit into the cache
 STARTS = (0.0, 0.6, 0.95)  # correlations of two inputs whose course is followed
-SMOOTH = 10.0  # √q up to which one quadrature serves all correlations
+ORDINARY = (-30.0, 4.6)  # ln q between which one quadrature, of f as it is, serves all correlations
 STILL = 1e-9  # a layer that moves neither ln q nor a correlation by more than this passes on what it received
 MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 100, 16, 2  # drawing the weights is most of what another point costs
 
@@ -285,7 +285,7 @@ def profile(p: PhaseParams) -> Profile:
 def _of_activations(activation: str, log_q: float, c: np.ndarray) -> np.ndarray:
     """Correlations of f(u), f(v) for u, v ~ N(0, q) with the correlations ``c``: ``correlation_map``, all at once."""
     record, scale = ACTIVATIONS[activation], math.exp(log_q / 2)
-    if two_rays(record) or scale > SMOOTH:
+    if two_rays(record) or not ORDINARY[0] < log_q < ORDINARY[1]:
         return np.array([correlation_map(record, log_q, value, QUICK) for value in c])
     u, v, *weights = pair_nodes(c, np.full_like(c, scale), QUICK)
     return pair_mean(record.f(u) * record.f(v), *weights) / (record.f(scale * NODES) ** 2 @ MASSES)

@@ -11,10 +11,11 @@ import pandas as pd
 from vgdash.data import DATASETS
 from vgdash.parallel import WORKERS
 from vgdash.params import ParamError, integer, real
+from vgdash.snapshots import Snapshot
 from vgdash.train_params import TrainParams
 from vgdash.training import Trainer
 
-__all__ = ["RateParams", "Rates", "find_rate"]
+__all__ = ["RateParams", "Rates", "collected", "find_rate"]
 
 LEARNED = 0.03  # a rate counts as working if it brings the loss this share below ln K, what guessing the K classes costs
 LAST = 0.2  # share of the steps that the loss is averaged over
@@ -96,6 +97,11 @@ def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
     smaller rate has learned, or a larger one destroyed, counts for no other.
     """
     first, *_, last = Trainer(p, workers)
+    return collected(p, first, last)
+
+
+def collected(p: RateParams, first: Snapshot, last: Snapshot) -> Rates:
+    """What the first and the last snapshot of ``Trainer(p)`` say, for callers that train in their own time."""
     shape = len(p.initializers), p.rates_tried, p.seeds
     start, loss, diverged = first.loss.reshape(shape)[:, 0].copy(), last.loss.reshape(shape).copy(), last.diverged.reshape(shape).copy()
     mean = np.where(np.isfinite(loss).all(axis=2), loss.mean(axis=2), math.inf)

@@ -41,6 +41,10 @@ class Controls:
 
     def read_address(self) -> None:
         """Note what the address asks for and does not get. Call it in a full run, before the widgets."""
+        if "entering" in st.session_state:  # the walk comes from another page
+            name, st.session_state["present"] = st.session_state.pop("entering")
+            self.enter(self.scenes[name])
+            return
         asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
         refused = [f"This page has no setting named “{words.harmless(key)}”; the link's value was left out."
                    for key in asked if key not in self.rules]
@@ -61,6 +65,11 @@ class Controls:
                 for key, value in self.scenes[good["scene"]].values.items():
                     if key not in asked:
                         self._set(key, value)
+        if st.session_state.get("page") != self.page:  # a link from another page, whose widgets may have left other values here
+            st.session_state["page"] = self.page
+            for key, value in good.items():
+                if key in self.defaults:
+                    self._set(key, value)
         unreadable = [key for key in asked if key in self.rules and key not in good]
         if said_otherwise or unreadable:
             # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
@@ -110,6 +119,8 @@ class Controls:
 
     def several(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
+        if len(st.session_state.get(key, ())) > rule.at_most:  # no browser sends them, and Streamlit raises
+            st.session_state[key] = st.session_state[key][:rule.at_most]
         self.values[key] = st.multiselect(label, rule.options, list(self.defaults[key]), key=key, bind="query-params",
                                           max_selections=rule.at_most, **more)
 

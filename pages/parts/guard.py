@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from functools import wraps
 
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.state.session_state import Serialized, WStates
 
 
 def install() -> None:
     """Put the guard in place, once for the whole server."""
-    read = WStates.__getitem__
+    read, take = WStates.__getitem__, WStates.set_widget_from_proto
     if hasattr(read, "__wrapped__"):
         return
 
@@ -28,4 +29,9 @@ def install() -> None:
         except (TypeError, ValueError, OverflowError) as unreadable:
             raise KeyError(key) from unreadable
 
-    WStates.__getitem__ = guarded
+    @wraps(take)
+    def named(self: WStates, sent: WidgetState) -> None:
+        if sent.id:  # one without a name would be looked for in the session's state, and not found
+            take(self, sent)
+
+    WStates.__getitem__, WStates.set_widget_from_proto = guarded, named

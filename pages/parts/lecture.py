@@ -63,11 +63,8 @@ def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
                             type="tertiary", disabled=scene is None, on_click=_enter if here else None,
                             args=(scene, controls, then) if here else None)
         if pressed and scene is not None and not here:
-            st.switch_page(frame.FOLDER / f"{scene.page}.py", query_params={"scene": scene.name, **_large()})
-
-
-def _large() -> dict[str, str]:
-    return {"present": "true"} if presenting() else {}
+            st.session_state["entering"] = scene.name, presenting()  # an address with keys of this page's widgets is refused
+            st.switch_page(frame.FOLDER / f"{scene.page}.py")
 
 
 def _picked(controls: Controls, then: Callable[[], None] | None) -> None:
@@ -157,7 +154,7 @@ def _keep(state: str) -> None:
     if state:
         st.query_params["held"] = state
     else:
-        del st.query_params["held"]
+        st.query_params.pop("held", None)
 
 
 def held(controls: Controls) -> Params | None:

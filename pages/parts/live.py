@@ -10,7 +10,8 @@ import streamlit as st
 from pages.parts import words
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
-from vgdash.training import TrainParams
+from vgdash.rate_finder import RateParams, Rates, collected
+from vgdash.train_params import TrainParams
 
 FASTEST = 0.25  # seconds between two looks of one visitor
 BUSY = 0.02  # seconds of server time that one look may cost; many watchers look less often
@@ -28,16 +29,16 @@ def start_when_ready() -> None:
 
 
 def interval() -> float | None:
-    """Seconds between two looks while the visitor's run goes on, else None."""
-    run = _watched()
-    return max(FASTEST, BUSY * len(run.watchers)) if run is not None and not run.over else None
+    """Seconds between two looks while a run of the visitor goes on, else None."""
+    going = [run for run in (_watched("run"), _watched("finder")) if run is not None and not run.over]
+    return max(FASTEST, BUSY * max(len(run.watchers) for run in going)) if going else None
 
 
 def run_bar(p: TrainParams) -> Run | None:
     """Run, progress, Stop; the visitor's run. ``p`` are the parameters as set now."""
     if st.session_state.pop("start", False):
-        _start(p)
-    run = _watched()
+        _start("run", p)
+    run = _watched("run")
     with st.container(horizontal=True, vertical_alignment="center", key="run-bar"):
         if run is None or (run.over and run.params == p and run.state != "finished"):
             _run_button(p, "Run")
@@ -46,12 +47,35 @@ def run_bar(p: TrainParams) -> Run | None:
         if run is not None and not run.over:
             st.button("Stop", icon=":material/stop:", on_click=_stop, key="stop")
         st.markdown(_state(run, p))
-    if run is not None and run.over and st.session_state.pop("timer", False):
-        st.rerun()  # one last full run ends the timer
-    if run is not None and not run.over and not st.session_state.get("timer"):
-        st.session_state["timer"] = True
-        st.rerun()  # a full run sets the timer
+    _keep_time()
     return run
+
+
+def find_rates(p: TrainParams) -> Rates | None:
+    """Button, progress and result of the learning-rate finder for the nets of ``p``; None while there is nothing to show."""
+    q = RateParams.of(p)
+    if st.session_state.pop("find", False):
+        _start("finder", q)
+    run = _watched("finder")
+    if run is None or run.params != q or run.state in ("stopped", "failed"):
+        st.button(f"Try {q.rates_tried} learning rates, {q.steps} steps each (about {words.seconds(store().estimate(q))})", type="primary",
+                  icon=":material/search:", key="find-rates", on_click=_ask_rates)
+    elif not run.over:
+        st.markdown(_state(run, q))
+    _keep_time()
+    return collected(run.params, run.snapshots[0], run.snapshots[-1]) if run is not None and run.state == "finished" else None
+
+
+def _ask_rates() -> None:
+    st.session_state["find"] = True
+
+
+def _keep_time() -> None:
+    """A full run sets the timer when a run begins, and ends it when none goes on."""
+    going = interval() is not None
+    if going != st.session_state.get("timer", False):
+        st.session_state["timer"] = going
+        st.rerun()
 
 
 def table(run: Run) -> pd.DataFrame:
@@ -63,18 +87,18 @@ def _visitor() -> str:
     return st.session_state.setdefault("visitor", uuid.uuid4().hex)
 
 
-def _watched() -> Run | None:
-    asked = st.session_state.get("run")
+def _watched(what: str) -> Run | None:
+    asked = st.session_state.get(what)
     return store().look(asked, _visitor()) if asked is not None else None
 
 
-def _start(p: TrainParams) -> None:
-    before = st.session_state.get("run")
+def _start(what: str, p: TrainParams) -> None:
+    before = st.session_state.get(what)
     if before is not None and before != p:
         store().leave(before, _visitor())
     try:
         store().ask(p, _visitor())
-        st.session_state["run"] = p
+        st.session_state[what] = p
     except Full:
         st.warning("Many runs are waiting already. Please try again in a minute.", icon=":material/hourglass_top:")
 

@@ -11,6 +11,7 @@ from pages.parts import charts
 from pages.parts.looks import LOOKS
 from pages.parts.words import number
 from vgdash.inspection import BINS, REACH
+from vgdash.rate_finder import Rates
 from vgdash.snapshots import Snapshot
 from vgdash.training import TrainParams
 
@@ -74,3 +75,23 @@ def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.Dat
                               "y": cells["x2"] - step_y / 2, "y2": cells["x2"] + step_y / 2, "value": cells["value"] / 255})
         tables[str(name)] = pd.concat([field, data], ignore_index=True)
     return tables
+
+
+def rates(found: Rates) -> tuple[str, pd.DataFrame]:
+    """Loss against learning rate for each initializer: the best rate of each in words, and the table of the chart."""
+    parts, ends, said = [], {}, []
+    for i, name in enumerate(found.params.initializers):
+        with np.errstate(all="ignore"):
+            loss = np.log10(found.loss[i].mean(axis=1))
+        alive = np.flatnonzero(np.isfinite(loss))
+        said.append(f"**{name}** {'learns best at ' + format(found.best[i], '.2g') if np.isfinite(found.best[i]) else 'learns at none'}")
+        if not len(alive):
+            continue
+        parts += [charts.rows("line", name, found.rates[alive], loss[alive]),
+                  charts.rows("point", name, found.rates[alive], loss[alive], text=[
+                      f"{name}, rate {rate:.2g}: loss {10**value:.2f}"
+                      for rate, value in zip(found.rates[alive], loss[alive], strict=True)])]
+        ends[name] = (found.rates[alive[-1]], loss[alive[-1]])
+    values = [y for part in parts for y in part["y"]]
+    labels = charts.end_labels(ends, min(values, default=0), max(values, default=1))
+    return f"After {found.params.steps} steps: {'; '.join(said)}. A line ends where the nets diverge.", charts.table([*parts, *labels])

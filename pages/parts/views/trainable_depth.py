@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,7 @@ OVERLAP = 0.4  # of half a cell, a pixel on a phone
 CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
 LABEL_ROW = 0.027  # of sigma_b2, from one label to the next
 TURN = 0.6  # of the plane's width: labels right of it run to the left
+WIDEST = 256  # of the nets that the link to the initializers compares: a point of the plane is the same at every width
 LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
 
 
@@ -61,7 +63,7 @@ def phase_view(p: PhaseParams) -> PhaseView:
     there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
     return PhaseView(
         _verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
-        _landmarks(found), {**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": str(p.depth), "width": str(p.fan_in)}, there)
+        _landmarks(found), {**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": str(p.depth), "width": str(min(p.fan_in, WIDEST))}, there)
 
 
 # ---- words
@@ -78,8 +80,8 @@ def layers(xi_c: float) -> str:
     return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"
 
 
-def _at_point(sigma_w2: float, sigma_b2: float) -> str:
-    return f"σ_w² = {sigma_w2:.4g}, σ_b² = {sigma_b2:.3g}"
+def _value(variance: float) -> str:
+    return number(variance, 2) if variance and not 1e-4 <= variance < 1000 else f"{variance:.4g}"
 
 
 def _standing_there(found: PhaseMap) -> list[Landmark]:
@@ -91,7 +93,7 @@ def _standing_there(found: PhaseMap) -> list[Landmark]:
 
 def _verdict(found: PhaseMap) -> str:
     at = found.opened
-    subject = f"{at.activation} at {_at_point(at.sigma_w2, at.sigma_b2)}"
+    subject = f"{at.activation} at σ_w² = {_value(at.sigma_w2)}, σ_b² = {_value(at.sigma_b2)}"
     gradient = _gradient(at.chi_1)
     if math.isinf(at.q_star):
         return f"{subject}: **{_readable(at.reason)}**; {gradient}."
@@ -102,8 +104,10 @@ def _verdict(found: PhaseMap) -> str:
 
 
 def _readable(reason: str) -> str:
-    """A reason of ``fixed_point`` with the letters of the page."""
-    return reason.replace("chi_1", "χ₁").replace("xi_", "ξ_").replace("(x", "(×").replace("c_star", "c*").replace("*", r"\*")
+    """A reason of ``fixed_point`` with the letters and numbers of the page."""
+    for theirs, ours in (("chi_1", "χ₁"), ("xi_", "ξ_"), ("(x", "(×"), ("c_star", "c*"), ("*", r"\*")):
+        reason = reason.replace(theirs, ours)
+    return re.sub(r"\d[\d.]*e[+-]\d+", lambda found: number(float(found[0]), 2), reason)
 
 
 def _gradient(chi: float) -> str:
@@ -155,7 +159,7 @@ def _landmarks(found: PhaseMap) -> str:
     for (sigma_w2, sigma_b2), marks in places.items():
         at = marks[0].at
         phase, names = "no fixed point" if math.isinf(at.q_star) else at.phase, ", ".join(_short([mark.name for mark in marks]))
-        lines.append(f"| {names} | {sigma_w2:.4g} | {sigma_b2:.3g} | {phase} | {_or_dash(at.xi_c)} | "
+        lines.append(f"| {names} | {_value(sigma_w2)} | {_value(sigma_b2)} | {phase} | {_or_dash(at.xi_c)} | "
                      f"{layers(at.xi_c).removeprefix('about ').split(' layer')[0]} | {times(math.sqrt(at.chi_1))} |")
     return "\n".join(lines)
 
@@ -239,13 +243,14 @@ def _points(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
     drawn = []
     middle = TURN * plane.sigma_w2[-1]
     groups = sorted(_groups(plane, marks), key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
-    for row, group in enumerate(groups, start=1):
+    height = 0.0
+    for group in groups:
         first = group[0]
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
         beyond = x < first.sigma_w2
-        label = listed(_short([mark.name for mark in group])) + (f" {first.sigma_w2:.3g} →" if beyond else "")
+        label = listed(_short([mark.name for mark in group])) + (f" {_value(first.sigma_w2)} →" if beyond else "")
         at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": "; ".join(map(_said, group))}
-        height = max(row * LABEL_ROW, y + LABEL_ROW)
+        height = max(height, y) + LABEL_ROW
         side = "left" if first.sigma_w2 > middle else "right"
         drawn += [charts.plane_rows("stem", x, y, x, height), charts.plane_rows(f"label to the {side}", x, height, **at, name=label),
                   charts.plane_rows("beyond" if beyond else "point", x, y, **at)]
@@ -254,7 +259,7 @@ def _points(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
 
 def _said(mark: Landmark) -> str:
     depth = "no fixed point" if math.isnan(mark.at.xi_c) else f"trains to {layers(mark.at.xi_c)}"
-    return f"{mark.name}: σ_w² {mark.sigma_w2:.4g}, σ_b² {mark.sigma_b2:.3g}, {depth}"
+    return f"{mark.name}: σ_w² {_value(mark.sigma_w2)}, σ_b² {_value(mark.sigma_b2)}, {depth}"
 
 
 def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:

@@ -32,8 +32,9 @@ NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update lo
 COLUMNS, CELLS = 26, 40  # of the heat map, at most
 
 
-COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION = "loss and accuracy", "gradient by step", "by layer", "histograms", "decision"
-LOOKS_AT = (COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION)
+COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION, RATES = (
+    "loss and accuracy", "gradient by step", "by layer", "histograms", "decision", "learning rates")
+LOOKS_AT = (COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION, RATES)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: 
         tables = {"layers": by_layer(p, snapshots, statistic, over)}
     elif look == HISTOGRAMS:
         tables = {"histograms": histograms(snapshots[-1], which)}
-    else:
+    elif look == DECISION:
         tables = decisions(p, snapshots)
+    else:
+        tables = {}
     return TrainingView(_verdict(p, snapshots), tables, _ranking(snapshots, goal))
 
 

@@ -1,0 +1,235 @@
+"""The Trainable depth page: what is drawn is what is computed, a click opens a point, and links lead to the same point elsewhere."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from pages.parts.scenes import of_page
+from pages.parts.views.trainable_depth import layers, phase_view
+from tests.pages.wire import Session, state
+from tests.server import serving
+from vgdash.activations import ACTIVATIONS
+from vgdash.initializers import INITIALIZERS
+from vgdash.meanfield import fixed_point
+from vgdash.network import CompareParams
+from vgdash.phases import STARTS, PhaseParams, landmarks, phase_map, plane
+from vgdash.training import TrainParams
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENES = of_page("trainable_depth")
+
+
+def opened(**query):
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page(str(ROOT / "pages" / "trainable_depth.py"))
+    for key, value in query.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def verdict(page):
+    return next(element.value for element in page.markdown if element.value.startswith("## "))
+
+
+def drawn(page):
+    """The specifications and the tables of the charts: the plane, the correlation, the second moment."""
+    protos = [chart.proto for chart in page.get("vega_lite_chart")]
+    tables = [pa.ipc.open_stream(p.data.data).read_pandas() for p in protos]
+    return [json.loads(p.spec) for p in protos], tables
+
+
+def cells(table):
+    return table[table.part.isin(["cell", "none"])]
+
+
+# ---- what is drawn
+
+def test_the_first_picture_is_tanh_at_the_published_point():
+    page = opened()
+    assert "tanh at σ_w² = 1.5, σ_b² = 0.05: **ordered**, ξ_c = 15.8 layers, trains to **about 95 layers**" in verdict(page)
+
+
+def test_the_plane_that_is_drawn_is_the_plane_that_is_computed():
+    table, direct = drawn(opened(activation="selu", sigma_w2="1", sigma_b2="0.2"))[1][0], plane("selu")
+    grid = cells(table)
+    w, b = (values.ravel() for values in np.meshgrid(direct.sigma_w2, direct.sigma_b2))
+    np.testing.assert_array_equal(grid.sigma_w2, w)
+    np.testing.assert_array_equal(grid.sigma_b2, b)
+    np.testing.assert_allclose(10**grid.value, direct.xi_c.ravel())
+    np.testing.assert_array_equal(grid.part == "none", direct.phase.ravel() == "none")
+    assert ((grid.x <= w) & (w < grid.x2) & (grid.y <= b) & (b < grid.y2)).all()
+    line = table[table.part == "line"]
+    np.testing.assert_array_equal(line.x, direct.critical_sigma_w2)
+    np.testing.assert_array_equal(line.y, direct.critical_sigma_b2)
+    ring = table[table.part == "opened"]
+    assert (ring.x.item(), ring.y.item()) == (1.0, 0.2)
+
+
+def test_the_course_that_is_drawn_is_the_course_that_is_computed():
+    (_, correlation, moment), direct = drawn(opened(sigma_w2="2.5"))[1], phase_map(PhaseParams(sigma_w2=2.5)).profile
+    lines = correlation[correlation.part == "line"].groupby("series", sort=False)
+    for (_, line), values in zip(lines, direct.correlation, strict=True):
+        np.testing.assert_array_equal(line.y, values)
+    assert len(lines) == len(STARTS)
+    np.testing.assert_array_equal(moment[moment.part == "line"].y, 10**direct.log10_q)
+    points = correlation[correlation.part == "point"]
+    np.testing.assert_allclose(points.y, direct.measured.correlation.mean(axis=0)[points.x.astype(int) - 1])
+    scales = correlation[correlation.part == "scale"]
+    np.testing.assert_allclose(scales.x, fixed_point("tanh", 2.5, 0.05).xi_c)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_every_scene_opens_its_own_point(scene):
+    page, p = opened(scene=scene.name), scene.params
+    at = fixed_point(p.activation, p.sigma_w2, p.sigma_b2)
+    text = verdict(page)
+    assert f"{p.activation} at σ_w² = {p.sigma_w2:.4g}, σ_b² = {p.sigma_b2:.4g}: **" in text
+    assert layers(at.xi_c) in text or math.isinf(at.xi_c)
+    assert not page.warning
+    assert not re.search(r"\bnan\b|\binf\b|not a number", text)
+
+
+def test_the_specification_stays_the_same_wherever_the_point_goes():
+    first = drawn(opened())[0]
+    assert drawn(opened(sigma_w2="2.3", sigma_b2="0.25", fan_in="64"))[0] == first
+    assert drawn(opened(activation="sigmoid", sigma_w2="40"))[0][0] == first[0]
+
+
+def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
+    table = drawn(opened())[1][0]
+    beyond = table[table.part == "beyond"]
+    assert set(beyond.sigma_w2) == {256.0, 21.3333}
+    assert (beyond.x == cells(table).x2.max()).all()
+    labels = set(table[table.part == "label to the left"].name)
+    assert labels == {"standard_normal 256 →", "Playground default 21.33 →"}
+    assert any("playground_default: σ_w² 21.33, σ_b² 0.01" in text for text in beyond.text)
+
+
+@pytest.mark.parametrize(("activation", "fan_in"), [("tanh", 256), ("tanh", 4), ("sigmoid", 256), ("softsign", 2), ("relu", 2048)])
+def test_every_initializer_has_a_label_and_no_two_labels_share_a_row(activation, fan_in):
+    table = phase_view(PhaseParams(activation, fan_in=fan_in)).plane
+    points, labels = table[table.part.isin(["point", "beyond"])], table[table.part.str.startswith("label")]
+    said = "; ".join(points.text)
+    assert all(f"{mark.name}: " in said for mark in landmarks(activation, fan_in))
+    assert len(labels) == len(points)
+    heights = np.sort(labels.y)
+    assert np.diff(heights).min() > 0.02  # of 0.5 over 300 pixels: twelve pixels of a line of fourteen
+    np.testing.assert_array_equal(labels.sigma_w2, points.sigma_w2)
+
+
+# ---- where it leads
+
+@pytest.mark.parametrize("p", [PhaseParams("tanh", 1.76, 0.05), PhaseParams("relu", 0.333333, 0.00130208, 100),
+                               PhaseParams("tanh", 1e4, 0.5, 2048), PhaseParams("tanh", 0.0, 0.0)], ids=str)
+def test_the_links_lead_to_the_same_point(p):
+    shown = phase_view(p)
+    for kind, link in ((CompareParams, shown.initializers_link), (TrainParams, shown.training_link)):
+        there, refused = kind.tolerant({key: [value] for key, value in link.items()}, text=True)
+        assert not refused
+        fan_in = there.widths[1]
+        (name,) = there.initializers
+        assert fan_in * there.gamma**2 * INITIALIZERS[name].variance(fan_in, fan_in) == pytest.approx(p.sigma_w2, rel=1e-5)
+        assert there.activation == p.activation
+        if kind is CompareParams:
+            assert there.sigma_b2 == pytest.approx(p.sigma_b2, rel=1e-5)
+            assert there.depth == p.depth
+
+
+# ---- what it says
+
+@pytest.mark.parametrize(("xi_c", "words"), [(15.79, "about 95 layers"), (0.2, "about 1 layer"), (0.1, "less than 1 layer"),
+                                             (math.inf, "any depth"), (4912.0, "about 29,000 layers"), (math.nan, "–")])
+def test_depths_read_like_depths(xi_c, words):
+    assert layers(xi_c) == words
+
+
+def test_the_opened_point_is_named_if_an_initializer_stands_there():
+    said = phase_view(PhaseParams("relu", 2.0, 0.0)).remarks
+    assert said.startswith("This is he with 256 inputs.")
+    assert "Keras: Dense, glorot_uniform and bias 0" in phase_view(PhaseParams("relu", 1.0, 0.0)).remarks
+    assert "This is" not in phase_view(PhaseParams("relu", 1.9, 0.0)).remarks
+
+
+def test_without_a_fixed_point_the_verdict_says_so_and_by_how_much_it_grows():
+    text = phase_view(PhaseParams("relu", 3.0, 0.05)).verdict
+    assert "**no fixed point: the variance grows without bound (×1.5 a layer)**; gradients grow ×1.22 a layer" in text
+
+
+def test_a_link_with_nonsense_gets_sentences_and_a_page():
+    page = opened(sigma_w2="7e9", activation="cosine", sigma_b2="0.1")
+    assert sorted(warning.value.split(" must be")[0] for warning in page.warning) == ["activation", "sigma w2"]
+    assert "σ_w² = 1.5, σ_b² = 0.1" in verdict(page)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sampled_from(sorted(ACTIVATIONS)), st.floats(0, 1e4), st.floats(0, 0.5), st.integers(1, 2048), st.floats(0.1, 2))
+def test_no_word_and_no_mark_is_not_a_number(activation, sigma_w2, sigma_b2, fan_in, gamma):
+    shown = phase_view(PhaseParams(activation, sigma_w2, sigma_b2, fan_in, gamma, 10))
+    for words in (shown.verdict, shown.remarks, shown.numbers, shown.landmarks):
+        assert not re.search(r"\bnan\b|\binf\b|not a number|\de[+-]\d", words), words
+    for table in (shown.plane, shown.correlation, shown.moment):
+        assert np.isfinite(table[["x", "y"]].to_numpy(float)).all()
+
+
+# ---- clicks, as the browser sends them and as none does
+
+@pytest.fixture(scope="module")
+def port():
+    with serving() as address:
+        yield int(address.rsplit(":", 1)[1])
+
+
+def select(visitor, text):
+    widget = next(name for name in visitor.page.widgets() if name.endswith("-plane"))
+    return visitor.send(state(widget, "string_value", text))
+
+
+def click(visitor, *points):
+    return select(visitor, json.dumps({"selection": {"picked": list(points)}}))
+
+
+def heading(page):
+    return next(text for text in page.texts if text.startswith("## "))
+
+
+def test_a_click_opens_the_point(port):
+    with Session(port) as visitor:
+        visitor.open("trainable_depth")
+        assert "tanh at σ_w² = 2.5, σ_b² = 0.05: **chaotic**" in heading(click(visitor, {"sigma_w2": 2.5, "sigma_b2": 0.05, "since": 1}))
+    with Session(port) as visitor:
+        visitor.open("trainable_depth")
+        assert "tanh at σ_w² = 2, σ_b² = 0: " in heading(click(visitor, {"sigma_w2": 2, "sigma_b2": 0, "since": 1}))
+
+
+def test_an_initializer_beyond_the_plane_opens_where_it_is(port):
+    with Session(port) as visitor:
+        visitor.open("trainable_depth")
+        assert "tanh at σ_w² = 21.33, σ_b² = 0.01: " in heading(click(visitor, {"sigma_w2": 21.3333, "sigma_b2": 0.01, "since": 1}))
+
+
+@pytest.mark.parametrize("points", [[], [{}], [{"sigma_w2": "x", "sigma_b2": 0}], [{"sigma_w2": 1e9, "sigma_b2": 0}], [7], [[1, 2]],
+                                    [{"sigma_w2": None, "sigma_b2": True}]], ids=str)
+def test_what_is_no_point_opens_nothing_and_breaks_nothing(port, points):
+    with Session(port) as visitor:
+        before = heading(visitor.open("trainable_depth"))
+        after = click(visitor, *points)
+        assert not after.exceptions
+        assert heading(after) == before
+
+
+def test_a_selection_of_another_shape_breaks_nothing(port):
+    with Session(port) as visitor:
+        before = heading(visitor.open("trainable_depth"))
+        for text in ('{"selection": {"picked": null}}', '{"selection": {}}', '{"selection": {"picked": {"sigma_w2": [1]}}}', "{}", "[]"):
+            after = select(visitor, text)
+            assert not after.exceptions, text
+            assert heading(after) == before
