@@ -49,9 +49,10 @@ def view() -> None:
         draw.why(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
         st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
     with right, st.container(border=True):
-        st.markdown(f"**And learning?** {shown.learning}")
+        st.markdown("**And learning?**")
         draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
+        st.markdown(shown.learning)  # below the chart: its length changes, and the chart must not jump
     draw.table_and_download(lambda: linear_chain(p).frame(), f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-"), "chain")
 
 

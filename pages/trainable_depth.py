@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, results
+from pages.parts import charts, draw, frame, lecture, live, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage
+from pages.parts.views import measured_map
 from pages.parts.views.trainable_depth import WHY
 from vgdash.params import ParamError
 from vgdash.phases import HIGHEST_BIAS, ROWS, PhaseParams, phase_map, plane
@@ -17,10 +18,9 @@ FANS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 784, 1024, 2048]
 
 def page() -> None:
     Controls("trainable_depth", PhaseParams).read_address()
-    view()
+    st.fragment(view, run_every=live.interval())()
 
 
-@st.fragment
 def view() -> None:
     controls = Controls("trainable_depth", PhaseParams)
     stage = Stage("How deep can it go?", controls)
@@ -57,17 +57,30 @@ def view() -> None:
     if lecture.presenting():
         return
     st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
+    _measured(p)
     left, right = st.columns(2)
     with left:
         draw.why(WHY)
         st.markdown(shown.numbers)
-        st.page_link(frame.FOLDER / "initializers.py", label="Compare initializers at this point", icon=":material/arrow_forward:",
-                     query_params=shown.initializers_link)
-        st.page_link(frame.FOLDER / "training.py", label="Train nets with these weights (biases start at 0)",
-                     icon=":material/arrow_forward:", query_params=shown.training_link)
+        st.markdown(shown.links)
     with right:
         st.markdown(shown.landmarks)
     draw.table_and_download(lambda: phase_map(p).frame(), f"trainable-depth-{p.activation}-fan{p.fan_in}", "phases")
+
+
+def _measured(p: PhaseParams) -> None:
+    """Which depths really train: the map that ships with the package, and one that the visitor may compute."""
+    st.markdown("### Measured: which depths really train", anchors=False)
+    left, right = st.columns(2)
+    with left:
+        said, table = results.shipped_map()
+        draw.chart(table, charts.measured_map(), "shipped", "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
+        st.caption(said + " Computed once; it ships with vgdash.")
+    with right:
+        found = live.sweep(measured_map.small(p.activation, p.sigma_b2))
+        if found is not None:
+            draw.chart(measured_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
+            st.caption(measured_map.words(found))
 
 
 def _and_current(key: str, usual: Iterable[float]) -> list[float]:

@@ -104,10 +104,13 @@ def collected(p: RateParams, first: Snapshot, last: Snapshot) -> Rates:
     """What the first and the last snapshot of ``Trainer(p)`` say, for callers that train in their own time."""
     shape = len(p.initializers), p.rates_tried, p.seeds
     start, loss, diverged = first.loss.reshape(shape)[:, 0].copy(), last.loss.reshape(shape).copy(), last.diverged.reshape(shape).copy()
-    mean = np.where(np.isfinite(loss).all(axis=2), loss.mean(axis=2), math.inf)
-    learned = mean.min(axis=1) < (1 - LEARNED) * math.log(DATASETS[p.dataset].classes)
-    best = np.where(learned, p.tried[mean.argmin(axis=1)], math.nan)
+    best = _best(p.tried, loss, math.log(DATASETS[p.dataset].classes))
     found = Rates(p, p.tried, start, loss, diverged, best)
     for array in (found.rates, start, loss, diverged, best):
         array.flags.writeable = False
     return found
+
+
+def _best(rates: np.ndarray, loss: np.ndarray, guessing: float) -> np.ndarray:
+    mean = np.where(np.isfinite(loss).all(axis=2), loss.mean(axis=2), math.inf)
+    return np.where(mean.min(axis=1) < (1 - LEARNED) * guessing, rates[mean.argmin(axis=1)], math.nan)

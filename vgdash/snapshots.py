@@ -61,6 +61,11 @@ class Snapshot:
     ``(initializers, 32, 32)`` uint8, rows by the second feature. Two classes: share of class 1 in 255ths; else the class."""
 
     @property
+    def share(self) -> float:
+        """Share of the run's steps that are done."""
+        return self.step / self.params.steps
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))

@@ -410,3 +410,20 @@ def enlarged(spec: Any) -> Any:
         return spec
     return {key: round(value * ENLARGED[key]) if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
             for key, value in spec.items()}
+
+
+@lru_cache(maxsize=2)
+def measured_map() -> dict[str, Any]:
+    """Trained accuracy over sigma_w2 and depth, with the line that theory draws. Depths are logarithmic on y."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title="σ_w²", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    y = alt.Y("y:Q", axis=decades_axis("depth L", fine=True, grid=False), scale=alt.Scale(nice=False, zero=False))
+    chart = alt.layer(
+        _part(base, "cell").mark_rect().encode(
+            x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=alt.Tooltip("text:N", title=" "),
+            color=alt.Color("value:Q", scale=alt.Scale(scheme="viridis", domain=[0, 1]),
+                            legend=alt.Legend(title="accuracy", format="%", labelFontSize=13, titleFontSize=13))),
+        _part(base, "line").mark_line(strokeWidth=5, color="white", clip=True).encode(x=x, y=y),
+        _part(base, "line").mark_line(strokeWidth=2.5, color="#B03A00", clip=True).encode(x=x, y=y),
+    )
+    return _compiled(chart, 5, 280)

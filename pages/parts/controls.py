@@ -42,8 +42,8 @@ class Controls:
     def read_address(self) -> None:
         """Note what the address asks for and does not get. Call it in a full run, before the widgets."""
         if "entering" in st.session_state:  # the walk comes from another page
-            name, st.session_state["present"] = st.session_state.pop("entering")
-            self.enter(self.scenes[name])
+            scene, st.session_state["present"] = st.session_state.pop("entering")
+            self.enter(scene)
             return
         asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
         refused = [f"This page has no setting named “{words.harmless(key)}”; the link's value was left out."
@@ -65,11 +65,6 @@ class Controls:
                 for key, value in self.scenes[good["scene"]].values.items():
                     if key not in asked:
                         self._set(key, value)
-        if st.session_state.get("page") != self.page:  # a link from another page, whose widgets may have left other values here
-            st.session_state["page"] = self.page
-            for key, value in good.items():
-                if key in self.defaults:
-                    self._set(key, value)
         unreadable = [key for key in asked if key in self.rules and key not in good]
         if said_otherwise or unreadable:
             # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
@@ -181,6 +176,13 @@ class Controls:
                 self._set(key, value)
         st.session_state["scene"] = scene.name
         st.session_state.pop(f"{self.page} refused", None)
+
+    def clear(self) -> None:
+        """Set every control to its default, and no scene, so that the address is empty. For callbacks."""
+        for key, value in self.defaults.items():
+            if key in st.session_state:
+                self._set(key, value)
+        st.session_state["scene"] = None
 
     def stands(self, scene: Scene) -> bool:
         """Whether every control still is as the scene has it."""

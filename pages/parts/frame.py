@@ -25,10 +25,12 @@ PAGES = (
     ("published", "Published"),
 )
 # The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
-# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it.
+# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it. The bar of a run is as
+# high without a button as with one, so that nothing jumps.
 STYLE = """<style>
 h1, h2 {padding: 0 0 1.1rem 0 !important;}
 .vega-bind input {width: min(55vw, 42rem) !important;}
+.st-key-run-bar {min-height: 2.5rem;}
 @media (max-width: 640px) {[class*="-presets"] {flex-wrap: nowrap !important; overflow-x: auto;}
                            [class*="-presets"] > div {flex: 0 0 auto !important;}}
 </style>"""

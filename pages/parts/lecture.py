@@ -59,12 +59,16 @@ def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
     before, after = scenes.neighbours(controls.page, at[1] if at[0] == controls.page else None)
     for scene, icon, key, word in ((before, "back", "p", "previous"), (after, "forward", "n", "next")):
         here = scene is not None and scene.page == controls.page
-        pressed = st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene",
-                            type="tertiary", disabled=scene is None, on_click=_enter if here else None,
-                            args=(scene, controls, then) if here else None)
-        if pressed and scene is not None and not here:
-            st.session_state["entering"] = scene.name, presenting()  # an address with keys of this page's widgets is refused
-            st.switch_page(frame.FOLDER / f"{scene.page}.py")
+        st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene", type="tertiary",
+                  disabled=scene is None, on_click=_enter if here else _leave, args=(scene, controls, then) if here else (scene, controls))
+
+
+def _leave(scene: Scene | None, controls: Controls) -> None:
+    """Streamlit switches pages by program only where no widget holds a part of the address: so all go back to their defaults."""
+    if scene is not None:
+        st.session_state["entering"] = scene, presenting()
+        controls.clear()
+        st.session_state["present"] = False
 
 
 def _picked(controls: Controls, then: Callable[[], None] | None) -> None:
@@ -141,6 +145,9 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
                 st.code(address, language=None, wrap_lines=True)
                 st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
         st.toggle("Present", key="present", bind="query-params")
+    if "entering" in st.session_state:
+        scene, _ = st.session_state["entering"]
+        st.switch_page(frame.FOLDER / f"{scene.page}.py")
 
 
 def presenting() -> bool:

@@ -11,6 +11,7 @@ from pages.parts import words
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
 from vgdash.rate_finder import RateParams, Rates, collected
+from vgdash.sweep import SweepParams, Trainability
 from vgdash.train_params import TrainParams
 
 FASTEST = 0.25  # seconds between two looks of one visitor
@@ -30,7 +31,7 @@ def start_when_ready() -> None:
 
 def interval() -> float | None:
     """Seconds between two looks while a run of the visitor goes on, else None."""
-    going = [run for run in (_watched("run"), _watched("finder")) if run is not None and not run.over]
+    going = [run for run in (_watched("run"), _watched("finder"), _watched("sweep")) if run is not None and not run.over]
     return max(FASTEST, BUSY * max(len(run.watchers) for run in going)) if going else None
 
 
@@ -68,6 +69,27 @@ def find_rates(p: TrainParams) -> Rates | None:
 
 def _ask_rates() -> None:
     st.session_state["find"] = True
+
+
+def sweep(p: SweepParams) -> Trainability | None:
+    """Button, progress and result, as far as it is, of a small trainability map; None before it has begun."""
+    if st.session_state.pop("measure", False):
+        _start("sweep", p)
+    run = _watched("sweep")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if run is None or run.params != p or run.state in ("stopped", "failed"):
+            st.button(f"Measure a small map here (about {words.seconds(store().estimate(p))})", icon=":material/play_arrow:",
+                      key="measure-map", on_click=_ask_sweep)
+        elif not run.over:
+            st.markdown(_state(run, p))
+    _keep_time()
+    if run is None or run.params != p or not run.snapshots:
+        return None
+    return Trainability.of(p, run.snapshots[-1].cells)
+
+
+def _ask_sweep() -> None:
+    st.session_state["measure"] = True
 
 
 def _keep_time() -> None:
@@ -123,13 +145,18 @@ def _state(run: Run | None, p: TrainParams) -> str:
         return f"{old}Number {place} in line; starts in about {words.seconds(seconds)}."
     if run.state == "running":
         left = run.seconds_left
-        return f"{old}Step {run.snapshots[-1].step if run.snapshots else 0:,} of {run.params.steps:,}" + (
-            f", {words.seconds(left)} left." if left is not None else " …")
+        return f"{old}{_done(run)}" + (f", {words.seconds(left)} left." if left is not None else " …")
     if run.state == "failed":
         return f"{old}The run broke off ({words.harmless(run.error)}). Change a setting or run it again."
     if run.state == "stopped":
-        return f"{old}Stopped at step {run.snapshots[-1].step if run.snapshots else 0:,} of {run.params.steps:,}."
+        return f"{old}Stopped. {_done(run)}."
     return f"{old}{run.params.steps:,} steps in {words.seconds(run.ended - run.started)}."
+
+
+def _done(run: Run) -> str:
+    if isinstance(run.params, SweepParams):
+        return f"{len(run.snapshots)} of {len(run.params.grid)} cells"
+    return f"Step {round(run.progress * run.params.steps):,} of {run.params.steps:,}"
 
 
 def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingView:

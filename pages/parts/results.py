@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import pandas as pd
 import streamlit as st
 
-from pages.parts.views import closer
+from pages.parts.views import closer, measured_map
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
@@ -15,6 +16,7 @@ from pages.parts.views import published as published_views
 from pages.parts.views import trainable_depth as phase_views
 from vgdash.network import ProbeParams
 from vgdash.published import Outcome, check
+from vgdash.sweep import shipped
 
 ENTRIES = 400  # per kind of result
 MEGABYTES = 24
@@ -80,3 +82,9 @@ def spectrum(p: ProbeParams) -> closer.Spectrum:
 @remembered
 def advice(p: ProbeParams, framework: str) -> closer.Advice:
     return closer.advice_view(p, framework)
+
+
+@remembered
+def shipped_map() -> tuple[str, pd.DataFrame]:
+    found = shipped()
+    return measured_map.words(found), measured_map.table(found)

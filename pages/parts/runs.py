@@ -9,11 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from vgdash.parallel import WORKERS
-from vgdash.training import Snapshot, Trainer, TrainParams
+from vgdash.sweep import Cell, SweepParams, cells
+from vgdash.train_params import TrainParams
+from vgdash.training import Trainer
 
 RUNNING_AT_ONCE = WORKERS
 KEPT_BYTES = 64e6
@@ -23,18 +27,53 @@ FIRST_RATE = 8e9  # operations a second, until runs of this machine say better
 HISTORY = 0.7  # weight of earlier runs in the measured rate
 
 
+@dataclass(frozen=True)
+class Swept:
+    """How far a sweep is: the cells so far, and which share of the work that was."""
+
+    cells: tuple[Cell, ...]
+    share: float
+    nbytes: int = 400
+
+
+class Sweeper:
+    """A small sweep as a run: yields ``Swept`` after every cell, in one thread of this process."""
+
+    def __init__(self, p: SweepParams):
+        self.params, self._stopped = p, threading.Event()
+
+    def stop(self) -> None:
+        """Ends the run after the cell under way."""
+        self._stopped.set()
+
+    def __iter__(self) -> Iterator[Swept]:
+        found: tuple[Cell, ...] = ()
+        work = 0.0
+        with ThreadPoolExecutor(1, "vgdash-sweep") as pool:
+            for cell in cells(self.params, pool):
+                found, work = (*found, cell), work + self.params.cell(*cell.key).flops
+                if self._stopped.is_set():
+                    return
+                yield Swept(found, min(1.0, work / self.params.flops))
+
+
+def trainer(p: TrainParams | SweepParams) -> Trainer | Sweeper:
+    """What computes ``p``, snapshot by snapshot, until it is told to stop."""
+    return Sweeper(p) if isinstance(p, SweepParams) else Trainer(p)
+
+
 @dataclass(eq=False)
 class Run:
     """One computation. ``snapshots`` only grows; ``state`` goes waiting, running, then finished, stopped or failed."""
 
-    params: TrainParams
+    params: TrainParams | SweepParams
     state: str = "waiting"
-    snapshots: list[Snapshot] = field(default_factory=list)
+    snapshots: list[Any] = field(default_factory=list)
     error: str = ""
     started: float = 0.0
     ended: float = 0.0
     watchers: dict[str, float] = field(default_factory=dict)
-    trainer: Trainer | None = None
+    trainer: Trainer | Sweeper | None = None
     views: dict[Any, Any] = field(default_factory=dict)  # what pages made of the snapshots, for all who look the same way
 
     @property
@@ -43,8 +82,8 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """Share of the steps that is done."""
-        return self.snapshots[-1].step / self.params.steps if self.snapshots else 0.0
+        """Share of the work that is done."""
+        return self.snapshots[-1].share if self.snapshots else 0.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -66,7 +105,7 @@ class Store:
     """All runs of this server."""
 
     def __init__(self, running: int = RUNNING_AT_ONCE, kept_bytes: float = KEPT_BYTES, unwatched: float = UNWATCHED,
-                 make=Trainer):
+                 make=trainer):
         self.running, self.kept_bytes, self.unwatched, self.make = running, kept_bytes, unwatched, make
         self.rate = FIRST_RATE
         self._runs: OrderedDict[TrainParams, Run] = OrderedDict()

@@ -1,8 +1,9 @@
 """Training against eager PyTorch, jitted JAX and this machine's matrix product; run it alone on a quiet machine.
 
-    python tests/benchmarks/bench_training.py [rounds]
+    PYTHONPATH=. python tests/benchmarks/bench_training.py [minutes]
 
-The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the rounds.
+The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the rounds. Rounds go on while
+their shape's share of the minutes (five unless told) lasts, two at least and seven at most.
 """
 
 import statistics
@@ -18,6 +19,7 @@ from vgdash.training import Trainer, TrainParams
 INITIALIZERS = ("lecun_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")  # five nets
 SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))  # depth, width, batch, times PyTorch to reach
 CORES = 2
+FEWEST, MOST = 2, 7  # rounds
 
 
 def params(depth, width, batch, steps):
@@ -129,12 +131,13 @@ def product_rate(width, batch, seconds=0.5):
     return sum(counts) * 2 * width * width * batch / seconds
 
 
-def contest(depth, width, batch, target, rounds):
-    steps = max(10, round(1.5e11 / params(depth, width, batch, 1).flops * 2))
+def contest(depth, width, batch, target, seconds_left):
+    steps = max(10, round(1e11 / params(depth, width, batch, 1).flops * 2))
     p = params(depth, width, batch, steps)
     contestants = {"vgdash": ours, "PyTorch": pytorch, "JAX": jitted_jax}
     seconds, losses, rates = {name: [] for name in contestants}, {}, []
-    for _ in range(rounds):
+    begin = time.perf_counter()
+    while len(rates) < FEWEST or (len(rates) < MOST and time.perf_counter() - begin < seconds_left * len(rates) / (len(rates) + 1)):
         rates.append(product_rate(width, batch))
         for name, run in list(contestants.items()):
             try:
@@ -148,12 +151,13 @@ def contest(depth, width, batch, target, rounds):
         np.testing.assert_allclose(losses[name], losses["vgdash"], rtol=2e-2, err_msg=f"{name} did another job")
     median = {name: statistics.median(seconds[name]) for name in contestants}
     rate = p.flops / median["vgdash"]
-    print(f"{depth} layers x {width}, batch {batch}, {p.nets} nets, {steps} steps: {median['vgdash'] / steps * 1e3:.2f} ms a step")
+    print(f"{depth} layers x {width}, batch {batch}, {p.nets} nets, {steps} steps, {len(rates)} rounds: {median['vgdash'] / steps * 1e3:.2f} ms a step")
     for name in list(contestants)[1:]:
         print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name}" + (f" (to reach: {target})" if name == "PyTorch" else ""))
     print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / statistics.median(rates):.0%} of the matrix product's (to reach: 60%)", flush=True)
 
 
 if __name__ == "__main__":
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
     for shape in SHAPES:
-        contest(*shape, int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+        contest(*shape, 60 * minutes / len(SHAPES))

@@ -20,7 +20,9 @@ SETTLED = """() => {
 }"""
 OTHER_TITLE = "before => { const h = document.querySelector('[data-testid=stMain] h1'); return h && h.innerText.trim() !== before; }"
 QUIET = 350  # milliseconds without a change until a page counts as still; a slider waits 200 before it sends
-WATCH = """window.__changed = window.__more = window.__sent = window.__answered = 0;
+WATCH = """window.__acted = window.__changed = window.__more = window.__sent = window.__answered = 0;
+for (const act of ['click', 'keydown', 'input', 'popstate'])
+  window.addEventListener(act, () => { window.__acted = performance.now(); }, {capture: true});
 new MutationObserver(changes => {
   window.__changed = performance.now();
   const inMore = change => change.target.closest && change.target.closest('[data-testid=stPopoverBody]');
@@ -31,7 +33,7 @@ window.WebSocket = class extends Plain {
   constructor(...given) { super(...given); this.addEventListener('message', () => { window.__answered = performance.now(); }); }
   send(data) { window.__sent = performance.now(); super.send(data); }
 };"""
-ANSWERED = f"({SETTLED})() && window.__answered >= window.__sent"
+ANSWERED = f"({SETTLED})() && window.__answered >= window.__sent && performance.now() - window.__acted > {QUIET}"
 STILL = f"() => {ANSWERED} && performance.now() - Math.max(window.__changed, window.__answered) > {QUIET}"
 WHERE = """() => ({now: performance.now(), sent: window.__sent, answered: window.__answered, changed: window.__changed,
   script: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state'),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -51,8 +52,7 @@ class PhaseView:
     decades: bool  # moment holds log10 values
     numbers: str
     landmarks: str
-    initializers_link: dict[str, str]  # lecun_normal with the gamma that stands on the opened point, as an address says it
-    training_link: dict[str, str]
+    links: str
 
 
 def phase_view(p: PhaseParams) -> PhaseView:
@@ -60,10 +60,9 @@ def phase_view(p: PhaseParams) -> PhaseView:
     found = phase_map(p)
     course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
-    there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
     return PhaseView(
         _verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
-        _landmarks(found), {**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": str(p.depth), "width": str(min(p.fan_in, WIDEST))}, there)
+        _landmarks(found), _links(p))
 
 
 # ---- words
@@ -144,6 +143,14 @@ def _numbers(found: PhaseMap) -> str:
         lines.append((f"correlation at layer {depth}: predicted", plain(predicted)))
         lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", plain(float(seen.mean()))))
     return "| opened point | |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
+
+
+def _links(p: PhaseParams) -> str:
+    """Markdown: the pages that show the opened point, as lecun_normal with the gamma that stands there."""
+    there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
+    compared = urlencode({**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": p.depth, "width": min(p.fan_in, WIDEST)})
+    return (f"**Go on from this point**: [compare initializers there](initializers?{compared}), "
+            f"or [train nets with these weights](training?{urlencode(there)}), whose biases start at 0.")
 
 
 def _or_dash(value: float) -> str:
