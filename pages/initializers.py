@@ -65,10 +65,10 @@ def view() -> None:
         advice = results.advice(one, controls.chosen("framework"))
         st.markdown(f"{advice.trouble} {advice.balance}")
         st.markdown(f"{advice.choice}")
-        st.code(advice.code, language="python", height=220)
+        st.code(advice.code, language="python", wrap_lines=True)
         st.markdown(advice.ranking)
     st.markdown(f"**Where each number format gives up**, {one.initializer}:\n\n" + advice.formats)
-    draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison")
+    draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison", p)
 
 
 def _one(p: CompareParams, name: str) -> ProbeParams:

@@ -53,7 +53,8 @@ def view() -> None:
         draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
         st.markdown(shown.learning)  # below the chart: its length changes, and the chart must not jump
-    draw.table_and_download(lambda: linear_chain(p).frame(), f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-"), "chain")
+    name = f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-")
+    draw.table_and_download(lambda: linear_chain(p).frame(), name, "chain", p)
 
 
 def _main(shown, scale: str, side: str) -> None:

@@ -45,7 +45,7 @@ def view() -> None:
         draw.why(WHY)
     with right:
         st.markdown(shown.numbers)
-    draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron")
+    draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron", p)
 
 
 def _main(shown, side: str) -> None:

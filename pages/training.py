@@ -75,7 +75,7 @@ def view() -> None:
     with right:
         controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         st.markdown(shown.ranking)
-    draw.table_and_download(lambda: live.table(run), f"training-{p.dataset}-{p.depth}-layers-seed{p.seed}", "training")
+    draw.table_and_download(lambda: live.table(run), f"training-{p.dataset}-{p.depth}-layers-seed{p.seed}", "training", p)
 
 
 def _rates(p: TrainParams) -> None:

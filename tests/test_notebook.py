@@ -72,6 +72,13 @@ def plotted(chart):
     return [pd.DataFrame(rows) for rows in chart.to_dict()["datasets"].values()]
 
 
+def marks(spec):
+    """Every mark of a chart and what stands on its y axis: {("line", "predicted"), …}."""
+    inner = [layer for key in ("layer", "hconcat") for layer in spec.get(key, [])]
+    own = {(spec["mark"]["type"], spec["encoding"]["y"]["field"])} if "mark" in spec else set()
+    return own.union(*map(marks, inner))
+
+
 @cases
 def test_a_notebook_is_valid_and_carries_no_output(params):
     read = nbformat.reads(notebook(params), as_version=nbformat.NO_CONVERT)
@@ -96,7 +103,9 @@ def same(ours, theirs):
 
 def test_the_chain_is_drawn_with_the_sizes_and_the_theory_of_every_layer():
     p = ChainParams(kind="gaussian", depth=20, seeds=5, seed=3)
-    (rows,), result = plotted(executed(p)[0]["chart"]), linear_chain(p)
+    chart = executed(p)[0]["chart"]
+    (rows,), result = plotted(chart), linear_chain(p)
+    assert marks(chart.to_dict()) == {("area", "log10_low"), ("line", "log10_theory"), ("point", "log10_size")}
     drawn = rows[rows["line"] == "gradient"]
     same(drawn["log10_size"], result.log10_gradient)
     same(drawn["log10_theory"], result.log10_gradient_theory)
@@ -111,14 +120,20 @@ def test_the_neuron_is_drawn_with_its_histogram_and_says_what_was_predicted():
     p = NeuronParams(n=50, rule="2/n", activation="relu", samples=2_000)
     namespace, (numbers, *_) = executed(p)
     rows, *_ = plotted(namespace["chart"])
-    same(rows["measured"], neuron_variance(p).density)
-    assert numbers.loc["Var(z)", "predicted"] == pytest.approx(2)
-    assert numbers.loc["E[a²]", "predicted"] == pytest.approx(1)
+    result = neuron_variance(p)
+    same(rows["measured"], result.density)
+    same(rows["predicted"], result.predicted_density)
+    assert marks(namespace["chart"].to_dict()) == {("rect", "measured"), ("line", "predicted")}
+    same(numbers["predicted"], [2, 1])
+    same(numbers["measured"], [result.measured, result.measured_a2])
+    same(numbers["standard error"], [result.stderr, result.stderr_a2])
 
 
 @pytest.mark.parametrize("p", [case for case in CASES if isinstance(case, CompareParams | ProbeParams)], ids=lambda p: type(p).__name__)
 def test_layers_are_drawn_measured_and_predicted_forward_and_backward(p):
-    forward, backward = plotted(executed(p)[0]["chart"])
+    chart = executed(p)[0]["chart"]
+    forward, backward = plotted(chart)
+    assert marks(chart.to_dict()) == {("line", "predicted"), ("point", "measured")}
     probes = {p.initializer: probe(p)} if isinstance(p, ProbeParams) else compare(p).probes
     for rows, name in ((forward, "q"), (backward, "grad2")):
         for initializer, one in probes.items():
@@ -132,6 +147,7 @@ def test_layers_are_drawn_measured_and_predicted_forward_and_backward(p):
 def test_training_is_drawn_as_the_mean_over_seeds_of_loss_and_accuracy():
     chart = executed(TRAINING)[0]["chart"]
     rows, *_ = plotted(chart)
+    assert marks(chart.to_dict()) == {("line", "log10_loss"), ("line", "held_out")}
     last = list(train(TRAINING))[-1]
     drawn = rows[rows["step"] == 30].set_index("initializer")
     for i, initializer in enumerate(TRAINING.initializers):

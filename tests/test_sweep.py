@@ -14,10 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vgdash import cells as model
-from vgdash import sweep
 from vgdash.params import ParamError
-from vgdash.sweep import Cell, SweepParams, read, shipped, train_cell, trainability
+from vgdash.sweep import Cell, SweepParams, Trainability, __main__, cells, grid, read, run, shipped, train_cell, trainability
 from vgdash.training import TrainParams, train
 
 TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20, seeds=2, seed=3)
@@ -72,7 +70,7 @@ def test_weights_of_a_cell_have_variance_sigma_w2_over_fan_in_and_biases_sigma_b
 
 def test_predicted_is_six_times_the_published_depth_scale():
     p = SweepParams(depths=(1,), sigma_w2_low=1.5, sigma_w2_high=2.5, sigma_w2_count=3, steps=1, width=1)
-    assert model.Trainability.of(p, []).predicted == pytest.approx([6 * 15.79, 6 * 25.2, 6 * 11.8], rel=5e-3)  # REFERENCES 7
+    assert Trainability.of(p, []).predicted == pytest.approx([6 * 15.79, 6 * 25.2, 6 * 11.8], rel=5e-3)  # REFERENCES 7
 
 
 @pytest.mark.parametrize("kind", ["threads", "processes", "default"])
@@ -87,8 +85,8 @@ def test_every_executor_gives_the_same_table(plain, kind):
 
 def test_progress_counts_cells_and_work_up_to_all_of_it():
     seen = []
-    trainability(TINY, Here(), progress=lambda cells, share: seen.append((cells, share)))
-    assert [cells for cells, _ in seen] == [1, 2, 3, 4, 5, 6]
+    trainability(TINY, Here(), progress=lambda *now: seen.append(now))
+    assert [count for count, _ in seen] == [1, 2, 3, 4, 5, 6]
     shares = [share for _, share in seen]
     assert shares[-1] == pytest.approx(1, abs=1e-12)
     assert sorted(np.diff([0, *shares])) == pytest.approx(sorted(TINY.cell(*key).flops / TINY.flops for key in TINY.grid))
@@ -98,13 +96,13 @@ def test_progress_counts_cells_and_work_up_to_all_of_it():
 def test_a_killed_sweep_goes_on_where_it_stopped_and_ends_with_the_same_file(plain, tmp_path, monkeypatch, cut):
     whole, out = tmp_path / "whole.csv", tmp_path / "map.csv"
     trainability(TINY, Here(), whole)
-    run = sweep.cells(TINY, Here(), out)
-    done = [next(run).key for _ in range(3)]
-    run.close()
+    started = cells(TINY, Here(), out)
+    done = [next(started).key for _ in range(3)]
+    started.close()
     text = out.read_bytes()
     out.write_bytes(text[:len(text) - cut])  # the machine went down while the last cell was written
     trained = []
-    monkeypatch.setattr(sweep, "train_cell", lambda p, *key: trained.append(key) or train_cell(p, *key))
+    monkeypatch.setattr(run, "train_cell", lambda p, *key: trained.append(key) or train_cell(p, *key))
     assert same(trainability(TINY, Here(), out), plain)
     assert set(trained) == set(TINY.grid) - set(done[:2 if cut else 3])
     assert out.read_bytes() == whole.read_bytes()
@@ -113,7 +111,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped_and_ends_with_the_same_file(pla
 def test_a_finished_file_is_read_and_nothing_is_trained(plain, tmp_path, monkeypatch):
     out = tmp_path / "map.csv"
     trainability(TINY, Here(), out)
-    monkeypatch.setattr(sweep, "train_cell", None)
+    monkeypatch.setattr(run, "train_cell", None)
     assert same(trainability(TINY, Here(), out), plain)
     assert read(out).params == TINY
     assert same(read(out), plain)
@@ -122,7 +120,7 @@ def test_a_finished_file_is_read_and_nothing_is_trained(plain, tmp_path, monkeyp
 def test_a_file_of_another_sweep_or_of_something_else_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "map.csv"
     trainability(SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4, steps=1), Here(), out)
-    head, numbers = model._head(TINY), "0,1,1,1,20,-1\n"
+    head, numbers = grid._head(TINY), "0,1,1,1,20,-1\n"
     contents = [(out.read_text(), "width 4"), ("my diary", "cannot be read"), ("my diary\nmonday\n", "cannot be read"),
                 (head + "2,1.0,0,what\n", "cannot be read"), (head + "3,1.0," + numbers, "not what comes next"),
                 (head + ("2,1.0," + numbers) * 2, "not what comes next")]
@@ -143,7 +141,7 @@ def broken_at_four(p, depth, sigma_w2):
 
 def test_a_job_that_raises_is_reported_with_its_cell_and_the_rest_goes_on(plain, tmp_path, monkeypatch):
     out = tmp_path / "map.csv"
-    monkeypatch.setattr(sweep, "train_cell", broken_at_four)
+    monkeypatch.setattr(run, "train_cell", broken_at_four)
     for executor in (Here(), None):
         found = trainability(TINY, executor, out)
         assert dict(found.failures) == {(4, s): "RuntimeError: the disk is on fire" for s in (1.0, 2.5)}
@@ -172,14 +170,14 @@ def dies_once(p, depth, sigma_w2):
 
 def test_the_cell_of_a_worker_that_died_is_trained_again(plain, tmp_path, monkeypatch):
     monkeypatch.setenv("VGDASH_TEST_MARK", str(tmp_path / "died"))
-    monkeypatch.setattr(sweep, "train_cell", dies_once)
+    monkeypatch.setattr(run, "train_cell", dies_once)
     assert same(trainability(TINY, workers=2), plain)
     assert (tmp_path / "died").exists()
 
 
 def test_a_cell_that_kills_every_worker_is_given_up_and_takes_no_other_with_it(monkeypatch):
-    monkeypatch.setattr(sweep, "train_cell", dies_at_four)
-    monkeypatch.setattr(sweep, "DEATHS", 2)
+    monkeypatch.setattr(run, "train_cell", dies_at_four)
+    monkeypatch.setattr(run, "DEATHS", 2)
     found = trainability(SweepParams(depths=(3, 4), sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=5), workers=2)
     assert list(found.failures) == [(4, 1.0)]
     assert "died 2 times" in found.failures[4, 1.0]
@@ -201,10 +199,10 @@ def test_a_net_that_diverges_says_at_which_step_and_counts_as_untrained(tmp_path
 def test_trained_means_nearer_to_one_than_to_chance():
     p = SweepParams(depths=(2, 3, 4), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, seeds=2, width=4, steps=9)
     nan = math.nan
-    cells = [Cell(depth, 1.0, accuracy, accuracy, accuracy, (9, 9), (-1, -1)) for depth, accuracy in
+    measured = [Cell(depth, 1.0, accuracy, accuracy, accuracy, (9, 9), (-1, -1)) for depth, accuracy in
              ((2, (0.5, 0.61)), (3, (0.5, 0.59)), (4, (1.0, nan)))]  # between 0.1 and 1: 0.55
-    assert model.Trainability.of(p, cells).trained.ravel().tolist() == [True, False, False]
-    assert model.Trainability.of(p, [Cell(4, 1.0, (0, 0), (1.0, 0.2), (0, 0), (9, 9), (-1, -1))]).trained.ravel().tolist() == [
+    assert Trainability.of(p, measured).trained.ravel().tolist() == [True, False, False]
+    assert Trainability.of(p, [Cell(4, 1.0, (0, 0), (1.0, 0.2), (0, 0), (9, 9), (-1, -1))]).trained.ravel().tolist() == [
         False, False, True]
 
 
@@ -266,7 +264,7 @@ def test_the_program_says_what_it_does_not_take(tmp_path, capsys):
     for arguments, said in ((["--depths", "0"], "depths[0] must be"), (["--out", str(tmp_path / "map.csv")], "cannot be read"),
                             (["--workers", "0"], "workers must be"), (["--out", str(tmp_path / "no" / "map.csv")], "No such file")):
         with pytest.raises(SystemExit) as end:
-            sweep.main(arguments)
+            __main__.main(arguments)
         assert end.value.code == 2
         assert said in capsys.readouterr().err
 

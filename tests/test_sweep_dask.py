@@ -9,8 +9,7 @@ import pytest
 
 distributed = pytest.importorskip("distributed")
 
-from vgdash import sweep  # noqa: E402
-from vgdash.sweep import SweepParams, trainability  # noqa: E402
+from vgdash.sweep import SweepParams, __main__, read, trainability  # noqa: E402
 
 P = SweepParams(depths=(4, 8, 12), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=4, width=16, steps=150, seeds=2)
 
@@ -51,14 +50,14 @@ def test_a_cluster_that_loses_a_worker_midway_gives_the_whole_table(cluster, pla
 def test_the_program_runs_on_the_cluster(cluster, plain, tmp_path, capsys):
     out = tmp_path / "map.csv"
     arguments = [text for name, value in P.spell().items() for text in ("--" + name.replace("_", "-"), value[0])]
-    assert sweep.main([*arguments, "--scheduler", cluster.scheduler_address, "--out", str(out)]) == 0
+    assert __main__.main([*arguments, "--scheduler", cluster.scheduler_address, "--out", str(out)]) == 0
     assert "12 of 12 cells" in capsys.readouterr().err
-    pd.testing.assert_frame_equal(sweep.read(out).frame(), plain.frame(), check_exact=True)
+    pd.testing.assert_frame_equal(read(out).frame(), plain.frame(), check_exact=True)
 
 
 def test_an_address_where_no_scheduler_answers_is_said_so(capsys, monkeypatch):
-    monkeypatch.setattr(sweep, "PATIENCE", 0.5)
+    monkeypatch.setattr(__main__, "PATIENCE", 0.5)
     with pytest.raises(SystemExit) as end:
-        sweep.main(["--scheduler", "tcp://127.0.0.1:9"])
+        __main__.main(["--scheduler", "tcp://127.0.0.1:9"])
     assert end.value.code == 2
     assert "no Dask scheduler answers" in capsys.readouterr().err

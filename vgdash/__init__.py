@@ -23,7 +23,9 @@ from vgdash.phases import PhaseParams, phase_map
 from vgdash.precision import FORMATS
 from vgdash.prediction import predict
 from vgdash.published import MISTAKES, PUBLISHED
+from vgdash.rate_finder import RateParams, find_rate
 from vgdash.recommendation import recommend
+from vgdash.snapshots import steps_to
 from vgdash.sweep import SweepParams, trainability
 from vgdash.training import TrainParams, train
 from vgdash.trouble import first_trouble
@@ -31,8 +33,8 @@ from vgdash.trouble import first_trouble
 __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError", "PhaseParams", "ProbeParams",
-    "SweepParams", "TrainParams",
-    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "first_trouble", "fixed_point",
-    "jacobian_spectrum", "linear_chain", "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "train",
+    "RateParams", "SweepParams", "TrainParams",
+    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate", "first_trouble", "fixed_point",
+    "jacobian_spectrum", "linear_chain", "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
     "trainability", "xi_c", "xi_q",
 ]

@@ -120,7 +120,7 @@ def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored:
     left, right = (right, 5) if mirrored else (5, right)
     spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
     spec.pop("$schema", None)
-    spec.pop("config", None)
+    spec["config"] = {"mark": {"aria": False}}  # the chart has one description; its marks are in the table
     return spec
 
 
@@ -285,8 +285,8 @@ def decision() -> dict[str, Any]:
         x=x, x2="x2:Q", y=y, y2="y2:Q", color=alt.Color("value:Q", legend=None, scale=alt.Scale(
             domain=[0, 0.5, 1], range=["#0072B2", "#F2F2F2", "#D55E00"])))
     data = _part(base, "data").mark_point(filled=True, size=26, stroke="white", strokeWidth=0.6, opacity=1).encode(
-        x=x, y=y, fill=alt.Fill("label:N", legend=None, scale=alt.Scale(domain=[0, 1], range=["#004B78", "#8F3F00"])),
-        shape=alt.Shape("label:N", legend=None, scale=alt.Scale(domain=[0, 1], range=["circle", "square"])))
+        x=x, y=y, fill=alt.Fill("label:Q", legend=None, scale=alt.Scale(domain=[0, 0.5, 1], range=["#004B78", "#4D4D4D", "#8F3F00"])),
+        shape=alt.Shape("label:N", legend=None))
     return _compiled(alt.layer(field, data).resolve_scale(color="independent"), 5, 240)
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import charts, lecture
+from vgdash.notebook import notebook
+from vgdash.params import Params
 
 
 def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None) -> None:
@@ -21,14 +23,20 @@ def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height:
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60)
 
 
-def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str) -> None:
-    """The numbers behind the chart: a table that is only made when it is opened, and a CSV that is only made when asked for."""
+def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p: Params | None = None) -> None:
+    """The numbers behind the chart: a table that is only made when it is opened, and a CSV that is only made when asked for.
+
+    With ``p`` also the page as a notebook, which computes the same from these parameters.
+    """
     with st.container(horizontal=True, vertical_alignment="top"):
         with st.expander("Table", key=f"{key}_table", on_change="rerun", icon=":material/table:") as opened:
             if opened.open:
                 st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")
         st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv", key=f"{key}_csv",
                            on_click="ignore", icon=":material/download:")
+        if p is not None:
+            st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json", key=f"{key}_notebook",
+                               on_click="ignore", icon=":material/download:")
 
 
 def why(lines: str) -> None:

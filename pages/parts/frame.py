@@ -25,10 +25,14 @@ PAGES = (
     ("published", "Published"),
 )
 # The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
-# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it. The bar of a run is as
+# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it.
+# Captions, and words on the primary colour, have a contrast of 4.5 in light and dark. The bar of a run is as
 # high without a button as with one, so that nothing jumps.
 STYLE = """<style>
 h1, h2 {padding: 0 0 1.1rem 0 !important;}
+[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * {color: light-dark(#595959, #b9b9b9) !important; opacity: 1;}
+[data-testid=stBaseButton-primary] *, [data-testid=stMultiSelect] [data-baseweb=tag] *, [data-testid=stMultiSelect] span[title]
+  {color: light-dark(#ffffff, #000000) !important;}
 .vega-bind input {width: min(55vw, 42rem) !important;}
 .st-key-run-bar {min-height: 2.5rem;}
 @media (max-width: 640px) {[class*="-presets"] {flex-wrap: nowrap !important; overflow-x: auto;}

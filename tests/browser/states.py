@@ -19,7 +19,8 @@ STATES: dict[str, list[State]] = {
         {"mean": "1.5", "std": "0.015", "correlation": "0.35"},
     ],
     "initializers": [
-        {"depth": "17", "width": "33", "initializers": ["zeros", "he_uniform", "orthogonal"], "activation": "gelu", "look": "dead", "of": "zeros"},
+        {"depth": "17", "width": "33", "initializers": ["zeros", "he_uniform", "orthogonal"], "activation": "gelu",
+         "look": "dead", "of": "zeros"},
         {"widths": "100-50x3-10", "gamma": "1.25", "batch": "10", "seeds": "5", "sigma_b2": "0.001", "seed": "4"},
         {"depth": "12", "width": "20", "normalization": "layer", "keep": "0.9", "initializers": ["pytorch_default"]},
     ],

@@ -2,8 +2,6 @@
 
 import pytest
 
-from tests.browser.conftest import Visitor
-
 PLANE = ".st-key-plane"
 # of the plane, from its lower left corner
 PLACE = """([x, y]) => { const svg = [...document.querySelectorAll('.st-key-plane svg')].find(one => one.querySelector('.mark-rect'));
@@ -65,9 +63,6 @@ def test_the_plane_does_not_move_when_the_ring_stands_at_its_edge(plane):
 
 def test_the_links_open_the_other_pages_at_the_point(plane):
     click(plane, at(plane, 2.5, 0.1))
-    with plane.page.expect_popup() as opened:
-        plane.page.get_by_role("link", name="compare initializers there").click()
-    there = Visitor(opened.value, plane.address).settle(quiet=False)
-    shown = there.controls()
+    plane.open(plane.page.get_by_role("link", name="compare initializers there").get_attribute("href"))
+    shown = plane.controls()
     assert (shown["activation"], shown["initializers"], shown["gamma"], shown["sigma_b2"]) == ("tanh", "lecun_normal", "1.58114", "0.1")
-    opened.value.close()

@@ -112,7 +112,7 @@ def _formats(trouble) -> str:
 
 
 def _ranking(found) -> str:
-    lines = ["| | γ | signal, in all | gradient, in all |", "|---|--:|--:|--:|"]
+    lines = ["| choice | γ | signal, in all | gradient, in all |", "|---|--:|--:|--:|"]
     for name, gamma, (forward, backward, _) in list(zip(found.names, found.gammas, found.drifts, strict=True))[:6]:
         lines.append(f"| {name} | {gamma:.3g} | ×{ten_to(forward)} | ×{ten_to(backward)} |")
     return "\n".join(lines)

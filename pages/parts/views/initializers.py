@@ -102,7 +102,7 @@ PLURAL = {"holds": "hold", "vanishes": "vanish", "explodes": "explode"}
 
 def _numbers(pairs: list[tuple[Probe, Prediction]]) -> str:
     """Markdown: the factor a layer, forward and backward, predicted and measured, for each initializer."""
-    lines = ["| | E[z²] a layer: predicted | measured | E[δ²] a layer back: predicted | measured |", "|---|--:|--:|--:|--:|"]
+    lines = ["| initializer | E[z²] a layer: predicted | measured | E[δ²] a layer back: predicted | measured |", "|---|--:|--:|--:|--:|"]
     for probe, theory in pairs:
         cells = [probe.params.initializer]
         for name, sign in (("q", 1), ("grad2", -1)):

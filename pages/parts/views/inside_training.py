@@ -68,11 +68,12 @@ def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.Dat
     first, second = p.decision_axes
     step_x, step_y = first[1] - first[0], second[1] - second[0]
     data = pd.DataFrame({"part": "data", "x": p.data.x_train[:POINTS, 0], "y": p.data.x_train[:POINTS, 1],
-                         "label": p.data.y_train[:POINTS]})
+                         "label": p.data.y_train[:POINTS] / (p.data.classes - 1)})
+    whole = 255 if p.data.classes == 2 else p.data.classes - 1
     tables = {}
     for name, cells in grid.groupby("initializer", sort=False):
         field = pd.DataFrame({"part": "field", "x": cells["x1"] - step_x / 2, "x2": cells["x1"] + step_x / 2,
-                              "y": cells["x2"] - step_y / 2, "y2": cells["x2"] + step_y / 2, "value": cells["value"] / 255})
+                              "y": cells["x2"] - step_y / 2, "y2": cells["x2"] + step_y / 2, "value": cells["value"] / whole})
         tables[str(name)] = pd.concat([field, data], ignore_index=True)
     return tables
 

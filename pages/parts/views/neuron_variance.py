@@ -77,7 +77,7 @@ def _numbers(found: NeuronVariance) -> str:
     rows = [("Var(z)", found.predicted, found.measured, found.stderr),
             ("E[a²]", found.predicted_a2, found.measured_a2, found.stderr_a2),
             ("Var(z) over inputs, weights fixed", found.predicted_within, found.measured_within, found.stderr_within)]
-    lines = ["| | predicted | measured | apart, in standard errors |", "|---|--:|--:|--:|"]
+    lines = ["| quantity | predicted | measured | apart, in standard errors |", "|---|--:|--:|--:|"]
     for name, predicted, value, error in rows:
         apart = f"{(value - predicted) / error:+.1f}" if error else "–"
         lines.append(f"| {name} | {number(predicted, 2)} | {measured(value, error)} | {apart} |")

@@ -24,7 +24,7 @@ CLAIMS: dict[str, Claim] = {claim.key: claim for claim in PUBLISHED}
 CORRECTED: dict[str, Mistake] = {mistake.key: mistake for mistake in MISTAKES}
 KINDS: dict[str, type[Params]] = {"linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams,
                                   "training": TrainParams, "trainable_depth": PhaseParams}
-HEADER = "| | claim | computed | theirs | ours | may differ by | |\n|---|---|---|---|---|---|---|"
+HEADER = "| verdict | claim | computed | theirs | ours | may differ by | page |\n|---|---|---|---|---|---|---|"
 POINTS = 12  # of a measured curve, at most
 NAMED = 5  # claims that do not agree, named in the verdict
 

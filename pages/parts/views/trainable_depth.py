@@ -142,7 +142,7 @@ def _numbers(found: PhaseMap) -> str:
     if np.isfinite(seen).all() and math.isfinite(predicted):
         lines.append((f"correlation at layer {depth}: predicted", plain(predicted)))
         lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", plain(float(seen.mean()))))
-    return "| opened point | |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
+    return "| opened point | value |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
 
 
 def _links(p: PhaseParams) -> str:

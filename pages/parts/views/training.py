@@ -66,7 +66,7 @@ def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: 
 def _ranking(snapshots: Sequence[Snapshot], goal: float) -> str:
     """Markdown: who came to the accuracy first."""
     found = steps_to(snapshots, goal).frame()
-    lines = [f"| | | steps to {goal:.0%} held out | best so far |", "|--:|---|--:|--:|"]
+    lines = [f"| rank | initializer | steps to {goal:.0%} held out | best so far |", "|--:|---|--:|--:|"]
     for (rank, name), nets in found.groupby(["rank", "initializer"], sort=False):
         steps = ", ".join("never" if pd.isna(s) else f"{s:,}" for s in nets["steps"])
         best = nets["best"].max()

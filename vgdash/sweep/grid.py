@@ -1,7 +1,7 @@
 """The grid of a trainability sweep: its parameters, one cell, the map of all, and the CSV file that keeps them.
 
 One cell is one (depth, sigma_w2), all its seeds trained side by side; the map is set against 6 xi_c. Schoenholz et al. 2017
-(arXiv 1611.01232), figure 5. ``vgdash.sweep`` runs it.
+(arXiv 1611.01232), figure 5. ``vgdash.sweep.run`` trains it.
 """
 
 from __future__ import annotations
