@@ -239,6 +239,34 @@ def test_the_address_of_a_sweep_is_short_and_gives_it_back():
     assert sum(len(name) + len(value[0]) for name, value in p.spell().items()) < 300
 
 
+def test_the_shipped_map_is_small_whole_and_of_the_size_of_the_paper():
+    p = shipped().params
+    assert run.SHIPPED.stat().st_size < 30_000
+    assert shipped().done.all()
+    assert (p.activation, p.sigma_b2, p.depths[-1]) == ("tanh", 0.05, 200)
+    assert p.width >= 100
+    note = (run.SHIPPED.parent / "TRAINABILITY.md").read_text(encoding="utf-8").replace("\\\n", " ").split()
+    command = note[note.index("vgdash.sweep") + 1:note.index("--out")]
+    options = {name[2:].replace("-", "_"): [value] for name, value in zip(command[::2], command[1::2], strict=True)}
+    assert SweepParams.tolerant(options, text=True) == (p, [])
+
+
+def test_the_shipped_map_is_what_this_code_computes():
+    found = shipped()
+    for key in ((5, 1.0), (5, 4.0)):
+        at = found.params.depths.index(key[0]), found.params.sigma_w2s.index(key[1])
+        cell = train_cell(found.params, *key)
+        assert cell.loss[0] == pytest.approx(found.loss[at][0], rel=1e-3)  # other processors round differently
+
+
+def test_in_the_shipped_map_nets_train_to_about_six_depth_scales():
+    found = shipped()
+    depths = np.array(found.params.depths)[:, None]
+    assert found.trained[2 * depths < found.predicted].mean() > 0.95
+    assert not found.trained[depths > 2 * found.predicted].any()
+    assert (depths > 2 * found.predicted).sum() > 30
+
+
 def run_program(*arguments, **environment):
     return subprocess.run([sys.executable, "-W", "error", "-m", "vgdash.sweep", *arguments], cwd=ROOT, capture_output=True, text=True,
                           timeout=60, env={**os.environ, **environment})

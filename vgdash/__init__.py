@@ -35,6 +35,7 @@ __all__ = [
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError", "PhaseParams", "ProbeParams",
     "RateParams", "SweepParams", "TrainParams",
     "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate", "first_trouble", "fixed_point",
-    "jacobian_spectrum", "linear_chain", "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
+    "jacobian_spectrum", "linear_chain", "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to",
+    "train",
     "trainability", "xi_c", "xi_q",
 ]

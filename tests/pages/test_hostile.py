@@ -46,11 +46,13 @@ def test_no_value_of_any_widget_breaks_a_page(address, port, stem):
     with Session(port) as visitor:
         before = visitor.open(stem)
         assert not before.exceptions
-        widgets = before.widgets()
+        widgets, here = before.widgets(), visitor.page_hash
         for widget in widgets:
             for kind, value in VALUES:
                 page = visitor.send(state(widget, kind, value))
                 assert not page.exceptions, (widget, kind, str(value)[:40])
+                if visitor.page_hash != here:  # the walk led to another page
+                    visitor.open(stem)
     assert widgets or stem == "home"
     assert healthy(address)
     with Session(port) as next_one:
@@ -65,13 +67,12 @@ def test_after_all_that_the_same_visitor_can_go_on(port, stem):
         slider = page.widget(key)
         for kind, value in VALUES:
             visitor.send(state(slider.id, kind, value))
-        if slider.options:
-            page = visitor.send(state(slider.id, "string_array_value", [slider.options[1]]))
-        else:
-            page = visitor.send(state(slider.id, "double_array_value", [slider.min]))
+        lowest = state(slider.id, *(("string_array_value", slider.options[:1]) if slider.options else ("double_array_value", [slider.min])))
+        page = visitor.send(lowest)
         assert not page.exceptions
-        again = page.widget(key)
-        assert list(again.default) == [1.0 if slider.options else slider.min] or again.set_value or again.value, "the value counts"
+        with Session(port) as other:
+            other.open(stem)
+            assert words(page) == words(other.send(lowest)), "a value that is allowed counts again"
 
 
 def test_a_fresh_session_that_starts_with_nonsense_gets_the_page(port):
@@ -85,22 +86,26 @@ def test_a_fresh_session_that_starts_with_nonsense_gets_the_page(port):
             assert any("×1.50 a layer" in text for text in page.texts)
 
 
-def test_unknown_fragments_pages_and_scripts_are_survived(address, port):
+def test_unknown_pages_scripts_and_fragments_are_survived(address, port):
     with Session(port) as visitor:
         visitor.open("linear_chain")
-        for fragment in ("0" * 32, "../../etc/passwd", "x" * 10_000):
-            assert not visitor.send(fragment=fragment).exceptions
         for name in ("no_such_page", "../app", "linear_chain/../../x", "\x00", "x" * 10_000):
             assert not visitor.open(name).exceptions
         visitor.page_hash = "f" * 32
         assert not visitor.send(fragment="").exceptions
         assert any("×1.50 a layer" in text for text in visitor.open("linear_chain").texts)
+    for fragment in ("0" * 32, "../../etc/passwd", "x" * 10_000):  # Streamlit may leave those without an answer
+        with Session(port) as visitor:
+            visitor.open("linear_chain")
+            visitor.socket.send(visitor.message(fragment=fragment).SerializeToString())
+            assert not visitor.open("linear_chain").exceptions
     assert healthy(address)
 
 
 ADDRESSES = ["factor=1e999", "depth=" + "9" * 1000, "seed=1e400", "seed=nan", "x1=-inf", "scale=", "kind=%00%ff", "&&&==&", "%",
              "a=1" + "&a=1" * 5000, "factor=1&factor=2&factor=zzz", "held=factor%3Dnan%26depth%3D1e99", "held=" + "%25" * 3000,
-             "scene=%F0%9F%92%A5", "present=maybe", "v=99", "embed=maybe", "learning_rate=NaN", "x2=0x10", "depth=1_0", "depth=٣", "factor=+1.5", "seed=-0"]
+             "scene=%F0%9F%92%A5", "present=maybe", "v=99", "embed=maybe", "learning_rate=NaN",
+             "x2=0x10", "depth=1_0", "depth=%D9%A3", "factor=+1.5", "seed=-0"]
 
 
 @pytest.mark.parametrize("query", ADDRESSES, ids=lambda query: query[:24])

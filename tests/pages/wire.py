@@ -73,14 +73,17 @@ class Session:
         message.rerun_script.widget_states.widgets.extend(states)
         return self.exchange(message)
 
-    def send(self, *states: WidgetState, fragment: str | None = None) -> Page:
-        """Widget states, in the page's fragment where it has one."""
+    def message(self, *states: WidgetState, fragment: str | None = None) -> BackMsg:
         message = BackMsg()
         message.rerun_script.page_script_hash = self.page_hash
         message.rerun_script.query_string = self.query
         message.rerun_script.widget_states.widgets.extend(states)
         message.rerun_script.fragment_id = self.page.fragment if fragment is None else fragment
-        return self.exchange(message)
+        return message
+
+    def send(self, *states: WidgetState, fragment: str | None = None) -> Page:
+        """Widget states, to the page's fragment where it has one."""
+        return self.exchange(self.message(*states, fragment=fragment))
 
     def exchange(self, message: BackMsg) -> Page:
         """Send it, and collect what comes until the script has finished."""

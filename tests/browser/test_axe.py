@@ -1,0 +1,20 @@
+"""axe-core finds nothing to object to in what the pages draw, in light and in dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from pages.parts.frame import PAGES
+from tests.browser.conftest import Visitor
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("stem", [stem for stem, _ in PAGES])
+def test_axe_finds_no_violation(browser, address, stem, scheme):
+    page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
+    try:
+        Visitor(page, address).open({"home": "", "training": "training?steps=40"}.get(stem, stem))
+        page.locator("[data-testid=stVegaLiteChart] svg, [data-testid=stVegaLiteChart] canvas").first.wait_for()
+        found = Axe().run(page, context={"include": [["[data-testid=stMain]"]]}).response["violations"]
+        assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
+    finally:
+        page.close()
