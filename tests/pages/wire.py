@@ -91,10 +91,10 @@ class Session:
         self.socket.send(message.SerializeToString())
         while True:
             answer = ForwardMsg()
-            answer.ParseFromString(self.socket.recv(timeout=60))
+            answer.ParseFromString(self.socket.recv(timeout=30))
             kind = answer.WhichOneof("type")
-            if kind == "new_session":
-                self.page_hash = answer.new_session.page_script_hash
+            if kind == "navigation":
+                self.page_hash = answer.navigation.page_script_hash
             elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
                 self.page.elements.append(answer.delta.new_element)
                 if answer.delta.fragment_id:
