@@ -46,9 +46,9 @@ def view() -> None:
     with stage.main():
         left, right = st.columns([3, 2])
         with left:
-            st.vega_lite_chart(shown.plane, charts.phase_plane(), key="plane", on_select=_open, width="stretch", height=420,
-                               alt="Depth scale over the variances of weights and biases, the edge of chaos as a line, every "
-                                   "initializer as a point. The two sliders open any point too.")
+            draw.chart(shown.plane, charts.phase_plane(), "plane",
+                       "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
+                       "point. The two sliders open any point too.", 420, on_select=_open)
         with right:
             draw.chart(shown.correlation, charts.depth_profile("", "correlation c", 165), "correlation",
                        "Correlation of two inputs by layer: predicted from three starts, measured from 0")

@@ -355,7 +355,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
         return [chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **look), chart.mark_text(fill="white", **look)]
 
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
-    label = {"dy": -8, "fontSize": {"expr": "width < 350 ? 12 : 14"}, "limit": {"expr": "0.72 * width"}}
+    label = {"dy": -8, "fontSize": 14, "limit": {"expr": "0.72 * width"}}
     ring = _part(base, "opened").encode(x=x, y=y)
     line = _part(base, "line").encode(x=x, y=y, order="y:Q")
     chart = alt.layer(
@@ -363,7 +363,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
         none.mark_rect(fill="#8c8c8c", strokeWidth=0).encode(**extent, tooltip=said),
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
         _part(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
-        *named("side", fontSize={"expr": "width < 350 ? 14 : 17"}, fontWeight="bold", lineBreak="\n"),
+        *named("side", fontSize=17, fontWeight="bold", lineBreak="\n"),
         *named("label to the right", align="left", dx=-6, **label), *named("label to the left", align="right", dx=6, **label),
         _part(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, opacity=INVISIBLE).encode(x=x, y=y),
         ring.mark_point(size=RING, stroke="black", strokeWidth=7, filled=False, opacity=1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -13,14 +13,17 @@ from vgdash.notebook import notebook
 from vgdash.params import Params
 
 
-def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None) -> None:
+def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None,
+          on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
     """A chart whose specification stays the same while the table changes, so that the browser only moves the marks.
 
     ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
+    ``on_select`` is called when a mark is picked, where the specification lets marks be picked.
     """
     if lecture.presenting():
         spec = charts.enlarged(spec)
-    st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60)
+    st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60,
+                       on_select=on_select)
 
 
 def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p: Params | None = None) -> None:

@@ -36,7 +36,7 @@ STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
 OVERLAP = 0.4  # of half a cell, a pixel on a phone
 CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
-LABEL_ROW = 0.027  # of sigma_b2, from one label to the next
+LABEL_ROW = 0.031  # of sigma_b2, from one label to the next
 TURN = 0.6  # of the plane's width: labels right of it run to the left
 WIDEST = 256  # of the nets that the link to the initializers compares: a point of the plane is the same at every width
 LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
@@ -159,14 +159,14 @@ def _or_dash(value: float) -> str:
 
 def _landmarks(found: PhaseMap) -> str:
     """Markdown: every initializer and default, where it stands and how deep it trains."""
-    lines = ["| starts at | σ_w² | σ_b² | phase | ξ_c | layers it trains | gradient a layer |", "|---|--:|--:|---|--:|--:|--:|"]
+    lines = ["| starts at | σ_w² | σ_b² | phase | trains to, layers | gradient a layer |", "|---|--:|--:|---|--:|--:|"]
     places: dict[tuple[float, float], list[Landmark]] = {}
     for mark in sorted(found.landmarks, key=lambda mark: mark.sigma_w2):
         places.setdefault((mark.sigma_w2, mark.sigma_b2), []).append(mark)
     for (sigma_w2, sigma_b2), marks in places.items():
         at = marks[0].at
         phase, names = "no fixed point" if math.isinf(at.q_star) else at.phase, ", ".join(_short([mark.name for mark in marks]))
-        lines.append(f"| {names} | {_value(sigma_w2)} | {_value(sigma_b2)} | {phase} | {_or_dash(at.xi_c)} | "
+        lines.append(f"| {names} | {_value(sigma_w2)} | {_value(sigma_b2)} | {phase} | "
                      f"{layers(at.xi_c).removeprefix('about ').split(' layer')[0]} | {times(math.sqrt(at.chi_1))} |")
     return "\n".join(lines)
 
@@ -218,7 +218,7 @@ LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its nam
 
 def _sides(plane: Plane) -> list[charts.Rows]:
     """The name of each side where it is widest, above the initializers' labels."""
-    above = slice(len(plane.sigma_b2) // 2, -2)
+    above = slice(len(plane.sigma_b2) // 2 + 2, -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
     for phase, (name, what) in SIDES.items():

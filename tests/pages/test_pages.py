@@ -1,0 +1,229 @@
+"""Every page under AppTest: what is plotted and said is what ``vgdash`` computes, in every scene, and nonsense costs a sentence."""
+
+import math
+import re
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import live
+from pages.parts.frame import PAGES
+from pages.parts.runs import Store
+from pages.parts.scenes import SCENES
+from vgdash.chain import ChainParams, linear_chain
+from vgdash.network import CompareParams, ProbeParams, probe
+from vgdash.neuron import NeuronParams, neuron_variance
+from vgdash.training import TrainParams, train
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTENT = [stem for stem, _ in PAGES if stem != "home"]
+PATIENCE = 120  # seconds; a cold import on a busy machine
+POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def opened(stem, **query):
+    """The page as a link with these values opens it, without an exception."""
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
+    if stem != "home":
+        page.switch_page(str(ROOT / "pages" / f"{stem}.py"))
+    for key, value in query.items():
+        page.query_params[key] = value
+    return sound(page.run())
+
+
+def sound(page):
+    assert not page.exception, [error.message for error in page.exception]
+    return page
+
+
+def verdict(page):
+    return next(element.value for element in page.markdown if element.value.startswith("## "))
+
+
+def plotted(page, index=0):
+    """The table behind a chart, as it goes to the browser."""
+    return pa.ipc.open_stream(page.get("vega_lite_chart")[index].proto.data.data).read_pandas()
+
+
+def drawn(table, part, series):
+    """x and y of one part of one series, in the order of x."""
+    rows = table[(table.part == part) & (table.series == series)].sort_values("x")
+    return rows.x.to_numpy(), rows.y.to_numpy()
+
+
+def told(text):
+    """The number in a text such as 2.6·10²⁶ or 1,234.5."""
+    mantissa, exponent = re.fullmatch(r"(-?[\d.,]+)(?:·10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?", text).groups()
+    return float(mantissa.replace(",", "")) * 10.0 ** int(exponent.translate(POWERS) if exponent else 0)
+
+
+@pytest.fixture
+def no_runs(monkeypatch):
+    """Links and scenes of the training page start nothing here."""
+    monkeypatch.setattr(live, "start_when_ready", lambda: None)
+
+
+@pytest.fixture
+def own_store(monkeypatch):
+    """A store of runs for this test alone."""
+    mine = Store()
+    monkeypatch.setattr(live, "store", lambda: mine)
+    return mine
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize("stem", [stem for stem, _ in PAGES])
+def test_a_page_at_its_defaults_is_drawn_without_a_word_of_trouble(stem):
+    page = opened(stem)
+    assert len(page.title) == 1
+    assert not page.warning
+    assert stem == "home" or verdict(page)
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.page}: {scene.name}")
+def test_every_scene_is_drawn_under_the_line_that_it_says(scene):
+    page = opened(scene.page, scene=scene.name)
+    assert page.title[0].value == scene.say
+    assert not page.warning
+    if scene.question is not None:
+        assert not page.get("vega_lite_chart"), "the answer must not show before the question"
+        assert list(page.radio[0].options) == list(scene.question.options)
+        page = sound(page.button(key="skip").click().run())
+    assert page.get("vega_lite_chart") or scene.page in ("training", "published")
+
+
+@pytest.mark.parametrize(("factor", "depth"), [(1.5, 150), (0.9, 152), (0.5, 9), (1.0, 256), (0.37, 1000)])
+def test_the_chain_is_plotted_and_told_as_c_to_the_power_of_the_layer(factor, depth):
+    page = opened("linear_chain", factor=str(factor), depth=str(depth))
+    for series, exponents in (("activation", lambda layer: layer), ("gradient", lambda layer: depth - layer)):
+        layers, log10 = drawn(plotted(page), "point", series)
+        assert (layers[0], layers[-1]) == (0, depth)
+        np.testing.assert_allclose(log10, exponents(layers) * math.log10(factor), rtol=1e-9, atol=1e-9)
+    said = re.search(r"\*\*×([\d.]+) a layer\*\*: after ([\d,]+) layers (\S+)\. ", verdict(page)).groups()
+    assert float(said[0]) == factor
+    assert told(said[1]) == depth
+    assert math.log10(told(said[2])) == pytest.approx(depth * math.log10(factor), abs=0.03)  # two digits are told
+
+
+def test_the_chain_names_the_layers_where_number_formats_overflow_or_reach_zero():
+    x, layer = np.float16(1), 0
+    with np.errstate(over="ignore"):
+        while np.isfinite(x):
+            x, layer = np.float16(x * np.float16(1.5)), layer + 1
+    assert f"float16 overflows at layer {layer}" in verdict(opened("linear_chain", factor="1.5"))
+    x, layer = np.float16(1), 0
+    while x:
+        x, layer = np.float16(x * np.float16(0.5)), layer + 1
+    assert f"float16 reaches zero at layer {layer}" in verdict(opened("linear_chain", factor="0.5"))
+
+
+def test_the_linear_axis_shows_the_same_chain():
+    page = opened("linear_chain", factor="0.5", depth="9", scale="linear")
+    layers, values = drawn(plotted(page), "point", "activation")
+    np.testing.assert_allclose(values, 0.5**layers, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "rule", "activation"), [(4, "1", "linear"), (100, "1/n", "relu"), (1000, "2/n", "relu"), (64, "1/n", "tanh")])
+def test_the_neuron_tells_the_predicted_and_the_measured_variance(n, rule, activation):
+    page = opened("neuron_variance", n=str(n), rule=rule, activation=activation)
+    variance = {"1": 1.0, "1/n": 1 / n, "2/n": 2 / n}[rule] * n
+    predicted, measured = re.search(r"Var\(z\) = (\S+) predicted, (\S+) ±", verdict(page)).groups()
+    assert told(predicted) == pytest.approx(variance, rel=0.005)  # three digits are told
+    found = neuron_variance(NeuronParams(n=n, rule=rule, activation=activation))
+    assert told(measured) == pytest.approx(found.measured, rel=0.01)
+    edges, density = drawn(plotted(page), "bar", "sampled")
+    np.testing.assert_allclose(edges, found.edges[:-1])
+    np.testing.assert_allclose(density, found.density)
+    z, normal = drawn(plotted(page), "line", "Gaussian")
+    np.testing.assert_allclose(normal, np.exp(-z**2 / (2 * variance)) / math.sqrt(2 * math.pi * variance), rtol=1e-6)
+
+
+def test_the_neuron_s_sweep_has_the_slopes_of_its_rules():
+    page = opened("neuron_variance")
+    for rule, slope in (("1", 1.0), ("1/n", 0.0), ("2/n", 0.0)):
+        n, log10 = drawn(plotted(page, 1), "line", rule)
+        np.testing.assert_allclose(np.diff(log10) / np.diff(np.log10(n)), slope, atol=1e-9)
+
+
+@pytest.mark.parametrize("query", [{"depth": "10", "width": "40"}, {"widths": "30-50-20x3-10", "gamma": "1.5", "seeds": "3"}])
+def test_the_initializers_are_plotted_as_probed_one_by_one(query):
+    names = ("lecun_normal", "he_uniform")
+    page = opened("initializers", initializers=list(names), **query)
+    p = CompareParams.tolerant({key: [value] for key, value in query.items()}, text=True)[0]
+    for name in names:
+        alone = probe(ProbeParams(widths=p.widths, initializer=name, gamma=p.gamma, seeds=p.seeds))
+        for chart, statistic in enumerate(("q", "grad2")):
+            layers, log10 = drawn(plotted(page, chart), "point", name)
+            np.testing.assert_allclose(log10, np.log10(getattr(alone, statistic)).mean(axis=0)[layers.astype(int) - 1], rtol=1e-5, atol=1e-6)
+    assert f"{p.depth} layers" in verdict(page)
+
+
+def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
+    said = verdict(opened("initializers", initializers=["lecun_normal", "he_normal", "standard_normal"], depth="50", width="256"))
+    assert "he_normal holds" in said
+    assert re.search(r"lecun_normal vanishes \(E\[z²\] ×0\.[45]\d a layer\)", said), "ReLU halves a layer of variance 1/n"
+    assert "standard_normal explodes" in said
+
+
+def test_a_training_run_is_plotted_as_trained(own_store):
+    query = {"steps": "60", "depth": "3", "width": "16", "initializers": ["he_normal", "zeros"], "seed": "4"}
+    page = opened("training", **query)
+    deadline = time.monotonic() + 60
+    while any(not run.over for run in own_store._runs.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    page = sound(page.run())
+    p = TrainParams.tolerant({key: value if isinstance(value, list) else [value] for key, value in query.items()}, text=True)[0]
+    snapshots = list(train(p))
+    for i, name in enumerate(p.initializers):
+        steps, log10 = drawn(plotted(page), "line", name)
+        np.testing.assert_array_equal(steps, [s.step for s in snapshots])
+        np.testing.assert_allclose(log10, np.log10([s.loss[i].mean() for s in snapshots]), rtol=1e-5, atol=1e-6)
+    assert verdict(page).startswith("## Step 60:")
+    assert f"zeros stands still at ln 10 = {math.log(10):.3f}" in verdict(page)
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize(("stem", "key"), [("linear_chain", "depth"), ("trainable_depth", "depth")])
+@pytest.mark.parametrize("value", [10**9, -(10**9), math.inf, -math.inf, math.nan])
+def test_a_slider_value_beyond_all_limits_leaves_the_page_as_it_was(stem, key, value):
+    page = opened(stem)
+    before = verdict(page)
+    page.slider(key=key).set_value(value)
+    assert verdict(sound(page.run())) == before
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize("text", ["10x999999999", "4096x257", "0-0", "-1", "nan", "1e9", "<b>784</b>-10", "9" * 1900, "x", "10--10"])
+def test_widths_that_are_refused_cost_one_sentence_and_no_memory(text):
+    page = opened("initializers", depth="3", width="8")
+    tracemalloc.start()
+    page.text_input(key="widths").set_value(text)
+    sound(page.run())
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100e6
+    assert len(page.warning) == 1
+    assert "widths" in page.warning[0].value
+    assert "<b>" not in page.warning[0].value
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize("stem", CONTENT)
+def test_values_of_another_page_and_unknown_ones_cost_one_sentence_each(stem):
+    page = opened(stem, no_such_key="1", another="2")
+    assert len(page.warning) == 2
+    assert all("left out" in warning.value for warning in page.warning)
+
+
+def test_a_deep_chain_through_the_address_is_as_the_package_says():
+    page = opened("linear_chain", depth="1000", factor="1.05", kind="gaussian", sigma2="2", width="3", seeds="5")
+    found = linear_chain(ChainParams(depth=1000, factor=1.05, kind="gaussian", sigma2=2.0, width=3, seeds=5))
+    layers, log10 = drawn(plotted(page), "point", "activation")
+    np.testing.assert_allclose(log10, found.log10_activation[layers.astype(int)], rtol=1e-9)
