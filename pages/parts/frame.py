@@ -35,7 +35,8 @@ h1, h2 {padding: 0 0 1.1rem 0 !important;}
   {color: light-dark(#ffffff, #000000) !important;}
 .vega-bind input {width: min(55vw, 42rem) !important;}
 .st-key-run-bar {min-height: 2.5rem;}
-@media (max-width: 640px) {[class*="-presets"] {flex-wrap: nowrap !important; overflow-x: auto;}
+@media (max-width: 640px) {[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto; max-width: 100%;}
+                           [class*="-presets"] {flex-wrap: nowrap !important; overflow-x: auto;}
                            [class*="-presets"] > div {flex: 0 0 auto !important;}}
 </style>"""
 FOLDER = Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ guard.install()
 
 def main() -> None:
     """Draw the navigation and run the page that the address names; Home is the default and lives at ``/``."""
-    st.set_page_config(page_title="vgdash", page_icon=":material/ssid_chart:", layout="wide")
+    st.set_page_config(page_title="vgdash", page_icon=str(FOLDER / "parts" / "icon.png"), layout="wide")
     pages = [st.Page(FOLDER / f"{stem}.py", title=name, url_path=stem, default=stem == "home") for stem, name in PAGES]
     page = st.navigation(pages, position="top")
     st.html(STYLE)

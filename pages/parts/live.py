@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import words
+from pages.parts.memory import as_arrow
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
 from vgdash.rate_finder import RateParams, Rates, collected
@@ -110,6 +111,8 @@ def _visitor() -> str:
 
 
 def _watched(what: str) -> Run | None:
+    if (left := st.session_state.get(f"{what} left")) is not None:
+        return left
     asked = st.session_state.get(what)
     return store().look(asked, _visitor()) if asked is not None else None
 
@@ -121,13 +124,17 @@ def _start(what: str, p: TrainParams) -> None:
     try:
         store().ask(p, _visitor())
         st.session_state[what] = p
+        st.session_state.pop(f"{what} left", None)
     except Full:
         st.warning("Many runs are waiting already. Please try again in a minute.", icon=":material/hourglass_top:")
 
 
 def _stop() -> None:
-    if (asked := st.session_state.get("run")) is not None:
-        store().leave(asked, _visitor())
+    run = _watched("run")
+    if run is not None and not run.over:
+        store().leave(run.params, _visitor())
+        if not run.over:  # others watch it too
+            st.session_state["run left"] = run.left()
 
 
 def _run_button(p: TrainParams, label: str) -> None:
@@ -165,5 +172,5 @@ def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingV
     key = (look, of if of in run.params.initializers else run.params.initializers[-1], statistic, goal)
     made = run.views.get(key)
     if made is None or made[0] != (count, over):
-        made = run.views[key] = ((count, over), training_view(run.params, run.snapshots[:count], *key, over))
+        made = run.views[key] = ((count, over), as_arrow(training_view(run.params, run.snapshots[:count], *key, over)))
     return made[1]

@@ -1,13 +1,13 @@
-"""Results, remembered per parameter set and bounded in entries and bytes. The only place where pages meet computation."""
+"""Results, remembered per parameter set and bounded in bytes. The only place where pages meet computation."""
 
 from __future__ import annotations
 
 import time
-from functools import partial
 
 import pandas as pd
 import streamlit as st
 
+from pages.parts.memory import Remembered
 from pages.parts.views import closer, measured_map
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
@@ -18,39 +18,35 @@ from vgdash.network import ProbeParams
 from vgdash.published import Outcome, check
 from vgdash.sweep import shipped
 
-ENTRIES = 400  # per kind of result
-MEGABYTES = 24
 RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of students has one button each
 
-remembered = partial(st.cache_data, show_spinner=False, max_entries=ENTRIES, max_size=f"{MEGABYTES}mb")
 
-
-@remembered
+@Remembered
 def chain(p: chain_views.ChainParams, learning_rate: float) -> chain_views.ChainView:
     return chain_views.chain_view(p, learning_rate)
 
 
-@remembered
+@Remembered
 def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
     return neuron_views.neuron_view(p)
 
 
-@remembered
+@Remembered
 def comparison(p: initializer_views.CompareParams) -> initializer_views.ComparisonView:
     return initializer_views.comparison_view(p)
 
 
-@remembered
+@Remembered
 def phases(p: phase_views.PhaseParams) -> phase_views.PhaseView:
     return phase_views.phase_view(p)
 
 
-@remembered
+@Remembered
 def claim(key: str) -> Outcome:
     return check(published_views.CLAIMS[key])
 
 
-@remembered
+@Remembered
 def mistake(key: str) -> published_views.MistakeView:
     return published_views.mistake_view(published_views.CORRECTED[key])
 
@@ -69,22 +65,22 @@ def recompute() -> None:
         mistake.clear()
 
 
-@remembered
+@Remembered
 def histograms(p: ProbeParams) -> closer.Scrubbing:
     return closer.histograms_view(p)
 
 
-@remembered
+@Remembered
 def spectrum(p: ProbeParams) -> closer.Spectrum:
     return closer.spectrum_view(p)
 
 
-@remembered
+@Remembered
 def advice(p: ProbeParams, framework: str) -> closer.Advice:
     return closer.advice_view(p, framework)
 
 
-@remembered
+@Remembered
 def shipped_map() -> tuple[str, pd.DataFrame]:
     found = shipped()
     return measured_map.words(found), measured_map.table(found)

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vgdash.parallel import WORKERS
@@ -79,6 +79,10 @@ class Run:
     @property
     def over(self) -> bool:
         return self.state in ("finished", "stopped", "failed")
+
+    def left(self) -> Run:
+        """What a visitor keeps who stops a run that goes on for others: the run as it is now, stopped."""
+        return replace(self, state="stopped", snapshots=list(self.snapshots), ended=time.monotonic(), watchers={}, trainer=None, views={})
 
     @property
     def progress(self) -> float:
