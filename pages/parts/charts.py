@@ -25,7 +25,10 @@ from pages.parts.looks import LOOKS, SLOTS
 from pages.parts.words import SUPERSCRIPT
 
 HEIGHT = 310
-FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal"}
+# Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
+# specification reaches it, the same in both, through a scale of its own: see ``_compiled``.
+INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
+FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
 COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
 LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
 
@@ -119,6 +122,8 @@ def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored:
     """The specification, with room for the names at the ends of the lines."""
     left, right = (right, 5) if mirrored else (5, right)
     spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
+    palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
+    spec["layer"].append({"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0}, "encoding": {"stroke": palette}})
     spec.pop("$schema", None)
     spec["config"] = {"mark": {"aria": False}}  # the chart has one description; its marks are in the table
     return spec
@@ -297,7 +302,8 @@ def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) ->
         x=alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, **FONT)), x2="x2:Q",
         y=alt.Y("y:Q", title=y_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT)), y2="y2:Q",
         color=alt.Color("value:Q", scale=alt.Scale(scheme="viridis"),
-                        legend=alt.Legend(title=value_title, labelExpr=power_of_ten(), tickMinStep=1, labelFontSize=13, titleFontSize=13)),
+                        legend=alt.Legend(title=value_title, labelExpr=power_of_ten(), tickMinStep=1, labelFontSize=13, titleFontSize=13,
+                                          **INK)),
         tooltip=alt.Tooltip("text:N", title=" ")))
     return _compiled(chart, 5, height)
 
@@ -347,7 +353,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
     extent = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=alt.Legend(
         title="ξ_c, layers", orient="top", direction="horizontal", titleOrient="left", labelExpr=power_of_ten(), values=[0, 1, 2],
-        gradientLength=220, gradientThickness=12, offset=4, **{"labelFontSize": 13, "titleFontSize": 14}))
+        gradientLength=220, gradientThickness=12, offset=4, **{"labelFontSize": 13, "titleFontSize": 14}, **INK))
 
     def named(part: str, **look) -> list[alt.Chart]:
         """Light letters with a dark rim, readable on every colour."""
@@ -381,13 +387,13 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
     x = alt.X("x:Q", title=x_title or None, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
     axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", tickCount=5, **FONT)
     y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
-    gray = {"color": "gray", "strokeDash": [2, 4]}
-    words = {"fontSize": 13, "color": "gray"}
+    rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
     chart = alt.layer(
-        _part(base, "limit").mark_rule(**gray).encode(y=y),
-        _part(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(y=y, x=alt.value("width"), text="text:N"),
-        _part(base, "scale").mark_rule(**gray).encode(x=x),
-        _part(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N"),
+        _part(base, "limit").mark_rule(**rule).encode(y=y, color=_neutral()),
+        _part(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(
+            y=y, x=alt.value("width"), text="text:N", color=_neutral()),
+        _part(base, "scale").mark_rule(**rule).encode(x=x, color=_neutral()),
+        _part(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N", color=_neutral()),
         _part(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
         _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),
@@ -422,7 +428,7 @@ def measured_map() -> dict[str, Any]:
         _part(base, "cell").mark_rect().encode(
             x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=alt.Tooltip("text:N", title=" "),
             color=alt.Color("value:Q", scale=alt.Scale(scheme="viridis", domain=[0, 1]),
-                            legend=alt.Legend(title="accuracy", format="%", labelFontSize=13, titleFontSize=13))),
+                            legend=alt.Legend(title="accuracy", format="%", labelFontSize=13, titleFontSize=13, **INK))),
         _part(base, "line").mark_line(strokeWidth=5, color="white", clip=True).encode(x=x, y=y),
         _part(base, "line").mark_line(strokeWidth=2.5, color="#B03A00", clip=True).encode(x=x, y=y),
     )

@@ -79,7 +79,7 @@ def test_a_moved_slider_stands_in_the_address_and_comes_back_from_there(visitor,
     colleague.open(visitor.page.url.removeprefix(visitor.address), quiet=False)
     shown = colleague.controls()
     if stem == "training":
-        shown.pop("of", None)  # a link starts the run, and with it comes the choice of a gradient
+        shown.pop("goal", None)  # a link starts the run, and with it comes the ranking and its goal
     assert shown == after
     if stem != "training":
         assert colleague.verdict() == visitor.verdict()
