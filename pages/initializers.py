@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages.parts import charts, draw, frame, lecture, results
-from pages.parts.controls import Controls
-from pages.parts.stage import Stage
+from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.stage import Stage, top
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LOOKS_AT, SPECTRUM, STATISTICS, WHY
 from vgdash.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
@@ -16,34 +16,33 @@ BESIDE = {
     "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
+COURSE_HEIGHT = 280
+SHARES = "line interval point label"
+PARTS = f"band {SHARES}"
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
 
 def page() -> None:
-    Controls("initializers", CompareParams, BESIDE).read_address()
+    controls = Controls("initializers", CompareParams, BESIDE)
+    controls.read_address()
+    top("Does the signal survive fifty layers? And the way back?", controls)
     view()
 
 
 @st.fragment
 def view() -> None:
     controls = Controls("initializers", CompareParams, BESIDE)
-    stage = Stage("Does the signal survive fifty layers? And the way back?", controls)
+    stage = Stage(controls)
     with stage.controls():
-        depth, activation, initializers, more = st.columns([3, 2, 5, 2], vertical_alignment="bottom")
-        with depth:
-            controls.steps("depth", "depth L", DEPTHS)
-        with activation:
-            controls.select("activation", "activation")
-        with initializers:
-            controls.several("initializers", "initializers")
-        with more, st.popover("More", width="stretch"):
+        controls.steps("depth", "depth L", DEPTHS)
+        controls.select("activation", "activation", width=NARROW)
+        controls.several("initializers", "initializers")
+        with controls.more():
             _more(controls)
-        look, of = st.columns([8, 3], vertical_alignment="bottom")
-        with look:
-            controls.segments("look", "look at", label_visibility="collapsed")
-        with of:
-            controls.select("of", "a closer look at", label_visibility="collapsed")
+    with stage.controls("looks"):
+        controls.segments("look", "look at", label_visibility="collapsed")
+        controls.select("of", "a closer look at", label_visibility="collapsed", width=WIDE)
     p = controls.params()
     if not stage.ready(controls, p):
         return
@@ -54,20 +53,22 @@ def view() -> None:
     stage.beside(lambda params, side: _main(params, _one(params, one.initializer), look, side), controls, p)
     if lecture.presenting():
         return
-    left, right = st.columns(2)
+    left, right = st.columns(2, border=True)
     with left:
         st.markdown(shown.numbers)
         if shown.remarks:
             st.caption(shown.remarks)
-        draw.why(WHY)
-    with right, st.container(border=True):
-        controls.select("framework", f"what fails first in {one.initializer}, what to choose instead, and the code for")
-        advice = results.advice(one, controls.chosen("framework"))
-        st.markdown(f"{advice.trouble} {advice.balance}")
-        st.markdown(f"{advice.choice}")
-        st.code(advice.code, language="python", wrap_lines=True)
-        st.markdown(advice.ranking)
-    st.markdown(f"**Where each number format gives up**, {one.initializer}:\n\n" + advice.formats)
+        st.markdown(WHY)
+    with right:
+        advice = results.advice(p, one.initializer, controls.chosen("framework"))
+        st.markdown(f"**What fails first, and what to choose instead.** {advice.trouble} {advice.balance}\n\n{advice.choice}")
+        with draw.drawer("Code to paste", "code", ":material/code:") as opened:
+            if opened:
+                controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
+                st.code(advice.code, language="python", wrap_lines=True)
+        with draw.drawer("Every initializer, and every number format", "ranking", ":material/list:") as opened:
+            if opened:
+                st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
     draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison", p)
 
 
@@ -90,17 +91,18 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str) -> None:
         draw.chart(shown.table, charts.spectrum(), f"spectrum{side}", "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
-        draw.chart(results.comparison(p).shares[look], charts.curves("layer", STATISTICS[look], decades=False), f"{look}{side}",
+        draw.chart(results.shares(p, look), charts.curves("layer", STATISTICS[look], decades=False, parts=SHARES), f"{look}{side}",
                    f"{STATISTICS[look]} by layer, for each initializer")
 
 
 def _course(shown, side: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
-        draw.chart(shown.forward, charts.curves("layer", "E[z²], the signal →"), f"forward{side}",
+        draw.chart(shown.forward, charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=PARTS), f"forward{side}",
                    "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
     with backward:
-        draw.chart(shown.backward, charts.curves("layer", "← E[δ²], the gradient", mirrored=True), f"backward{side}",
+        spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=PARTS)
+        draw.chart(shown.backward, spec, f"backward{side}",
                    "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 

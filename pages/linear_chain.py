@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
-from pages.parts.stage import Stage
+from pages.parts.stage import Stage, top
 from pages.parts.views.linear_chain import WHY, WHY_RANDOM
 from vgdash.chain import ChainParams, linear_chain
 from vgdash.descent import DescentParams
@@ -17,23 +17,21 @@ BESIDE = {
 
 
 def page() -> None:
-    Controls("linear_chain", ChainParams, BESIDE).read_address()
+    controls = Controls("linear_chain", ChainParams, BESIDE)
+    controls.read_address()
+    top("Multiply by W a hundred times: what is left?", controls)
     view()
 
 
 @st.fragment
 def view() -> None:
     controls = Controls("linear_chain", ChainParams, BESIDE)
-    stage = Stage("Multiply by W a hundred times: what is left?", controls)
+    stage = Stage(controls)
     with stage.controls():
-        factor, depth, scale, more = st.columns([4, 4, 2, 2], vertical_alignment="bottom")
-        with factor:
-            controls.slider("factor", "factor c of each layer", 0.01)
-        with depth:
-            controls.slider("depth", "depth L")
-        with scale:
-            controls.segments("scale", "axis")
-        with more, st.popover("More", width="stretch"):
+        controls.slider("factor", "factor c of each layer", 0.01)
+        controls.slider("depth", "depth L")
+        controls.segments("scale", "axis")
+        with controls.more():
             _more(controls)
     p = controls.params()
     rate, scale = controls.chosen("learning_rate"), controls.chosen("scale")
@@ -41,27 +39,29 @@ def view() -> None:
         return
     shown = results.chain(p, rate)
     stage.verdict(shown.verdict)
-    stage.beside(lambda params, side: _main(results.chain(params, rate), scale, side), controls, p)
+    stage.beside(lambda params, side: _main(results.chain(params, rate), scale, params.kind, side), controls, p)
     if lecture.presenting():
         return
-    left, right = st.columns(2)
+    left, right = st.columns(2, border=True)
     with left:
-        draw.why(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
+        st.markdown(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
         st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
-    with right, st.container(border=True):
+    with right:
         st.markdown("**And learning?**")
-        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190), "steps",
+        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, parts="limit line point"), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
         st.markdown(shown.learning)  # below the chart: its length changes, and the chart must not jump
     name = f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-")
     draw.table_and_download(lambda: linear_chain(p).frame(), name, "chain", p)
 
 
-def _main(shown, scale: str, side: str) -> None:
+def _main(shown, scale: str, kind: str, side: str) -> None:
     if scale == "log":
-        draw.chart(shown.sizes, charts.curves("layer", "size"), f"sizes{side}", "Size of activations and gradients by layer, log axis")
+        parts = "limit band line point label" if kind == "gaussian" else "limit line point label"
+        draw.chart(shown.sizes, charts.curves("layer", "size", parts=parts), f"sizes{side}",
+                   "Size of activations and gradients by layer, log axis")
         return
-    draw.chart(shown.linear, charts.curves("layer", "size", decades=False), f"linear{side}",
+    draw.chart(shown.linear, charts.curves("layer", "size", decades=False, parts="line point label"), f"linear{side}",
                "Size of activations and gradients by layer, linear axis")
     if shown.beyond_float64:
         st.caption("No float64 holds what is beyond 10³⁰⁰, so a linear axis cannot show it: the log axis can.")

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages.parts import charts, draw, frame, lecture, results
-from pages.parts.controls import Controls
-from pages.parts.stage import Stage
+from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.stage import Stage, top
 from pages.parts.views.neuron_variance import WHY
 from vgdash.neuron import NeuronParams, neuron_variance
 
@@ -12,23 +12,21 @@ INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_
 
 
 def page() -> None:
-    Controls("neuron_variance", NeuronParams).read_address()
+    controls = Controls("neuron_variance", NeuronParams)
+    controls.read_address()
+    top("How large may a weight be?", controls)
     view()
 
 
 @st.fragment
 def view() -> None:
     controls = Controls("neuron_variance", NeuronParams)
-    stage = Stage("How large may a weight be?", controls)
+    stage = Stage(controls)
     with stage.controls():
-        n, rule, activation, more = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
-        with n:
-            controls.steps("n", "n, inputs of the neuron", INPUTS)
-        with rule:
-            controls.select("rule", "rule for Var(w)")
-        with activation:
-            controls.select("activation", "activation")
-        with more, st.popover("More", width="stretch"):
+        controls.steps("n", "n, inputs of the neuron", INPUTS)
+        controls.select("rule", "rule for Var(w)", width=WIDE)
+        controls.select("activation", "activation", width=NARROW)
+        with controls.more():
             _more(controls)
     p = controls.params()
     if not stage.ready(controls, p):
@@ -41,10 +39,8 @@ def view() -> None:
     if shown.remarks:
         st.info(shown.remarks, icon=":material/lightbulb:")
     left, right = st.columns(2)
-    with left:
-        draw.why(WHY)
-    with right:
-        st.markdown(shown.numbers)
+    left.markdown(WHY)
+    right.markdown(shown.numbers)
     draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron", p)
 
 
@@ -53,7 +49,7 @@ def _main(shown, side: str) -> None:
     with left:
         draw.chart(shown.histogram, charts.histogram("z", "density"), f"histogram{side}", "Histogram of z over its predicted density")
     with right:
-        draw.chart(shown.against_n, charts.curves("n, inputs", "Var(z)", log_x=True), f"against_n{side}",
+        draw.chart(shown.against_n, charts.curves("n, inputs", "Var(z)", log_x=True, parts="line interval point label"), f"against_n{side}",
                    "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
 
 

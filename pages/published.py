@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.parts import charts, draw, frame, results
 from pages.parts.controls import Controls
-from pages.parts.stage import Stage
+from pages.parts.stage import Stage, top
 from pages.parts.views import published as views
 from vgdash.params import Params
 from vgdash.published import Outcome
@@ -15,23 +15,25 @@ PATIENCE = 0.3  # seconds until there is a progress bar
 
 
 def page() -> None:
-    Controls("published", Params).read_address()
+    controls = Controls("published", Params)
+    controls.read_address()
+    top("Do we agree with the literature?", controls)
     view()
 
 
 @st.fragment
 def view() -> None:
     controls = Controls("published", Params)
-    stage = Stage("Do we agree with the literature?", controls)
+    stage = Stage(controls)
     stage.ready(controls, Params())
-    with stage.controls(), st.container(horizontal=True, vertical_alignment="center"):
+    with stage.controls():
         st.button("Recompute", icon=":material/refresh:", on_click=results.recompute, key="recompute")
         said = st.empty()
     outcomes, mistakes = _computed(said)
     stage.verdict(views.verdict(outcomes))
     said.caption(views.remarks(outcomes))
 
-    with stage.main(), st.container(height=430, key="claims"):
+    with st.container(height=430, key="claims"):
         st.markdown(views.sections(outcomes))
     draw.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")
     st.markdown("### Mistakes that circulate", anchors=False)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import streamlit as st
 
 from pages.parts import charts, draw, frame, lecture, live, results
-from pages.parts.controls import Controls
-from pages.parts.stage import Stage
+from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.stage import Stage, top
 from pages.parts.views import measured_map
 from pages.parts.views.trainable_depth import WHY
 from vgdash.params import ParamError
@@ -17,24 +17,21 @@ FANS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 784, 1024, 2048]
 
 
 def page() -> None:
-    Controls("trainable_depth", PhaseParams).read_address()
+    controls = Controls("trainable_depth", PhaseParams)
+    controls.read_address()
+    top("How deep can it go?", controls)
     st.fragment(view, run_every=live.interval())()
 
 
 def view() -> None:
     controls = Controls("trainable_depth", PhaseParams)
-    stage = Stage("How deep can it go?", controls)
+    stage = Stage(controls)
     with stage.controls():
-        activation, weights, biases, fan_in, more = st.columns([2, 4, 4, 2, 2], vertical_alignment="bottom")
-        with activation:
-            controls.select("activation", "activation")
-        with weights:
-            controls.steps("sigma_w2", "σ_w² = fan_in · Var(w)", _and_current("sigma_w2", plane(controls.chosen("activation")).sigma_w2))
-        with biases:
-            controls.steps("sigma_b2", "σ_b² = Var(b)", _and_current("sigma_b2", BIASES))
-        with fan_in:
-            controls.steps("fan_in", "fan-in", FANS)
-        with more, st.popover("More", width="stretch"):
+        controls.select("activation", "activation", width=NARROW)
+        controls.steps("sigma_w2", "σ_w² = fan_in · Var(w)", _and_current("sigma_w2", plane(controls.chosen("activation")).sigma_w2))
+        controls.steps("sigma_b2", "σ_b² = Var(b)", _and_current("sigma_b2", BIASES))
+        controls.steps("fan_in", "fan-in", FANS, width=WIDE)
+        with controls.more():
             controls.real("gamma", "γ, multiplies every initializer's weights")
             controls.slider("depth", "layers shown")
     p = controls.params()
@@ -42,29 +39,23 @@ def view() -> None:
         return
     shown = results.phases(p)
     stage.verdict(shown.verdict)
-
-    with stage.main():
-        left, right = st.columns([3, 2])
-        with left:
-            draw.chart(shown.plane, charts.phase_plane(), "plane",
-                       "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
-                       "point. The two sliders open any point too.", 420, on_select=_open)
-        with right:
-            draw.chart(shown.correlation, charts.depth_profile("", "correlation c", 165), "correlation",
-                       "Correlation of two inputs by layer: predicted from three starts, measured from 0")
-            draw.chart(shown.moment, charts.depth_profile("layer", "q = E[z²]", 105, shown.decades), "moment",
-                       "Mean square of the signal by layer: predicted line, measured points")
+    left, right = st.columns([3, 2])
+    with left:
+        draw.chart(shown.ring, charts.phase_plane(), "plane",
+                   "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
+                   "point. The two sliders open any point too.", 420, on_select=_open, still=shown.standing)
+    with right:
+        draw.chart(shown.correlation, charts.depth_profile("", "correlation c", 165), "correlation",
+                   "Correlation of two inputs by layer: predicted from three starts, measured from 0")
+        draw.chart(shown.moment, charts.depth_profile("layer", "q = E[z²]", 105, shown.decades), "moment",
+                   "Mean square of the signal by layer: predicted line, measured points")
     if lecture.presenting():
         return
     st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
     _measured(p)
     left, right = st.columns(2)
-    with left:
-        draw.why(WHY)
-        st.markdown(shown.numbers)
-        st.markdown(shown.links)
-    with right:
-        st.markdown(shown.landmarks)
+    left.markdown("\n\n".join((WHY, shown.numbers, shown.links)))
+    right.markdown(shown.landmarks)
     draw.table_and_download(lambda: phase_map(p).frame(), f"trainable-depth-{p.activation}-fan{p.fan_in}", "phases")
 
 
@@ -89,12 +80,15 @@ def _and_current(key: str, usual: Iterable[float]) -> list[float]:
 
 
 def _open() -> None:
-    """Open the point that was clicked."""
+    """Open the point that was clicked: the one that came into the selection, or left it, clicked once more."""
+    before = st.session_state.get("picked before", [])
     try:
-        point = st.session_state["plane"]["selection"]["picked"][-1]
+        picked = list(st.session_state["plane"]["selection"]["picked"])
+        point = ([point for point in picked if point not in before] or [point for point in before if point not in picked])[-1]
         values = {key: PhaseParams.rules()[key].check(key, point[key]) for key in ("sigma_w2", "sigma_b2")}
-    except (LookupError, TypeError, ParamError):  # nothing is picked any more, or it was no browser that spoke
+    except (LookupError, TypeError, ParamError):  # it was no browser that spoke
         return
+    st.session_state["picked before"] = picked
     st.session_state.update(values)
 
 

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages.parts import charts, draw, frame, lecture, live
-from pages.parts.controls import Controls
-from pages.parts.stage import Stage
+from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.stage import Stage, top
 from pages.parts.views.inside_training import FRAMES, STATISTICS, rates
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from vgdash.initializers import INITIALIZERS
@@ -24,54 +24,45 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 
 def page() -> None:
     asked = bool(st.query_params) or "entering" in st.session_state
-    Controls("training", TrainParams, BESIDE).read_address()
+    controls = Controls("training", TrainParams, BESIDE)
+    controls.read_address()
     if asked and "run" not in st.session_state:
         live.start_when_ready()
+    top("Who learns, who stands still, who blows up?", controls, live.start_when_ready)
     st.fragment(view, run_every=live.interval())()
 
 
 def view() -> None:
     controls = Controls("training", TrainParams, BESIDE)
-    stage = Stage("Who learns, who stands still, who blows up?", controls, then=live.start_when_ready)
+    stage = Stage(controls)
     with stage.controls():
-        dataset, depth, activation, rate, more = st.columns([2, 3, 2, 3, 2], vertical_alignment="bottom")
-        with dataset:
-            controls.select("dataset", "data")
-        with depth:
-            controls.steps("depth", "depth L", DEPTHS)
-        with activation:
-            controls.select("activation", "activation")
-        with rate:
-            controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
-        with more, st.popover("More", width="stretch"):
+        controls.select("dataset", "data", width=NARROW)
+        controls.steps("depth", "depth L", DEPTHS)
+        controls.select("activation", "activation", width=NARROW)
+        controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
+        with controls.more():
             _more(controls)
-        look, of, statistic = st.columns([6, 2, 2], vertical_alignment="bottom")
-        with look:
-            controls.segments("look", "look at", label_visibility="collapsed")
-        with of:
-            controls.select("of", "of", label_visibility="collapsed")
-        with statistic:
-            controls.select("statistic", "by layer", label_visibility="collapsed")
-        p = controls.params()
-        run = live.run_bar(p)
+    with stage.controls("looks"):
+        controls.segments("look", "look at", label_visibility="collapsed")
+        controls.select("of", "of", label_visibility="collapsed", width=WIDE)
+        controls.select("statistic", "by layer", label_visibility="collapsed", width=WIDE)
+    p = controls.params()
+    run = live.run_bar(p)
     if not stage.ready(controls, p):
         return
     if controls.chosen("look") == RATES:
-        with stage.main():
-            _rates(p)
+        _rates(p)
     if run is None or not run.snapshots:
         stage.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
-        draw.why(WHY)
+        st.markdown(WHY)
         return
     shown = live.view(run, controls.chosen("look"), controls.chosen("of"), controls.chosen("statistic"), controls.chosen("goal"))
     stage.verdict(shown.verdict)
-    with stage.main():
-        _main(shown.tables, controls.chosen("look"), controls.chosen("statistic"), run)
+    _main(shown.tables, controls.chosen("look"), controls.chosen("statistic"), run)
     if lecture.presenting():
         return
     left, right = st.columns(2)
-    with left:
-        draw.why(WHY)
+    left.markdown(WHY)
     with right:
         controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         st.markdown(shown.ranking)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vgdash.activations import Activation
 
 __all__ = ["AXES", "EPSILON", "RESIDUALS", "Backward", "Forward", "Net", "Tape", "backward", "dropout_mask", "forward",
-           "normalize", "normalize_backward", "residual_factors"]
+           "normalize", "normalize_backward", "residual_factors", "stack"]
 
 EPSILON = 1e-5  # added to the variance; the default of BatchNorm and LayerNorm in PyTorch
 AXES: dict[str, int | None] = {"none": None, "batch": -2, "layer": -1}  # normalization → the axis of its mean and variance
@@ -70,11 +70,14 @@ class Net:
     ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``; ``mask(l)`` gives the dropout mask of
     layer index l, ``(batch, fan_out)``, and is None without dropout. With ``rescale`` the forward pass first divides each scale
     by the standard deviation of scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
+
+    Several nets of one architecture go through their layers side by side, with ``stack``: weights[l] is then one matrix a net, and
+    everything else has a leading axis for the nets.
     """
 
     activation: Activation
-    weights: Sequence[np.ndarray]
-    scales: list[float]
+    weights: Sequence[np.ndarray | tuple[np.ndarray, ...]]
+    scales: list[float | np.ndarray]
     skips: Sequence[float | None]
     biases: Sequence[np.ndarray] | None = None
     axis: int | None = None
@@ -82,23 +85,40 @@ class Net:
     rescale: bool = False
 
 
+def stack(nets: Sequence[Net]) -> Net:
+    """The nets as one, which differ in weights, scales, biases and masks only."""
+    first = nets[0]
+
+    def mask(index: int) -> np.ndarray:
+        return np.stack([net.mask(index) for net in nets])
+
+    return replace(
+        first,
+        weights=list(zip(*(net.weights for net in nets), strict=True)),
+        scales=[np.array(scales)[:, None, None] for scales in zip(*(net.scales for net in nets), strict=True)],
+        biases=[np.stack(biases)[:, None] for biases in zip(*(net.biases for net in nets), strict=True)] if first.biases else None,
+        mask=mask if first.mask else None,
+    )
+
+
 class Tape:
     """Memory for one pass through a net of these widths, used again by the next one.
 
     ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l], both
-    ``(batch, units)``; index 0 of ``slope`` is unused. ``normalized[l]`` holds what ``normalize`` returned.
+    ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is unused. ``normalized[l]`` holds what
+    ``normalize`` returned.
     """
 
-    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32):
-        self.a = [np.empty((batch, width), dtype) for width in widths]
-        self.slope = [np.empty(0, dtype)] + [np.empty((batch, width), dtype) for width in widths[1:]]
+    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None):
+        self._rows = (batch,) if nets is None else (nets, batch)
+        self.a = [np.empty((*self._rows, width), dtype) for width in widths]
+        self.slope = [np.empty(0, dtype)] + [np.empty((*self._rows, width), dtype) for width in widths[1:]]
         self.normalized: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(widths)
-        self._batch = batch
-        self._spare = np.empty((3, batch * max(widths)), dtype)
+        self._spare = np.empty((3, math.prod(self._rows) * max(widths)), dtype)
 
     def spare(self, which: int, width: int) -> np.ndarray:
         """A ``(batch, width)`` array that nobody keeps; 0 and 1 alternate between layers, 2 is for one statement."""
-        return self._spare[which, :self._batch * width].reshape(self._batch, width)
+        return self._spare[which, :math.prod(self._rows) * width].reshape(*self._rows, width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +149,18 @@ class Backward:
 
 
 def _rescale(net: Net, index: int, u: np.ndarray) -> None:
-    deviation = float(u.std())
-    if 0 < deviation < math.inf:
-        net.scales[index] /= deviation
-        u /= u.dtype.type(deviation)
+    deviation = u.std(axis=(-2, -1), keepdims=u.ndim > 2, dtype=np.float64)
+    deviation = np.where((deviation > 0) & np.isfinite(deviation), deviation, 1.0)
+    net.scales[index] = net.scales[index] / deviation
+    u /= deviation.astype(u.dtype)
+
+
+def _products(x: np.ndarray, weights: np.ndarray | tuple[np.ndarray, ...], out: np.ndarray, transposed: bool) -> np.ndarray:
+    """x Wᵀ on the way forward, x W on the way back, net by net."""
+    stacked = isinstance(weights, tuple)
+    for rows, matrix, into in zip(x, weights, out, strict=True) if stacked else ((x, weights, out),):
+        np.matmul(rows, matrix.T if transposed else matrix, out=into)
+    return out
 
 
 def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
@@ -140,10 +168,11 @@ def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
     tape.a[0][...] = x
     z = tape.a[0]
     for index, weights in enumerate(net.weights):
-        layer, (fan_out, fan_in) = index + 1, weights.shape
+        layer = index + 1
+        fan_in, fan_out = tape.a[index].shape[-1], tape.a[layer].shape[-1]
         # The scale goes to the input: s·a under- and overflows only where the products (s·w)·a do.
-        scaled = np.multiply(tape.a[index], tape.a[0].dtype.type(net.scales[index]), out=tape.spare(2, fan_in))
-        u = np.matmul(scaled, weights.T, out=tape.spare(layer % 2, fan_out))
+        scaled = np.multiply(tape.a[index], np.asarray(net.scales[index], z.dtype), out=tape.spare(2, fan_in))
+        u = _products(scaled, weights, tape.spare(layer % 2, fan_out), transposed=True)
         if net.rescale:
             _rescale(net, index, u)
         if net.biases is not None:
@@ -168,7 +197,7 @@ def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
 def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
     """Layers L … 1 one after the other, from ``cotangent`` = ∂C/∂z[L] ``(batch, fan_out)``, after a complete ``forward``."""
     layers = len(net.weights)
-    gradient = tape.spare(layers % 2, cotangent.shape[1])
+    gradient = tape.spare(layers % 2, cotangent.shape[-1])
     gradient[...] = cotangent
     for layer in range(layers, 0, -1):
         weights, skip = net.weights[layer - 1], net.skips[layer - 1]
@@ -178,8 +207,9 @@ def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
         yield Backward(layer, gradient, inner, tape.a[layer - 1])
         if layer == 1:
             return
-        scaled = np.multiply(inner, inner.dtype.type(net.scales[layer - 1]), out=tape.spare(2, weights.shape[0]))
-        before = np.matmul(scaled, weights, out=tape.spare((layer - 1) % 2, weights.shape[1]))
+        fan_in, fan_out = tape.a[layer - 1].shape[-1], inner.shape[-1]
+        scaled = np.multiply(inner, np.asarray(net.scales[layer - 1], inner.dtype), out=tape.spare(2, fan_out))
+        before = _products(scaled, weights, tape.spare((layer - 1) % 2, fan_in), transposed=False)
         before *= tape.slope[layer - 1]
         if skip is not None:
             before += gradient

@@ -43,6 +43,8 @@ def _scales(log_q) -> tuple[np.ndarray, np.ndarray]:
 def log_moment(activation: str | Activation, log_q) -> np.ndarray:
     """ln E[f(√q z)²], z ~ N(0, 1), for any array of ln q (-inf for q = 0). Relative error 1e-13."""
     activation = activation_record(activation)
+    if rays := two_rays(activation):
+        return np.asarray(log_q, dtype=np.float64) + _log_half_square(*rays)
     s, beyond = _scales(log_q)
     values = activation.f(np.multiply.outer(s, NODES)) / s[..., None]
     inside = np.log(values**2 @ MASSES) + 2 * np.log(s)
@@ -54,8 +56,11 @@ def log_moment(activation: str | Activation, log_q) -> np.ndarray:
 
 def log_slope(activation: str | Activation, log_q) -> np.ndarray:
     """ln E[f'(√q z)²], z ~ N(0, 1), for any array of ln q. Relative error 1e-13."""
+    activation = activation_record(activation)
+    if rays := two_rays(activation):
+        return np.full(np.shape(log_q), _log_half_square(*rays))
     s, _ = _scales(log_q)
-    return np.log(activation_record(activation).df(np.multiply.outer(s, NODES)) ** 2 @ MASSES)
+    return np.log(activation.df(np.multiply.outer(s, NODES)) ** 2 @ MASSES)
 
 
 def moment_exponent(activation: str | Activation, log_q) -> np.ndarray:
@@ -67,6 +72,11 @@ def _exponent(activation: Activation, s: np.ndarray) -> np.ndarray:
     u = np.multiply.outer(s, NODES)
     values = activation.f(u) / s[..., None]
     return (values * activation.df(u) * NODES) @ MASSES / (values**2 @ MASSES)
+
+
+def _log_half_square(left: float, right: float) -> float:
+    """ln E[f²]/q of two rays, which is also ln E[f'²]: each half of the inputs meets one slope."""
+    return math.log((left**2 + right**2) / 2)
 
 
 @cache

@@ -190,7 +190,7 @@ def _xi_q(maps: _Map, x: float, at: float, reasons: list[str]) -> float:
         return math.nan
     if math.isnan(x):
         return math.inf
-    multiplier = math.exp(float(maps.growth(at))) if x == -math.inf else abs(maps.multiplier(at))
+    multiplier = math.exp(float(maps.growth(at))) if x == -math.inf else abs(maps.multiplier(x))
     if multiplier > 1 + CRITICAL:
         reasons.append(f"q_star is unstable: a deviation grows x{multiplier:.3g} a layer")
         return math.nan

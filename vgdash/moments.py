@@ -1,12 +1,10 @@
-"""Moments of float32 arrays ``(batch, units)`` whose squares need not fit into float32.
+"""Moments of stacks of float32 arrays ``(nets, batch, units)`` whose squares need not fit into float32.
 
-Each function looks at the sum of squares first, and only where that leaves the safe range divides by the largest magnitude.
-Arrays are C-contiguous. The caller turns floating-point warnings off.
+Each function looks at the sum of squares of every net first, and only where that leaves the safe range divides by its largest
+magnitude. Arrays are C-contiguous; what comes back is float64 ``(nets,)``. The caller turns floating-point warnings off.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -16,65 +14,82 @@ __all__ = ["mean", "mean_square", "mean_square_and_cosine", "mean_square_product
 SAFE_LOW, SAFE_HIGH = 1e-12, 1e12
 
 
-def _unit(x: np.ndarray, total: float) -> float:
-    """What to divide ``x`` by before squaring: 1 if ``total``, the sum of its squares, is safe, else the largest magnitude."""
-    return 1.0 if SAFE_LOW < total / x.size < SAFE_HIGH else float(np.abs(x).max())
+def _sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sum over the entries of x·y, net by net."""
+    return np.array([np.vdot(one, other) for one, other in zip(x, y, strict=True)], dtype=np.float64)
 
 
-def _safe(x: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """x/unit, the sum of its squares, and unit; where unit is 0, inf or nan nothing is divided."""
-    total = float(np.vdot(x, x))
-    unit = _unit(x, total)
-    if unit != 1 and 0 < unit < math.inf:
-        x = x / x.dtype.type(unit)
-        total = float(np.vdot(x, x))
-    return x, total, unit
+def _units(x: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """What to divide each net by before squaring: 1 where ``totals``, the sums of squares, are safe, else the largest magnitude."""
+    means = totals / x[0].size
+    units = np.ones(len(x))
+    for net in np.flatnonzero(~((means > SAFE_LOW) & (means < SAFE_HIGH))):
+        units[net] = np.abs(x[net]).max()
+    return units
 
 
-def mean_square(x: np.ndarray) -> float:
+def _divided(x: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """x/units; where a unit is 0, inf or nan nothing is divided."""
+    if (units == 1).all():
+        return x
+    usable = np.where((units > 0) & np.isfinite(units), units, 1.0)
+    return x / usable.astype(x.dtype)[:, None, None]
+
+
+def _safe(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x/units, the sums of its squares, and units."""
+    totals = _sums(x, x)
+    units = _units(x, totals)
+    divided = _divided(x, units)
+    return divided, totals if divided is x else _sums(divided, divided), units
+
+
+def mean_square(x: np.ndarray) -> np.ndarray:
     """Mean of x²; inf or nan if an entry is not finite."""
-    _, total, unit = _safe(x)
-    return total * unit**2 / x.size
+    _, totals, units = _safe(x)
+    return totals * units**2 / x[0].size
 
 
-def mean(x: np.ndarray) -> float:
+def mean(x: np.ndarray) -> np.ndarray:
     """Mean of x; inf or nan if an entry is not finite."""
-    columns = np.ones(len(x), x.dtype) @ x
-    total = float(columns.sum(dtype=np.float64))
-    return (total if math.isfinite(total) else float(x.sum(dtype=np.float64))) / x.size
+    ones = np.ones(x.shape[1], x.dtype)
+    totals = np.array([(ones @ one).sum(dtype=np.float64) for one in x])
+    for net in np.flatnonzero(~np.isfinite(totals)):
+        totals[net] = x[net].sum(dtype=np.float64)
+    return totals / x[0].size
 
 
-def mean_square_and_cosine(x: np.ndarray) -> tuple[float, float]:
+def mean_square_and_cosine(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``mean_square(x)``, and the mean of x[i]·x[i+1]/(|x[i]| |x[i+1]|) over the rows.
 
     Rows of zeros have no direction and are left out of the second; it is nan if none is left.
     """
     rows = np.vecdot(x, x)
-    total = float(rows.sum(dtype=np.float64))
-    unit = _unit(x, total)
-    if unit != 1:
-        if not 0 < unit < math.inf:
-            return total * unit**2 / x.size, math.nan
-        x = x / x.dtype.type(unit)
-        rows = np.vecdot(x, x)
-        total = float(rows.sum(dtype=np.float64))
+    totals = rows.sum(axis=1, dtype=np.float64)
+    units = _units(x, totals)
+    divided = _divided(x, units)
+    if divided is not x:
+        rows = np.vecdot(divided, divided)
+        totals = rows.sum(axis=1, dtype=np.float64)
     lengths = np.sqrt(rows, dtype=np.float64)
-    products, lengths = np.vecdot(x[:-1], x[1:]), lengths[:-1] * lengths[1:]
+    lengths = lengths[:, :-1] * lengths[:, 1:]
     defined = lengths > 0
-    cosine = float((products[defined] / lengths[defined]).mean()) if defined.any() else math.nan
-    return total * unit**2 / x.size, cosine
+    cosines = np.vecdot(divided[:, :-1], divided[:, 1:]) / np.where(defined, lengths, 1.0)
+    pairs = defined.sum(axis=1)
+    cosine = np.where(defined, cosines, 0.0).sum(axis=1) / np.where(pairs, pairs, np.nan)
+    return totals * units**2 / x[0].size, np.where((units > 0) & np.isfinite(units), cosine, np.nan)
 
 
-def mean_square_product(g: np.ndarray, a: np.ndarray) -> float:
-    """Mean over entries of (gᵀ a)², for g ``(batch, m)`` and a ``(batch, n)``.
+def mean_square_product(g: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Mean over entries of (gᵀ a)², for g ``(nets, batch, m)`` and a ``(nets, batch, n)``.
 
     In a small batch through Σ (g gᵀ) ∘ (a aᵀ), which is the same sum without the ``(m, n)`` matrix.
     """
-    (g, _, g_unit), (a, _, a_unit) = _safe(g), _safe(a)
-    batch, m, n = len(g), g.shape[1], a.shape[1]
+    (g, _, g_units), (a, _, a_units) = _safe(g), _safe(a)
+    batch, m, n = g.shape[1], g.shape[2], a.shape[2]
     if batch * (m + n) < m * n:
-        total = np.vdot(g @ g.T, a @ a.T)
+        totals = _sums(g @ g.mT, a @ a.mT)
     else:
-        product = g.T @ a
-        total = np.vdot(product, product)
-    return float(total) * (g_unit * a_unit) ** 2 / (m * n)
+        product = g.mT @ a
+        totals = _sums(product, product)
+    return totals * (g_units * a_units) ** 2 / (m * n)

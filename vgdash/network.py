@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
-from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,16 +14,18 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.initializers import BASES, INITIALIZERS
-from vgdash.layers import AXES, RESIDUALS, Net, Tape, backward, dropout_mask, forward, residual_factors
+from vgdash.draws import layers_of, stream
+from vgdash.initializers import INITIALIZERS
+from vgdash.layers import AXES, RESIDUALS, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
 from vgdash.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
-from vgdash.parallel import MOST_WORKERS, WORKERS, run_all
+from vgdash.parallel import MOST_WORKERS, run_all
 from vgdash.params import Integer, ParamError, Params, Rule, choice, choices, integer, integers, real
 
 __all__ = ["STATISTICS", "CompareParams", "Comparison", "Probe", "ProbeParams", "build", "compare", "probe", "stream"]
 
-DEPTH, WIDTH, BATCH, SEEDS = 50, 256, 64, 2
+DEPTH, WIDTH, BATCH, SEEDS = 50, 100, 32, 2
 MEMORY, WORK = 400e6, 2.5e11  # bytes; floating-point operations, about three seconds on two cores
+CACHE = 256e3  # bytes of one layer's activations, of all nets that go side by side
 QR_COST = 20  # orthogonal weights: LAPACK QR in float64, per entry and unit, in operations of a float32 matrix product
 ENTRY_COST = 600  # statistics and activation function, per unit and example, in the same operations
 
@@ -97,8 +97,8 @@ class _Settings(_Layers):
     @property
     def memory(self) -> float:
         """Bytes at the most: weights once per seed at work and family of initializers, four arrays (batch, units) per net at work."""
-        at_work = min(MOST_WORKERS, len(self.names) * self.seeds)
-        seeds_at_work = min(self.seeds, math.ceil(MOST_WORKERS / len(self.names)))
+        at_work = min(MOST_WORKERS * _together(self), len(self.names) * self.seeds)
+        seeds_at_work = min(self.seeds, _seeds_at_once(self, len(self.names)))
         families = len({INITIALIZERS[name].base.name for name in self.names})
         arrays = 2 + 2 * (self.normalization != "none")
         return 4 * (seeds_at_work * families * _entries(self.widths) + at_work * arrays * self.batch * sum(self.widths))
@@ -156,6 +156,16 @@ class _Amount:
 
     def __repr__(self) -> str:
         return self.text
+
+
+def _together(p: _Settings) -> int:
+    """How many nets go through their layers side by side: as many as leave a layer of all in the cache, at least one."""
+    return max(1, int(CACHE // (4 * p.batch * max(p.widths))))
+
+
+def _seeds_at_once(p: _Settings, nets: int) -> int:
+    """Seeds whose weights are in memory at once: as many as keep the cores busy."""
+    return math.ceil(MOST_WORKERS * _together(p) / nets)
 
 
 def _entries(widths: Sequence[int], power: int = 1) -> float:
@@ -245,32 +255,20 @@ def compare(p: CompareParams) -> Comparison:
     return Comparison(p, MappingProxyType(dict(zip(p.initializers, _measure(p.probes), strict=True))))
 
 
-def stream(seed: int, draw: int, layer: int, what: str) -> np.random.Generator:
-    """The random numbers of one layer of one net. They depend on these four only, not on depth or on what else is drawn."""
-    words = (draw, layer, zlib.crc32(what.encode()))
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=words)))
-
-
-def _base_draw(p: ProbeParams, base: str, draw: int, layer: int) -> np.ndarray:
-    """Layer's matrix before scaling. All families start from one stream, which pairs the truncated with the full normal."""
-    fan_in, fan_out = p.widths[layer - 1:layer + 1]
-    return BASES[base].draw(fan_in, fan_out, stream(p.seed, draw, layer, "weights"), np.dtype(np.float32))
-
-
 def _gaussian(p: ProbeParams, draw: int, layer: int, what: str, rows: int | None = None) -> np.ndarray:
     shape = (rows, p.widths[layer]) if rows else (p.widths[layer],)
     return stream(p.seed, draw, layer, what).standard_normal(shape, dtype=np.float32)
 
 
-def build(p: ProbeParams, draw: int, weights: Sequence[np.ndarray] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
+def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
     """Net number ``draw`` of ``p``, its input ``(batch, widths[0])`` and the cotangent ``(batch, widths[-1])``, all float32.
 
-    ``weights`` are the base draws of the layers, if they exist already.
+    ``drawn`` are the base draws of the layers, if they exist already.
     """
     initializer = INITIALIZERS[p.initializer]
     layers = range(1, p.depth + 1)
-    if weights is None:
-        weights = [_base_draw(p, initializer.base.name, draw, layer) for layer in layers]
+    if drawn is None:
+        drawn = layers_of((initializer.base.name,), p.widths, p.seed, (draw,))[initializer.base.name, draw]
     skips = residual_factors(p.widths, p.residual)
     scales = [p.gamma * initializer.scale(*p.widths[layer - 1:layer + 1]) for layer in layers]
     if p.residual == "zero":
@@ -280,7 +278,7 @@ def build(p: ProbeParams, draw: int, weights: Sequence[np.ndarray] | None = None
         return dropout_mask((p.batch, p.widths[index + 1]), p.keep, stream(p.seed, draw, index + 1, "dropout"))
 
     net = Net(
-        ACTIVATIONS[p.activation], weights, scales, skips,
+        ACTIVATIONS[p.activation], drawn, scales, skips,
         biases=[_gaussian(p, draw, layer, "bias") * np.float32(math.sqrt(p.sigma_b2)) for layer in layers] if p.sigma_b2 else None,
         axis=AXES[p.normalization],
         mask=mask if p.keep < 1 else None,
@@ -290,32 +288,26 @@ def build(p: ProbeParams, draw: int, weights: Sequence[np.ndarray] | None = None
 
 
 def _measure(nets: Sequence[ProbeParams]) -> list[Probe]:
-    """Probes of parameter sets that differ in the initializer only. A few seeds at a time, as many as keep the cores busy."""
+    """Probes of parameter sets that differ in the initializer only. Every core takes a stack of nets at a time."""
     p = nets[0]
     families = sorted({INITIALIZERS[net.initializer].base.name for net in nets})
     results = [{name: np.full((p.seeds, p.depth), np.nan) for name in STATISTICS} for _ in nets]
-    tapes: SimpleQueue[Tape] = SimpleQueue()
-    for _ in range(min(WORKERS, len(nets) * p.seeds)):
-        tapes.put(Tape(p.widths, p.batch))
-    at_once = math.ceil(WORKERS / len(nets))
+    at_once = _seeds_at_once(p, len(nets))
 
     for first in range(0, p.seeds, at_once):
         seeds = range(first, min(first + at_once, p.seeds))
-        jobs = [(family, draw, layer) for draw in seeds for family in families for layer in range(1, p.depth + 1)]
-        drawn = dict(zip(jobs, run_all(lambda job: _base_draw(p, *job), jobs), strict=True))
+        drawn = layers_of(families, p.widths, p.seed, seeds)
 
-        def one(job: tuple[int, int], drawn=drawn) -> None:
-            which, draw = job
-            family = INITIALIZERS[nets[which].initializer].base.name
-            weights = [drawn[family, draw, layer] for layer in range(1, p.depth + 1)]
-            tape = tapes.get()
-            try:
-                into = {name: array[draw] for name, array in results[which].items()}
-                _run(*build(nets[which], draw, weights), tape, into)
-            finally:
-                tapes.put(tape)
+        def one(jobs: Sequence[tuple[int, int]], drawn=drawn) -> None:
+            built = [build(nets[which], draw, drawn[INITIALIZERS[nets[which].initializer].base.name, draw]) for which, draw in jobs]
+            found = _run(stack([net for net, _, _ in built]), np.stack([x for _, x, _ in built]), np.stack([c for _, _, c in built]))
+            for name, values in found.items():
+                for (which, draw), row in zip(jobs, values, strict=True):
+                    results[which][name][draw] = row
 
-        run_all(one, [(which, draw) for draw in seeds for which in range(len(nets))])
+        jobs = [(which, draw) for draw in seeds for which in range(len(nets))]
+        size = math.ceil(len(jobs) / math.ceil(len(jobs) / _together(p)))  # small stacks on two cores only fight for the interpreter
+        run_all(one, [jobs[k:k + size] for k in range(0, len(jobs), size)])
 
     for arrays in results:
         for array in arrays.values():
@@ -323,26 +315,35 @@ def _measure(nets: Sequence[ProbeParams]) -> list[Probe]:
     return [Probe(net, **arrays) for net, arrays in zip(nets, results, strict=True)]
 
 
-def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Mapping[str, np.ndarray]) -> None:
-    """One net forward and back, statistics into the arrays ``(depth,)``, up to the first layer that is not finite."""
+def _run(net: Net, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+    """A stack of nets forward and back: statistics ``(nets, depth)``, each net's up to the first layer that is not finite."""
+    count, batch, _ = x.shape
+    depth = len(net.weights)
+    into = {name: np.full((count, depth), np.nan) for name in STATISTICS}
+    tape = Tape([x.shape[-1], *(matrices[0].shape[0] for matrices in net.weights)], batch, nets=count)
     threshold = net.activation.saturation_slope
+    going = np.ones(count, bool)
     for step in forward(net, x, tape):
         at = step.layer - 1
-        into["q"][at], into["correlation"][at] = q, _ = mean_square_and_cosine(step.z)
-        if not math.isfinite(q):
-            into["q"][at], into["correlation"][at] = math.inf, math.nan
-            return
+        q, cosine = mean_square_and_cosine(step.z)
+        into["q"][going, at], into["correlation"][going, at] = np.where(np.isfinite(q), q, np.inf)[going], cosine[going]
+        going &= np.isfinite(q)
+        if not going.any():
+            return into
         flat = np.abs(step.slope) < threshold
-        into["a2"][at], into["a_mean"][at] = mean_square(step.a), mean(step.a)
-        into["saturated"][at] = np.count_nonzero(flat) / flat.size
-        into["dead"][at] = np.count_nonzero(flat.all(axis=0)) / flat.shape[1]
+        dead = flat.all(axis=1)
+        into["a2"][going, at], into["a_mean"][going, at] = mean_square(step.a)[going], mean(step.a)[going]
+        for one in np.flatnonzero(going):
+            into["saturated"][one, at] = np.count_nonzero(flat[one]) / flat[one].size
+            into["dead"][one, at] = np.count_nonzero(dead[one]) / dead[one].size
     for step in backward(net, cotangent, tape):
         at = step.layer - 1
-        into["grad2"][at] = grad2 = mean_square(step.gradient)
-        if not math.isfinite(grad2):
-            into["grad2"][at] = math.inf
-            return
-        if grad2 == 0:  # and so is everything below
-            into["grad2"][:at] = into["dw2"][:at + 1] = 0
-            return
-        into["dw2"][at] = mean_square_product(step.inner, step.a) / len(x) ** 2
+        grad2 = mean_square(step.gradient)
+        into["grad2"][going, at] = np.where(np.isfinite(grad2), grad2, np.inf)[going]
+        ended = going & (grad2 == 0)  # and so is everything below
+        into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
+        going &= np.isfinite(grad2) & (grad2 != 0)
+        if not going.any():
+            return into
+        into["dw2"][going, at] = (mean_square_product(step.inner, step.a) / batch**2)[going]
+    return into

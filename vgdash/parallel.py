@@ -54,7 +54,7 @@ def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Resu
             return function(job)
 
     with one_blas_thread():
-        if min(WORKERS, len(jobs)) == 1:
+        if min(WORKERS, len(jobs)) < 2:
             return [quietly(job) for job in jobs]
         with ThreadPoolExecutor(min(WORKERS, len(jobs))) as pool:
             return list(pool.map(quietly, jobs))

@@ -24,7 +24,7 @@ from vgdash.fluctuations import Band, band
 from vgdash.gaussian import MASSES, NODES, QUICK
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, residual_factors
-from vgdash.maps import correlation_map, log_moment, log_slope
+from vgdash.maps import correlation_map, log_moment, log_slope, two_rays
 from vgdash.network import ProbeParams
 
 __all__ = ["PREDICTED", "Prediction", "predict"]
@@ -250,6 +250,10 @@ def _backward(p: ProbeParams, course: Course) -> np.ndarray:
 
 def _mean(activation: Activation, log_q: float) -> float:
     """E[f(√q z)] by pairs z, -z, so that an odd function gives 0 exactly."""
+    if rays := two_rays(activation):
+        left, right = rays
+        scale = math.exp(log_q / 2) if log_q <= LARGEST else math.inf
+        return (right - left) * scale / math.sqrt(2 * math.pi) if right != left else 0.0
     half = len(NODES) // 2
     u = math.exp(min(log_q, LARGEST) / 2) * NODES[half:]
     mean = float((activation.f(u) + activation.f(-u)) @ MASSES[half:])

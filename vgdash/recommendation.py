@@ -152,17 +152,19 @@ def _best_gamma(p: ProbeParams, sigma_b2: float) -> Candidate:
     plain = replace(p, initializer=TUNED, gamma=1.0, sigma_b2=sigma_b2)
     gammas, best = GAMMAS, 1.0
     for _ in range(2):
-        worst = np.array([drift.worst for drift in _drifts_of_gammas(plain, gammas)])
-        at = int(np.argmin(worst))
+        at = int(np.argmin(_worst(*_courses(plain, _log_weights(plain) + 2 * np.log(gammas)[:, None], sigma_b2))))
         best = float(f"{gammas[at]:.4g}")
         gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 101)
     tuned = replace(plain, gamma=best)
     return tuned, _drifts([tuned])[0]
 
 
-def _drifts_of_gammas(p: ProbeParams, gammas: np.ndarray) -> list[Drift]:
-    log_w = _log_weights(p) + 2 * np.log(gammas)[:, None]
-    return _all_drifts(*_courses(p, log_w, p.sigma_b2))
+def _worst(log_q: np.ndarray, log_grad2: np.ndarray) -> np.ndarray:
+    """How far the signal or the gradient wanders, by candidate; inf where one is not finite."""
+    wandered = np.full(len(log_q), math.inf)
+    there = np.isfinite(log_q).all(axis=1) & np.isfinite(log_grad2).all(axis=1)
+    wandered[there] = np.maximum(np.ptp(log_q[there], axis=1), np.ptp(log_grad2[there], axis=1))
+    return wandered
 
 
 def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
@@ -227,6 +229,8 @@ def _table(activation: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _at(x: np.ndarray, y: np.ndarray, points: np.ndarray) -> np.ndarray:
     """y at any points, -inf too: linear between the x, and beyond them on the power law that y ends in."""
+    if points.size and x[0] <= points.min() and points.max() <= x[-1]:
+        return np.interp(points, x, y)
     inside = np.clip(points, x[0], x[-1])
     power = np.where(points < x[0], y[1] - y[0], y[-1] - y[-2]) / (x[1] - x[0])
     power = np.round(2 * power) / 2  # 0, ±1/2 or 1

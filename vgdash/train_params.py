@@ -141,7 +141,7 @@ class TrainParams(Params):
         """Coordinates of the decision grid along the two features, ``(2, 32)``; only for sets in the plane."""
         return grid(self.data.x_train)[1]
 
-    @property
+    @cached_property
     def flops(self) -> float:
         """Operations of all matrix products: 2·batch·(3 P - n[0]·n[1]) per net and step, with P = Σ n[l-1]·n[l]; the gradient is
         taken once more than it is applied. Plus 2 P per example, and repetition that fills a batch, of each look: all held-out

@@ -20,6 +20,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pages.parts.looks import LOOKS, SLOTS
 from pages.parts.words import SUPERSCRIPT
@@ -48,11 +49,16 @@ def rows(part: str, series: str, x, y, y2=np.nan, text: str | Sequence[str] = ""
             "slot": [LOOKS[series].slot if series in LOOKS else 0] * count, "text": texts}
 
 
-def table(parts: Iterable[Rows]) -> pd.DataFrame:
+def table(parts: Iterable[Rows]) -> pa.Table:
     """One table for a chart, from its parts; an empty one keeps its columns and their types."""
-    parts = list(parts) or [rows("line", "", [], [])]
-    return pd.DataFrame({column: np.concatenate([part[column] for part in parts]) if column in ("x", "y", "y2")
-                         else [value for part in parts for value in part[column]] for column in COLUMNS})
+    parts = list(parts)
+
+    def joined(column: str) -> pa.Array:
+        if column in ("x", "y", "y2"):
+            return pa.array(np.concatenate([part[column] for part in parts]) if parts else [], pa.float64(), from_pandas=True)
+        return pa.array([value for part in parts for value in part[column]], pa.int64() if column == "slot" else pa.string())
+
+    return pa.table({column: joined(column) for column in COLUMNS})
 
 
 def spread(count: int, at_most: int) -> np.ndarray:
@@ -123,18 +129,36 @@ def _compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored:
     left, right = (right, 5) if mirrored else (5, right)
     spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
     palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
+    _say_axes_once(spec["layer"])
+    if spec.get("datasets", {}).pop("empty", None) is not None:  # what Altair calls a chart without data: it takes the table
+        for layer in spec["layer"]:
+            if layer.get("data") == {"name": "empty"}:
+                del layer["data"]
     spec["layer"].append({"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0}, "encoding": {"stroke": palette}})
     spec.pop("$schema", None)
     spec["config"] = {"mark": {"aria": False}}  # the chart has one description; its marks are in the table
     return spec
 
 
+def _say_axes_once(layers: list[dict[str, Any]]) -> None:
+    """Leave an axis out where an earlier layer has the same one: half of the specification, which travels with every rerun."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    for layer in layers:
+        for channel in ("x", "y"):
+            where = layer["encoding"].get(channel, {})
+            if (axis := (channel, where.get("axis"))) in said:
+                del where["axis"]
+            elif axis[1]:
+                said.append(axis)
+
+
 @lru_cache(maxsize=64)
 def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
-           mirrored: bool = False, fine: bool = False) -> dict[str, Any]:
+           mirrored: bool = False, fine: bool = False, parts: str = "limit room band line interval point label") -> dict[str, Any]:
     """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
 
-    ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first.
+    ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first. ``parts`` that a
+    table never has are better left out: a browser spends as long on an empty layer as on a full one, and warns.
     """
     base = alt.Chart()
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
@@ -144,19 +168,20 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     y = alt.Y("y:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True))
     tooltip = alt.Tooltip("text:N", title=" ")
     limit = _part(base, "limit")
-    chart = alt.layer(
-        limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=_neutral()),
-        limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, opacity=0.8).encode(y=y, x=alt.value(0), text="text:N", color=_neutral()),
-        _part(base, "room").mark_point(opacity=0).encode(x=x, y=y),
-        _part(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=_colour(), detail="series:N"),
-        _part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash()),
-        _part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour()),
-        _part(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
-            x=x, y=y, color=_colour(), shape=_shape(), tooltip=tooltip),
-        _part(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
-                                       fontWeight="bold").encode(x=x, y=y, color=_colour(), text="text:N"),
-    )
-    return _compiled(chart, right, height, mirrored)
+    layers = {
+        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=_neutral()),
+                  limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, opacity=0.8).encode(
+                      y=y, x=alt.value(0), text="text:N", color=_neutral())],
+        "room": [_part(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
+        "band": [_part(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=_colour(), detail="series:N")],
+        "line": [_part(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(), strokeDash=_dash())],
+        "interval": [_part(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=_colour())],
+        "point": [_part(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
+            x=x, y=y, color=_colour(), shape=_shape(), tooltip=tooltip)],
+        "label": [_part(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
+                                                 fontWeight="bold").encode(x=x, y=y, color=_colour(), text="text:N")],
+    }
+    return _compiled(alt.layer(*(layer for part in parts.split() for layer in layers[part])), right, height, mirrored)
 
 
 @lru_cache(maxsize=8)
@@ -330,19 +355,28 @@ def plane_table(parts: Iterable[Rows]) -> pd.DataFrame:
     return pd.DataFrame({column: np.concatenate([part[column] for part in parts]) for column in PLANE})
 
 
+def as_bytes(table: pd.DataFrame) -> bytes:
+    """The table as Arrow IPC bytes, which a specification can hold as a named dataset."""
+    arrow, sink = pa.Table.from_pandas(table, preserve_index=False), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, arrow.schema) as stream:
+        stream.write_table(arrow)
+    return sink.getvalue().to_pybytes()
+
+
 @lru_cache(maxsize=2)
 def phase_plane(height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
+    What only the activation changes is the named dataset ``still``: while a slider moves, the browser redraws the ring alone.
     ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` is what was
     clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. The colours of marks on the plane are the same in light and dark,
     as those of the plane are.
     """
-    base = alt.Chart()
+    base, moving = alt.Chart(alt.NamedData("still")), alt.Chart()
     flat = alt.Scale(nice=False, zero=False)
     x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=flat, axis=alt.Axis(grid=False, tickCount=8, **FONT))
     y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=flat, axis=alt.Axis(grid=False, tickCount=6, **FONT))
-    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2", "since"], on="click", toggle=False)
+    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2"], on="click", toggle="true")
     said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
     cell = _part(base, "cell").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
@@ -362,7 +396,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
 
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
     label = {"dy": -8, "fontSize": 14, "limit": {"expr": "0.72 * width"}}
-    ring = _part(base, "opened").encode(x=x, y=y)
+    ring = moving.encode(x=x, y=y)
     line = _part(base, "line").encode(x=x, y=y, order="y:Q")
     chart = alt.layer(
         cell.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
 from typing import Any
 
 import streamlit as st
@@ -17,7 +18,17 @@ EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
+NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
+
+
+def _foldable(draw: Callable[..., None]) -> Callable[..., None]:
+    """A control that is left out while it is folded away at its default."""
+    @wraps(draw)
+    def drawn(self: Controls, key: str, *label: str, **more: Any) -> None:
+        if not self._skips(key):
+            draw(self, key, *label, **more)
+    return drawn
 
 
 class Controls:
@@ -34,6 +45,7 @@ class Controls:
                       "scene": Choice(tuple(self.scenes)), **COMMON}
         self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
         self.values: dict[str, Any] = {}
+        self.folded = False
         self.refused: list[str] = []
         self.misread: list[str] = []
 
@@ -88,6 +100,27 @@ class Controls:
 
     # ---- widgets
 
+    @contextmanager
+    def more(self) -> Iterator[None]:
+        """Controls behind More. While it is closed, only those are drawn that do not stand at their default: the address keeps
+        them, and the others cost nothing."""
+        with st.popover("More", key="more", on_change="rerun", width="content") as opened:
+            self.folded = not opened.open
+            yield
+            self.folded = False
+
+    def _skips(self, key: str) -> bool:
+        """Whether a control is folded away, at its default."""
+        if not self.folded or key in st.query_params:
+            return False
+        default = self._held(key, self.defaults[key])
+        if st.session_state.setdefault(key, default) != default:
+            return False
+        if default != "":
+            self.values[key] = self.defaults[key]
+        return True
+
+    @_foldable
     def slider(self, key: str, label: str, step: float = 1, **more) -> None:
         rule = self.rules[key]
         assert isinstance(rule, (Integer, Real))
@@ -97,21 +130,25 @@ class Controls:
         if real:
             self.values[key] = float(f"{self.values[key]:.10g}")  # 1.2300000000000002 and 1.23 are one cache key
 
+    @_foldable
     def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
         """A slider over the usual values of a number, for quantities that span orders of magnitude."""
         self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key, bind="query-params",
                                             format_func=lambda value: self.rules[key].spell(value)[0], **more)
 
+    @_foldable
     def select(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
         assert isinstance(rule, Choice)
         self.values[key] = st.selectbox(label, rule.options, rule.options.index(self.defaults[key]), key=key,
                                         bind="query-params", **more)
 
+    @_foldable
     def segments(self, key: str, label: str, **more) -> None:
         self.values[key] = st.segmented_control(label, self.rules[key].options, default=self.defaults[key], required=True,
                                                 key=key, bind="query-params", **more)
 
+    @_foldable
     def several(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
         if len(st.session_state.get(key, ())) > rule.at_most:  # no browser sends them, and Streamlit raises
@@ -119,15 +156,18 @@ class Controls:
         self.values[key] = st.multiselect(label, rule.options, list(self.defaults[key]), key=key, bind="query-params",
                                           max_selections=rule.at_most, **more)
 
+    @_foldable
     def whole(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
         self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, bind="query-params", **more)
 
+    @_foldable
     def real(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
         self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], format=EXACT, key=key,
                                            bind="query-params", **more)
 
+    @_foldable
     def typed(self, key: str, label: str, example: str) -> None:
         """A text that spells the value as an address does; left empty it does not count."""
         text = st.text_input(label, key=key, placeholder=example, bind="query-params", max_chars=MAX_TEXT)
@@ -148,6 +188,8 @@ class Controls:
     def chosen(self, key: str) -> Any:
         """The value of a key beside the parameter set (its widget may stand further down), or its default for nonsense."""
         try:
+            if key not in self.values and key not in st.session_state and key in st.query_params:
+                return self.rules[key].read(key, st.query_params.get_all(key))
             return self.rules[key].check(key, self.values.get(key, st.session_state.get(key, self.defaults[key])))
         except ParamError as error:
             self.refused.append(_sentence(error))

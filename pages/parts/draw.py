@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pandas as pd
@@ -14,16 +15,26 @@ from vgdash.params import Params
 
 
 def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None,
-          on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
+          on_select: Callable[[], None] | Literal["ignore"] = "ignore", still: bytes | None = None) -> None:
     """A chart whose specification stays the same while the table changes, so that the browser only moves the marks.
 
     ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
-    ``on_select`` is called when a mark is picked, where the specification lets marks be picked.
+    ``on_select`` is called when a mark is picked, where the specification lets marks be picked. ``still``: the dataset of that name,
+    as Arrow IPC bytes.
     """
     if lecture.presenting():
         spec = charts.enlarged(spec)
+    if still is not None:
+        spec = {**spec, "datasets": {"still": still}}
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60,
                        on_select=on_select)
+
+
+@contextmanager
+def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
+    """What only some want to see: whether it is open, and only then is it drawn."""
+    with st.expander(label, key=key, on_change="rerun", icon=icon) as opened:
+        yield opened.open
 
 
 def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p: Params | None = None) -> None:
@@ -32,17 +43,11 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p
     With ``p`` also the page as a notebook, which computes the same from these parameters.
     """
     with st.container(horizontal=True, vertical_alignment="top"):
-        with st.expander("Table", key=f"{key}_table", on_change="rerun", icon=":material/table:") as opened:
-            if opened.open:
+        with drawer("Table", f"{key}_table", ":material/table:") as opened:
+            if opened:
                 st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")
         st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv", key=f"{key}_csv",
                            on_click="ignore", icon=":material/download:")
         if p is not None:
             st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json", key=f"{key}_notebook",
                                on_click="ignore", icon=":material/download:")
-
-
-def why(lines: str) -> None:
-    """The derivation, in LaTeX and few words."""
-    with st.container(border=True):
-        st.markdown(lines)

@@ -29,15 +29,16 @@ PAGES = (
 # Captions, and words on the primary colour, have a contrast of 4.5 in light and dark. The bar of a run is as
 # high without a button as with one, so that nothing jumps.
 STYLE = """<style>
-h1, h2 {padding: 0 0 1.1rem 0 !important;}
+h1 {padding: 0 !important;}
+h2 {padding: 0 0 0.4rem 0 !important;}
 [data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * {color: light-dark(#595959, #b9b9b9) !important; opacity: 1;}
 [data-testid=stBaseButton-primary] *, [data-testid=stMultiSelect] [data-baseweb=tag] *, [data-testid=stMultiSelect] span[title]
   {color: light-dark(#ffffff, #000000) !important;}
 .vega-bind input {width: min(55vw, 42rem) !important;}
 .st-key-run-bar {min-height: 2.5rem;}
 @media (max-width: 640px) {[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto; max-width: 100%;}
-                           [class*="-presets"] {flex-wrap: nowrap !important; overflow-x: auto;}
-                           [class*="-presets"] > div {flex: 0 0 auto !important;}}
+                           .st-key-scene [role=radiogroup] {flex-wrap: nowrap !important; overflow-x: auto;}
+                           .st-key-scene [role=radiogroup] > * {flex: 0 0 auto !important;}}
 </style>"""
 FOLDER = Path(__file__).resolve().parent.parent
 

@@ -19,7 +19,7 @@ SIDE_BY_SIDE = ("linear_chain", "neuron_variance", "initializers")  # pages that
 LARGE = """<style>
 html {font-size: 20px;}
 [data-testid=stHeader] {display: none;}
-[class*="-presets"] {display: none !important;}
+.st-key-scene {display: none !important;}
 [data-testid=stMainBlockContainer] {padding: 0.5rem 1.5rem !important;}
 </style>"""
 VERSION = "1"  # of the links; a later one would read the old meaning from this
@@ -48,9 +48,8 @@ def walk(controls: Controls, then: Callable[[], None] | None = None) -> None:
     """The page's scenes as one row of pills; a single one needs none."""
     if len(controls.scenes) < 2:
         return
-    with st.container(horizontal=True, key=f"{controls.page}-presets"):
-        st.pills("scene", list(controls.scenes), key="scene", bind="query-params", label_visibility="collapsed",
-                 on_change=_picked, args=(controls, then))
+    st.pills("scene", list(controls.scenes), key="scene", bind="query-params", label_visibility="collapsed",
+             on_change=_picked, args=(controls, then))
 
 
 def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
@@ -84,22 +83,34 @@ def _enter(scene: Scene, controls: Controls, then: Callable[[], None] | None) ->
 
 # ---- predict, lock, reveal
 
-def revealed(page: str, p: Params, place) -> bool:
-    """Whether the chart may be shown. If not, asks the scene's question in ``place``; once locked, says there what is true.
-
-    Only the scene as it was written asks; as soon as a viewer changes a value, the chart is theirs.
-    """
+def _asking(page: str, p: Params) -> Scene | None:
+    """Only the scene as it was written asks; as soon as a viewer changes a value, the chart is theirs."""
     scene = current(page)
-    if scene is None or scene.question is None or p != scene.params or st.session_state.get("quiet"):
-        return True
-    key = f"locked {page} {scene.name}"
-    question = scene.question
-    if key in st.session_state:
-        truth = question.answer(p)
-        locked = st.session_state[key]
-        verdict = "You skipped it" if locked is None else "Yes" if locked == truth else "Not quite"
-        place.info(f"{question.text} **{verdict}: {question.options[truth]}.** {question.why(p)}", icon=":material/lightbulb:")
-        return True
+    unasked = scene is None or scene.question is None or p != scene.params or st.session_state.get("quiet")
+    return None if unasked else scene
+
+
+def asks(page: str, p: Params) -> bool:
+    """Whether a question hides the chart until an answer is locked."""
+    scene = _asking(page, p)
+    return scene is not None and f"locked {page} {scene.name}" not in st.session_state
+
+
+def answer(page: str, p: Params) -> str:
+    """What is true, and how the locked answer compares; nothing where nothing was asked."""
+    scene = _asking(page, p)
+    if scene is None:
+        return ""
+    question, locked = scene.question, st.session_state[f"locked {page} {scene.name}"]
+    truth = question.answer(p)
+    verdict = "You skipped it" if locked is None else "Yes" if locked == truth else "Not quite"
+    return f"{question.text} **{verdict}: {question.options[truth]}.** {question.why(p)}"
+
+
+def ask(page: str, place) -> None:
+    """The question of the scene, in ``place``."""
+    scene = current(page)
+    question, key = scene.question, f"locked {page} {scene.name}"
     with place.container(border=True):
         choice = st.radio(f"**{question.text}**", range(len(question.options)), index=None, key=f"choice {page} {scene.name}",
                           format_func=question.options.__getitem__)
@@ -107,7 +118,6 @@ def revealed(page: str, p: Params, place) -> bool:
             st.button("Lock my answer", type="primary", icon=":material/lock:", disabled=choice is None, on_click=_lock, args=(key, choice))
             st.button("Skip", on_click=_lock, args=(key, None), key="skip")
             st.button("Skip all questions", on_click=_be_quiet, type="tertiary", key="skip-all")
-    return False
 
 
 def _lock(key: str, choice: int | None) -> None:
@@ -131,20 +141,19 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
     """The walk, keep as A, share, present, at the right of the title."""
     if presenting():
         st.html(LARGE)
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small", key="lecture-tools"):
-        _steps(controls, then)
-        kept = st.query_params.get("held")
-        if controls.page in SIDE_BY_SIDE:
-            st.button("Forget A" if kept else "Keep as A", key="keep-a", type="tertiary",
-                      icon=":material/close:" if kept else ":material/compare:", help="draws this state beside the next one",
-                      on_click=_keep, args=("" if kept else urlencode(controls.spell(), doseq=True),))
-        with st.popover("Share", icon=":material/qr_code_2:", key="share", type="tertiary", on_change="rerun") as shared:
-            if shared.open:
-                address = link(controls)
-                st.markdown("Whoever opens this sees the very same state.")
-                st.code(address, language=None, wrap_lines=True)
-                st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
-        st.toggle("Present", key="present", bind="query-params")
+    _steps(controls, then)
+    kept = st.query_params.get("held")
+    if controls.page in SIDE_BY_SIDE:
+        st.button("Forget A" if kept else "Keep as A", key="keep-a", type="tertiary",
+                  icon=":material/close:" if kept else ":material/compare:", help="draws this state beside the next one",
+                  on_click=_forget if kept else _keep, args=(controls,))
+    with st.popover("Share", icon=":material/qr_code_2:", key="share", type="tertiary", on_change="rerun", width="content") as shared:
+        if shared.open:
+            address = link(controls)
+            st.markdown("Whoever opens this sees the very same state.")
+            st.code(address, language=None, wrap_lines=True)
+            st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
+    st.toggle("Present", key="present", bind="query-params", width="content")
     if "entering" in st.session_state:
         scene, _ = st.session_state["entering"]
         st.switch_page(frame.FOLDER / f"{scene.page}.py")
@@ -157,11 +166,12 @@ def presenting() -> bool:
 
 # ---- A beside B
 
-def _keep(state: str) -> None:
-    if state:
-        st.query_params["held"] = state
-    else:
-        st.query_params.pop("held", None)
+def _keep(controls: Controls) -> None:
+    st.query_params["held"] = urlencode(controls.spell(), doseq=True)
+
+
+def _forget(controls: Controls) -> None:
+    st.query_params.pop("held", None)
 
 
 def held(controls: Controls) -> Params | None:

@@ -54,12 +54,12 @@ class Remembered:
     def _fill(self, arguments: tuple, result: Future) -> None:
         try:
             value = as_arrow(self._compute(*arguments))
+            size = len(pickle.dumps(value))
         except BaseException as error:
             with self._lock:
                 self._kept.pop(arguments, None)
             result.set_exception(error)
             return
-        size = len(pickle.dumps(value))
         with self._lock:
             if arguments in self._kept:
                 self._bytes[arguments] = size

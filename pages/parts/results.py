@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from pages.parts.memory import Remembered
@@ -14,7 +15,7 @@ from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import published as published_views
 from pages.parts.views import trainable_depth as phase_views
-from vgdash.network import ProbeParams
+from vgdash.network import CompareParams, Probe, ProbeParams, compare
 from vgdash.published import Outcome, check
 from vgdash.sweep import shipped
 
@@ -32,8 +33,18 @@ def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
 
 
 @Remembered
-def comparison(p: initializer_views.CompareParams) -> initializer_views.ComparisonView:
-    return initializer_views.comparison_view(p)
+def compared(p: CompareParams) -> tuple[Probe, ...]:
+    return tuple(compare(p).probes.values())
+
+
+@Remembered
+def comparison(p: CompareParams) -> initializer_views.ComparisonView:
+    return initializer_views.comparison_view(compared(p))
+
+
+@Remembered
+def shares(p: CompareParams, statistic: str) -> pa.Table:
+    return initializer_views.shares_view(compared(p), statistic)
 
 
 @Remembered
@@ -76,8 +87,8 @@ def spectrum(p: ProbeParams) -> closer.Spectrum:
 
 
 @Remembered
-def advice(p: ProbeParams, framework: str) -> closer.Advice:
-    return closer.advice_view(p, framework)
+def advice(p: CompareParams, initializer: str, framework: str) -> closer.Advice:
+    return closer.advice_view(compared(p)[p.initializers.index(initializer)], framework)
 
 
 @Remembered

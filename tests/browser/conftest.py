@@ -104,7 +104,7 @@ class Visitor:
         return self.page.locator("[data-testid=stMain]").inner_text()
 
     def verdict(self) -> str:
-        return self.page.locator(".st-key-verdict").inner_text().strip()
+        return self.page.locator(".st-key-verdict h2").inner_text().strip()
 
     def notices(self) -> list[str]:
         """The boxes that say what was left out of the address."""

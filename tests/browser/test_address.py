@@ -1,14 +1,16 @@
 """The address is the state: what is set stands in it, and opening it anywhere gives the very same page."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import TimeoutError, expect
 
 from pages.parts.scenes import KINDS, SCENES, of_page
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, query_of
 from tests.browser.states import STATES, link, texts
 from vgdash.chain import linear_chain
-from vgdash.network import compare
+from vgdash.network import CompareParams, compare
 from vgdash.neuron import neuron_variance
 from vgdash.phases import phase_map
 
@@ -81,3 +83,172 @@ def test_a_moved_slider_stands_in_the_address_and_comes_back_from_there(visitor,
     assert shown == after
     if stem != "training":
         assert colleague.verdict() == visitor.verdict()
+
+
+def test_what_is_typed_and_picked_by_hand_stands_in_the_address_and_comes_back(visitor, colleague):
+    visitor.open("initializers")
+    visitor.page.get_by_role("button", name="Remove lecun_normal").last.click()
+    visitor.settle()
+    visitor.page.get_by_role("button", name="More", exact=True).click()
+    for key, text in (("widths", "100-50x3-10"), ("gamma", "1.125"), ("seed", "7")):
+        field = visitor.page.locator(f".st-key-{key} input")
+        field.fill(text)
+        field.press("Enter")
+        visitor.settle()
+    visitor.page.keyboard.press("Escape")
+    assert visitor.query() == {"initializers": ["glorot_normal", "he_normal"], "widths": ["100-50x3-10"], "gamma": ["1.125"], "seed": ["7"]}
+
+    colleague.open(visitor.page.url.removeprefix(visitor.address))
+    assert colleague.controls() == visitor.controls()
+    assert colleague.verdict() == visitor.verdict()
+    expected = CompareParams(widths=(100, 50, 50, 50, 10), initializers=("glorot_normal", "he_normal"), gamma=1.125, seed=7)
+    assert colleague.csv() == visitor.csv() == compare(expected).frame().to_csv(index=False)
+
+
+def says(scene):
+    """Whether an address holds the values of the scene, its name, and nothing else."""
+    kind = KINDS[scene.page]
+    beside = {key: [str(value)] for key, value in {**scene.values, "scene": scene.name}.items() if key not in kind.keys()}  # noqa: SIM118
+
+    def does(url):
+        query = query_of(url)
+        own = {key: value for key, value in query.items() if key not in beside}
+        return all(query.get(key) == value for key, value in beside.items()) and set(own) <= set(kind.keys()) \
+            and kind.tolerant(own, text=True) == (scene.params, [])
+    return does
+
+
+@pytest.mark.parametrize("stem", PAGES_WITH_SCENES)
+def test_every_scene_writes_its_values_into_the_address_and_no_others(visitor, stem):
+    visitor.open(stem, quiet=False)
+    for scene in of_page(stem):
+        visitor.enter(scene.name, quiet=False)
+        try:
+            visitor.page.wait_for_url(says(scene), timeout=10_000)
+        except TimeoutError:
+            pytest.fail(f"{scene.name} sets {scene.values}, the address says {visitor.page.url}")
+
+
+@pytest.mark.parametrize("stem", PAGES_WITH_SCENES)
+def test_a_scenes_name_alone_is_a_link_to_it(visitor, colleague, stem):
+    scene = of_page(stem)[-1]
+    visitor.open(stem).enter(scene.name, quiet=False)
+    visitor.page.wait_for_url(says(scene))
+    colleague.open(link(stem, {"scene": scene.name}), quiet=False)
+    expect(colleague.page.locator("[data-testid=stMain] h1")).to_have_text(visitor.title())
+    assert colleague.controls() == visitor.controls()
+
+
+def test_the_walk_leads_through_all_pages_and_back(visitor):
+    """The buttons beside the title (keys P and N), across the border between two pages too."""
+    border = next(i for i in range(1, len(SCENES)) if SCENES[i].page != SCENES[i - 1].page)
+    visitor.open(link(SCENES[border - 2].page, {"scene": SCENES[border - 2].name}))
+    walk = [(+1, border - 1), (+1, border), (+1, border + 1), (-1, border), (-1, border - 1)]
+    for step, at in walk:
+        visitor.page.locator(f".st-key-{'next' if step > 0 else 'previous'}-scene button").first.click()
+        expect(visitor.page.locator("[data-testid=stMain] h1")).to_have_text(SCENES[at].say)
+        visitor.settle()
+        assert urlsplit(visitor.page.url).path == f"/{SCENES[at].page}"
+        assert visitor.query()["scene"] == [SCENES[at].name]
+        found, _ = KINDS[SCENES[at].page].tolerant({key: [value] for key, value in visitor.controls().items() if key in SLIDERS.values()},
+                                                   text=True)
+        key = SLIDERS[SCENES[at].page]
+        assert getattr(found, key, None) == getattr(SCENES[at].params, key, None)
+
+
+def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, colleague):
+    visitor.open(link("initializers", STATES["initializers"][0]))
+    visitor.page.get_by_role("button", name="Share", exact=True).click()
+    shared = visitor.page.get_by_test_id("stPopoverBody").locator("code").inner_text()
+    visitor.page.keyboard.press("Escape")
+    controls = visitor.settle().controls()
+    assert set(controls) - {"widths", "present"} <= set(query_of(shared)), "every control is spelled out, at its default too"
+    colleague.open(shared.removeprefix(visitor.address))
+    assert not colleague.notices()
+    assert colleague.controls() == controls
+    assert colleague.verdict() == visitor.verdict()
+    assert colleague.csv() == visitor.csv()
+
+
+def shown_as_spelled(visitor):
+    """Whether the page's controls say what its address says."""
+    stem = urlsplit(visitor.page.url).path.strip("/")
+    controls, query = visitor.controls(), visitor.query()
+    usual = KINDS[stem]()
+    return all(same_value(controls[key], query.get(key, [str(getattr(usual, key))])[-1]) for key in (SLIDERS[stem], "seed"))
+
+
+def travel(visitor, move):
+    """Back or forward, until the page is there."""
+    move()
+    visitor.settle()
+
+
+def test_back_and_forward_lead_through_the_pages_and_each_shows_what_its_address_says(visitor):
+    visitor.open("linear_chain?factor=0.9&seed=3").press("factor", times=3)
+    left_behind, verdict = visitor.page.url, visitor.verdict()
+    visitor.go("Single neuron").press("n", times=2)
+    neuron, neuron_verdict = visitor.page.url, visitor.verdict()
+
+    for _ in range(8):  # Streamlit leaves entries of its own between the two
+        if visitor.page.url == left_behind:
+            break
+        travel(visitor, visitor.page.go_back)
+        assert shown_as_spelled(visitor)
+    assert visitor.page.url == left_behind
+    assert visitor.verdict() == verdict
+    for _ in range(8):
+        if visitor.page.url == neuron:
+            break
+        travel(visitor, visitor.page.go_forward)
+        assert shown_as_spelled(visitor)
+    assert visitor.page.url == neuron
+    assert visitor.verdict() == neuron_verdict
+
+
+REFUSED = [
+    pytest.param("linear_chain", "factor", "0.9", {"depth": "99999"}, "depth", id="out of range"),
+    pytest.param("linear_chain", "factor", "0.9", {"depth": "many"}, "depth", id="nonsense"),
+    pytest.param("linear_chain", "factor", "0.9", {"depth": "nan"}, "depth", id="not a number"),
+    pytest.param("linear_chain", "factor", "0.9", {"x1": "inf"}, "x1", id="infinite"),
+    pytest.param("linear_chain", "depth", "9", {"kind": "circulant"}, "kind", id="no such option"),
+    pytest.param("neuron_variance", "n", "7", {"learning_rate": "0.1"}, "learning", id="a setting of another page"),
+    pytest.param("neuron_variance", "n", "7", {"gamma": "1e999"}, "gamma", id="overflows"),
+    pytest.param("initializers", "depth", "7", {"initializers": "he_normal,magic"}, "initializers", id="one bad name"),
+    pytest.param("initializers", "depth", "7", {"widths": "10x999999999"}, "widths", id="a bomb of widths"),
+    pytest.param("initializers", "depth", "7", {"activation": "x" * 5000}, "activation", id="very long"),
+    pytest.param("training", "depth", "3", {"optimizer": "luck", "steps": "5"}, "optimizer", id="training"),
+]
+
+
+@pytest.mark.parametrize(("stem", "good", "value", "bad", "named"), REFUSED)
+def test_a_value_that_is_refused_is_said_in_one_sentence_and_the_rest_still_counts(visitor, stem, good, value, bad, named):
+    visitor.open(link(stem, {good: value, **bad}), quiet=stem != "training")
+    (sentence,) = visitor.notices()
+    assert named in sentence
+    assert "left out" in sentence
+    assert visitor.controls()[good] == value
+    assert visitor.query()[good] == [value]
+
+
+INJECTIONS = ("<script>window.__hacked = 1</script>", "<img src=x onerror='window.__hacked = 1'>", "![](http://127.0.0.1:9/x.png)",
+              "[a](javascript:window.__hacked=1)", "[a](http://127.0.0.1:9/)", "**bold** # h `c` $x^2$ :red[x] :material/bug_report:")
+
+
+@pytest.mark.parametrize("where", ["a value", "a key"])
+def test_nothing_from_an_address_becomes_html_or_markdown(visitor, where):
+    for text in INJECTIONS:
+        query = {"x1": text} if where == "a value" else {text: "1"}
+        visitor.open(link("linear_chain", {**query, "factor": "0.9"}))
+        (box,) = visitor.page.locator("[data-testid=stAlertContentWarning]").all()
+        assert box.locator("a, img, script, code, strong, h1, .katex, [style*=color] span").count() == 0, box.inner_html()
+        assert box.locator("[data-testid=stIconMaterial], [data-testid=stAlertDynamicIcon]").count() <= 1, "the box has its own icon only"
+        assert not visitor.page.evaluate("'__hacked' in window")
+        assert visitor.controls()["factor"] == "0.9"
+
+
+def test_a_notice_goes_away_once_another_state_is_chosen(visitor):
+    visitor.open("linear_chain?depth=99999")
+    assert len(visitor.notices()) == 1
+    visitor.press("depth")
+    assert not visitor.notices()

@@ -63,7 +63,7 @@ def test_no_value_of_any_widget_breaks_a_page(address, port, stem):
 def test_after_all_that_the_same_visitor_can_go_on(port, stem):
     with Session(port) as visitor:
         page = visitor.open(stem)
-        key = next(key for key in ("factor", "n", "depth") if page.has(key))
+        key = next(key for key in ("factor", "n", "sigma_w2", "depth") if page.has(key))
         slider = page.widget(key)
         for kind, value in VALUES:
             visitor.send(state(slider.id, kind, value))

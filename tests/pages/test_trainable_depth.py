@@ -44,8 +44,19 @@ def verdict(page):
 def drawn(page):
     """The specifications and the tables of the charts: the plane, the correlation, the second moment."""
     protos = [chart.proto for chart in page.get("vega_lite_chart")][:3]
-    tables = [pa.ipc.open_stream(p.data.data).read_pandas() for p in protos]
+    tables = [table(p.data.data) for p in protos]
     return [json.loads(p.spec) for p in protos], tables
+
+
+def table(data):
+    return pa.ipc.open_stream(data).read_pandas()
+
+
+def standing(page):
+    """What stands still on the plane."""
+    (dataset,) = page.get("vega_lite_chart")[0].proto.datasets
+    assert dataset.name == "still"
+    return table(dataset.data.data)
 
 
 def cells(table):
@@ -60,18 +71,19 @@ def test_the_first_picture_is_tanh_at_the_published_point():
 
 
 def test_the_plane_that_is_drawn_is_the_plane_that_is_computed():
-    table, direct = drawn(opened(activation="selu", sigma_w2="1", sigma_b2="0.2"))[1][0], plane("selu")
-    grid = cells(table)
+    page, direct = opened(activation="selu", sigma_w2="1", sigma_b2="0.2"), plane("selu")
+    still = standing(page)
+    grid = cells(still)
     w, b = (values.ravel() for values in np.meshgrid(direct.sigma_w2, direct.sigma_b2))
     np.testing.assert_array_equal(grid.sigma_w2, w)
     np.testing.assert_array_equal(grid.sigma_b2, b)
     np.testing.assert_allclose(10**grid.value, direct.xi_c.ravel())
     np.testing.assert_array_equal(grid.part == "none", direct.phase.ravel() == "none")
     assert ((grid.x <= w) & (w < grid.x2) & (grid.y <= b) & (b < grid.y2)).all()
-    line = table[table.part == "line"]
+    line = still[still.part == "line"]
     np.testing.assert_array_equal(line.x, direct.critical_sigma_w2)
     np.testing.assert_array_equal(line.y, direct.critical_sigma_b2)
-    ring = table[table.part == "opened"]
+    ring = drawn(page)[1][0]
     assert (ring.x.item(), ring.y.item()) == (1.0, 0.2)
 
 
@@ -106,19 +118,19 @@ def test_the_specification_stays_the_same_wherever_the_point_goes():
 
 
 def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
-    table = drawn(opened())[1][0]
-    beyond = table[table.part == "beyond"]
+    still = standing(opened())
+    beyond = still[still.part == "beyond"]
     assert set(beyond.sigma_w2) == {256.0, 21.3333}
-    assert (beyond.x == cells(table).x2.max()).all()
-    labels = set(table[table.part == "label to the left"].name)
+    assert (beyond.x == cells(still).x2.max()).all()
+    labels = set(still[still.part == "label to the left"].name)
     assert labels == {"standard_normal 256 →", "Playground default 21.33 →"}
     assert any("playground_default: σ_w² 21.33, σ_b² 0.01" in text for text in beyond.text)
 
 
 @pytest.mark.parametrize(("activation", "fan_in"), [("tanh", 256), ("tanh", 4), ("sigmoid", 256), ("softsign", 2), ("relu", 2048)])
 def test_every_initializer_has_a_label_and_no_two_labels_share_a_row(activation, fan_in):
-    table = phase_view(PhaseParams(activation, fan_in=fan_in)).plane
-    points, labels = table[table.part.isin(["point", "beyond"])], table[table.part.str.startswith("label")]
+    still = table(phase_view(PhaseParams(activation, fan_in=fan_in)).standing)
+    points, labels = still[still.part.isin(["point", "beyond"])], still[still.part.str.startswith("label")]
     said = "; ".join(points.text)
     assert all(f"{mark.name}: " in said for mark in landmarks(activation, fan_in))
     assert len(labels) == len(points)
@@ -172,14 +184,14 @@ def test_a_link_with_nonsense_gets_sentences_and_a_page():
     assert "σ_w² = 1.5, σ_b² = 0.1" in verdict(page)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.sampled_from(sorted(ACTIVATIONS)), st.floats(0, 1e4), st.floats(0, 0.5), st.integers(1, 2048), st.floats(0.1, 2))
 def test_no_word_and_no_mark_is_not_a_number(activation, sigma_w2, sigma_b2, fan_in, gamma):
     shown = phase_view(PhaseParams(activation, sigma_w2, sigma_b2, fan_in, gamma, 10))
     for words in (shown.verdict, shown.remarks, shown.numbers, shown.landmarks):
         assert not re.search(r"\bnan\b|\binf\b|not a number|\de[+-]\d", words), words
-    for table in (shown.plane, shown.correlation, shown.moment):
-        assert np.isfinite(table[["x", "y"]].to_numpy(float)).all()
+    for drawn in (table(shown.standing), *(part.to_pandas() for part in (shown.ring, shown.correlation, shown.moment))):
+        assert np.isfinite(drawn[["x", "y"]].to_numpy(float)).all()
 
 
 # ---- clicks, as the browser sends them and as none does
@@ -206,16 +218,24 @@ def heading(page):
 def test_a_click_opens_the_point(port):
     with Session(port) as visitor:
         visitor.open("trainable_depth")
-        assert "tanh at σ_w² = 2.5, σ_b² = 0.05: **chaotic**" in heading(click(visitor, {"sigma_w2": 2.5, "sigma_b2": 0.05, "since": 1}))
+        assert "tanh at σ_w² = 2.5, σ_b² = 0.05: **chaotic**" in heading(click(visitor, {"sigma_w2": 2.5, "sigma_b2": 0.05}))
     with Session(port) as visitor:
         visitor.open("trainable_depth")
-        assert "tanh at σ_w² = 2, σ_b² = 0: " in heading(click(visitor, {"sigma_w2": 2, "sigma_b2": 0, "since": 1}))
+        assert "tanh at σ_w² = 2, σ_b² = 0: " in heading(click(visitor, {"sigma_w2": 2, "sigma_b2": 0}))
+
+
+def test_a_second_click_on_a_point_opens_it_again(port):
+    a, b = {"sigma_w2": 2.5, "sigma_b2": 0.05}, {"sigma_w2": 1.0, "sigma_b2": 0.1}
+    with Session(port) as visitor:
+        visitor.open("trainable_depth")
+        for selected, opened in (([a], "2.5"), ([a, b], "1"), ([b], "2.5"), ([], "1")):  # the browser takes out what is clicked twice
+            assert f"tanh at σ_w² = {opened}, " in heading(click(visitor, *selected))
 
 
 def test_an_initializer_beyond_the_plane_opens_where_it_is(port):
     with Session(port) as visitor:
         visitor.open("trainable_depth")
-        assert "tanh at σ_w² = 21.33, σ_b² = 0.01: " in heading(click(visitor, {"sigma_w2": 21.3333, "sigma_b2": 0.01, "since": 1}))
+        assert "tanh at σ_w² = 21.33, σ_b² = 0.01: " in heading(click(visitor, {"sigma_w2": 21.3333, "sigma_b2": 0.01}))
 
 
 @pytest.mark.parametrize("points", [[], [{}], [{"sigma_w2": "x", "sigma_b2": 0}], [{"sigma_w2": 1e9, "sigma_b2": 0}], [7], [[1, 2]],

@@ -72,7 +72,7 @@ class SweepParams(Params):
         """(depth, sigma_w2) of every cell."""
         return [(depth, sigma_w2) for depth in self.depths for sigma_w2 in self.sigma_w2s]
 
-    @property
+    @cached_property
     def flops(self) -> float:
         """Operations of the whole sweep."""
         return len(self.sigma_w2s) * sum(self.cell(depth, self.sigma_w2_low).flops for depth in self.depths)

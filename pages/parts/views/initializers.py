@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.words import listed, measured, ten_to, times
-from vgdash.network import CompareParams, Probe, compare
+from vgdash.network import Probe
 from vgdash.prediction import Prediction, predict
 
 WHY = r"""
@@ -36,20 +38,28 @@ LINE = 41
 @dataclass(frozen=True)
 class ComparisonView:
     verdict: str
-    forward: pd.DataFrame
-    backward: pd.DataFrame
-    shares: dict[str, pd.DataFrame]
+    forward: pa.Table
+    backward: pa.Table
     numbers: str
     remarks: str
 
 
-def comparison_view(p: CompareParams) -> ComparisonView:
-    """Everything that the page shows of the comparison ``p``: measured on nets, predicted by mean-field theory."""
-    probes = compare(p).probes
-    theory = {q.initializer: predict(q) for q in p.probes}
-    pairs = [(probe, theory[name]) for name, probe in probes.items()]
-    return ComparisonView(_verdict(pairs), _course(pairs, "q"), _course(pairs, "grad2"),
-                          {name: _shares(pairs, name) for name in STATISTICS}, _numbers(pairs), _remarks(pairs))
+def comparison_view(probes: Sequence[Probe]) -> ComparisonView:
+    """What the page shows first of a comparison: measured on nets, predicted by mean-field theory."""
+    pairs = _pairs(probes)
+    return ComparisonView(_verdict(pairs), _course(pairs, "q"), _course(pairs, "grad2"), _numbers(pairs), _remarks(pairs))
+
+
+def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:
+    """One of ``STATISTICS`` by layer."""
+    return _shares(_pairs(probes), name)
+
+
+def _pairs(probes: Sequence[Probe]) -> list[tuple[Probe, Prediction]]:
+    return [(probe, _predicted(probe.params)) for probe in probes]
+
+
+_predicted = lru_cache(maxsize=64)(predict)  # both looks at a comparison want the same
 
 
 # ---- words
@@ -131,7 +141,7 @@ def _remarks(pairs: list[tuple[Probe, Prediction]]) -> str:
 
 # ---- tables
 
-def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pd.DataFrame:
+def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     """q or grad2 by layer, as log10: theory as lines with its band, measurement as points with the range of the seeds."""
     depth = pairs[0][0].params.depth
     along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
@@ -161,7 +171,7 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pd.DataFrame:
 FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 
 
-def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pd.DataFrame:
+def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     depth = pairs[0][0].params.depth
     along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
     parts, ends = [], {}

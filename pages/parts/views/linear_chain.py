@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.words import ten_to, times
@@ -13,6 +13,7 @@ from vgdash.chain import Chain, ChainParams, linear_chain
 from vgdash.descent import OUTCOMES, Descent, DescentParams, descent
 from vgdash.precision import FORMATS
 
+PATIENCE = 1_000  # steps of gradient descent
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
 INFINITIVE = {"overflows": "overflow", "reaches zero": "reach zero", "sticks at a subnormal": "stick at a subnormal"}
 MOST_LINEAR = 300  # decades that a linear axis of float64 numbers can hold
@@ -38,19 +39,19 @@ What you typically see is the Lyapunov exponent, $\tfrac12\left(\ln\tfrac{2\sigm
 @dataclass(frozen=True)
 class ChainView:
     verdict: str
-    sizes: pd.DataFrame
-    linear: pd.DataFrame
+    sizes: pa.Table
+    linear: pa.Table
     beyond_float64: bool
     formats: str
     learning: str
-    steps: pd.DataFrame
+    steps: pa.Table
 
 
 def chain_view(p: ChainParams, learning_rate: float) -> ChainView:
     """Everything that the page shows of the chain ``p``, and of gradient descent on chains that start at its factor."""
     chain = linear_chain(p)
     linear, beyond = _linear(chain)
-    learned = descent(DescentParams(factor=p.factor, depth=min(p.depth, DEEPEST_TO_TRAIN), learning_rate=learning_rate))
+    learned = descent(DescentParams(p.factor, min(p.depth, DEEPEST_TO_TRAIN), learning_rate=learning_rate, cap=PATIENCE))
     return ChainView(_verdict(chain), _sizes(chain), linear, beyond, _format_table(chain), _learning(learned), _steps(learned))
 
 
@@ -125,7 +126,7 @@ def _learning(learned: Descent) -> str:
     return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}."
 
 
-def _steps(learned: Descent) -> pd.DataFrame:
+def _steps(learned: Descent) -> pa.Table:
     p = learned.params
     log10_steps = np.log10(np.maximum(learned.steps, 1))
     parts = [charts.rows("limit", "", [1], [np.log10(p.cap)], text=[f"cap of {p.cap:,} steps"])]
@@ -140,7 +141,7 @@ def _steps(learned: Descent) -> pd.DataFrame:
     return charts.table(parts)
 
 
-def _sizes(chain: Chain) -> pd.DataFrame:
+def _sizes(chain: Chain) -> pa.Table:
     p = chain.params
     low = min(chain.log10_activation.min(), chain.log10_gradient.min(), -1)
     high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
@@ -175,7 +176,7 @@ def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np
         f"layer {layer}: {series} {ten_to(size)}" for layer, size in zip(layers, log10_sizes, strict=True)])
 
 
-def _linear(chain: Chain) -> tuple[pd.DataFrame, bool]:
+def _linear(chain: Chain) -> tuple[pa.Table, bool]:
     """The same on a linear axis, as far as a float64 reaches; True when something is beyond it."""
     depth = chain.params.depth
     along, dots = charts.spread(depth + 1, 200), charts.spread(depth + 1, 26)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.words import measured, number, times
@@ -28,8 +28,8 @@ $\gamma$ multiplies the weights, so variances gain $\gamma^2$.
 @dataclass(frozen=True)
 class NeuronView:
     verdict: str
-    histogram: pd.DataFrame
-    against_n: pd.DataFrame
+    histogram: pa.Table
+    against_n: pa.Table
     numbers: str
     remarks: str
 
@@ -48,7 +48,7 @@ def _verdict(found: NeuronVariance) -> str:
             f"**A layer of these multiplies E[x²] by {times(factor).removeprefix('×')}.**")
 
 
-def _histogram(found: NeuronVariance) -> pd.DataFrame:
+def _histogram(found: NeuronVariance) -> pa.Table:
     middle = (found.edges[1:] + found.edges[:-1]) / 2
     top = max(found.density.max(), found.predicted_density.max())
     parts = [charts.rows("bar", "sampled", found.edges[:-1], found.density, found.edges[1:]),
@@ -59,7 +59,7 @@ def _histogram(found: NeuronVariance) -> pd.DataFrame:
     return charts.table(parts)
 
 
-def _against_n(sweep: VarianceSweep) -> pd.DataFrame:
+def _against_n(sweep: VarianceSweep) -> pa.Table:
     parts, ends = [], {}
     for rule, predicted, values, error in zip(sweep.rules, sweep.predicted, sweep.measured, sweep.stderr, strict=True):
         y = np.log10(predicted)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from urllib.parse import urlencode
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.words import listed, number, plain, times
@@ -46,9 +46,10 @@ LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
 class PhaseView:
     verdict: str
     remarks: str
-    plane: pd.DataFrame
-    correlation: pd.DataFrame
-    moment: pd.DataFrame
+    ring: pa.Table
+    standing: bytes
+    correlation: pa.Table
+    moment: pa.Table
     decades: bool  # moment holds log10 values
     numbers: str
     landmarks: str
@@ -61,8 +62,8 @@ def phase_view(p: PhaseParams) -> PhaseView:
     course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
     return PhaseView(
-        _verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
-        _landmarks(found), _links(p))
+        _verdict(found), _remarks(found), _ring(found), standing(p.activation, p.fan_in, p.gamma), _correlation(found),
+        _moment(found, decades), decades, _numbers(found), _landmarks(found), _links(p))
 
 
 # ---- words
@@ -173,21 +174,19 @@ def _landmarks(found: PhaseMap) -> str:
 
 # ---- the plane
 
-def _plane(found: PhaseMap) -> pd.DataFrame:
-    """The table of ``charts.phase_plane``: what stands still, and the opened point."""
-    p, opened = found.params, found.opened
-    ring = charts.plane_table([charts.plane_rows("opened", *_on_plane(found.plane, opened.sigma_w2, opened.sigma_b2))])
-    table = pd.concat([_standing(p.activation, p.fan_in, p.gamma), ring], ignore_index=True)
-    # Vega ignores a click on what is selected already; a selection that was opened before and left by slider must open again
-    return table.assign(since=opened.sigma_w2 + opened.sigma_b2 / 1000)
+def _ring(found: PhaseMap) -> pa.Table:
+    """Where the opened point stands on the plane, as near as it comes."""
+    x, y = _on_plane(found.plane, found.opened.sigma_w2, found.opened.sigma_b2)
+    return pa.table({"x": [float(x)], "y": [float(y)]})
 
 
 @lru_cache(maxsize=32)
-def _standing(activation: str, fan_in: int, gamma: float) -> pd.DataFrame:
-    """Cells, the critical line, the names of the sides and the initializers."""
+def standing(activation: str, fan_in: int, gamma: float) -> bytes:
+    """Cells, the critical line, the names of the sides and the initializers, as Arrow IPC bytes."""
     where = plane_of(activation)
-    return charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
-                               charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
+    table = charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
+                                charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
+    return charts.as_bytes(table)
 
 
 def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
@@ -305,7 +304,7 @@ DOTS = 13
 DECADES = 2.0  # q that moves farther is drawn on a log axis
 
 
-def _correlation(found: PhaseMap) -> pd.DataFrame:
+def _correlation(found: PhaseMap) -> pa.Table:
     """The correlation of pairs of inputs: predicted from each of STARTS, measured from 0."""
     profile, at = found.profile, found.opened
     layer = np.arange(1, found.params.depth + 1)
@@ -319,7 +318,7 @@ def _correlation(found: PhaseMap) -> pd.DataFrame:
     return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *_scales(found, scales, 1.0 if at.c_star < 0.5 else 0.12)])
 
 
-def _moment(found: PhaseMap, decades: bool) -> pd.DataFrame:
+def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     """E[z²] by layer, or its log10 if it crosses ``decades``, predicted and measured."""
     log10, at = found.profile.log10_q, found.opened
     values = log10 if decades else 10**log10

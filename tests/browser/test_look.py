@@ -1,0 +1,115 @@
+"""What a back row, a phone and a dark room see: the main chart above the fold, no sideways scrolling, and colours that can be read."""
+
+import re
+
+import pytest
+
+from pages.parts.frame import PAGES
+from tests.browser.conftest import Visitor
+from tests.browser.states import link
+
+STEMS = [stem for stem, _ in PAGES]
+SHORT_RUN = {"training": {"steps": "20", "depth": "3", "width": "8", "initializers": ["he_normal", "zeros"]}}
+WITHOUT_CHART = {"published"}  # its main part is a table of claims
+DATA_CONTRAST, TEXT_CONTRAST, LARGE_TEXT_CONTRAST, LARGE = 3.0, 4.5, 3.0, 18.66  # WCAG 2.2: 1.4.11, 1.4.3; large is 14 pt bold or 18 pt
+HIDDEN = 0.01  # opacity of an axis label that Vega takes away because it would overlap
+LINE_ALONE = 0.5  # opacity below which a mark is a band or a helper, not a line to read a value from
+COLOURS = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')].flatMap((svg, chart) => {
+  const behind = getComputedStyle(svg).backgroundColor;
+  const seen = node => { const box = node.getBoundingClientRect(); return box.width + box.height > 0; };
+  // what is drawn inside a map stands on its cells, not on the background, and has a rim
+  const onCells = t => svg.querySelector('.mark-rect') && !t.closest('.role-axis, .role-legend, .role-title');
+  const words = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim() && seen(t) && !onCells(t)).map(t => ({
+    chart, kind: 'text', what: t.textContent.trim(), colour: getComputedStyle(t).fill, behind,
+    opacity: +getComputedStyle(t).opacity, size: parseFloat(getComputedStyle(t).fontSize),
+    bold: +getComputedStyle(t).fontWeight >= 700}));
+  const lines = [...svg.querySelectorAll('.mark-line path, .mark-symbol path')].filter(p => seen(p) && !onCells(p)).map(p => {
+    const style = getComputedStyle(p);
+    return {chart, kind: 'line', what: p.closest('[class*=mark-]').getAttribute('class'), behind,
+      colour: style.stroke !== 'none' ? style.stroke : style.fill, opacity: +style.opacity * +style.strokeOpacity}; });
+  return [...words, ...lines];
+})"""
+PAGE_BEHIND = "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+CHART_ENDS = """() => { const svg = document.querySelector('[data-testid=stVegaLiteChart] svg');
+  const axes = [...svg.querySelectorAll('.role-axis')].map(axis => axis.getBoundingClientRect());
+  return Math.max(...axes.map(box => box.bottom)); }"""
+SIDEWAYS = "() => { const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth; }"
+
+
+def settled(visitor, stem):
+    visitor.open(link(stem, SHORT_RUN.get(stem, {})) if stem != "home" else "", quiet=stem != "training")
+    if stem == "training":
+        visitor.page.locator(".st-key-run-bar").get_by_text(re.compile("steps in")).wait_for()
+    return visitor.settle()
+
+
+@pytest.fixture
+def on(browser, address):
+    """A visitor with a window of that size and light."""
+    pages = []
+
+    def visitor(width, height, light="light"):
+        pages.append(browser.new_page(viewport={"width": width, "height": height}, color_scheme=light))
+        return Visitor(pages[-1], address)
+    yield visitor
+    for page in pages:
+        page.close()
+
+
+def channels(colour):
+    """Red, green, blue (0 to 255) and opacity of a CSS colour."""
+    numbers = [float(n) for n in re.findall(r"[\d.]+", colour)]
+    return numbers[:3], numbers[3] if len(numbers) > 3 else 1.0
+
+
+def luminance(rgb):
+    """Relative luminance, WCAG 2.2."""
+    linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(colour, behind, opacity=1.0):
+    """Contrast ratio of a colour over an opaque background, WCAG 2.2."""
+    (front, alpha), (back, _) = channels(colour), channels(behind)
+    seen = [alpha * opacity * f + (1 - alpha * opacity) * b for f, b in zip(front, back, strict=True)]
+    bright, dark = sorted((luminance(seen), luminance(back)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_the_contrast_formula_gives_the_known_ratios():
+    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
+    assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(4.54, abs=0.01)  # the lightest grey that passes
+    assert contrast("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(1)
+
+
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in WITHOUT_CHART])
+def test_the_main_chart_ends_above_the_fold_of_a_projector(on, stem):
+    visitor = settled(on(1280, 720), stem)
+    assert visitor.page.evaluate(CHART_ENDS) <= 720
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_phone_never_scrolls_sideways(on, stem):
+    visitor = settled(on(390, 844), stem)
+    assert visitor.page.evaluate(SIDEWAYS) <= 0
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in WITHOUT_CHART])
+def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
+    visitor = settled(on(1280, 900, light), stem)
+    page_behind = visitor.page.evaluate(PAGE_BEHIND)
+    assert (luminance(channels(page_behind)[0]) < 0.1) == (light == "dark")
+    pale = {}
+    found = visitor.page.evaluate(COLOURS)
+    assert {mark["kind"] for mark in found} == {"text", "line"}
+    for mark in found:
+        behind = mark["behind"] if channels(mark["behind"])[1] else page_behind
+        if mark["opacity"] < (LINE_ALONE if mark["kind"] == "line" else HIDDEN):
+            continue
+        large = mark["kind"] == "text" and mark["bold"] and mark["size"] >= LARGE
+        wanted = DATA_CONTRAST if mark["kind"] == "line" else LARGE_TEXT_CONTRAST if large else TEXT_CONTRAST
+        ratio = contrast(mark["colour"], behind, mark["opacity"])
+        if ratio < wanted:
+            pale[mark["kind"], mark["what"], mark["colour"]] = round(ratio, 2)
+    assert not pale

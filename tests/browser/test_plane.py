@@ -1,0 +1,68 @@
+"""The plane of the Trainable depth page in a real browser: what is clicked opens, and the chart is not built again for it."""
+
+import pytest
+
+PLANE = ".st-key-plane"
+# of the plane, from its lower left corner
+PLACE = """([x, y]) => { const svg = [...document.querySelectorAll('.st-key-plane svg')].find(one => one.querySelector('.mark-rect'));
+  const box = svg.querySelector('.background').getBoundingClientRect();
+  return [box.left + x * box.width, box.bottom - y * box.height]; }"""
+LABEL = """name => { const all = [...document.querySelectorAll('.st-key-plane .mark-text text')].filter(one => one.textContent === name);
+  const box = all.at(-1).getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }"""
+SAME = "() => window.__plane === document.querySelector('.st-key-plane .marks')"
+
+
+@pytest.fixture
+def plane(visitor):
+    visitor.open("trainable_depth")
+    visitor.page.locator(f"{PLANE} .mark-rect").first.wait_for()
+    visitor.page.evaluate("() => { window.__plane = document.querySelector('.st-key-plane .marks'); }")
+    return visitor
+
+
+def click(visitor, place):
+    before = visitor.verdict()
+    visitor.page.mouse.click(*place)
+    visitor.page.wait_for_function("before => document.querySelector('.st-key-verdict').innerText.trim() !== before", arg=before)
+    return visitor.settle()
+
+
+def at(visitor, sigma_w2, sigma_b2):
+    """Where a point is on the screen; tanh's plane reaches to 4.05 and 0.5125."""
+    return visitor.page.evaluate(PLACE, [sigma_w2 / 4.05, sigma_b2 / 0.5125])
+
+
+def test_a_click_on_the_plane_opens_that_point_and_the_address_and_the_sliders_follow(plane):
+    click(plane, at(plane, 3.0, 0.3))
+    assert plane.verdict().startswith("tanh at σ_w² = 3, σ_b² = 0.3: chaotic")
+    assert plane.query() == {"sigma_w2": ["3"], "sigma_b2": ["0.3"]}
+    assert (plane.controls()["sigma_w2"], plane.controls()["sigma_b2"]) == ("3", "0.3")
+    assert plane.page.evaluate(SAME), "the chart was built again"
+
+
+def test_a_click_on_an_initializers_name_opens_where_it_really_is(plane):
+    click(plane, plane.page.evaluate(LABEL, "Playground default 21.33 →"))
+    assert plane.verdict().startswith("tanh at σ_w² = 21.33, σ_b² = 0.01: chaotic")
+    assert plane.query() == {"sigma_w2": ["21.3333"], "sigma_b2": ["0.01"]}
+
+
+def test_a_point_that_was_left_by_slider_can_be_opened_again(plane):
+    place = at(plane, 3.0, 0.3)
+    click(plane, place)
+    plane.press("sigma_w2")
+    assert plane.query()["sigma_w2"] == ["3.1"]
+    click(plane, place)
+    assert plane.query()["sigma_w2"] == ["3"]
+
+
+def test_the_plane_does_not_move_when_the_ring_stands_at_its_edge(plane):
+    corner = plane.page.evaluate(PLACE, [1, 1])
+    click(plane, plane.page.evaluate(LABEL, "standard_normal 256 →"))
+    assert plane.page.evaluate(PLACE, [1, 1]) == pytest.approx(corner, abs=1)
+
+
+def test_the_links_open_the_other_pages_at_the_point(plane):
+    click(plane, at(plane, 2.5, 0.1))
+    plane.open(plane.page.get_by_role("link", name="compare initializers there").get_attribute("href"))
+    shown = plane.controls()
+    assert (shown["activation"], shown["initializers"], shown["gamma"], shown["sigma_b2"]) == ("tanh", "lecun_normal", "1.58114", "0.1")
