@@ -20,7 +20,7 @@ def page() -> None:
     controls = Controls("trainable_depth", PhaseParams)
     controls.read_address()
     top("How deep can it go?", controls)
-    st.fragment(view, run_every=live.interval())()
+    live.ticking(view)
 
 
 def view() -> None:
@@ -41,9 +41,9 @@ def view() -> None:
     stage.verdict(shown.verdict)
     left, right = st.columns([3, 2])
     with left:
-        draw.chart(shown.ring, charts.phase_plane(), "plane",
+        draw.chart(shown.plane, charts.phase_plane(), "plane",
                    "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
-                   "point. The two sliders open any point too.", 420, on_select=_open, still=shown.standing)
+                   "point. The two sliders open any point too.", 420, on_select=_open)
     with right:
         draw.chart(shown.correlation, charts.depth_profile("", "correlation c", 165), "correlation",
                    "Correlation of two inputs by layer: predicted from three starts, measured from 0")
@@ -80,15 +80,12 @@ def _and_current(key: str, usual: Iterable[float]) -> list[float]:
 
 
 def _open() -> None:
-    """Open the point that was clicked: the one that came into the selection, or left it, clicked once more."""
-    before = st.session_state.get("picked before", [])
+    """Open the point that was clicked."""
     try:
-        picked = list(st.session_state["plane"]["selection"]["picked"])
-        point = ([point for point in picked if point not in before] or [point for point in before if point not in picked])[-1]
+        point = st.session_state["plane"]["selection"]["picked"][-1]
         values = {key: PhaseParams.rules()[key].check(key, point[key]) for key in ("sigma_w2", "sigma_b2")}
-    except (LookupError, TypeError, ParamError):  # it was no browser that spoke
+    except (LookupError, TypeError, ParamError):  # nothing is picked any more, or it was no browser that spoke
         return
-    st.session_state["picked before"] = picked
     st.session_state.update(values)
 
 

@@ -29,7 +29,7 @@ def page() -> None:
     if asked and "run" not in st.session_state:
         live.start_when_ready()
     top("Who learns, who stands still, who blows up?", controls, live.start_when_ready)
-    st.fragment(view, run_every=live.interval())()
+    live.ticking(view)
 
 
 def view() -> None:

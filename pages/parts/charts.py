@@ -19,7 +19,6 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pages.parts.looks import LOOKS, SLOTS
@@ -349,34 +348,25 @@ def plane_rows(part: str | np.ndarray, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.n
     return dict(zip(PLANE, (*places, *words), strict=True))
 
 
-def plane_table(parts: Iterable[Rows]) -> pd.DataFrame:
+def plane_table(parts: Iterable[Rows]) -> pa.Table:
     """One table for ``phase_plane`` from its parts."""
     parts = list(parts)
-    return pd.DataFrame({column: np.concatenate([part[column] for part in parts]) for column in PLANE})
-
-
-def as_bytes(table: pd.DataFrame) -> bytes:
-    """The table as Arrow IPC bytes, which a specification can hold as a named dataset."""
-    arrow, sink = pa.Table.from_pandas(table, preserve_index=False), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, arrow.schema) as stream:
-        stream.write_table(arrow)
-    return sink.getvalue().to_pybytes()
+    return pa.table({column: pa.array(np.concatenate([part[column] for part in parts]), from_pandas=True) for column in PLANE})
 
 
 @lru_cache(maxsize=2)
 def phase_plane(height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
-    What only the activation changes is the named dataset ``still``: while a slider moves, the browser redraws the ring alone.
     ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` is what was
     clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. The colours of marks on the plane are the same in light and dark,
     as those of the plane are.
     """
-    base, moving = alt.Chart(alt.NamedData("still")), alt.Chart()
+    base = alt.Chart()
     flat = alt.Scale(nice=False, zero=False)
     x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=flat, axis=alt.Axis(grid=False, tickCount=8, **FONT))
     y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=flat, axis=alt.Axis(grid=False, tickCount=6, **FONT))
-    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2"], on="click", toggle="true")
+    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2", "since"], on="click", toggle=False)
     said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
     cell = _part(base, "cell").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
@@ -396,7 +386,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
 
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
     label = {"dy": -8, "fontSize": 14, "limit": {"expr": "0.72 * width"}}
-    ring = moving.encode(x=x, y=y)
+    ring = _part(base, "opened").encode(x=x, y=y)
     line = _part(base, "line").encode(x=x, y=y, order="y:Q")
     chart = alt.layer(
         cell.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import bisect
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.parts import scenes, words
 from pages.parts.scenes import Scene
@@ -18,15 +20,21 @@ EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
+# Seconds: a timer's tick that left the browser before a scene arrived there still brings the values before it
+ARRIVING, ARRIVING_BY_LINK = 1.0, 3.0
 NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
 
 def _foldable(draw: Callable[..., None]) -> Callable[..., None]:
-    """A control that is left out while it is folded away at its default."""
+    """A control that is not drawn while it is folded away."""
     @wraps(draw)
     def drawn(self: Controls, key: str, *label: str, **more: Any) -> None:
-        if not self._skips(key):
+        if self.inside is not None:
+            self.inside.append(key)
+        if self.inside is not None and self.folded:
+            self._take(key)
+        else:
             draw(self, key, *label, **more)
     return drawn
 
@@ -46,17 +54,24 @@ class Controls:
         self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
         self.values: dict[str, Any] = {}
         self.folded = False
+        self.inside: list[str] | None = None  # the controls behind More, while they are named
         self.refused: list[str] = []
         self.misread: list[str] = []
 
     # ---- the address
 
     def read_address(self) -> None:
-        """Note what the address asks for and does not get. Call it in a full run, before the widgets."""
-        if "entering" in st.session_state:  # the walk comes from another page
-            scene, st.session_state["present"] = st.session_state.pop("entering")
-            self.enter(scene)
+        """Take what a link, or the way back to it, asks for; note what it does not get. Call it in a full run, before the widgets."""
+        if "entering" in st.session_state:  # the walk comes from another page, or is about to leave this one
+            if st.session_state["entering"][0].page == self.page:
+                scene, st.session_state["present"] = st.session_state.pop("entering")
+                st.session_state["page"] = self.page
+                self.enter(scene)
             return
+        back = getattr(get_script_run_ctx(), "is_history_navigation", False)
+        if st.session_state.get("page") == self.page and not back:
+            return  # the address only says what has been set on the page
+        st.session_state["page"] = self.page
         asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
         refused = [f"This page has no setting named “{words.harmless(key)}”; the link's value was left out."
                    for key in asked if key not in self.rules]
@@ -66,17 +81,13 @@ class Controls:
                 good[key] = self.rules[key].read(key, asked[key])
             except ParamError as error:
                 refused.append(_sentence(error))
+        st.session_state[f"{self.page} refused"] = (refused[:5], None)
+        for key, value in good.items():
+            self._offer(key, value)
+        if asked or back:
+            self._take_over(good)
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
                           and asked[key] != (spelled := self.rules[key].spell(value))}
-        read = st.session_state.get(f"{self.page} read", {})
-        if any(read.get(key) != texts for key, texts in asked.items()):  # not the same link again, corrected
-            st.session_state[f"{self.page} read"] = {**asked, **said_otherwise}
-            st.session_state[f"{self.page} refused"] = (refused[:5], None)
-            if "scene" in good:  # a short link: what it does not say is as the scene has it
-                st.session_state["scene"] = good["scene"]
-                for key, value in self.scenes[good["scene"]].values.items():
-                    if key not in asked:
-                        self._set(key, value)
         unreadable = [key for key in asked if key in self.rules and key not in good]
         if said_otherwise or unreadable:
             # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
@@ -84,8 +95,17 @@ class Controls:
             for key in unreadable:
                 del st.query_params[key]
             st.rerun()
-        for key, value in good.items():
-            self._offer(key, value)
+
+    def _take_over(self, good: Mapping[str, Any]) -> None:
+        """Set what a link leaves to its scene, and what stands behind More: Streamlit reads an address for what is bound to it only."""
+        if "scene" in good:  # a short link: what it does not say is as the scene has it
+            st.session_state["scene"] = good["scene"]
+            st.session_state["arriving until"] = time.monotonic() + ARRIVING_BY_LINK
+            good = {**self.scenes[good["scene"]].values, **good}
+        folded = st.session_state.get(f"{self.page} folded", ())
+        for key in (*good, *(key for key in folded if key not in good)):
+            if key in self.defaults:
+                self._set(key, good.get(key, self.defaults[key]))
 
     def _offer(self, key: str, value: Any) -> None:
         st.session_state.setdefault(f"{self.page} offered", {}).setdefault(key, set()).add(value)
@@ -102,23 +122,39 @@ class Controls:
 
     @contextmanager
     def more(self) -> Iterator[None]:
-        """Controls behind More. While it is closed, only those are drawn that do not stand at their default: the address keeps
-        them, and the others cost nothing."""
+        """Controls behind More, drawn only while it is open. The address holds what does not stand at its default."""
         with st.popover("More", key="more", on_change="rerun", width="content") as opened:
-            self.folded = not opened.open
+            self.folded, self.inside = not opened.open, []
             yield
-            self.folded = False
+        wanted = {key: self._spelled(key) for key in self.inside}
+        now = {key: st.query_params.get_all(key) for key in self.inside}
+        if wanted != now:
+            st.query_params.update({key: texts for key, texts in wanted.items() if texts})
+            for key in [key for key, texts in wanted.items() if now[key] and not texts]:
+                del st.query_params[key]
+        st.session_state[f"{self.page} folded"] = tuple(self.inside)
+        self.inside = None
 
-    def _skips(self, key: str) -> bool:
-        """Whether a control is folded away, at its default."""
-        if not self.folded or key in st.query_params:
-            return False
+    def _spelled(self, key: str) -> list[str]:
+        """What the address says of a control behind More: nothing at its default."""
         default = self._held(key, self.defaults[key])
-        if st.session_state.setdefault(key, default) != default:
-            return False
-        if default != "":
-            self.values[key] = self.defaults[key]
-        return True
+        held = st.session_state.get(key, default)
+        if held == default:
+            return []
+        return [held] if isinstance(self.rules[key], Integers) else self.rules[key].spell(tuple(held) if isinstance(held, list) else held)
+
+    def _take(self, key: str) -> None:
+        """The value of a control that is not drawn now."""
+        held = st.session_state.get(key, self._held(key, self.defaults[key]))
+        if isinstance(self.rules[key], Integers):
+            self._read_typed(key, held)
+        else:
+            self.values[key] = held
+
+    @property
+    def _keep(self) -> dict[str, str]:
+        """Who keeps the value of a widget: Streamlit in the address, or the session."""
+        return {"bind": "query-params"} if self.inside is None else {"persist_state": "session"}
 
     @_foldable
     def slider(self, key: str, label: str, step: float = 1, **more) -> None:
@@ -126,14 +162,14 @@ class Controls:
         assert isinstance(rule, (Integer, Real))
         real = isinstance(rule, Real)
         self.values[key] = st.slider(label, rule.low, rule.high, self.defaults[key], type(rule.low)(step), EXACT if real else None,
-                                     key=key, bind="query-params", **more)
+                                     key=key, **self._keep, **more)
         if real:
             self.values[key] = float(f"{self.values[key]:.10g}")  # 1.2300000000000002 and 1.23 are one cache key
 
     @_foldable
     def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
         """A slider over the usual values of a number, for quantities that span orders of magnitude."""
-        self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key, bind="query-params",
+        self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key, **self._keep,
                                             format_func=lambda value: self.rules[key].spell(value)[0], **more)
 
     @_foldable
@@ -141,36 +177,38 @@ class Controls:
         rule = self.rules[key]
         assert isinstance(rule, Choice)
         self.values[key] = st.selectbox(label, rule.options, rule.options.index(self.defaults[key]), key=key,
-                                        bind="query-params", **more)
+                                        **self._keep, **more)
 
     @_foldable
     def segments(self, key: str, label: str, **more) -> None:
         self.values[key] = st.segmented_control(label, self.rules[key].options, default=self.defaults[key], required=True,
-                                                key=key, bind="query-params", **more)
+                                                key=key, **self._keep, **more)
 
     @_foldable
     def several(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
         if len(st.session_state.get(key, ())) > rule.at_most:  # no browser sends them, and Streamlit raises
             st.session_state[key] = st.session_state[key][:rule.at_most]
-        self.values[key] = st.multiselect(label, rule.options, list(self.defaults[key]), key=key, bind="query-params",
+        self.values[key] = st.multiselect(label, rule.options, list(self.defaults[key]), key=key, **self._keep,
                                           max_selections=rule.at_most, **more)
 
     @_foldable
     def whole(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
-        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, bind="query-params", **more)
+        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, **self._keep, **more)
 
     @_foldable
     def real(self, key: str, label: str, **more) -> None:
         rule = self.rules[key]
         self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], format=EXACT, key=key,
-                                           bind="query-params", **more)
+                                           **self._keep, **more)
 
     @_foldable
     def typed(self, key: str, label: str, example: str) -> None:
         """A text that spells the value as an address does; left empty it does not count."""
-        text = st.text_input(label, key=key, placeholder=example, bind="query-params", max_chars=MAX_TEXT)
+        self._read_typed(key, st.text_input(label, key=key, placeholder=example, max_chars=MAX_TEXT, **self._keep))
+
+    def _read_typed(self, key: str, text: str) -> None:
         if text:
             try:
                 self.values[key] = self.rules[key].read(key, [text])
@@ -217,6 +255,7 @@ class Controls:
             if key in st.session_state or key in scene.values:
                 self._set(key, value)
         st.session_state["scene"] = scene.name
+        st.session_state["arriving until"] = time.monotonic() + ARRIVING
         st.session_state.pop(f"{self.page} refused", None)
 
     def clear(self) -> None:

@@ -15,17 +15,14 @@ from vgdash.params import Params
 
 
 def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None,
-          on_select: Callable[[], None] | Literal["ignore"] = "ignore", still: bytes | None = None) -> None:
+          on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
     """A chart whose specification stays the same while the table changes, so that the browser only moves the marks.
 
     ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
-    ``on_select`` is called when a mark is picked, where the specification lets marks be picked. ``still``: the dataset of that name,
-    as Arrow IPC bytes.
+    ``on_select`` is called when a mark is picked, where the specification lets marks be picked.
     """
     if lecture.presenting():
         spec = charts.enlarged(spec)
-    if still is not None:
-        spec = {**spec, "datasets": {"still": still}}
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60,
                        on_select=on_select)
 

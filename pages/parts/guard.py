@@ -12,6 +12,12 @@ from functools import wraps
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.state.session_state import Serialized, WStates
 
+NUMBERS = {"int_value", "double_value"}  # a browser sends a whole number as the one where the widget declares the other
+
+
+def _fits(sent: str, declared: str) -> bool:
+    return sent == declared or {sent, declared} <= NUMBERS
+
 
 def install() -> None:
     """Put the guard in place, once for the whole server."""
@@ -22,7 +28,7 @@ def install() -> None:
     @wraps(read)
     def guarded(self: WStates, key: str):
         sent, declared = self.states.get(key), self.widget_metadata.get(key)
-        if isinstance(sent, Serialized) and declared is not None and sent.value.WhichOneof("value") != declared.value_type:
+        if isinstance(sent, Serialized) and declared is not None and not _fits(sent.value.WhichOneof("value"), declared.value_type):
             raise KeyError(key)
         try:
             return read(self, key)

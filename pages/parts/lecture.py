@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
@@ -39,6 +40,10 @@ def settle(controls: Controls) -> Scene | None:
     if scene is not None:
         st.session_state["at"] = (scene.page, scene.name)
         if not controls.stands(scene):
+            if time.monotonic() < (until := st.session_state.get("arriving until", 0)):
+                controls.enter(scene)
+                st.session_state["arriving until"] = until
+                return scene
             st.session_state["scene"] = None
             return None
     return scene
@@ -68,6 +73,13 @@ def _leave(scene: Scene | None, controls: Controls) -> None:
         st.session_state["entering"] = scene, presenting()
         controls.clear()
         st.session_state["present"] = False
+
+
+def depart() -> None:
+    """To the page of the scene that the walk has chosen. After the controls: only then is nothing of the address bound to a value."""
+    if "entering" in st.session_state:
+        scene, _ = st.session_state["entering"]
+        st.switch_page(frame.FOLDER / f"{scene.page}.py")
 
 
 def _picked(controls: Controls, then: Callable[[], None] | None) -> None:
@@ -154,9 +166,6 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
             st.code(address, language=None, wrap_lines=True)
             st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
     st.toggle("Present", key="present", bind="query-params", width="content")
-    if "entering" in st.session_state:
-        scene, _ = st.session_state["entering"]
-        st.switch_page(frame.FOLDER / f"{scene.page}.py")
 
 
 def presenting() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
@@ -31,7 +32,9 @@ def start_when_ready() -> None:
 
 
 def interval() -> float | None:
-    """Seconds between two looks while a run of the visitor goes on, else None."""
+    """Seconds between two looks while a run of the visitor goes on or is about to, else None."""
+    if any(st.session_state.get(wish) for wish in ("start", "find", "measure")):
+        return FASTEST
     going = [run for run in (_watched("run"), _watched("finder"), _watched("sweep")) if run is not None and not run.over]
     return max(FASTEST, BUSY * max(len(run.watchers) for run in going)) if going else None
 
@@ -93,11 +96,21 @@ def _ask_sweep() -> None:
     st.session_state["measure"] = True
 
 
+def ticking(view: Callable[[], None]) -> None:
+    """Draw the page's fragment, with a timer while a run goes on. For a full run."""
+    every = interval()
+    st.session_state["timer"], st.session_state["in full run"] = every is not None, True
+    try:
+        st.fragment(view, run_every=every)()
+    finally:
+        st.session_state["in full run"] = False
+
+
 def _keep_time() -> None:
-    """A full run sets the timer when a run begins, and ends it when none goes on."""
+    """A full run sets the timer when a run begins, and ends it when none goes on. It is asked for by a fragment's run only: a full
+    run that breaks off would leave the address without what a scene has just set."""
     going = interval() is not None
-    if going != st.session_state.get("timer", False):
-        st.session_state["timer"] = going
+    if going != st.session_state.get("timer", False) and not st.session_state.get("in full run"):
         st.rerun()
 
 

@@ -39,6 +39,7 @@ class Stage:
 
     def ready(self, controls: Controls, p: Params) -> bool:
         """Say what was refused, and ask the scene's question. False while a question hides the chart."""
+        lecture.depart()
         self._said = controls.notices()
         if lecture.asks(self._page, p):
             self._say_notices()

@@ -14,9 +14,9 @@ MENU = [name for _, name in PAGES]
 def frame_of(visitor):
     """What must not depend on the way to a page: the menu, the window's title, the page's heading and its controls.
 
-    The training page shows which gradient to look at, ``of``, only when there is a run; a link starts one, a plain visit does not.
+    The training page shows the ``goal`` of the race only when there is a run; a link starts one, a plain visit does not.
     """
-    return visitor.menu(), visitor.page.title(), visitor.title(), set(visitor.controls()) - {"of"}
+    return visitor.menu(), visitor.page.title(), visitor.title(), set(visitor.controls()) - {"goal"}
 
 
 @pytest.mark.parametrize("stem", CONTENT)

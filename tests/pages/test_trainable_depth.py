@@ -54,9 +54,7 @@ def table(data):
 
 def standing(page):
     """What stands still on the plane."""
-    (dataset,) = page.get("vega_lite_chart")[0].proto.datasets
-    assert dataset.name == "still"
-    return table(dataset.data.data)
+    return drawn(page)[1][0]
 
 
 def cells(table):
@@ -83,7 +81,7 @@ def test_the_plane_that_is_drawn_is_the_plane_that_is_computed():
     line = still[still.part == "line"]
     np.testing.assert_array_equal(line.x, direct.critical_sigma_w2)
     np.testing.assert_array_equal(line.y, direct.critical_sigma_b2)
-    ring = drawn(page)[1][0]
+    ring = still[still.part == "opened"]
     assert (ring.x.item(), ring.y.item()) == (1.0, 0.2)
 
 
@@ -129,7 +127,7 @@ def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
 
 @pytest.mark.parametrize(("activation", "fan_in"), [("tanh", 256), ("tanh", 4), ("sigmoid", 256), ("softsign", 2), ("relu", 2048)])
 def test_every_initializer_has_a_label_and_no_two_labels_share_a_row(activation, fan_in):
-    still = table(phase_view(PhaseParams(activation, fan_in=fan_in)).standing)
+    still = phase_view(PhaseParams(activation, fan_in=fan_in)).plane.to_pandas()
     points, labels = still[still.part.isin(["point", "beyond"])], still[still.part.str.startswith("label")]
     said = "; ".join(points.text)
     assert all(f"{mark.name}: " in said for mark in landmarks(activation, fan_in))
@@ -190,8 +188,8 @@ def test_no_word_and_no_mark_is_not_a_number(activation, sigma_w2, sigma_b2, fan
     shown = phase_view(PhaseParams(activation, sigma_w2, sigma_b2, fan_in, gamma, 10))
     for words in (shown.verdict, shown.remarks, shown.numbers, shown.landmarks):
         assert not re.search(r"\bnan\b|\binf\b|not a number|\de[+-]\d", words), words
-    for drawn in (table(shown.standing), *(part.to_pandas() for part in (shown.ring, shown.correlation, shown.moment))):
-        assert np.isfinite(drawn[["x", "y"]].to_numpy(float)).all()
+    for drawn in (shown.plane, shown.correlation, shown.moment):
+        assert np.isfinite(drawn.to_pandas()[["x", "y"]].to_numpy(float)).all()
 
 
 # ---- clicks, as the browser sends them and as none does
@@ -222,14 +220,6 @@ def test_a_click_opens_the_point(port):
     with Session(port) as visitor:
         visitor.open("trainable_depth")
         assert "tanh at σ_w² = 2, σ_b² = 0: " in heading(click(visitor, {"sigma_w2": 2, "sigma_b2": 0}))
-
-
-def test_a_second_click_on_a_point_opens_it_again(port):
-    a, b = {"sigma_w2": 2.5, "sigma_b2": 0.05}, {"sigma_w2": 1.0, "sigma_b2": 0.1}
-    with Session(port) as visitor:
-        visitor.open("trainable_depth")
-        for selected, opened in (([a], "2.5"), ([a, b], "1"), ([b], "2.5"), ([], "1")):  # the browser takes out what is clicked twice
-            assert f"tanh at σ_w² = {opened}, " in heading(click(visitor, *selected))
 
 
 def test_an_initializer_beyond_the_plane_opens_where_it_is(port):

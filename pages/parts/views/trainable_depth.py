@@ -46,8 +46,7 @@ LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
 class PhaseView:
     verdict: str
     remarks: str
-    ring: pa.Table
-    standing: bytes
+    plane: pa.Table
     correlation: pa.Table
     moment: pa.Table
     decades: bool  # moment holds log10 values
@@ -62,8 +61,8 @@ def phase_view(p: PhaseParams) -> PhaseView:
     course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
     return PhaseView(
-        _verdict(found), _remarks(found), _ring(found), standing(p.activation, p.fan_in, p.gamma), _correlation(found),
-        _moment(found, decades), decades, _numbers(found), _landmarks(found), _links(p))
+        _verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
+        _landmarks(found), _links(p))
 
 
 # ---- words
@@ -174,19 +173,21 @@ def _landmarks(found: PhaseMap) -> str:
 
 # ---- the plane
 
-def _ring(found: PhaseMap) -> pa.Table:
-    """Where the opened point stands on the plane, as near as it comes."""
-    x, y = _on_plane(found.plane, found.opened.sigma_w2, found.opened.sigma_b2)
-    return pa.table({"x": [float(x)], "y": [float(y)]})
+def _plane(found: PhaseMap) -> pa.Table:
+    """The table of ``charts.phase_plane``: what stands still, and the opened point."""
+    p, opened = found.params, found.opened
+    ring = charts.plane_table([charts.plane_rows("opened", *_on_plane(found.plane, opened.sigma_w2, opened.sigma_b2))])
+    table = pa.concat_tables([_standing(p.activation, p.fan_in, p.gamma), ring])
+    # Vega ignores a click on what is selected already; a selection that was opened before and left by slider must open again
+    return table.append_column("since", [[opened.sigma_w2 + opened.sigma_b2 / 1000] * len(table)])
 
 
 @lru_cache(maxsize=32)
-def standing(activation: str, fan_in: int, gamma: float) -> bytes:
-    """Cells, the critical line, the names of the sides and the initializers, as Arrow IPC bytes."""
+def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
+    """Cells, the critical line, the names of the sides and the initializers."""
     where = plane_of(activation)
-    table = charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
-                                charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
-    return charts.as_bytes(table)
+    return charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
+                               charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
 
 
 def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
