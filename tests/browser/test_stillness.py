@@ -4,8 +4,8 @@ import pytest
 
 from tests.browser.states import link
 
-MOVES = {"linear_chain": ("factor", "depth"), "neuron_variance": ("n",), "initializers": ("depth",), "training": ("depth", "learning_rate"),
-         "trainable_depth": ("sigma_w2", "sigma_b2")}
+MOVES = {"linear_chain": ("factor",), "neuron_variance": ("n",), "initializers": ("depth",), "training": ("depth",),
+         "trainable_depth": ("sigma_w2",)}
 TINY = {"training": {"steps": "20", "depth": "5", "width": "8", "initializers": "he_normal"}}
 MARK = """() => { const charts = [...document.querySelectorAll('[data-testid=stVegaLiteChart]')];
   charts.forEach((chart, i) => { chart.__mark = i; chart.querySelector('svg, canvas').__mark = i; });
