@@ -1,14 +1,13 @@
-"""Every page at its defaults, with the packages of requirements.txt alone: python tests/smoke.py"""
+"""Every page at its defaults, with the packages of requirements.txt alone: python -m tests.smoke"""
 
 import sys
 from pathlib import Path
 
+from streamlit.testing.v1 import AppTest
+
+from pages.parts.frame import PAGES
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from streamlit.testing.v1 import AppTest  # noqa: E402
-
-from pages.parts.frame import PAGES  # noqa: E402
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pages.parts.views.training import GRADIENTS
 from pages.parts.words import number, ten_to, times
 from vgdash.chain import ChainParams, linear_chain
 from vgdash.descent import DescentParams, descent
@@ -230,11 +231,20 @@ SCENES: tuple[Scene, ...] = (
           {"activation": "sigmoid", "depth": 10, "initializers": RULES}),
     Scene("training", "a step too large", "A good start does not survive a bad learning rate.", LEFT,
           {"learning_rate": 1.0, "depth": 10, "initializers": ("lecun_normal", "he_normal", "standard_normal")}),
+    Scene("training", "a step that saves", "Twenty times the step wakes a bad start, and the good one is done long before.", LEFT,
+          {"learning_rate": 0.2, "depth": 10, "width": 32, "steps": 600, "initializers": ("lecun_normal", "he_normal")}),
+    Scene("training", "BatchNorm rescues", "Now all of them begin to learn; and look at the gradients.", LEFT,
+          {"normalization": "batch", "width": 32, "steps": 400, "learning_rate": 0.02, "look": GRADIENTS,
+           "initializers": ("small_normal", "lecun_normal", "he_normal")}),
+    Scene("training", "residual alone", "Skip connections without normalization: the variance doubles until it overflows.", LEFT,
+          {"residual": "plain", "width": 32, "steps": 200, "initializers": ("lecun_normal", "he_normal")}),
+    Scene("training", "residual, scaled", "Each branch times 1/√L: both learn.", LEFT,
+          {"residual": "scaled", "width": 32, "steps": 400, "initializers": ("lecun_normal", "he_normal")}),
     Scene("training", "spirals", "Two features, two classes.", START,
           {"dataset": "spirals", "depth": 8, "activation": "tanh", "steps": 2000,
            "initializers": ("small_normal", "lecun_normal", "he_normal")}),
     Scene("initializers", "finite width", "The mean is not what one net does.", LEFT,
-          {"initializers": ("he_normal",), "width": 16, "seeds": 32}, FINITE),
+          {"initializers": ("he_normal",), "width": 20, "depth": 100, "seeds": 32}, FINITE),
     Scene("initializers", "parallel inputs", "Norms are fine, and inputs become parallel.", LEFT,
           {"initializers": ("he_normal",), "look": "correlation"}, PARALLEL),
     Scene("initializers", "BatchNorm", "Normalization holds the signal, not the gradient.", LEFT,
