@@ -178,3 +178,11 @@ def test_no_option_holds_the_comma_that_separates_options(kind):
     options = [option for rule in kind.rules().values() for option in getattr(rule, "options", ())]
     assert options
     assert not [option for option in options if "," in option]
+
+
+@pytest.mark.parametrize(("text", "place"), [
+    ("784-5x12x-10", "place 2 of 3, after 784"), ("abc", "place 1 of 1."), ("784-512-", "place 3 of 3, after 512"),
+])
+def test_a_list_that_cannot_be_read_says_where(text, place):
+    with pytest.raises(ParamError, match=place):
+        Integers(1, 4096, 2, 257).read("widths", [text])

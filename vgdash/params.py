@@ -225,10 +225,12 @@ class Integers(Rule):
 
     def read(self, field, texts):
         numbers: list[int] = []
-        for part in texts[-1].replace(",", "-").split("-"):
+        parts = texts[-1].replace(",", "-").split("-")
+        for place, part in enumerate(parts, 1):
             number, _, times = part.strip().partition("x")
             if not (number.isdecimal() and (times or "1").isdecimal() and len(number + times) < 16):
-                raise ParamError(field, self.text, part)
+                after = f", after {parts[place - 2].strip()[:20]}" if place > 1 else ""
+                raise ParamError(field, self.text, part, f"Look at place {place} of {len(parts)}{after}.")
             count = int(times or 1)
             if len(numbers) + count > self.longest:
                 raise ParamError(field, self.text, texts[-1])
