@@ -293,6 +293,7 @@ def _measure(nets: Sequence[ProbeParams]) -> list[Probe]:
     families = sorted({INITIALIZERS[net.initializer].base.name for net in nets})
     results = [{name: np.full((p.seeds, p.depth), np.nan) for name in STATISTICS} for _ in nets]
     at_once = _seeds_at_once(p, len(nets))
+    tapes: dict[int, list[Tape]] = {}  # by the number of nets, to be used again
 
     for first in range(0, p.seeds, at_once):
         seeds = range(first, min(first + at_once, p.seeds))
@@ -300,27 +301,27 @@ def _measure(nets: Sequence[ProbeParams]) -> list[Probe]:
 
         def one(jobs: Sequence[tuple[int, int]], drawn=drawn) -> None:
             built = [build(nets[which], draw, drawn[INITIALIZERS[nets[which].initializer].base.name, draw]) for which, draw in jobs]
-            found = _run(stack([net for net, _, _ in built]), np.stack([x for _, x, _ in built]), np.stack([c for _, _, c in built]))
-            for name, values in found.items():
-                for (which, draw), row in zip(jobs, values, strict=True):
-                    results[which][name][draw] = row
+            tape = spare.pop() if (spare := tapes.setdefault(len(jobs), [])) else Tape(p.widths, p.batch, nets=len(jobs))
+            found = _run(stack([net for net, _, _ in built]), *(np.stack(part) for part in list(zip(*built, strict=True))[1:]), tape)
+            spare.append(tape)
+            for row, (which, draw) in enumerate(jobs):
+                for name, values in found.items():
+                    results[which][name][draw] = values[row]
 
         jobs = [(which, draw) for draw in seeds for which in range(len(nets))]
         size = math.ceil(len(jobs) / math.ceil(len(jobs) / _together(p)))  # small stacks on two cores only fight for the interpreter
         run_all(one, [jobs[k:k + size] for k in range(0, len(jobs), size)])
 
-    for arrays in results:
-        for array in arrays.values():
-            array.flags.writeable = False
+    for array in (array for arrays in results for array in arrays.values()):
+        array.flags.writeable = False
     return [Probe(net, **arrays) for net, arrays in zip(nets, results, strict=True)]
 
 
-def _run(net: Net, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape) -> dict[str, np.ndarray]:
     """A stack of nets forward and back: statistics ``(nets, depth)``, each net's up to the first layer that is not finite."""
     count, batch, _ = x.shape
     depth = len(net.weights)
     into = {name: np.full((count, depth), np.nan) for name in STATISTICS}
-    tape = Tape([x.shape[-1], *(matrices[0].shape[0] for matrices in net.weights)], batch, nets=count)
     threshold = net.activation.saturation_slope
     going = np.ones(count, bool)
     for step in forward(net, x, tape):

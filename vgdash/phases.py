@@ -8,6 +8,7 @@ et al. 2017 (arXiv 1611.01232). On the line chi_1 = 1, the edge of chaos, xi_c i
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -166,9 +167,17 @@ def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmar
 
 # ---- the plane
 
-@cache
 def plane(activation: str) -> Plane:
-    """The grid and the critical line of one activation, computed once. Rates 1/xi_c are exact to about 2e-4."""
+    """The grid and the critical line of one activation, computed once and by one thread. Rates 1/xi_c are exact to about 2e-4."""
+    with _computing:
+        return _plane(activation)
+
+
+_computing = threading.Lock()
+
+
+@cache
+def _plane(activation: str) -> Plane:
     line_b2 = HIGHEST_BIAS * np.linspace(0, 1, LINE) ** 2
     line_w2 = np.array([critical_sigma_w2(activation, b) for b in line_b2])
     widest = next((w for w in WIDEST if not line_w2[-1] > ROOM * w), WIDEST[-1])

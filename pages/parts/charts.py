@@ -13,8 +13,9 @@ in the table, whose columns are
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, wraps
 from typing import Any
 
 import altair as alt
@@ -80,6 +81,20 @@ def end_labels(ends: Mapping[str, tuple[float, float]], low: float, high: float)
 
 
 # ---- layers
+
+_compiling = threading.RLock()
+
+
+def _once(author: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """A specification is compiled once, by one thread: a hall that arrives at a cold server waits for it, and not each for its own."""
+    compiled = lru_cache(maxsize=64)(author)
+
+    @wraps(author)
+    def specification(*arguments: Any, **more: Any) -> dict[str, Any]:
+        with _compiling:
+            return compiled(*arguments, **more)
+    return specification
+
 
 def power_of_ten(value: str = "datum.value") -> str:
     """Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from log10 of the quantity."""
@@ -151,7 +166,7 @@ def _say_axes_once(layers: list[dict[str, Any]]) -> None:
                 said.append(axis)
 
 
-@lru_cache(maxsize=64)
+@_once
 def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
            mirrored: bool = False, fine: bool = False, parts: str = "limit room band line interval point label") -> dict[str, Any]:
     """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
@@ -183,7 +198,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     return _compiled(alt.layer(*(layer for part in parts.split() for layer in layers[part])), right, height, mirrored)
 
 
-@lru_cache(maxsize=8)
+@_once
 def histogram(x_title: str, y_title: str) -> dict[str, Any]:
     """Measured density as bars, predicted density as a line over it."""
     base = alt.Chart()
@@ -198,7 +213,7 @@ def histogram(x_title: str, y_title: str) -> dict[str, Any]:
     return _compiled(chart, 20)
 
 
-@lru_cache(maxsize=1)
+@_once
 def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: int = 40) -> dict[str, Any]:
     """The linear chain computed by the browser: c^l over the layers, moving while its slider is dragged.
 
@@ -242,7 +257,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
     return _compiled(chart, right)
 
 
-@lru_cache(maxsize=8)
+@_once
 def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = True) -> dict[str, Any]:
     """Histograms of several layers, one at a time, chosen by a slider inside the chart: the server is not asked.
 
@@ -263,7 +278,7 @@ def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = T
     return _compiled(chart, 10, HEIGHT - 40)
 
 
-@lru_cache(maxsize=2)
+@_once
 def spectrum() -> dict[str, Any]:
     """Density of log10 of the singular values, with a rule at what theory predicts for their root mean square."""
     base = alt.Chart()
@@ -279,7 +294,7 @@ def spectrum() -> dict[str, Any]:
     return _compiled(chart, 20)
 
 
-@lru_cache(maxsize=16)
+@_once
 def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
     """Lines over layers at one of several moments, chosen by a slider inside the chart; with ``last`` 0 there is only one.
 
@@ -304,7 +319,7 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
     return _compiled(chart, 10, HEIGHT - 40)
 
 
-@lru_cache(maxsize=2)
+@_once
 def decision() -> dict[str, Any]:
     """What a net decides on a plane, as a field of shares of class 1, under the data."""
     base = alt.Chart()
@@ -319,7 +334,7 @@ def decision() -> dict[str, Any]:
     return _compiled(alt.layer(field, data).resolve_scale(color="independent"), 5, 240)
 
 
-@lru_cache(maxsize=8)
+@_once
 def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) -> dict[str, Any]:
     """Rectangles from (x, y) to (x2, y2), coloured by ``value``, which is log10 of the quantity."""
     chart = alt.layer(alt.Chart().mark_rect().encode(
@@ -354,7 +369,7 @@ def plane_table(parts: Iterable[Rows]) -> pa.Table:
     return pa.table({column: pa.array(np.concatenate([part[column] for part in parts]), from_pandas=True) for column in PLANE})
 
 
-@lru_cache(maxsize=2)
+@_once
 def phase_plane(height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
@@ -404,7 +419,7 @@ def phase_plane(height: int = 330) -> dict[str, Any]:
     return _compiled(chart, 14, height)
 
 
-@lru_cache(maxsize=8)
+@_once
 def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False) -> dict[str, Any]:
     """Lines over the layers with measured points; depth scales as upright rules, where things settle as level ones."""
     base = alt.Chart()
@@ -442,7 +457,7 @@ def enlarged(spec: Any) -> Any:
             for key, value in spec.items()}
 
 
-@lru_cache(maxsize=2)
+@_once
 def measured_map() -> dict[str, Any]:
     """Trained accuracy over sigma_w2 and depth, with the line that theory draws. Depths are logarithmic on y."""
     base = alt.Chart()
