@@ -95,6 +95,7 @@ class Visitor:
     # ---- what it shows
 
     def menu(self) -> list[str]:
+        self.page.get_by_test_id("stTopNavLink").first.wait_for()
         return [t.strip() for t in self.page.locator("[data-testid=stTopNavLink]").all_inner_texts()]
 
     def title(self) -> str:
