@@ -1,0 +1,26 @@
+"""Charts as specifications: authored in Altair, compiled once, filled with a tidy table on every draw.
+
+No Streamlit here. A specification never holds a number that changes, or the browser would rebuild the chart: numbers come
+in the table, whose columns are
+
+    part    which layer of the chart draws the row: line, band, point, label, limit, bar
+    x, y    position; on a ``decades`` axis y is log10 of the quantity
+    y2      the other end of a band or an interval
+    series  name in ``looks.LOOKS``: dash and marker; ``slot`` its colour
+    text    what a label or a tooltip says
+
+The browser interprets every expression of a specification for every row: filters are as short as they can be.
+"""
+
+from pages.parts.charts.bars import histogram, scrubbed_histograms, spectrum
+from pages.parts.charts.fields import decision, heat_map, measured_map
+from pages.parts.charts.layers import HEIGHT, enlarged
+from pages.parts.charts.lines import curves, depth_profile, draggable_chain, scrubbed_lines
+from pages.parts.charts.plane import phase_plane, plane_rows, plane_table
+from pages.parts.charts.tables import Rows, end_labels, rows, spread, table
+
+__all__ = [
+    "HEIGHT", "Rows", "curves", "decision", "depth_profile", "draggable_chain", "end_labels", "enlarged", "heat_map",
+    "histogram", "measured_map", "phase_plane", "plane_rows", "plane_table", "rows", "scrubbed_histograms",
+    "scrubbed_lines", "spectrum", "spread", "table",
+]

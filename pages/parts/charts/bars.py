@@ -1,0 +1,61 @@
+"""Distributions as bars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, neutral, once, only, power_of_ten, slot
+
+
+@once
+def histogram(x_title: str, y_title: str) -> dict[str, Any]:
+    """Measured density as bars, predicted density as a line over it."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **FONT))
+    chart = alt.layer(
+        only(base, "bar").mark_rect(opacity=0.45).encode(x=x, x2="y2:Q", y=y, y2=alt.datum(0), color=colour()),
+        only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
+        only(base, "label").mark_text(align="left", dx=6, dy=-6, fontSize=14, fontWeight="bold").encode(
+            x=x, y=y, color=colour(), text="text:N"),
+    )
+    return compiled(chart, 20)
+
+
+@once
+def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = True) -> dict[str, Any]:
+    """Histograms of several layers, one at a time, chosen by a slider inside the chart: the server is not asked.
+
+    Columns: k (which layer, from 0 to ``last``), x and x2 (the bin), y (share), text, and perhaps predicted.
+    """
+    which = alt.param(name="k", value=last // 2, bind=alt.binding_range(min=0, max=last, step=1, name="drag through the layers "))
+    base = alt.Chart().transform_filter("datum.k == k")
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    y = alt.Y("y:Q", axis=alt.Axis(title="share of the units", format="%", **FONT))
+    bars = base.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=slot("sampled"))
+    line = base.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
+        x="middle:Q", y="predicted:Q", color=slot("predicted"), order=as_given())
+    chart = alt.layer(
+        *([bars, line] if predicted else [bars]),
+        base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
+            x=alt.value(12), y=alt.value(14), text="said:N", color=neutral()),
+    ).add_params(which)
+    return compiled(chart, 10, HEIGHT - 40)
+
+
+@once
+def spectrum() -> dict[str, Any]:
+    """Density of log10 of the singular values, with a rule at what theory predicts for their root mean square."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title="singular value of the input-output Jacobian", scale=alt.Scale(nice=False, zero=False),
+              axis=alt.Axis(grid=False, labelExpr=power_of_ten(), tickMinStep=1, **FONT))
+    chart = alt.layer(
+        only(base, "bar").mark_rect(opacity=0.45).encode(
+            x=x, x2="y2:Q", y=alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT)), y2=alt.datum(0), color=colour()),
+        only(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=colour()),
+        only(base, "mark").mark_text(align="left", dx=6, fontSize=14, fontWeight="bold").encode(
+            x=x, y=alt.value(10), text="text:N", color=colour()),
+    )
+    return compiled(chart, 20)

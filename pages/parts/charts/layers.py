@@ -1,0 +1,122 @@
+"""What specifications are made of: axes, colours, parts of the table, and the compiling."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from pages.parts.looks import LOOKS, SLOTS
+from pages.parts.words import SUPERSCRIPT
+
+HEIGHT = 310
+# Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
+# specification reaches it, the same in both, through a scale of its own: see ``compiled``.
+INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
+FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
+
+_compiling = threading.RLock()
+
+
+def once(author: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """A specification is compiled once, by one thread: a hall that arrives at a cold server waits for it, and not each for its own."""
+    compiled = lru_cache(maxsize=64)(author)
+
+    @wraps(author)
+    def specification(*arguments: Any, **more: Any) -> dict[str, Any]:
+        with _compiling:
+            return compiled(*arguments, **more)
+    return specification
+
+
+def power_of_ten(value: str = "datum.value") -> str:
+    """Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from log10 of the quantity."""
+    size, digits = f"abs(round({value}))", "".join(chr(SUPERSCRIPT[ord(digit)]) for digit in "0123456789")
+    exponent = f"({value} < 0 ? '⁻' : '')"
+    for unit in (1000, 100, 10, 1):
+        exponent += f" + ({size} < {unit} ? '' : substring('{digits}', {size} / {unit} % 10, {size} / {unit} % 10 + 1))"
+    fraction = f"abs({value} - round({value})) > 0.001"
+    return f"{fraction} ? format(pow(10, {value}), '.2~r') : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {exponent}"
+
+
+def decades_axis(title: str, fine: bool = False, **more) -> alt.Axis:
+    """An axis of log10 values that reads as the quantity; ``fine``: with ticks at 2 and 5 too, for spans of a decade or two."""
+    ticks = {"values": [np.log10(m) + k for k in range(-8, 4) for m in (1, 2, 5)]} if fine else {"tickMinStep": 1, "tickCount": 8}
+    return alt.Axis(title=title, labelExpr=power_of_ten(), **ticks, **FONT, **more)
+
+
+def only(chart: alt.Chart, *parts: str) -> alt.Chart:
+    """The rows of these parts. Plain text: of a predicate Vega-Lite makes a call, after it has read every row's part as a text."""
+    return chart.transform_filter(" || ".join(f"datum.part === '{part}'" for part in parts))
+
+
+def colour() -> alt.Color:
+    return alt.Color("slot:N", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+
+
+def neutral() -> alt.Color:
+    """Black on light, white on dark: the palette's last slot."""
+    return alt.Color(datum=SLOTS - 1, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+
+
+def slot(series: str) -> alt.Color:
+    return alt.Color(datum=LOOKS[series].slot, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+
+
+def as_given() -> alt.OrderValue:
+    """Lines go through their rows as they come: sorted ones need not be sorted again."""
+    return alt.OrderValue(None)
+
+
+def dash() -> alt.StrokeDash:
+    return alt.StrokeDash("series:N", legend=None,
+                          scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))
+
+
+def shape() -> alt.Shape:
+    return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(LOOKS), range=[look.marker for look in LOOKS.values()]))
+
+
+def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False) -> dict[str, Any]:
+    """The specification, with room for the names at the ends of the lines."""
+    left, right = (right, 5) if mirrored else (5, right)
+    spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
+    palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
+    _say_axes_once(spec["layer"])
+    if spec.get("datasets", {}).pop("empty", None) is not None:  # what Altair calls a chart without data: it takes the table
+        for layer in spec["layer"]:
+            if layer.get("data") == {"name": "empty"}:
+                del layer["data"]
+    spec["layer"].append({"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0}, "encoding": {"stroke": palette}})
+    spec.pop("$schema", None)
+    spec["config"] = {"mark": {"aria": False}}  # the chart has one description; its marks are in the table
+    return spec
+
+
+def _say_axes_once(layers: list[dict[str, Any]]) -> None:
+    """Leave an axis out where an earlier layer has the same one: half of the specification, which travels with every rerun."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    for layer in layers:
+        for channel in ("x", "y"):
+            where = layer["encoding"].get(channel, {})
+            if (axis := (channel, where.get("axis"))) in said:
+                del where["axis"]
+            elif axis[1]:
+                said.append(axis)
+
+
+ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 0.85}
+
+
+def enlarged(spec: Any) -> Any:
+    """The same specification with larger type and thicker lines, for the back row."""
+    if isinstance(spec, list):
+        return [enlarged(part) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    return {key: round(value * ENLARGED[key]) if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
+            for key, value in spec.items()}

@@ -1,0 +1,139 @@
+"""Lines over layers, steps or widths, and the chain that the browser computes itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, decades_axis, neutral, once, only, power_of_ten, shape
+from pages.parts.looks import LOOKS, SLOTS
+
+
+@once
+def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
+           mirrored: bool = False, fine: bool = False, parts: str = "limit room band line interval point label") -> dict[str, Any]:
+    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
+
+    ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first. ``parts`` that a
+    table never has are better left out: a browser spends as long on an empty layer as on a full one, and warns.
+    """
+    base = alt.Chart()
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
+              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {})))
+    side = {"orient": "right" if mirrored else "left"}
+    y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
+    y = alt.Y("y:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True))
+    tooltip = alt.Tooltip("text:N", title=" ")
+    limit = only(base, "limit")
+    layers = {
+        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral()),
+                  limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, opacity=0.8).encode(
+                      y=y, x=alt.value(0), text="text:N", color=neutral())],
+        "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
+        "band": [only(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=colour(), detail="series:N",
+                                                                   order=as_given())],
+        "line": [only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(),
+                                                                      order=as_given())],
+        "interval": [only(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=colour())],
+        "point": [only(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
+            x=x, y=y, color=colour(), shape=shape(), tooltip=tooltip)],
+        "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
+                                                 fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N")],
+    }
+    return compiled(alt.layer(*(layer for part in parts.split() for layer in layers[part])), right, height, mirrored)
+
+
+@once
+def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False) -> dict[str, Any]:
+    """Lines over the layers with measured points; depth scales as upright rules, where things settle as level ones."""
+    base = alt.Chart()
+    x = alt.X("x:Q", title=x_title or None, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", tickCount=5, **FONT)
+    y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
+    rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
+    chart = alt.layer(
+        only(base, "limit").mark_rule(**rule).encode(y=y, color=neutral()),
+        only(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(
+            y=y, x=alt.value("width"), text="text:N", color=neutral()),
+        only(base, "scale").mark_rule(**rule).encode(x=x, color=neutral()),
+        only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N", color=neutral()),
+        only(base, "room").mark_point(opacity=0).encode(x=x, y=y),
+        only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
+        only(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=colour()),
+        only(base, "point").mark_point(filled=True, size=45, opacity=1).encode(
+            x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" ")),
+        only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
+            x=x, y=y, color=colour(), text="text:N"),
+    )
+    return compiled(chart, 10, height)
+
+
+@once
+def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
+    """Lines over layers at one of several moments, chosen by a slider inside the chart; with ``last`` 0 there is only one.
+
+    Columns: k (which moment, from 0 to ``last``), x, y, series, slot, text.
+    """
+    base = alt.Chart().transform_filter("datum.k == k") if last else alt.Chart()
+    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT))
+    right = {"orient": "right"}  # the names stand at the first layer, where the lines are apart
+    y = alt.Y("y:Q", axis=decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **FONT, **right),
+              scale=alt.Scale(zero=False))
+    end = base.transform_joinaggregate(end="min(x)", groupby=["series"]).transform_filter("datum.x == datum.end")
+    chart = alt.layer(
+        base.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
+        base.mark_point(filled=True, size=40, opacity=1).encode(x=x, y=y, color=colour(), shape=shape()),
+        end.mark_text(align="right", dx=-8, fontSize=14, fontWeight="bold").encode(x=x, y=y, color=colour(), text="series:N"),
+        base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
+            x=alt.value(12), y=alt.value(12), text="said:N", color=neutral()),
+    )
+    if last:
+        chart = chart.add_params(alt.param(name="k", value=last, bind=alt.binding_range(
+            min=0, max=last, step=1, name="drag through the run ")))
+    return compiled(chart, 10, HEIGHT - 40)
+
+
+@once
+def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: int = 40) -> dict[str, Any]:
+    """The linear chain computed by the browser: c^l over the layers, moving while its slider is dragged.
+
+    ``limits`` are (what happens, log10 of the size at which it does).
+    """
+    factor = alt.param(name="c", value=0.9, bind=alt.binding_range(min=0.5, max=1.5, step=0.01, name="drag the factor c "))
+    layers = alt.Chart(alt.sequence(0, depth + 1, as_="layer")).transform_calculate(
+        forward="datum.layer * log(c) / LN10", backward=f"({depth} - datum.layer) * log(c) / LN10")
+    last = layers.transform_filter(f"datum.layer == {depth}").transform_calculate(
+        said="'c = ' + format(c, '.2f') + ': ×' + (abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : "
+             "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + (" + power_of_ten('floor(datum.forward)') + ")) + "
+             f"' after {depth} layers'")
+    x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
+    domain = [depth * np.log10(0.5) - 2, depth * np.log10(1.5) + 4]
+    colours = alt.Scale(domain=list(range(SLOTS)))
+
+    def line(field: str, series: str) -> alt.Chart:
+        look = LOOKS[series]
+        return layers.mark_line(strokeWidth=3, strokeDash=list(look.dash)).encode(
+            x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=alt.Scale(domain=domain)),
+            color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
+
+    def end(series: str, field: str, where: str) -> alt.Chart:
+        return layers.transform_filter(where).mark_text(align="left", dx=8, dy=-12 if field == "backward" else 0, fontSize=14,
+                                                        fontWeight="bold").encode(
+            x=x, y=alt.Y(f"{field}:Q", scale=alt.Scale(domain=domain)), text=alt.value(series),
+            color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
+
+    marks = alt.Chart(alt.InlineData([{"y": level, "text": name} for name, level in limits]))
+    level = alt.Y("y:Q", scale=alt.Scale(domain=domain))
+    chart = alt.layer(
+        marks.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=level, color=neutral()),
+        marks.mark_text(align="center", dy=-7, fontSize=13, opacity=0.8).encode(
+            y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()),
+        line("forward", "activation"), line("backward", "gradient"),
+        last.mark_text(align="center", fontSize=22, fontWeight="bold").encode(
+            x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),
+        end("activation", "forward", f"datum.layer == {depth}"),
+        end("gradient", "backward", "datum.layer == 0"),
+    ).add_params(factor)
+    return compiled(chart, right)

@@ -1,0 +1,57 @@
+"""Tidy tables for charts, from parts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from pages.parts.looks import LOOKS
+
+COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
+LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
+
+Rows = dict[str, np.ndarray]
+
+
+def rows(part: str, series: str, x, y, y2=np.nan, text: str | Sequence[str] = "") -> Rows:
+    """Rows of one part of one series; positions that are not finite are left out (a log axis would collapse)."""
+    x, y, y2 = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float), np.asarray(y2, float))
+    keep = np.isfinite(y)
+    count = int(keep.sum())
+    texts = [text or series] * count if isinstance(text, str) else list(itertools.compress(text, keep))
+    return {"part": [part] * count, "x": x[keep], "y": y[keep], "y2": y2[keep], "series": [series] * count,
+            "slot": [LOOKS[series].slot if series in LOOKS else 0] * count, "text": texts}
+
+
+def table(parts: Iterable[Rows]) -> pa.Table:
+    """One table for a chart, from its parts; an empty one keeps its columns and their types."""
+    parts = list(parts)
+
+    def joined(column: str) -> pa.Array:
+        if column in ("x", "y", "y2"):
+            return pa.array(np.concatenate([part[column] for part in parts]) if parts else [], pa.float64(), from_pandas=True)
+        return pa.array([value for part in parts for value in part[column]], pa.int64() if column == "slot" else pa.string())
+
+    return pa.table({column: joined(column) for column in COLUMNS})
+
+
+def spread(count: int, at_most: int) -> np.ndarray:
+    """At most so many indices of ``range(count)``, evenly spread, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
+
+
+def end_labels(ends: Mapping[str, tuple[float, float]], low: float, high: float) -> list[Rows]:
+    """Names at the ends of lines, pushed apart where they would overlap on an axis from low to high."""
+    gap = LABEL_GAP * max(high - low, 1e-9)
+    names = sorted((name for name in ends if np.isfinite(ends[name][1])), key=lambda name: ends[name][1])
+    if not names:
+        return []
+    places = np.array([ends[name][1] for name in names])
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    if (over := places[-1] - max(high, max(ends[name][1] for name in names))) > 0:
+        places -= over / 2
+    return [rows("label", name, [ends[name][0]], [place]) for name, place in zip(names, places, strict=True)]
