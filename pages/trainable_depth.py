@@ -13,11 +13,14 @@ from vgdash.params import ParamError
 from vgdash.phases import HIGHEST_BIAS, ROWS, PhaseParams, phase_map, plane
 
 BIASES = [round(HIGHEST_BIAS * k / (ROWS - 1), 10) for k in range(ROWS)]
+CLICKS = 500  # that one visitor makes on one plane, at most
 FANS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 784, 1024, 2048]
 
 
 def page() -> None:
     controls = Controls("trainable_depth", PhaseParams)
+    if "plane" not in st.session_state:  # the plane is drawn anew, and nothing is picked on it
+        st.session_state.pop("picked before", None)
     controls.read_address()
     top("How deep can it go?", controls)
     live.ticking(view)
@@ -41,7 +44,7 @@ def view() -> None:
     stage.verdict(shown.verdict)
     left, right = st.columns([3, 2])
     with left:
-        draw.chart(shown.plane, charts.phase_plane(), "plane",
+        draw.chart(shown.plane, charts.phase_plane(shown.right, HIGHEST_BIAS), "plane",
                    "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
                    "point. The two sliders open any point too.", 420, on_select=_open)
     with right:
@@ -80,11 +83,15 @@ def _and_current(key: str, usual: Iterable[float]) -> list[float]:
 
 
 def _open() -> None:
-    """Open the point that was clicked."""
+    """Open the place that was clicked: the one that is picked now and was not before, or the other way round."""
     try:
-        point = st.session_state["plane"]["selection"]["picked"][-1]
-        values = {key: PhaseParams.rules()[key].check(key, point[key]) for key in ("sigma_w2", "sigma_b2")}
-    except (LookupError, TypeError, ParamError):  # nothing is picked any more, or it was no browser that spoke
+        points = st.session_state["plane"]["selection"]["picked"]  # {} when nothing is picked any more
+        picked = [(point["sigma_w2"], point["sigma_b2"]) for point in list(points)[:CLICKS]]
+        before = st.session_state.get("picked before", [])
+        st.session_state["picked before"] = picked
+        place = next(place for place in (*reversed(picked), *before) if (place in picked) != (place in before))
+        values = {key: PhaseParams.rules()[key].check(key, value) for key, value in zip(("sigma_w2", "sigma_b2"), place, strict=True)}
+    except (LookupError, TypeError, StopIteration, ParamError):  # it was no browser that spoke
         return
     st.session_state.update(values)
 

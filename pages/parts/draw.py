@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from pages.parts import charts, lecture
@@ -14,15 +15,18 @@ from vgdash.notebook import notebook
 from vgdash.params import Params
 
 
-def chart(table: pd.DataFrame, spec: dict[str, Any], key: str, alt: str, height: int | None = None,
+def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str, alt: str, height: int | None = None,
           on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
     """A chart whose specification stays the same while the table changes, so that the browser only moves the marks.
 
+    Several tables go by the names that the specification gives them; the browser passes over one that is as before.
     ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
     ``on_select`` is called when a mark is picked, where the specification lets marks be picked.
     """
     if lecture.presenting():
         spec = charts.enlarged(spec)
+    if isinstance(table, dict):
+        spec, table = {**spec, "datasets": table}, None
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60,
                        on_select=on_select)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -44,7 +45,7 @@ def verdict(page):
 def drawn(page):
     """The specifications and the tables of the charts: the plane, the correlation, the second moment."""
     protos = [chart.proto for chart in page.get("vega_lite_chart")][:3]
-    tables = [table(p.data.data) for p in protos]
+    tables = [table(p.data.data) if p.data.data else pd.concat(table(d.data.data) for d in p.datasets) for p in protos]
     return [json.loads(p.spec) for p in protos], tables
 
 
@@ -112,7 +113,7 @@ def test_every_scene_opens_its_own_point(scene):
 def test_the_specification_stays_the_same_wherever_the_point_goes():
     first = drawn(opened())[0]
     assert drawn(opened(sigma_w2="2.3", sigma_b2="0.25", fan_in="64"))[0] == first
-    assert drawn(opened(activation="sigmoid", sigma_w2="40"))[0][0] == first[0]
+    assert drawn(opened(activation="sigmoid", sigma_w2="40"))[0][1] == first[1]  # the plane of sigmoid ends elsewhere
 
 
 def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
@@ -127,7 +128,7 @@ def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
 
 @pytest.mark.parametrize(("activation", "fan_in"), [("tanh", 256), ("tanh", 4), ("sigmoid", 256), ("softsign", 2), ("relu", 2048)])
 def test_every_initializer_has_a_label_and_no_two_labels_share_a_row(activation, fan_in):
-    still = phase_view(PhaseParams(activation, fan_in=fan_in)).plane.to_pandas()
+    still = phase_view(PhaseParams(activation, fan_in=fan_in)).plane["marks"].to_pandas()
     points, labels = still[still.part.isin(["point", "beyond"])], still[still.part.str.startswith("label")]
     said = "; ".join(points.text)
     assert all(f"{mark.name}: " in said for mark in landmarks(activation, fan_in))
@@ -188,7 +189,7 @@ def test_no_word_and_no_mark_is_not_a_number(activation, sigma_w2, sigma_b2, fan
     shown = phase_view(PhaseParams(activation, sigma_w2, sigma_b2, fan_in, gamma, 10))
     for words in (shown.verdict, shown.remarks, shown.numbers, shown.landmarks):
         assert not re.search(r"\bnan\b|\binf\b|not a number|\de[+-]\d", words), words
-    for drawn in (shown.plane, shown.correlation, shown.moment):
+    for drawn in (*shown.plane.values(), shown.correlation, shown.moment):
         assert np.isfinite(drawn.to_pandas()[["x", "y"]].to_numpy(float)).all()
 
 
@@ -206,7 +207,7 @@ def select(visitor, text):
 
 
 def click(visitor, *points):
-    return select(visitor, json.dumps({"selection": {"picked": list(points)}}))
+    return select(visitor, json.dumps({"selection": {"picked": list(points) or {}}}))  # a browser's nothing is {}
 
 
 def heading(page):
@@ -220,6 +221,15 @@ def test_a_click_opens_the_point(port):
     with Session(port) as visitor:
         visitor.open("trainable_depth")
         assert "tanh at σ_w² = 2, σ_b² = 0: " in heading(click(visitor, {"sigma_w2": 2, "sigma_b2": 0}))
+
+
+def test_every_click_opens_its_place_also_the_second_on_the_same(port):
+    """The browser picks with one click on a place and unpicks with the next."""
+    here, there = {"sigma_w2": 2.5, "sigma_b2": 0.05}, {"sigma_w2": 3.5, "sigma_b2": 0.1}
+    with Session(port) as visitor:
+        visitor.open("trainable_depth")
+        for picked, opened in (([here], 2.5), ([here, there], 3.5), ([there], 2.5), ([], 3.5), ([here], 2.5)):
+            assert f"tanh at σ_w² = {opened:g}, " in heading(click(visitor, *picked)), picked
 
 
 def test_an_initializer_beyond_the_plane_opens_where_it_is(port):

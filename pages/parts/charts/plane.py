@@ -33,24 +33,27 @@ def plane_table(parts: Iterable[Rows]) -> pa.Table:
 
 
 @once
-def phase_plane(height: int = 330) -> dict[str, Any]:
+def phase_plane(right: float, top: float, height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
-    ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` is what was
-    clicked: sigma_w2 and sigma_b2. ``value`` is log10 of xi_c. The colours of marks on the plane are the same in light and dark,
-    as those of the plane are.
+    Two tables: ``cells`` (parts cell and none), which a browser draws once for all points of one activation, and ``marks`` (all
+    other parts). The plane ends at ``right`` and ``top``: an axis whose ends were found in the tables would draw every cell again.
+    ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` holds the places
+    (sigma_w2, sigma_b2) that were clicked an odd number of times: so that every click is heard, also a second one on the same
+    place. ``value`` is log10 of xi_c. The colours of marks on the plane are the same in light and dark, as those of the plane are.
     """
-    base = alt.Chart()
-    flat = alt.Scale(nice=False, zero=False)
-    x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=flat, axis=alt.Axis(grid=False, tickCount=8, **FONT))
-    y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=flat, axis=alt.Axis(grid=False, tickCount=6, **FONT))
-    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2", "since"], on="click", toggle=False)
+    base = alt.Chart(alt.NamedData("marks"))
+    x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=alt.Scale(domain=[0, right], nice=False),
+              axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(grid=False, tickCount=6, **FONT))
+    picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2"], on="click", toggle="true", clear=False)
     said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
-    cell = only(base, "cell").transform_calculate(
+    cells = alt.Chart(alt.NamedData("cells"))
+    cell = only(cells, "cell").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
              "'on the edge of chaos' : 'ξ_c ' + format(pow(10, datum.value), '.3~r') + ', trains to about ' + "
              "format(6 * pow(10, datum.value), ',.2r') + ' layers')")
-    none = only(base, "none").transform_calculate(
+    none = only(cells, "none").transform_calculate(
         said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': the variance grows without bound'")
     extent = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=alt.Legend(

@@ -46,7 +46,8 @@ LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
 class PhaseView:
     verdict: str
     remarks: str
-    plane: pa.Table
+    plane: dict[str, pa.Table]  # cells and marks
+    right: float  # where the plane ends, sigma_w2
     correlation: pa.Table
     moment: pa.Table
     decades: bool  # moment holds log10 values
@@ -61,8 +62,8 @@ def phase_view(p: PhaseParams) -> PhaseView:
     course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
     return PhaseView(
-        _verdict(found), _remarks(found), _plane(found), _correlation(found), _moment(found, decades), decades, _numbers(found),
-        _landmarks(found), _links(p))
+        _verdict(found), _remarks(found), _plane(found), _right(found.plane), _correlation(found), _moment(found, decades), decades,
+        _numbers(found), _landmarks(found), _links(p))
 
 
 # ---- words
@@ -173,20 +174,18 @@ def _landmarks(found: PhaseMap) -> str:
 
 # ---- the plane
 
-def _plane(found: PhaseMap) -> pa.Table:
-    """The table of ``charts.phase_plane``: what stands still, and the opened point."""
+def _plane(found: PhaseMap) -> dict[str, pa.Table]:
+    """The tables of ``charts.phase_plane``: its cells; what stands on them, and the opened point."""
     p, opened = found.params, found.opened
     ring = charts.plane_table([charts.plane_rows("opened", *_on_plane(found.plane, opened.sigma_w2, opened.sigma_b2))])
-    table = pa.concat_tables([_standing(p.activation, p.fan_in, p.gamma), ring])
-    # Vega ignores a click on what is selected already; a selection that was opened before and left by slider must open again
-    return table.append_column("since", [[opened.sigma_w2 + opened.sigma_b2 / 1000] * len(table)])
+    return {"cells": _cells(p.activation), "marks": pa.concat_tables([_standing(p.activation, p.fan_in, p.gamma), ring])}
 
 
 @lru_cache(maxsize=32)
 def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
-    """Cells, the critical line, the names of the sides and the initializers."""
+    """The critical line, the names of the sides and the initializers."""
     where = plane_of(activation)
-    return charts.plane_table([_cells(where), _line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
+    return charts.plane_table([_line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
                                charts.plane_rows("room", _right(where), [0.0, HIGHEST_BIAS])])
 
 
@@ -196,14 +195,17 @@ def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
     return np.append(first, centres[1:] - half), np.append(centres[:-1] + (1 + OVERLAP) * half, centres[-1] + half)
 
 
-def _cells(plane: Plane) -> charts.Rows:
+@lru_cache(maxsize=16)
+def _cells(activation: str) -> pa.Table:
+    plane = plane_of(activation)
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
     (left, right), (below, above) = _ends(plane.sigma_w2, 0.0), _ends(plane.sigma_b2, 0.0)
     x, y = (values.ravel() for values in np.meshgrid(left, below))
     x2, y2 = (values.ravel() for values in np.meshgrid(right, above))
     with np.errstate(divide="ignore"):
         value = np.clip(np.log10(plane.xi_c.ravel()), -DIVERGED, DIVERGED)
-    return charts.plane_rows(np.where(plane.phase.ravel() == "none", "none", "cell"), x, y, x2, y2, w, b, value)
+    part = np.where(plane.phase.ravel() == "none", "none", "cell")
+    return charts.plane_table([charts.plane_rows(part, x, y, x2, y2, w, b, value)])
 
 
 def _line(plane: Plane) -> charts.Rows:
