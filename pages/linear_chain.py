@@ -44,7 +44,7 @@ def view() -> None:
         return
     left, right = st.columns(2, border=True)
     with left:
-        st.markdown(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
+        st.markdown(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))  # by itself: a browser reads a text again only when it changes
         st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
     with right:
         st.markdown("**And learning?**")

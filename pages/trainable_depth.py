@@ -57,7 +57,8 @@ def view() -> None:
     st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
     _measured(p)
     left, right = st.columns(2)
-    left.markdown("\n\n".join((WHY, shown.numbers, shown.links)))
+    left.markdown(WHY)
+    left.markdown(f"{shown.numbers}\n\n{shown.links}")
     right.markdown(shown.landmarks)
     draw.table_and_download(lambda: phase_map(p).frame(), f"trainable-depth-{p.activation}-fan{p.fan_in}", "phases")
 

@@ -39,16 +39,17 @@ def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
 
 
 def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p: Params | None = None) -> None:
-    """The numbers behind the chart: a table that is only made when it is opened, and a CSV that is only made when asked for.
+    """The numbers behind the chart, in a drawer: as a table, and as a CSV that is only made when asked for.
 
     With ``p`` also the page as a notebook, which computes the same from these parameters.
     """
-    with st.container(horizontal=True, vertical_alignment="top"):
-        with drawer("Table", f"{key}_table", ":material/table:") as opened:
-            if opened:
-                st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")
-        st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv", key=f"{key}_csv",
-                           on_click="ignore", icon=":material/download:")
-        if p is not None:
-            st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json", key=f"{key}_notebook",
+    with drawer("Table and download", f"{key}_keep", ":material/table:") as opened:
+        if not opened:
+            return
+        with st.container(horizontal=True):
+            st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv", key=f"{key}_csv",
                                on_click="ignore", icon=":material/download:")
+            if p is not None:
+                st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json",
+                                   key=f"{key}_notebook", on_click="ignore", icon=":material/download:")
+        st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")
