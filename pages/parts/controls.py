@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -12,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import scenes, words
+from pages.parts import scenes, session, words
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -20,8 +19,6 @@ EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
-# Seconds: a timer's tick that left the browser before a scene arrived there still brings the values before it
-ARRIVING, ARRIVING_BY_LINK = 1.0, 3.0
 NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
@@ -35,6 +32,7 @@ def _foldable(draw: Callable[..., None]) -> Callable[..., None]:
         if self.inside is not None and self.folded:
             self._take(key)
         else:
+            self.drawn.append(key)
             draw(self, key, *label, **more)
     return drawn
 
@@ -53,6 +51,7 @@ class Controls:
                       "scene": Choice(tuple(self.scenes)), **COMMON}
         self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
         self.values: dict[str, Any] = {}
+        self.drawn: list[str] = []
         self.folded = False
         self.inside: list[str] | None = None  # the controls behind More, while they are named
         self.refused: list[str] = []
@@ -100,7 +99,6 @@ class Controls:
         """Set what a link leaves to its scene, and what stands behind More: Streamlit reads an address for what is bound to it only."""
         if "scene" in good:  # a short link: what it does not say is as the scene has it
             st.session_state["scene"] = good["scene"]
-            st.session_state["arriving until"] = time.monotonic() + ARRIVING_BY_LINK
             good = {**self.scenes[good["scene"]].values, **good}
         folded = st.session_state.get(f"{self.page} folded", ())
         for key in (*good, *(key for key in folded if key not in good)):
@@ -215,6 +213,17 @@ class Controls:
             except ParamError as error:
                 self.misread.append(_sentence(error))
 
+    def insist(self) -> None:
+        """Keep what is set when it is a timer's tick that says otherwise: it left the browser before the browser heard of it."""
+        if (known := session.ticked()) is not None and get_script_run_ctx().fragment_ids_this_run:
+            for key, value in st.session_state.get(f"{self.page} set", {}).items():
+                if key not in known or st.session_state.get(key, value) != value:
+                    st.session_state[key] = value
+
+    def remember(self) -> None:
+        """Take note of what is set, for ``insist``. Call it when all controls are drawn."""
+        st.session_state[f"{self.page} set"] = {key: st.session_state[key] for key in self.drawn}
+
     # ---- what they make
 
     def params(self) -> Params:
@@ -255,7 +264,6 @@ class Controls:
             if key in st.session_state or key in scene.values:
                 self._set(key, value)
         st.session_state["scene"] = scene.name
-        st.session_state["arriving until"] = time.monotonic() + ARRIVING
         st.session_state.pop(f"{self.page} refused", None)
 
     def clear(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import guard, together
+from pages.parts import guard, session
 
 # file stem (which is the address too), name in the navigation
 PAGES = (
@@ -44,7 +44,7 @@ FOLDER = Path(__file__).resolve().parent.parent
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
 guard.install()
-together.install()
+session.install()
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
@@ -40,10 +39,6 @@ def settle(controls: Controls) -> Scene | None:
     if scene is not None:
         st.session_state["at"] = (scene.page, scene.name)
         if not controls.stands(scene):
-            if time.monotonic() < (until := st.session_state.get("arriving until", 0)):
-                controls.enter(scene)
-                st.session_state["arriving until"] = until
-                return scene
             st.session_state["scene"] = None
             return None
     return scene

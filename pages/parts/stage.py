@@ -29,6 +29,7 @@ class Stage:
 
     def __init__(self, controls: Controls):
         self._page, self._said, self._answer = controls.page, [], ""
+        controls.insist()
         if lecture.current(controls.page) is not None and lecture.settle(controls) is None:
             st.rerun()  # the first change of a scene makes it the viewer's own: the top must say so
         self._head = st.container(key="verdict", gap="xsmall")
@@ -40,6 +41,7 @@ class Stage:
     def ready(self, controls: Controls, p: Params) -> bool:
         """Say what was refused, and ask the scene's question. False while a question hides the chart."""
         lecture.depart()
+        controls.remember()
         self._said = controls.notices()
         if lecture.asks(self._page, p):
             self._say_notices()

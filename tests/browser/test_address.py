@@ -136,6 +136,8 @@ def test_a_scenes_name_alone_is_a_link_to_it(visitor, colleague, stem):
     visitor.page.wait_for_url(says(scene))
     colleague.open(link(stem, {"scene": scene.name}), quiet=False)
     expect(colleague.page.locator("[data-testid=stMain] h1")).to_have_text(visitor.title())
+    first = ".st-key-controls input[type=range]"
+    expect(colleague.page.locator(first).first).to_have_value(visitor.page.locator(first).first.input_value())
     assert colleague.controls() == visitor.controls()
 
 

@@ -1,0 +1,80 @@
+"""How a session of Streamlit talks with its browser, changed in two places.
+
+*What one rerun says is heard at once.* Streamlit sends what a script has drawn every 10 ms, and the browser renders what has arrived:
+two or three pictures for a rerun of 15 ms, of which only the last is looked at, and each costs the browser as long as the script
+took. So the messages of a run are held until it ends, for ``HOLD`` seconds at most, and leave as one: whatever takes longer shows its
+beginning, as without this.
+
+*A run knows whether a timer asked for it.* A browser sends the values of all widgets and its address with each tick, also
+when the server has just set others, which the browser has not heard of yet: the tick would put the old ones back. With this a page
+can tell such values from those that a visitor has set.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import wraps
+
+import streamlit as st
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime import get_instance
+from streamlit.runtime.app_session import AppSession, AppSessionState
+
+HOLD = 0.04
+MOST = 200  # messages that leave as one; a browser's line holds 500
+
+
+def _holds(session: AppSession) -> bool:
+    """Whether the session's run is still going, and not for long."""
+    if session._state is not AppSessionState.APP_IS_RUNNING:
+        session._held_until = None
+        return False
+    if getattr(session, "_held_until", None) is None:
+        session._held_until = time.monotonic() + HOLD
+        loop = session._event_loop
+        loop.call_soon_threadsafe(loop.call_later, HOLD + 0.001, session._message_enqueued_callback)
+    return time.monotonic() < session._held_until
+
+
+def ticked() -> set[str] | None:
+    """The keys of the widgets that a browser knows of, if a timer asked for the run that goes on; None if a visitor did."""
+    return st.session_state.get("ticked")
+
+
+def install() -> None:
+    """Put both in place, once for the whole server."""
+    flush, enqueue, rerun = AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun
+    if hasattr(flush, "__wrapped__"):
+        return
+
+    @wraps(flush)
+    def together(self: AppSession) -> list[ForwardMsg]:
+        if _holds(self):
+            return []
+        messages, runtime = flush(self), get_instance()
+        info = runtime._session_mgr.get_active_session_info(self.id)
+        if info is None or len(messages) > MOST:
+            return messages
+        for message in messages:  # Streamlit lets others speak after each; so it would be as many packets
+            runtime._send_message(info, message)
+        return []
+
+    @wraps(enqueue)
+    def quietly(self: AppSession, message: ForwardMsg) -> None:
+        if _holds(self):
+            self._browser_queue.enqueue(message)
+        else:
+            enqueue(self, message)
+
+    @wraps(rerun)
+    def counted(self: AppSession, said: ClientState | None) -> None:
+        ticks = said is not None and said.is_auto_rerun
+        if ticks and self._scriptrunner is not None:  # what a visitor did goes first, and the next tick comes soon
+            return
+        if ticks:
+            said.query_string = self._client_state.query_string
+        self._session_state["ticked"] = {widget.id.split("-", 2)[-1] for widget in said.widget_states.widgets} if ticks else None
+        rerun(self, said)
+
+    AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun = together, quietly, counted
