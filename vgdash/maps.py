@@ -17,8 +17,8 @@ from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.gaussian import FINE, MASSES, NODES, QUICK, Rules, pair_mean, pair_nodes
 from vgdash.params import Choice
 
-__all__ = ["LOG_RANGE", "activation_record", "correlation_map", "log_moment", "log_slope", "moment_exponent", "slope_correlation",
-           "two_rays"]
+__all__ = ["LOG_RANGE", "activation_record", "correlation_map", "log_moment", "log_slope", "moment_exponent",
+           "rays_correlation", "slope_correlation", "two_rays"]
 
 # ln of the scales s = √q between which f is evaluated; outside, f(s z) follows its power law at 0 or at infinity to 1e-15
 _LOG_SCALES = (-34.5, 34.5)
@@ -103,8 +103,7 @@ def correlation_map(activation: str | Activation, log_q: float, correlation: flo
     """
     activation = activation_record(activation)
     if rays := two_rays(activation) or (_far_rays(activation) if rules is QUICK and log_q > _FAR else None):
-        root = math.sqrt(max(0.0, 1 - correlation**2))
-        return _rays_ratio(*rays, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
+        return rays_correlation(*rays, correlation)
     s = float(_scales(log_q)[0])
     return _pair_ratio(lambda z: activation.f(z) / s, s, correlation, rules)
 
@@ -115,6 +114,12 @@ def slope_correlation(activation: str | Activation, log_q: float, correlation: f
     if rays := two_rays(activation):
         return _rays_ratio(*rays, 1.0, math.asin(min(1.0, max(-1.0, correlation))) * 2 / math.pi)
     return _pair_ratio(activation.df, float(_scales(log_q)[0]), correlation)
+
+
+def rays_correlation(left: float, right: float, correlation: float) -> float:
+    """``correlation_map`` of an f with the slopes ``left`` and ``right`` of 0, at every q."""
+    root = math.sqrt(max(0.0, 1 - correlation**2))
+    return _rays_ratio(left, right, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
 
 
 def _rays_ratio(left: float, right: float, even: float, odd: float) -> float:
