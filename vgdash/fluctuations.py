@@ -26,11 +26,12 @@ from vgdash.tabulated import angle_table, chebyshev
 __all__ = ["Band", "band"]
 
 _LARGEST = 9.0  # |ln q| beyond which f is its own power law to a percent
-# The tables of ``tabulated`` with a step twice as long, 1e-6, plenty for a band, from z = e^-18 to e^2.3; in ψ 1e-2.
+# The tables of ``tabulated`` with a step twice as long, from z = e^-18 to e^2.3: averages of one input to 1e-6, of two to 1e-3;
+# where tanh and its like are saturated (√q beyond 6), the slopes' share of those is known to 1e-2 and less well.
 _STEP = 0.24
 _RHO = np.exp(np.arange(math.floor((-_LARGEST / 2 - 18) / _STEP), math.ceil((_LARGEST / 2 + 2.3) / _STEP)) * _STEP)
-_TERMS = 16
-_RULES = ((6.0, "legendre", 8), (math.inf, "graded", 17))  # largest ρ, angle rule, angles a sector
+_TERMS = 32
+_RULES = ((1.0, "legendre", 8), (6.0, "legendre", 12), (math.inf, "graded", 25))  # largest ρ, angle rule, angles a sector
 
 
 @dataclass(frozen=True, eq=False)

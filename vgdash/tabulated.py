@@ -25,11 +25,12 @@ __all__ = ["angle_table", "chebyshev", "cosine_map", "single_averages"]
 
 STEP = 0.12  # of ln ρ, that of gaussian.NODES
 _BLOCK = 8  # grid points; layers whose s lies in one block share a window of the tables, from so many blocks below to above
-_BELOW, _PAIR_BELOW, _ABOVE = 38, 10, 4  # z from e^-36 (pairs e^-9.6) to at least e^2.9
+_BELOW, _PAIR_BELOW, _ABOVE = 38, 11, 4  # z from e^-36 (pairs e^-10.6) to at least e^2.9
 _SPAN = _BLOCK * STEP
 _SERIES = 48  # terms in ψ. Measured with the rules below, error relative to E[f²], all activations and correlations: 1e-8 for
 # q from 1e-3 to 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
 _RULES = ((1.0, "legendre", 12), (6.0, "legendre", 32), (math.inf, "graded", 65))  # largest ρ, angle rule, angles a sector
+_AT_ONCE = 20_000  # numbers: what a core's cache holds, half the time of larger pieces
 _PAIR_RANGE = (-40.0, 40.0)  # ln q; outside, correlations are those at its ends to e^-20
 
 
@@ -74,9 +75,7 @@ def _single_window(activation: Activation, block: int) -> np.ndarray:
     """f², f'² and f at ρ and -ρ added, times the constants of the rule: ``(points, 3)``."""
     rho = _SINGLE_Z * math.exp(block * _SPAN)
     (f, g), (df, dg) = ((h(rho), h(-rho)) for h in (activation.f, activation.df))
-    table = np.stack([f**2 + g**2, df**2 + dg**2, f + g], axis=1) * (STEP / math.sqrt(2 * math.pi))
-    table[0] /= 1 - math.exp(-STEP)  # and all grid points below, where f is constant and the weights fall by e^-STEP
-    return table
+    return np.stack([f**2 + g**2, df**2 + dg**2, f + g], axis=1) * (STEP / math.sqrt(2 * math.pi))
 
 
 def cosine_map(activation: Activation, log_q: float) -> Callable[[float], float]:
@@ -100,9 +99,7 @@ def cosine_map(activation: Activation, log_q: float) -> Callable[[float], float]
 @lru_cache(maxsize=128)  # 6 MB
 def _pair_window(activation: Activation, block: int) -> np.ndarray:
     """Chebyshev coefficients of t(ρ, ψ), times the constants of the rule: ``(points, terms)``."""
-    table = np.concatenate([_pair_block(activation, b) for b in range(block - _PAIR_BELOW, block + _ABOVE)]) * STEP
-    table[0] /= 1 - math.exp(-2 * STEP)
-    return table
+    return np.concatenate([_pair_block(activation, b) for b in range(block - _PAIR_BELOW, block + _ABOVE)]) * STEP
 
 
 @cache
@@ -112,10 +109,19 @@ def _pair_block(activation: Activation, block: int) -> np.ndarray:
     return angle_table(lambda u, v: (activation.f(u) * activation.f(v),), rho, rule, angles, _SERIES)[0]
 
 
-def angle_table(products: Callable, rho: np.ndarray, rule: str, angles: int, terms: int) -> list[np.ndarray]:
-    """Chebyshev coefficients in ψ of t(ρ, ψ), ``(points, terms)``, for each of the ``products(u, v)``, symmetric in u and v.
+def angle_table(products: Callable, rho: np.ndarray, rule: str, angles: int, terms: int) -> np.ndarray:
+    """Chebyshev coefficients in ψ of t(ρ, ψ), ``(n, points, terms)``, for the n ``products(u, v)``, symmetric in u and v."""
+    cos_u, cos_v, weights, transform = _angles(rule, angles, terms)
+    pieces = np.array_split(rho[:, None, None], math.ceil(rho.size * weights.size / _AT_ONCE))
+    values = [[np.vecdot(product, weights) for product in products(piece * cos_u, piece * cos_v)] for piece in pieces]
+    return np.concatenate(values, axis=1) @ transform
 
-    The three sectors of ``gaussian.pair_nodes``, between u = v, u = 0, v = 0 and u = v again, for each ψ.
+
+@cache
+def _angles(rule: str, angles: int, terms: int) -> tuple[np.ndarray, ...]:
+    """cos θ, cos(θ - ψ) and weights, ``(terms, 3 angles)`` with one ψ a row, and what makes coefficients of values at these ψ.
+
+    The three sectors are those of ``gaussian.pair_nodes``: between them u or v is 0, or u and v change places.
     """
     order = np.arange(terms)
     psi = (math.pi / 2 * (1 - np.cos(math.pi * order / (terms - 1))))[:, None]
@@ -123,11 +129,9 @@ def angle_table(products: Callable, rho: np.ndarray, rule: str, angles: int, ter
     rest = (math.pi - psi) / 2
     theta = np.concatenate([psi / 2 + rest * x, math.pi / 2 + psi * x, math.pi / 2 + psi + rest * x], axis=1)
     weights = np.concatenate([rest * w, psi * w, rest * w], axis=1) / math.pi
-    rho = rho[:, None, None]
-    tables = (np.vecdot(product, weights) for product in products(rho * np.cos(theta), rho * np.cos(theta - psi)))
-    ends = np.where((order == 0) | (order == terms - 1), 0.5, 1.0)  # discrete cosine transform on points that include both ends
+    ends = np.where((order == 0) | (order == terms - 1), 0.5, 1.0)  # the discrete cosine transform of points that include the ends
     transform = np.cos(math.pi / (terms - 1) * np.multiply.outer(order, order)) * np.multiply.outer(ends, ends) * 2 / (terms - 1)
-    return [table @ transform for table in tables]
+    return np.cos(theta), np.cos(theta - psi), weights, transform
 
 
 def chebyshev(cosine: np.ndarray, terms: int) -> np.ndarray:
