@@ -10,8 +10,7 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["COARSE", "FINE", "GRID", "MASSES", "NODES", "QUICK", "WEIGHTS", "gaussian_mean", "pair_mean", "pair_nodes",
-           "sector"]
+__all__ = ["FINE", "GRID", "MASSES", "NODES", "QUICK", "WEIGHTS", "gaussian_mean", "pair_mean", "pair_nodes", "sector"]
 
 # A symmetric midpoint grid: exact 1/2 for ReLU's slope, 1e-14 for E[tanh^2] up to q = 10. Gauss-Hermite rules with an odd
 # number of nodes sit on ReLU's kink, and 64 nodes are 0.4 % off for tanh at q = 10.
@@ -44,7 +43,6 @@ NODES, MASSES = _log_spaced()  # (640,) each: E[g(z)] = MASSES @ g(NODES)
 Rules = tuple[tuple[float, str, int, int], ...]
 FINE: Rules = ((1.0, "legendre", 20, 56), (2.0, "legendre", 28, 64), (6.0, "legendre", 48, 96), (math.inf, "graded", 65, 120))  # 1e-9
 QUICK: Rules = ((1.2, "legendre", 8, 28), (2.5, "legendre", 12, 36), (6.0, "legendre", 24, 60), (math.inf, "graded", 25, 40))  # 1e-4
-COARSE: Rules = ((3.0, "legendre", 8, 20), (math.inf, "graded", 17, 24))  # 1e-2
 
 
 @cache
