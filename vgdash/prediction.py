@@ -187,7 +187,7 @@ def _forward(p: ProbeParams, activation: Activation, skips: Skips) -> Course:
     rows = []
     log_a2, input_cosine = 0.0, 0.0  # independent N(0, 1) features
     log_q, c = -math.inf, 0.0
-    averages, cosine_of_a, evaluated = (), _one, math.nan
+    averages, cosine_of_a, evaluated = (), _all_alike, math.nan
     log_bias, log_keep = _ln(p.sigma_b2), math.log(p.keep)
     log_widths = [math.log(width) for width in p.widths]
     for layer, (log_w, skip) in enumerate(zip(_log_weights(p, skips), skips, strict=True)):
@@ -205,7 +205,7 @@ def _forward(p: ProbeParams, activation: Activation, skips: Skips) -> Course:
             log_q, c = _added(log_q, c, log_branch + 2 * math.log(skip), branch_cosine)
         if not abs(log_q - evaluated) < STILL:
             averages, evaluated = single_averages(activation, log_q), log_q
-            cosine_of_a = cosine_map(activation, log_q) if log_q > -math.inf else _one
+            cosine_of_a = cosine_map(activation, log_q) if log_q > -math.inf else _all_alike
         log_a2 = averages[0] - log_keep
         input_cosine = cosine_of_a(c) * p.keep
         rows.append((log_q, c if log_q > -math.inf else math.nan, log_a2, *averages[1:], share, log_into, log_divisor,
@@ -213,7 +213,7 @@ def _forward(p: ProbeParams, activation: Activation, skips: Skips) -> Course:
     return Course(*np.array(rows).T)
 
 
-def _one(cosine: float) -> float:
+def _all_alike(cosine: float) -> float:
     """Where z is 0 all inputs become one."""
     return 1.0
 

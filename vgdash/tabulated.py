@@ -23,10 +23,10 @@ from vgdash.maps import LOG_RANGE, log_moment, rays_correlation, two_rays
 
 __all__ = ["angle_table", "chebyshev", "cosine_map", "single_averages"]
 
-STEP = 0.12  # of ln ρ, that of gaussian.NODES
+_STEP = 0.12  # of ln ρ, that of gaussian.NODES
 _BLOCK = 8  # grid points; layers whose s lies in one block share a window of the tables, from so many blocks below to above
 _BELOW, _PAIR_BELOW, _ABOVE = 38, 11, 4  # z from e^-36 (pairs e^-10.6) to at least e^2.9
-_SPAN = _BLOCK * STEP
+_SPAN = _BLOCK * _STEP
 _SERIES = 48  # terms in ψ. Measured with the rules below, error relative to E[f²], all activations and correlations: 1e-8 for
 # q from 1e-3 to 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
 _RULES = ((1.0, "legendre", 12), (6.0, "legendre", 32), (math.inf, "graded", 65))  # largest ρ, angle rule, angles a sector
@@ -36,7 +36,7 @@ _PAIR_RANGE = (-40.0, 40.0)  # ln q; outside, correlations are those at its ends
 
 def _grid(below: int) -> np.ndarray:
     """z at the grid points of a window, for s at the lower end of its block."""
-    return np.exp(np.arange(-below * _BLOCK, _ABOVE * _BLOCK) * STEP)
+    return np.exp(np.arange(-below * _BLOCK, _ABOVE * _BLOCK) * _STEP)
 
 
 _SINGLE_Z, _PAIR_Z = _grid(_BELOW), _grid(_PAIR_BELOW)
@@ -75,7 +75,7 @@ def _single_window(activation: Activation, block: int) -> np.ndarray:
     """f², f'² and f at ρ and -ρ added, times the constants of the rule: ``(points, 3)``."""
     rho = _SINGLE_Z * math.exp(block * _SPAN)
     (f, g), (df, dg) = ((h(rho), h(-rho)) for h in (activation.f, activation.df))
-    return np.stack([f**2 + g**2, df**2 + dg**2, f + g], axis=1) * (STEP / math.sqrt(2 * math.pi))
+    return np.stack([f**2 + g**2, df**2 + dg**2, f + g], axis=1) * (_STEP / math.sqrt(2 * math.pi))
 
 
 def cosine_map(activation: Activation, log_q: float) -> Callable[[float], float]:
@@ -99,13 +99,13 @@ def cosine_map(activation: Activation, log_q: float) -> Callable[[float], float]
 @lru_cache(maxsize=128)  # 6 MB
 def _pair_window(activation: Activation, block: int) -> np.ndarray:
     """Chebyshev coefficients of t(ρ, ψ), times the constants of the rule: ``(points, terms)``."""
-    return np.concatenate([_pair_block(activation, b) for b in range(block - _PAIR_BELOW, block + _ABOVE)]) * STEP
+    return np.concatenate([_pair_block(activation, b) for b in range(block - _PAIR_BELOW, block + _ABOVE)]) * _STEP
 
 
 @cache
 def _pair_block(activation: Activation, block: int) -> np.ndarray:
-    rho = np.exp(np.arange(block * _BLOCK, (block + 1) * _BLOCK) * STEP)
-    rule, angles = next(rest for largest, *rest in _RULES if rho[-1] <= largest * math.exp(STEP))
+    rho = np.exp(np.arange(block * _BLOCK, (block + 1) * _BLOCK) * _STEP)
+    rule, angles = next(rest for largest, *rest in _RULES if rho[-1] <= largest * math.exp(_STEP))
     return angle_table(lambda u, v: (activation.f(u) * activation.f(v),), rho, rule, angles, _SERIES)[0]
 
 

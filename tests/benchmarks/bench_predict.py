@@ -65,10 +65,14 @@ def views() -> None:
     def closer_look(view: Callable):
         return lambda: view(ProbeParams.uniform(256, 100, seed=next(seeds)))
 
+    def shares():
+        for name in initializers.STATISTICS:
+            initializers.shares_view(probes, name)
+
     jobs = {
         "the probe": lambda: compare(CompareParams.uniform(256, 100, seed=next(seeds))),
         "verdict, courses, numbers": comparison,
-        f"shares by layer, {len(initializers.STATISTICS)} statistics": lambda: [initializers.shares_view(probes, name) for name in initializers.STATISTICS],
+        f"shares by layer, {len(initializers.STATISTICS)} statistics": shares,
         "histograms of one initializer": closer_look(closer.histograms_view),
         "its Jacobian's singular values": closer_look(closer.spectrum_view),
         "its advice and code": advice,
