@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.gaussian import MASSES, NODES
+from vgdash.gaussian import MASSES, NODES, pair_mean, pair_nodes
 from vgdash.initializers import INITIALIZERS
 from vgdash.network import ProbeParams, probe
 from vgdash.prediction import PREDICTED, predict
@@ -154,6 +154,34 @@ def test_a_signal_that_vanishes_is_carried_below_the_smallest_float(name):
     assert prediction.q[-1] == 0
     assert prediction.log10_q[-1] - prediction.log10_q[-2] == pytest.approx(math.log10(8e-4 * slope2), abs=1e-9)
     assert prediction.log10_grad2[-2] == pytest.approx(math.log10(8e-4 * slope2), abs=1e-9)
+
+
+def layer_by_layer(name, sigma_w2, sigma_b2, depth):
+    """ln q, the correlation of two inputs and ln grad2 by layer, every layer by quadrature of its own."""
+    a, log_q, correlation, log_slope = ACTIVATIONS[name], [math.log(sigma_w2 + sigma_b2)], [sigma_b2 / (sigma_w2 + sigma_b2)], []
+    rules = ((6.0, "legendre", 96, 190), (math.inf, "graded", 141, 200))
+    for _ in range(depth):
+        s = math.exp(log_q[-1] / 2)
+        moment, slope = (float(MASSES @ f(s * NODES) ** 2) for f in (a.f, a.df))
+        u, v, *weights = pair_nodes(correlation[-1], s, rules)
+        q = sigma_w2 * moment + sigma_b2
+        correlation.append((sigma_w2 * float(pair_mean(a.f(u) * a.f(v), *weights)) + sigma_b2) / q)
+        log_q.append(math.log(q))
+        log_slope.append(math.log(sigma_w2 * slope))
+    return log_q[:depth], correlation[:depth], np.append(np.cumsum(log_slope[:depth - 1][::-1])[::-1], 0.0)
+
+
+@pytest.mark.parametrize("strength", [0.7, 1.0, 1.4], ids=["ordered", "critical", "chaotic"])
+@pytest.mark.parametrize("name", ["elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "leaky_relu"])
+def test_a_prediction_is_what_quadrature_layer_by_layer_gives_to_eight_digits(name, strength):
+    """sigma_w2 relative to the one that keeps gradients at unit variance."""
+    sigma_w2, depth = strength / float(MASSES @ ACTIVATIONS[name].df(NODES) ** 2), 24
+    for sigma_b2 in (0.0, 0.2):
+        log_q, correlation, log_grad2 = layer_by_layer(name, sigma_w2, sigma_b2, depth)
+        prediction = predict(ProbeParams.uniform(depth, 64, name, "lecun_normal", gamma=math.sqrt(sigma_w2), sigma_b2=sigma_b2))
+        np.testing.assert_allclose(prediction.log10_q * LN10, log_q, atol=1e-8)
+        np.testing.assert_allclose(prediction.correlation, correlation, atol=1e-8)
+        np.testing.assert_allclose(prediction.log10_grad2 * LN10, log_grad2, atol=1e-8)
 
 
 def test_uniform_and_normal_weights_of_equal_variance_have_one_prediction():

@@ -12,21 +12,26 @@ Inputs of one batch share the weights, so their noise is correlated: the mean ov
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
 
 from vgdash.activations import Activation
-from vgdash.gaussian import COARSE, MASSES, NODES, pair_mean, pair_nodes
 from vgdash.maps import two_rays
 from vgdash.network import ProbeParams
+from vgdash.tabulated import angle_table, chebyshev
 
 __all__ = ["Band", "band"]
 
-# Half the nodes leave 1e-6, plenty for a band.
-_NODES, _MASSES = NODES[::2], 2 * MASSES[::2]
 _LARGEST = 9.0  # |ln q| beyond which f is its own power law to a percent
-_DIGITS = 2  # of ln q and of the cosine: layers that agree in these share their integrals, to a percent
+# The tables of ``tabulated`` with a step twice as long, from z = e^-18 to e^2.3: averages of one input to 1e-6, of two to 1e-3;
+# where tanh and its like are saturated (√q beyond 6), the slopes' share of those is known to 1e-2 and less well.
+_STEP = 0.24
+_RHO = np.exp(np.arange(math.floor((-_LARGEST / 2 - 18) / _STEP), math.ceil((_LARGEST / 2 + 2.3) / _STEP)) * _STEP)
+_TERMS = 32
+_RULES = ((1.0, "legendre", 8), (6.0, "legendre", 12), (math.inf, "graded", 25))  # largest ρ, angle rule, angles a sector
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +78,12 @@ def band(p: ProbeParams, activation: Activation, log_q: np.ndarray, cosine: np.n
     it E[f'²] there; noise η[l] in f'² g² reaches the gradient of all layers up to l.
     """
     log_q = np.zeros(p.depth) if two_rays(activation) else np.clip(log_q, -_LARGEST, _LARGEST)  # rays look alike at every scale
-    one = _shared(_One, _one_input, activation, p.keep, log_q)
-    at_cosine = _shared(_Two, _two_inputs, activation, p.keep, log_q, cosine)
-    variance, returned2 = _cosines(p, one, at_cosine, cosine, share)
+    different, which = np.unique(log_q, return_inverse=True)
+    one, series = _averages(activation, p.keep, different)
+    one, series = _One(*one[:, which]), series[:, which]
+    variance, returned2 = _cosines(p, one, _two_inputs(series, cosine), cosine, share)
     aside = np.minimum(np.sqrt(variance), 1 - cosine)
-    left, right = (_shared(_Two, _two_inputs, activation, p.keep, log_q, cosine + step) for step in (-aside, aside))
+    left, right = (_two_inputs(series, cosine + step) for step in (-aside, aside))
     two = _Two(*((getattr(left, f.name) + getattr(right, f.name)) / 2 for f in fields(_Two)))  # mean over ±, the curvature's part
     forward, backward, across, measured = _noise(p, one, two, cosine**2 + aside**2, returned2, share)
 
@@ -112,18 +118,21 @@ def _cosines(p: ProbeParams, one: _One, two: _Two, cosine: np.ndarray, share: np
     slope = p.keep * one.ratio * two.slope
     noise = (two.forward - value**2 - 2 * value * (two.cubes - value) + value**2 * (one.forward + two.forward - 1) / 2
              - kept * (slope * (1 - cosine**2)) ** 2)
-    variance = np.empty(p.depth)
-    variance[0] = share[0] ** 2 / p.widths[0]
-    for layer in range(1, p.depth):
-        carried = slope[layer - 1] ** 2 * variance[layer - 1] + max(0.0, noise[layer - 1]) / p.widths[layer]
-        variance[layer] = share[layer] ** 2 * carried
-    back = np.empty(p.depth)
-    back[-1] = 1 / p.widths[-1]
-    for layer in range(p.depth - 2, -1, -1):
-        passed = (p.keep * two.slope[layer + 1]) ** 2
-        fresh = max(0.0, two.backward[layer + 1] - returned[layer + 1] * passed) / p.widths[layer + 2]
-        back[layer] = back[layer + 1] if layer == p.depth - 2 else passed * back[layer + 1] + fresh
-    return variance, np.minimum(1.0, back)
+    fresh = np.maximum(0.0, noise[:-1]) / p.widths[1:-1]
+    variance = _chain(share[0] ** 2 / p.widths[0], share[1:] ** 2 * slope[:-1] ** 2, share[1:] ** 2 * fresh)
+    passed = (p.keep * two.slope[1:-1]) ** 2
+    fresh = np.maximum(0.0, two.backward[1:-1] - returned[1:-1] * passed) / p.widths[2:-1]
+    last = 1 / p.widths[-1]
+    back = [last, *_chain(last, passed[::-1], fresh[::-1])][:p.depth]
+    return variance, np.minimum(1.0, back[::-1])
+
+
+def _chain(first: float, factors: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """x[0] = ``first``, x[i + 1] = factors[i] x[i] + terms[i]: plain numbers, an array's entries one by one take ten times as long."""
+    values = [first]
+    for factor, term in zip(factors.tolist(), terms.tolist(), strict=True):
+        values.append(factor * values[-1] + term)
+    return np.array(values)
 
 
 def _kept(p: ProbeParams, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,26 +174,18 @@ def _band(mean: np.ndarray, one: np.ndarray, batch: np.ndarray) -> Band:
 
 def _path(power: np.ndarray, share: np.ndarray) -> np.ndarray:
     """``(depth, depth)``: what noise ε[k], k = 0 … L - 1, adds to ln q of layer l = 1 … L."""
-    path = np.zeros((len(power), len(power)))
-    path[0, 0] = share[0]
-    for layer in range(1, len(power)):
-        path[layer] = path[layer - 1] * power[layer - 1] * share[layer]
-        path[layer, layer] = share[layer]
-    return path
+    passed = np.append(1.0, power[:-1] * share[1:])[:, None]
+    steps = np.where(np.tri(len(power), k=-1, dtype=bool), passed, 1.0)
+    np.fill_diagonal(steps, share)
+    return np.tril(np.cumprod(steps, axis=0))
 
 
 def _mean_of_log(one: _One, share: np.ndarray, source: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Mean of x[l], to second order in the noise: ln bends, and so does ln E[f²] as a function of ln q."""
-    mean = np.empty(len(share))
-    above, spread = 0.0, 0.0
-    for layer in range(len(share)):
-        if layer:
-            power = one.power[layer - 1]
-            above = power * mean[layer - 1] + one.power_bend[layer - 1] * variance[layer - 1] / 2
-            spread = power**2 * variance[layer - 1]
-        noise = source[layer]
-        mean[layer] = share[layer] * (above - noise / 2) + share[layer] * (1 - share[layer]) * (spread + noise) / 2
-    return mean
+    power, above = one.power[:-1], one.power_bend[:-1] * variance[:-1] / 2
+    spread = np.append(0.0, power**2 * variance[:-1]) + source
+    terms = share * (np.append(0.0, above) - source / 2) + share * (1 - share) * spread / 2
+    return _chain(terms[0], share[1:] * power, terms[1:])
 
 
 def _from_the_top(rows: np.ndarray) -> np.ndarray:
@@ -198,45 +199,49 @@ def _coherence(one: _One, share: np.ndarray) -> np.ndarray:
     Given z = W a, Wᵀ δ has the part a (z·δ)/|a|² along a. With t = E[(z·δ)²]/(width q grad2) this is 1/width of the gradient if
     t = 1, as it is for f made of two rays (z·δ is then the same in all layers), and a shift (t - 1)/width otherwise.
     """
-    excess = np.zeros(len(share))  # t - 1; 0 at the last layer, where δ is drawn independently
-    for layer in range(len(share) - 2, -1, -1):
-        excess[layer] = one.spread[layer] - 1 + share[layer + 1] * one.overlap[layer] * excess[layer + 1]
+    # t - 1; 0 at the last layer, where δ is drawn independently
+    excess = _chain(0.0, (share[1:] * one.overlap[:-1])[::-1], (one.spread[:-1] - 1)[::-1])[::-1]
     return np.append((one.across[:-1] + 1) * share[1:] * excess[1:], 0.0)
 
 
-def _shared(record, integrals, activation: Activation, keep: float, *columns: np.ndarray):
-    """A record of integrals for all layers, computed once for layers that are alike."""
-    different, which = np.unique(np.round(np.stack(columns), _DIGITS), axis=1, return_inverse=True)
-    return record(*(values[which] for values in integrals(activation, keep, *different)))
+@cache
+def _single_table(activation: Activation) -> np.ndarray:
+    """f², f'², f⁴, f'⁴, f² f'², and sign(z) f f' at ρ and -ρ added: ``(points, 6)``."""
+    (f, g), (df, dg) = ((h(_RHO), h(-_RHO)) for h in (activation.f, activation.df))
+    return np.stack([f**2 + g**2, df**2 + dg**2, f**4 + g**4, df**4 + dg**4, (f * df) ** 2 + (g * dg) ** 2, f * df - g * dg], axis=1)
 
 
-def _one_input(activation: Activation, keep: float, log_q: np.ndarray) -> tuple[np.ndarray, ...]:
-    s = np.exp(log_q / 2)[:, None]
-    f, df = activation.f(s * _NODES) / s, activation.df(s * _NODES)
-    squares, slopes = f**2, df**2
-    f2, df2 = squares @ _MASSES, slopes @ _MASSES
-    power, power_bend = _log_derivatives(squares / f2[:, None])
-    slope, slope_bend = _log_derivatives(slopes / df2[:, None])
-    return (power, power_bend, slope, slope_bend, ((f * df * _NODES) @ _MASSES) ** 2 / (f2 * df2),
-            (slopes * _NODES**2) @ _MASSES / df2, df2 / f2, squares**2 @ _MASSES / f2**2 / keep - 1,
-            3 * slopes**2 @ _MASSES / df2**2 / keep - 1, (squares * slopes) @ _MASSES / (f2 * df2) / keep - 1)
+@cache
+def _pair_table(activation: Activation) -> np.ndarray:
+    """The products of ``_Two`` by ρ, as series in ψ: ``(6, points, terms)``."""
+    def products(u, v):
+        f_u, f_v, df_u, df_v = (g(x) for g in (activation.f, activation.df) for x in (u, v))
+        values, slopes = f_u * f_v, df_u * df_v
+        return (values, slopes, values * (f_u**2 + f_v**2) / 2, values**2, slopes**2, ((f_u * df_v) ** 2 + (f_v * df_u) ** 2) / 2)
+
+    starts = [0, *np.searchsorted(_RHO, [largest for largest, *_ in _RULES])]
+    parts = [angle_table(products, _RHO[start:end], *rule, _TERMS)
+             for start, end, (_, *rule) in zip(starts[:-1], starts[1:], _RULES, strict=True)]
+    return np.concatenate(parts, axis=1)
 
 
-def _two_inputs(activation: Activation, keep: float, log_q: np.ndarray, cosine: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Dropout draws a mask for each input, so ``keep`` cancels."""
-    s = np.exp(log_q / 2)
-    u, v, *weights = pair_nodes(cosine, s, COARSE)
-    f_u, f_v, df_u, df_v = (g(x) for g in (activation.f, activation.df) for x in (u, v))
-    s = s[:, None]
-    f2, df2 = activation.f(s * _NODES) ** 2 @ _MASSES, activation.df(s * _NODES) ** 2 @ _MASSES
-    values, slopes = f_u * f_v, df_u * df_v
-    products = ((values, f2), (slopes, df2), (values * (f_u**2 + f_v**2) / 2, f2**2), (values**2, f2**2), (slopes**2, df2**2),
-                (((f_u * df_v) ** 2 + (f_v * df_u) ** 2) / 2, f2 * df2))
-    return tuple(pair_mean(product, *weights) / norm for product, norm in products)
+def _averages(activation: Activation, keep: float, log_q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The fields of ``_One``, ``(10, points)``, and those of ``_Two`` as series, ``(6, points, terms)``, at each ``log_q``.
+
+    Dropout draws a mask for each input, so ``keep`` cancels in the second. Derivatives by ln q are by parts: f may have kinks.
+    """
+    z = np.multiply.outer(np.exp(-log_q / 2), _RHO)
+    weights = z * np.exp(z * z / -2) * (_STEP / math.sqrt(2 * math.pi))
+    single, z2 = _single_table(activation), z * z
+    f2, df2, f4, df4, f2_df2, _ = (weights @ single).T
+    second, fourth = (weights * power @ single[:, :2] / np.stack([f2, df2], 1) for power in (z2, z2 * z2))
+    first = (second - 1) / 2
+    bend = (fourth - 4 * second + 1) / 4 - first**2
+    one = (first[:, 0], bend[:, 0], first[:, 1], bend[:, 1], ((weights * z) @ single[:, 5]) ** 2 / (f2 * df2), second[:, 1],
+           np.exp(log_q) * df2 / f2, f4 / f2**2 / keep - 1, 3 * df4 / df2**2 / keep - 1, f2_df2 / (f2 * df2) / keep - 1)
+    norms = np.stack([f2, df2, f2**2, f2**2, df2**2, f2 * df2])
+    return np.stack(one), (weights * z * math.sqrt(2 * math.pi)) @ _pair_table(activation) / norms[:, :, None]
 
 
-def _log_derivatives(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and second derivative of ln E[h(√q z)] in ln q, from values = h/E[h]; by parts, so that h may have kinks."""
-    z2 = _NODES**2
-    first = values @ (_MASSES * (z2 - 1) / 2)
-    return first, values @ (_MASSES * (z2**2 - 4 * z2 + 1) / 4) - first**2
+def _two_inputs(series: np.ndarray, cosine: np.ndarray) -> _Two:
+    return _Two(*np.vecdot(series, chebyshev(cosine, _TERMS)))

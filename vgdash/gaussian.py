@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["COARSE", "FINE", "GRID", "MASSES", "NODES", "QUICK", "WEIGHTS", "gaussian_mean", "pair_mean", "pair_nodes"]
+__all__ = ["FINE", "GRID", "MASSES", "NODES", "QUICK", "WEIGHTS", "gaussian_mean", "pair_mean", "pair_nodes", "sector"]
 
 # A symmetric midpoint grid: exact 1/2 for ReLU's slope, 1e-14 for E[tanh^2] up to q = 10. Gauss-Hermite rules with an odd
 # number of nodes sit on ReLU's kink, and 64 nodes are 0.4 % off for tanh at q = 10.
@@ -43,11 +43,10 @@ NODES, MASSES = _log_spaced()  # (640,) each: E[g(z)] = MASSES @ g(NODES)
 Rules = tuple[tuple[float, str, int, int], ...]
 FINE: Rules = ((1.0, "legendre", 20, 56), (2.0, "legendre", 28, 64), (6.0, "legendre", 48, 96), (math.inf, "graded", 65, 120))  # 1e-9
 QUICK: Rules = ((1.2, "legendre", 8, 28), (2.5, "legendre", 12, 36), (6.0, "legendre", 24, 60), (math.inf, "graded", 25, 40))  # 1e-4
-COARSE: Rules = ((3.0, "legendre", 8, 20), (math.inf, "graded", 17, 24))  # 1e-2
 
 
 @cache
-def _sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+def sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh, whose nodes crowd at both ends as saturated f need."""
     if rule == "legendre":
         x, w = np.polynomial.legendre.leggauss(count)
@@ -78,7 +77,7 @@ def pair_nodes(correlation, scale, rules: Rules = FINE) -> tuple[np.ndarray, ...
     """
     scale = np.asarray(scale, dtype=np.float64)[..., None]
     kind, angles, radii = next(rule[1:] for rule in rules if scale.max() <= rule[0])
-    x, wx = _sector(kind, angles)
+    x, wx = sector(kind, angles)
     r, wr = _radii(radii)
     psi = np.arccos(np.clip(correlation, -1.0, 1.0))[..., None]
     rest = (math.pi - psi) / 2

@@ -14,16 +14,15 @@ from functools import cache
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.gaussian import FINE, MASSES, NODES, QUICK, Rules, pair_mean, pair_nodes
+from vgdash.gaussian import MASSES, NODES, pair_mean, pair_nodes
 from vgdash.params import Choice
 
-__all__ = ["LOG_RANGE", "activation_record", "correlation_map", "log_moment", "log_slope", "moment_exponent", "slope_correlation",
-           "two_rays"]
+__all__ = ["LOG_RANGE", "activation_record", "correlation_map", "log_moment", "log_slope", "moment_exponent",
+           "rays_correlation", "slope_correlation", "two_rays"]
 
 # ln of the scales s = √q between which f is evaluated; outside, f(s z) follows its power law at 0 or at infinity to 1e-15
 _LOG_SCALES = (-34.5, 34.5)
 LOG_RANGE = (2 * _LOG_SCALES[0], 2 * _LOG_SCALES[1])  # the same for ln q
-_FAR = 2 * math.log(1e5)
 
 
 def activation_record(activation: str | Activation) -> Activation:
@@ -87,26 +86,16 @@ def two_rays(activation: Activation) -> tuple[float, float] | None:
     return (left, right) if np.allclose(activation.f(NODES), straight, rtol=1e-14, atol=0) else None
 
 
-@cache
-def _far_rays(activation: Activation) -> tuple[float, float] | None:
-    """The slopes of the rays that an unbounded activation looks like from far away, None for a bounded one."""
-    far = math.exp(_LOG_SCALES[1])
-    left, right = float(-activation.f(-far)) / far, float(activation.f(far)) / far
-    return (left, right) if right > 0.5 else None
-
-
-def correlation_map(activation: str | Activation, log_q: float, correlation: float, rules: Rules = FINE) -> float:
+def correlation_map(activation: str | Activation, log_q: float, correlation: float) -> float:
     """E[f(u) f(v)] / E[f(u)²] for u and v ~ N(0, q) of the given correlation.
 
     f made of two rays is (m z + d |z|): E|u||v| = (2/π)(√(1 - c²) + c·arcsin c) (Cho & Saul 2009); any other f by quadrature.
-    With the rules ``QUICK`` an unbounded f counts as two rays beyond √q = 1e5, an error of 1e-5.
     """
     activation = activation_record(activation)
-    if rays := two_rays(activation) or (_far_rays(activation) if rules is QUICK and log_q > _FAR else None):
-        root = math.sqrt(max(0.0, 1 - correlation**2))
-        return _rays_ratio(*rays, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
+    if rays := two_rays(activation):
+        return rays_correlation(*rays, correlation)
     s = float(_scales(log_q)[0])
-    return _pair_ratio(lambda z: activation.f(z) / s, s, correlation, rules)
+    return _pair_ratio(lambda z: activation.f(z) / s, s, correlation)
 
 
 def slope_correlation(activation: str | Activation, log_q: float, correlation: float) -> float:
@@ -117,11 +106,17 @@ def slope_correlation(activation: str | Activation, log_q: float, correlation: f
     return _pair_ratio(activation.df, float(_scales(log_q)[0]), correlation)
 
 
+def rays_correlation(left: float, right: float, correlation: float) -> float:
+    """``correlation_map`` of an f with the slopes ``left`` and ``right`` of 0, at every q."""
+    root = math.sqrt(max(0.0, 1 - correlation**2))
+    return _rays_ratio(left, right, correlation, (root + correlation * math.asin(min(1.0, max(-1.0, correlation)))) * 2 / math.pi)
+
+
 def _rays_ratio(left: float, right: float, even: float, odd: float) -> float:
     mean, half = (right + left) / 2, (right - left) / 2
     return (mean**2 * even + half**2 * odd) / (mean**2 + half**2)
 
 
-def _pair_ratio(f: Callable[[np.ndarray], np.ndarray], s: float, correlation: float, rules: Rules = FINE) -> float:
-    u, v, *weights = pair_nodes(correlation, s, rules)
+def _pair_ratio(f: Callable[[np.ndarray], np.ndarray], s: float, correlation: float) -> float:
+    u, v, *weights = pair_nodes(correlation, s)
     return float(pair_mean(f(u) * f(v), *weights) / (f(s * NODES) ** 2 @ MASSES))

@@ -18,10 +18,11 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.gaussian import MASSES, NODES, QUICK, pair_mean, pair_nodes
 from vgdash.initializers import INITIALIZERS
-from vgdash.maps import correlation_map, log_moment, log_slope, moment_exponent, two_rays
+from vgdash.maps import log_moment, log_slope, moment_exponent
 from vgdash.meanfield import CRITICAL, FLAT, FixedPoint, critical_sigma_w2, fixed_point
 from vgdash.network import Probe, ProbeParams, probe
 from vgdash.params import Params, choice, integer, real
+from vgdash.tabulated import cosine_map, single_averages
 
 __all__ = ["STARTS", "Landmark", "PhaseMap", "PhaseParams", "Plane", "Profile", "landmarks", "phase_map", "plane", "profile",
            "trainable_depth"]
@@ -34,8 +35,7 @@ LINE = 17  # points of the critical line, denser near sigma_b2 = 0, where it ben
 SCAN = np.arange(139) / 2  # steps of ln q away from q = 1, up to q = 1e30 and down to 1e-30
 TOGETHER = 32  # points of the plane whose correlations are found at once: their nodes fit into the cache
 STARTS = (0.0, 0.6, 0.95)  # correlations of two inputs whose course is followed
-ORDINARY = (-30.0, 4.6)  # ln q between which one quadrature, of f as it is, serves all correlations
-STILL = 1e-9  # a layer that moves neither ln q nor a correlation by more than this passes on what it received
+STILL = 1e-14  # a layer that moves neither ln q nor a correlation by more than this passes on what it received
 MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 100, 16, 2  # drawing the weights is most of what another point costs
 
 
@@ -275,29 +275,21 @@ def profile(p: PhaseParams) -> Profile:
     """q and the correlation of two inputs by layer at the opened point: predicted for ``STARTS``, measured from correlation 0."""
     log_q, correlation = np.full(p.depth, -np.inf), np.full((len(STARTS), p.depth), np.nan)
     log_w, log_b = (math.log(value) if value > 0 else -math.inf for value in (p.sigma_w2, p.sigma_b2))
+    activation = ACTIVATIONS[p.activation]
     x, log_signal, passed = -math.inf, log_w, np.array(STARTS)
     for layer in range(p.depth):
         before, x = x, float(np.logaddexp(log_signal, log_b))
         if x == -math.inf:
             break
         share = math.exp(log_signal - x)
-        c = np.minimum(share * passed + 1 - share, 1.0)  # the quadrature's error could lift it above
+        c = np.minimum(share * passed + 1 - share, 1.0)  # rounding could lift it above
         log_q[layer], correlation[:, layer] = x, c
         if layer and abs(x - before) < STILL and np.abs(c - correlation[:, layer - 1]).max() < STILL:
             log_q[layer:], correlation[:, layer:] = x, c[:, None]
             break
-        log_signal = log_w + float(log_moment(p.activation, x))
-        passed = _of_activations(p.activation, x, c)
+        log_signal = log_w + single_averages(activation, x)[0]
+        passed = np.array([*map(cosine_map(activation, x), c.tolist())])
     return Profile(_frozen(log_q / math.log(10)), _frozen(correlation), _measured(p))
-
-
-def _of_activations(activation: str, log_q: float, c: np.ndarray) -> np.ndarray:
-    """Correlations of f(u), f(v) for u, v ~ N(0, q) with the correlations ``c``: ``correlation_map``, all at once."""
-    record, scale = ACTIVATIONS[activation], math.exp(log_q / 2)
-    if two_rays(record) or not ORDINARY[0] < log_q < ORDINARY[1]:
-        return np.array([correlation_map(record, log_q, value, QUICK) for value in c])
-    u, v, *weights = pair_nodes(c, np.full_like(c, scale), QUICK)
-    return pair_mean(record.f(u) * record.f(v), *weights) / (record.f(scale * NODES) ** 2 @ MASSES)
 
 
 def _measured(p: PhaseParams) -> Probe:

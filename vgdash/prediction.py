@@ -21,18 +21,18 @@ import pandas as pd
 
 from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.fluctuations import Band, band
-from vgdash.gaussian import MASSES, NODES, QUICK
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, residual_factors
-from vgdash.maps import correlation_map, log_moment, log_slope, two_rays
 from vgdash.network import ProbeParams
+from vgdash.tabulated import cosine_map, single_averages
 
 __all__ = ["PREDICTED", "Prediction", "predict"]
 
 PREDICTED = ("q", "a2", "a_mean", "saturated", "correlation", "grad2", "dw2")
-STILL = 1e-8  # a layer whose ln q and correlation moved less than this passes on what it received
-LN10 = math.log(10)
-LARGEST = 1400.0  # ln q up to which √q times a node is a float64
+STILL = 1e-14  # a layer whose ln q has moved less than this since the averages were taken uses them again
+LN10, LOG_EPSILON = math.log(10), math.log(EPSILON)
+LARGEST = 1400.0  # ln q up to which √q is a float64
+Skips = tuple[float | None, ...]  # of ``residual_factors``
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +126,11 @@ def predict(p: ProbeParams) -> Prediction:
     """
     if p.initializer == "identity":
         return _nothing(p, "no theory is drawn: the identity is not a random matrix of mean 0, so z is not Gaussian")
-    activation = ACTIVATIONS[p.activation]
-    course = _forward(p, activation)
-    log_grad2 = _backward(p, course)
-    log_inner = log_grad2 + _log_branch(p) - course.log_divisor
-    log_dw2 = log_inner + course.log_into - math.log(p.batch)
+    activation, skips = ACTIVATIONS[p.activation], residual_factors(p.widths, p.residual)
+    course = _forward(p, activation, skips)
+    log_branch = np.array([0.0 if skip is None else 2 * math.log(skip) for skip in skips]) - course.log_divisor
+    log_grad2 = _backward(p, course, skips, log_branch)
+    log_dw2 = log_grad2 + log_branch + course.log_into - math.log(p.batch)
     scale = np.exp(np.minimum(course.log_q, LARGEST) / 2)
     kind, reasons = _band_kind(p)
     bands = band(p, activation, course.log_q, course.correlation, course.share) if kind else (_no_band(p), _no_band(p))
@@ -170,25 +170,31 @@ def _ln(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
 
 
-def _log_weights(p: ProbeParams) -> list[float]:
+def _log_weights(p: ProbeParams, skips: Skips) -> list[float]:
     """ln(gamma² Var(W[l])) by layer; -inf for weights of 0."""
-    initializer, skips = INITIALIZERS[p.initializer], residual_factors(p.widths, p.residual)
-    return [-math.inf if p.residual == "zero" and skip is not None else _ln(p.gamma**2 * initializer.variance(n, m))
+    variance = cache(INITIALIZERS[p.initializer].variance)  # most layers have the shape of the layer before
+    return [-math.inf if p.residual == "zero" and skip is not None else _ln(p.gamma**2 * variance(n, m))
             for n, m, skip in zip(p.widths[:-1], p.widths[1:], skips, strict=True)]
 
 
-def _forward(p: ProbeParams, activation: Activation) -> Course:
+def _log_sum(a: float, b: float) -> float:
+    """ln(e^a + e^b): ``np.logaddexp`` of two numbers takes five times as long."""
+    low, high = (a, b) if a < b else (b, a)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+
+
+def _forward(p: ProbeParams, activation: Activation, skips: Skips) -> Course:
     rows = []
     log_a2, input_cosine = 0.0, 0.0  # independent N(0, 1) features
     log_q, c = -math.inf, 0.0
-    skips = residual_factors(p.widths, p.residual)
-    moments, cosine_of_a, moved = (), 1.0, (math.nan, math.nan)
-    for layer, (log_w, skip) in enumerate(zip(_log_weights(p), skips, strict=True)):
-        fan_in, fan_out = p.widths[layer:layer + 2]
-        log_signal = math.log(fan_in) + log_w + log_a2
+    averages, cosine_of_a, evaluated = (), _all_alike, math.nan
+    log_bias, log_keep = _ln(p.sigma_b2), math.log(p.keep)
+    log_widths = [math.log(width) for width in p.widths]
+    for layer, (log_w, skip) in enumerate(zip(_log_weights(p, skips), skips, strict=True)):
+        log_signal = log_widths[layer] + log_w + log_a2
         if p.rescale == "lsuv" and log_signal > -math.inf:
             log_w, log_signal = log_w - log_signal, 0.0
-        log_u = float(np.logaddexp(log_signal, _ln(p.sigma_b2)))
+        log_u = _log_sum(log_signal, log_bias)
         share = math.exp(log_signal - log_u) if log_u > -math.inf else 0.0
         centred = _ln(1 - input_cosine) if p.normalization == "batch" else 0.0
         log_into = log_a2 + centred
@@ -197,17 +203,19 @@ def _forward(p: ProbeParams, activation: Activation) -> Course:
             log_q, c = log_branch, branch_cosine
         else:
             log_q, c = _added(log_q, c, log_branch + 2 * math.log(skip), branch_cosine)
-        still_q = abs(log_q - moved[0]) < STILL
-        if not still_q:
-            moments = (float(log_moment(activation, log_q)), float(log_slope(activation, log_q)), _mean(activation, log_q))
-        if not (still_q and abs(c - moved[1]) < STILL):
-            cosine_of_a = correlation_map(activation, log_q, c, QUICK) if log_q > -math.inf else 1.0
-            moved = (log_q, c)
-        log_a2 = moments[0] - math.log(p.keep)
-        input_cosine = cosine_of_a * p.keep
-        rows.append((log_q, c if log_q > -math.inf else math.nan, log_a2, *moments[1:], share, log_into, log_divisor,
-                     math.log(fan_out) + log_w))
+        if not abs(log_q - evaluated) < STILL:
+            averages, evaluated = single_averages(activation, log_q), log_q
+            cosine_of_a = cosine_map(activation, log_q) if log_q > -math.inf else _all_alike
+        log_a2 = averages[0] - log_keep
+        input_cosine = cosine_of_a(c) * p.keep
+        rows.append((log_q, c if log_q > -math.inf else math.nan, log_a2, *averages[1:], share, log_into, log_divisor,
+                     log_widths[layer + 1] + log_w))
     return Course(*np.array(rows).T)
+
+
+def _all_alike(cosine: float) -> float:
+    """Where z is 0 all inputs become one."""
+    return 1.0
 
 
 def _normalized(p: ProbeParams, log_u: float, cosine: float) -> tuple[float, float, float]:
@@ -215,10 +223,10 @@ def _normalized(p: ProbeParams, log_u: float, cosine: float) -> tuple[float, flo
     if p.normalization == "none":
         return log_u, cosine, 0.0
     if p.normalization == "layer":
-        log_divisor = float(np.logaddexp(log_u, math.log(EPSILON)))
+        log_divisor = _log_sum(log_u, LOG_EPSILON)
         return log_u - log_divisor, cosine, log_divisor
     log_spread = log_u + _ln((1 - cosine) * (1 - 1 / p.batch))
-    log_divisor = float(np.logaddexp(log_spread, math.log(EPSILON)))
+    log_divisor = _log_sum(log_spread, LOG_EPSILON)
     # The batch's gradient loses its mean and its part along N(u), 2 of batch directions; and the mean of 1/spread over units is
     # not 1/(mean of spread), but (batch - 1)/(batch - 3) times that.
     finite = (p.batch - 2) / p.batch * (p.batch - 1) / (p.batch - 3) if p.batch > 3 else math.nan
@@ -227,37 +235,19 @@ def _normalized(p: ProbeParams, log_u: float, cosine: float) -> tuple[float, flo
 
 def _added(log_q: float, c: float, log_branch: float, branch_cosine: float) -> tuple[float, float]:
     """ln q and the cosine of the sum of two independent parts."""
-    log_sum = float(np.logaddexp(log_q, log_branch))
+    log_sum = _log_sum(log_q, log_branch)
     if log_sum == -math.inf:
         return log_sum, c
     return log_sum, c * math.exp(log_q - log_sum) + branch_cosine * math.exp(log_branch - log_sum)
 
 
-def _log_branch(p: ProbeParams) -> np.ndarray:
-    """ln of the squared factor of each layer's branch."""
-    return np.array([0.0 if skip is None else 2 * math.log(skip) for skip in residual_factors(p.widths, p.residual)])
-
-
-def _backward(p: ProbeParams, course: Course) -> np.ndarray:
+def _backward(p: ProbeParams, course: Course, skips: Skips, log_branch: np.ndarray) -> np.ndarray:
     """ln grad2 by layer: from layer l + 1 to l the branch's factor, plus 1 where there is a skip connection."""
-    branch = course.log_back + _log_branch(p) - course.log_divisor
-    factors = branch[1:] + course.log_slope[:-1] - math.log(p.keep)
-    skips = np.array([skip is not None for skip in residual_factors(p.widths, p.residual)[1:]], dtype=bool)
-    with np.errstate(invalid="ignore"):  # nan where batch normalization has no theory
-        factors = np.where(skips, np.logaddexp(factors, 0.0), factors)
+    factors = course.log_back[1:] + log_branch[1:] + course.log_slope[:-1] - math.log(p.keep)
+    if p.residual != "none":
+        with np.errstate(invalid="ignore"):  # nan where batch normalization has no theory
+            factors = np.where([skip is not None for skip in skips[1:]], np.logaddexp(factors, 0.0), factors)
     return np.append(np.cumsum(factors[::-1])[::-1], 0.0)
-
-
-def _mean(activation: Activation, log_q: float) -> float:
-    """E[f(√q z)] by pairs z, -z, so that an odd function gives 0 exactly."""
-    if rays := two_rays(activation):
-        left, right = rays
-        scale = math.exp(log_q / 2) if log_q <= LARGEST else math.inf
-        return (right - left) * scale / math.sqrt(2 * math.pi) if right != left else 0.0
-    half = len(NODES) // 2
-    u = math.exp(min(log_q, LARGEST) / 2) * NODES[half:]
-    mean = float((activation.f(u) + activation.f(-u)) @ MASSES[half:])
-    return math.copysign(math.inf, mean) if log_q > LARGEST and abs(mean) > 1e100 else mean
 
 
 @cache
@@ -278,11 +268,7 @@ def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
 
 def _saturated(activation: Activation, scale: np.ndarray) -> np.ndarray:
     """P(z in a saturated zone) for z ~ N(0, scale²); at scale 0 that is whether 0 lies in one."""
-    cdf = NormalDist().cdf
-    result = np.zeros(len(scale))
-    for i, s in enumerate(scale.tolist()):
-        if s > 0:
-            result[i] = sum(cdf(high / s) - cdf(low / s) for low, high in _saturated_zones(activation))
-        else:
-            result[i] = float(activation.saturated(0.0))
-    return result
+    ends = [(low / math.sqrt(2), high / math.sqrt(2)) for low, high in _saturated_zones(activation)]
+    at_zero = float(activation.saturated(0.0))
+    return np.array([sum([math.erfc(low / s) - math.erfc(high / s) for low, high in ends]) / 2 if s > 0 else at_zero
+                     for s in scale.tolist()])
