@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, results
+from pages.parts import ahead, charts, draw, frame, lecture, results
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LOOKS_AT, SPECTRUM, STATISTICS, WHY
@@ -19,6 +19,7 @@ BESIDE = {
 COURSE_HEIGHT = 280
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
+LIGHT = 4e6  # weights of one net that are worth to be computed before they are asked for
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
@@ -50,6 +51,8 @@ def view() -> None:
     stage.verdict(shown.verdict)
     look = controls.chosen("look")
     one = _one(p, controls.chosen("of"))
+    if p.depth * p.width**2 < LIGHT:
+        ahead.wish(_everything, [(q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()])
     stage.beside(lambda params, side: _main(params, _one(params, one.initializer), look, side), controls, p)
     if lecture.presenting():
         return
@@ -70,6 +73,12 @@ def view() -> None:
             if opened:
                 st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
     draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison", p)
+
+
+def _everything(p: CompareParams, name: str, framework: str) -> None:
+    """What the page computes for ``p``."""
+    results.comparison(p)
+    results.advice(p, name, framework)
 
 
 def _one(p: CompareParams, name: str) -> ProbeParams:

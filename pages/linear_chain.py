@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, results
+from pages.parts import ahead, charts, draw, frame, lecture, results
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.linear_chain import WHY, WHY_RANDOM
@@ -38,6 +38,7 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.chain(p, rate)
+    ahead.wish(results.chain, [(q, rate) for q in controls.next_steps()])
     stage.verdict(shown.verdict)
     stage.beside(lambda params, side: _main(results.chain(params, rate), scale, params.kind, side), controls, p)
     if lecture.presenting():

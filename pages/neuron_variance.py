@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, results
+from pages.parts import ahead, charts, draw, frame, lecture, results
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.neuron_variance import WHY
@@ -32,6 +32,7 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.neuron(p)
+    ahead.wish(results.neuron, [(q,) for q in controls.next_steps()])
     stage.verdict(shown.verdict)
     stage.beside(lambda params, side: _main(results.neuron(params), side), controls, p)
     if lecture.presenting():

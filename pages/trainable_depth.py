@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, live, results
+from pages.parts import ahead, charts, draw, frame, lecture, live, results
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views import measured_map
@@ -41,6 +41,7 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.phases(p)
+    ahead.wish(results.phases, [(q,) for q in controls.next_steps()])
     stage.verdict(shown.verdict)
     left, right = st.columns([3, 2])
     with left:

@@ -52,8 +52,10 @@ class Controls:
         self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
         self.values: dict[str, Any] = {}
         self.drawn: list[str] = []
+        self.beside: dict[str, Callable[[Any], tuple[Any, ...]]] = {}  # slider: the values next to one, lower first
         self.folded = False
         self.inside: list[str] | None = None  # the controls behind More, while they are named
+        self.before: dict[str, Any] = {}
         self.refused: list[str] = []
         self.misread: list[str] = []
 
@@ -162,13 +164,16 @@ class Controls:
         self.values[key] = st.slider(label, rule.low, rule.high, self.defaults[key], type(rule.low)(step), EXACT if real else None,
                                      key=key, **self._keep, **more)
         if real:
-            self.values[key] = float(f"{self.values[key]:.10g}")  # 1.2300000000000002 and 1.23 are one cache key
+            self.values[key] = _plain(self.values[key])
+        self.beside[key] = lambda value: (_plain(value - step), _plain(value + step)) if real else (value - step, value + step)
 
     @_foldable
     def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
         """A slider over the usual values of a number, for quantities that span orders of magnitude."""
-        self.values[key] = st.select_slider(label, self.options(key, usual), self.defaults[key], key=key, **self._keep,
+        options = self.options(key, usual)
+        self.values[key] = st.select_slider(label, options, self.defaults[key], key=key, **self._keep,
                                             format_func=lambda value: self.rules[key].spell(value)[0], **more)
+        self.beside[key] = lambda value: tuple(options[min(max(options.index(value) + k, 0), len(options) - 1)] for k in (-1, 1))
 
     @_foldable
     def select(self, key: str, label: str, **more) -> None:
@@ -221,8 +226,21 @@ class Controls:
                     st.session_state[key] = value
 
     def remember(self) -> None:
-        """Take note of what is set, for ``insist``. Call it when all controls are drawn."""
+        """Take note of what is set, for ``insist`` and ``next_steps``. Call it when all controls are drawn."""
+        self.before = st.session_state.get(f"{self.page} set", {})
         st.session_state[f"{self.page} set"] = {key: st.session_state[key] for key in self.drawn}
+
+    def next_steps(self) -> list[Params]:
+        """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""
+        moved = [key for key in self.beside if self.before.get(key, self.values[key]) != self.values[key]]
+        if len(moved) == 1:
+            key, further = moved[0], [self.values[moved[0]] > self.before[moved[0]]]
+        elif not self.before and self.beside:
+            key, further = next(iter(self.beside)), [False, True]
+        else:
+            return []
+        found = [self.kind.tolerant({**self.values, key: self.beside[key](self.values[key])[up]}) for up in further]
+        return [p for p, refused in found if not refused]
 
     # ---- what they make
 
@@ -287,6 +305,11 @@ class Controls:
         if isinstance(self.rules[key], Integers) and value:
             return self.rules[key].spell(value)[0]
         return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(value: float) -> float:
+    """1.2300000000000002 and 1.23 are one cache key."""
+    return float(f"{value:.10g}")
 
 
 @cache
