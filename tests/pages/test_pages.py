@@ -179,7 +179,7 @@ def test_the_initializers_are_plotted_as_probed_one_by_one(query):
 def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
     said = verdict(opened("initializers", initializers=["lecun_normal", "he_normal", "standard_normal"], depth="50", width="256"))
     assert "he_normal holds" in said
-    assert re.search(r"lecun_normal vanishes \(E\[z²\] ×0\.[45]\d a layer\)", said), "ReLU halves a layer of variance 1/n"
+    assert re.search(r"lecun_normal vanishes \(E\[z²\] predicted ×0\.50, measured ×0\.[45]\d a layer\)", said), "ReLU halves a layer of 1/n"
     assert "standard_normal explodes" in said
 
 

@@ -80,33 +80,54 @@ def _predicted_factor(values: np.ndarray) -> float:
 
 
 def _fate(probe: Probe) -> tuple[str, str]:
-    """What becomes of the signal and of the gradient: a word for sorting, and what happens where."""
+    """What becomes of the signal and of the gradient: a word for sorting, and what happens where, or to which statistic."""
     if probe.overflow:
         return "explodes", f"overflows float32 at layer {probe.overflow}"
     if probe.underflow:
         return "vanishes", f"is zero in float32 from layer {probe.underflow}"
-    q, grad = probe.log10("q"), probe.log10("grad2")
-    forward, backward = (float(np.mean(q[:, -1] - q[:, 0])), float(np.mean(grad[:, 0] - grad[:, -1])))
     if probe.overflow_backward:
         return "explodes", f"its gradient overflows float32 at layer {probe.overflow_backward}"
     if probe.underflow_backward:
         return "vanishes", f"its gradient is zero in float32 at layer {probe.underflow_backward}"
-    for name, change, layers in (("E[z²]", forward, q.shape[1] - 1), ("the gradient", backward, q.shape[1] - 1)):
+    for name in NAMES:
+        values = probe.log10(name)
+        change = float(np.mean(values[:, -1] - values[:, 0])) * SIGNS[name]
         if abs(change) > STEADY:
-            return ("vanishes" if change < 0 else "explodes"), f"{name} {times(10 ** (change / layers))} a layer"
+            return ("vanishes" if change < 0 else "explodes"), name
     return "holds", ""
 
 
 def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
     depth = pairs[0][0].params.depth
-    groups: dict[tuple[str, str], list[str]] = {}
-    for probe, _ in pairs:
-        groups.setdefault(_fate(probe), []).append(probe.params.initializer)
-    said = [f"{listed(names)} {word if len(names) == 1 else PLURAL[word]}" + (f" ({where})" if where else "")
-            for (word, where), names in sorted(groups.items())]
+    groups: dict[tuple[str, str, str], list[tuple[Probe, Prediction]]] = {}
+    for probe, theory in pairs:
+        word, where = _fate(probe)
+        predicted = _from_to([_predicted(theory, where)]) if where in NAMES else ""
+        groups.setdefault((word, where, predicted), []).append((probe, theory))
+    said = []
+    for (word, where, _), group in sorted(groups.items(), key=lambda item: item[0]):
+        what = f" ({_a_layer(where, group) if where in NAMES else where})" if where else ""
+        said.append(f"{listed([probe.params.initializer for probe, _ in group])} {word if len(group) == 1 else PLURAL[word]}{what}")
     return f"{depth} layers: {'; '.join(said)}."
 
 
+def _a_layer(name: str, group: list[tuple[Probe, Prediction]]) -> str:
+    """By which factors a statistic goes, predicted and measured."""
+    predicted = [_predicted(theory, name) for _, theory in group]
+    seen = [_factor(probe.log10(name))[0] * SIGNS[name] for probe, _ in group]
+    theirs = f"predicted {_from_to(predicted)}, " if np.isfinite(predicted).all() else ""
+    return f"{NAMES[name]} {theirs}measured {_from_to(seen)} a layer"
+
+
+def _predicted(theory: Prediction, name: str) -> float:
+    return _predicted_factor(getattr(theory, f"log10_{name}")) * SIGNS[name]
+
+
+def _from_to(exponents: list[float]) -> str:
+    return " to ".join(dict.fromkeys("–" if math.isnan(end) else times(10**end) for end in (min(exponents), max(exponents))))
+
+
+NAMES, SIGNS = {"q": "E[z²]", "grad2": "the gradient"}, {"q": 1, "grad2": -1}  # the gradient runs from the last layer to the first
 PLURAL = {"holds": "hold", "vanishes": "vanish", "explodes": "explode"}
 
 
@@ -116,12 +137,16 @@ def _numbers(pairs: list[tuple[Probe, Prediction]]) -> str:
     for probe, theory in pairs:
         cells = [probe.params.initializer]
         for name, sign in (("q", 1), ("grad2", -1)):
-            predicted = sign * _predicted_factor(getattr(theory, f"log10_{name}"))
+            predicted = _predicted(theory, name)
             value, error = _factor(probe.log10(name))
-            cells.append("–" if math.isnan(predicted) else times(10**predicted))
+            cells.append("–" if math.isnan(predicted) else _exactly(10**predicted))
             cells.append("–" if math.isnan(value) else _measured_factor(10 ** (sign * value), error))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _exactly(factor: float) -> str:
+    return f"×{factor:.3f}" if 0.1 <= factor < 10 else times(factor)
 
 
 def _measured_factor(factor: float, log10_error: float) -> str:
