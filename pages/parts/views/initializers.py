@@ -102,7 +102,7 @@ def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
     groups: dict[tuple[str, str, str], list[tuple[Probe, Prediction]]] = {}
     for probe, theory in pairs:
         word, where = _fate(probe)
-        predicted = _from_to([_predicted(theory, where)]) if where in NAMES else ""
+        predicted = _from_to([_foreseen(theory, where)]) if where in NAMES else ""
         groups.setdefault((word, where, predicted), []).append((probe, theory))
     said = []
     for (word, where, _), group in sorted(groups.items(), key=lambda item: item[0]):
@@ -113,13 +113,13 @@ def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
 
 def _a_layer(name: str, group: list[tuple[Probe, Prediction]]) -> str:
     """By which factors a statistic goes, predicted and measured."""
-    predicted = [_predicted(theory, name) for _, theory in group]
+    predicted = [_foreseen(theory, name) for _, theory in group]
     seen = [_factor(probe.log10(name))[0] * SIGNS[name] for probe, _ in group]
     theirs = f"predicted {_from_to(predicted)}, " if np.isfinite(predicted).all() else ""
     return f"{NAMES[name]} {theirs}measured {_from_to(seen)} a layer"
 
 
-def _predicted(theory: Prediction, name: str) -> float:
+def _foreseen(theory: Prediction, name: str) -> float:
     return _predicted_factor(getattr(theory, f"log10_{name}")) * SIGNS[name]
 
 
@@ -137,7 +137,7 @@ def _numbers(pairs: list[tuple[Probe, Prediction]]) -> str:
     for probe, theory in pairs:
         cells = [probe.params.initializer]
         for name, sign in (("q", 1), ("grad2", -1)):
-            predicted = _predicted(theory, name)
+            predicted = _foreseen(theory, name)
             value, error = _factor(probe.log10(name))
             cells.append("–" if math.isnan(predicted) else _exactly(10**predicted))
             cells.append("–" if math.isnan(value) else _measured_factor(10 ** (sign * value), error))
