@@ -22,6 +22,11 @@ COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state k
 }
 # Seconds: a timer's tick that left the browser before a scene arrived there still brings the values before it
 ARRIVING, ARRIVING_BY_LINK = 1.0, 3.0
+# Streamlit hangs an open popover on the end of the page: Tab would pass everything else first, and scroll the popover out of sight
+INTO_POPOVER = """<script>{
+  const body = [...document.querySelectorAll('[data-testid=stPopoverBody]')].at(-1);
+  if (body && !body.contains(document.activeElement)) { body.tabIndex = -1; body.focus({preventScroll: true}); }
+}</script>"""
 NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
@@ -126,6 +131,8 @@ class Controls:
         with st.popover("More", key="more", on_change="rerun", width="content") as opened:
             self.folded, self.inside = not opened.open, []
             yield
+            if opened.open:
+                focus_inside()
         wanted = {key: self._spelled(key) for key in self.inside}
         now = {key: st.query_params.get_all(key) for key in self.inside}
         if wanted != now:
@@ -279,6 +286,11 @@ class Controls:
         if isinstance(self.rules[key], Integers) and value:
             return self.rules[key].spell(value)[0]
         return list(value) if isinstance(value, tuple) else value
+
+
+def focus_inside() -> None:
+    """Lead the keyboard into the popover that has just opened. Call it inside, only while it is open."""
+    st.html(INTO_POPOVER, unsafe_allow_javascript=True)
 
 
 @cache

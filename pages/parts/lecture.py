@@ -10,7 +10,7 @@ import segno
 import streamlit as st
 
 from pages.parts import frame, scenes
-from pages.parts.controls import Controls
+from pages.parts.controls import Controls, focus_inside
 from pages.parts.scenes import Scene
 from pages.parts.words import harmless
 from vgdash.params import MAX_TEXT, Params
@@ -165,6 +165,7 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
             st.markdown("Whoever opens this sees the very same state.")
             st.code(address, language=None, wrap_lines=True)
             st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
+            focus_inside()
     st.toggle("Present", key="present", bind="query-params", width="content")
 
 
