@@ -251,8 +251,17 @@ class Controls:
     def spell(self) -> dict[str, list[str]]:
         """Everything that is set on the page, as texts for an address, defaults too."""
         now = {key: st.session_state.get(key, default) for key, default in self.defaults.items()} | self.values
-        return {key: self.rules[key].spell(tuple(value) if isinstance(value, list) else value) for key, value in now.items()
-                if value != ""}
+        return {key: texts for key, value in now.items() if (texts := self._text(key, value))}
+
+    def _text(self, key: str, value: Any) -> list[str]:
+        """A value as its widget holds it, as texts for an address; none for what was typed and cannot be read."""
+        rule = self.rules[key]
+        if isinstance(rule, Integers) and isinstance(value, str):
+            try:
+                value = rule.read(key, [value])
+            except ParamError:
+                return []
+        return rule.spell(tuple(value) if isinstance(value, list) else value)
 
     # ---- scenes
 
