@@ -147,6 +147,19 @@ def test_one_seed_gives_the_same_bits_with_one_worker_or_two(optimizer):
     assert not np.array_equal(one.loss, other.loss)
 
 
+@pytest.mark.parametrize("names", [tuple(INITIALIZERS)[:7], tuple(INITIALIZERS)[7:]], ids=" ".join)
+def test_every_initializer_trains_the_same_bits_again_with_one_worker_or_two(names):
+    p = small(initializers=names, activation="tanh")
+    runs = [list(train(p, workers=workers)) for workers in (1, 1, 2, 2)]
+    for first, *others in zip(*runs, strict=True):
+        for name, values in vars(first).items():
+            if isinstance(values, np.ndarray):
+                assert {getattr(other, name).tobytes() for other in others} == {values.tobytes()}, name
+    changing = [name for name in names if name not in ("zeros", "identity")]
+    loss = list(train(small(initializers=names, activation="tanh", seed=1)))[-1].loss
+    assert all((loss[names.index(name)] != runs[0][-1].loss[names.index(name)]).all() for name in changing)
+
+
 def vars_of(p):
     return {name: getattr(p, name) for name in p.rules()}
 

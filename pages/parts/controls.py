@@ -19,6 +19,11 @@ EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
+# Streamlit hangs an open popover on the end of the page: Tab would pass everything else first, and scroll the popover out of sight
+INTO_POPOVER = """<script>{
+  const body = [...document.querySelectorAll('[data-testid=stPopoverBody]')].at(-1);
+  if (body && !body.contains(document.activeElement)) { body.tabIndex = -1; body.focus({preventScroll: true}); }
+}</script>"""
 NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
@@ -126,6 +131,8 @@ class Controls:
         with st.popover("More", key="more", on_change="rerun", width="content") as opened:
             self.folded, self.inside = not opened.open, []
             yield
+            if opened.open:
+                focus_inside()
         wanted = {key: self._spelled(key) for key in self.inside}
         now = {key: st.query_params.get_all(key) for key in self.inside}
         if wanted != now:
@@ -271,8 +278,17 @@ class Controls:
     def spell(self) -> dict[str, list[str]]:
         """Everything that is set on the page, as texts for an address, defaults too."""
         now = {key: st.session_state.get(key, default) for key, default in self.defaults.items()} | self.values
-        return {key: self.rules[key].spell(tuple(value) if isinstance(value, list) else value) for key, value in now.items()
-                if value != ""}
+        return {key: texts for key, value in now.items() if (texts := self._text(key, value))}
+
+    def _text(self, key: str, value: Any) -> list[str]:
+        """A value as its widget holds it, as texts for an address; none for what was typed and cannot be read."""
+        rule = self.rules[key]
+        if isinstance(rule, Integers) and isinstance(value, str):
+            try:
+                value = rule.read(key, [value])
+            except ParamError:
+                return []
+        return rule.spell(tuple(value) if isinstance(value, list) else value)
 
     # ---- scenes
 
@@ -310,6 +326,11 @@ class Controls:
 def _plain(value: float) -> float:
     """1.2300000000000002 and 1.23 are one cache key."""
     return float(f"{value:.10g}")
+
+
+def focus_inside() -> None:
+    """Lead the keyboard into the popover that has just opened. Call it inside, only while it is open."""
+    st.html(INTO_POPOVER, unsafe_allow_javascript=True)
 
 
 @cache

@@ -9,7 +9,7 @@ import segno
 import streamlit as st
 
 from pages.parts import frame, scenes
-from pages.parts.controls import Controls
+from pages.parts.controls import Controls, focus_inside
 from pages.parts.scenes import Scene
 from pages.parts.words import harmless
 from vgdash.params import MAX_TEXT, Params
@@ -159,7 +159,11 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
             address = link(controls)
             st.markdown("Whoever opens this sees the very same state.")
             st.code(address, language=None, wrap_lines=True)
-            st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
+            try:
+                st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
+            except segno.DataOverflowError:  # 2,953 characters; only a link made by hand
+                st.caption("This link is too long for a QR code: copy the text.")
+            focus_inside()
     st.toggle("Present", key="present", bind="query-params", width="content")
 
 

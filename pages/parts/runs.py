@@ -126,7 +126,7 @@ class Store:
                 if sum(r.state == "waiting" for r in self._runs.values()) >= WAITING:
                     raise Full
                 run = self._runs[p] = Run(p)
-            self._runs.move_to_end(p)
+                self._runs.move_to_end(p)  # of the line; one that was stopped stood further ahead
             run.watchers[visitor] = time.monotonic()
             self._advance()
             return run
@@ -136,9 +136,10 @@ class Store:
         with self._lock:
             run = self._runs.get(p)
             if run is not None:
-                if not run.over:
+                if run.over:
+                    self._runs.move_to_end(p)  # the last to be forgotten; who waits keeps the place in line
+                else:
                     run.watchers[visitor] = time.monotonic()
-                self._runs.move_to_end(p)
             self._advance()
             return run
 

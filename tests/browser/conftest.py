@@ -184,3 +184,11 @@ def visitor(browser, address):
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     yield Visitor(page, address)
     page.close()
+
+
+@pytest.fixture
+def fresh(browser, address):
+    """A tab of a browser that has never been here."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    yield Visitor(context.new_page(), address)
+    context.close()

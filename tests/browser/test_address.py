@@ -158,20 +158,6 @@ def test_the_walk_leads_through_all_pages_and_back(visitor):
         assert getattr(found, key, None) == getattr(SCENES[at].params, key, None)
 
 
-def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, colleague):
-    visitor.open(link("initializers", STATES["initializers"][0]))
-    visitor.page.get_by_role("button", name="Share", exact=True).click()
-    shared = visitor.page.get_by_test_id("stPopoverBody").locator("code").inner_text()
-    visitor.page.keyboard.press("Escape")
-    controls = visitor.settle().controls()
-    assert set(controls) - {"widths", "present"} <= set(query_of(shared)), "every control is spelled out, at its default too"
-    colleague.open(shared.removeprefix(visitor.address))
-    assert not colleague.notices()
-    assert colleague.controls() == controls
-    assert colleague.verdict() == visitor.verdict()
-    assert colleague.csv() == visitor.csv()
-
-
 def shown_as_spelled(visitor):
     """Whether the page's controls say what its address says."""
     stem = urlsplit(visitor.page.url).path.strip("/")

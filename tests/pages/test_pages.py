@@ -241,3 +241,13 @@ def test_a_deep_chain_through_the_address_is_as_the_package_says():
     found = linear_chain(ChainParams(depth=1000, factor=1.05, kind="gaussian", sigma2=2.0, width=3, seeds=5))
     layers, log10 = drawn(plotted(page), "point", "activation")
     np.testing.assert_allclose(log10, found.log10_activation[layers.astype(int)], rtol=1e-9)
+
+
+@pytest.mark.usefixtures("no_runs")
+def test_a_link_too_long_for_a_qr_code_is_still_shared_as_text():
+    page = opened("linear_chain", factor="1.25", held="é" * 900)
+    page.session_state["share"] = True
+    page = sound(page.run())
+    shared = next(code.value for code in page.code if "v=1" in code.value)
+    assert "factor=1.25&" in shared
+    assert "too long" in " ".join(caption.value for caption in page.caption)

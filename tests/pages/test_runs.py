@@ -76,6 +76,19 @@ def test_ten_parameter_sets_wait_in_line_and_all_finish(slow):
     assert {run.state for run in runs} == {"finished"}
 
 
+def test_looking_and_asking_again_keep_the_place_in_line_and_a_stopped_run_goes_to_its_end(slow):
+    store = Store(running=1, make=slow)
+    sets = [replace(SMALL, seed=i) for i in range(5)]
+    runs = [store.ask(p, f"visitor {p.seed}") for p in sets]
+    for p in (sets[1], sets[1], sets[3]):
+        store.look(p, f"visitor {p.seed}")
+        store.ask(p, "another")
+    assert [store.place(run)[0] for run in runs[1:]] == [1, 2, 3, 4]
+    store.leave(sets[2], "visitor 2")
+    again = store.ask(sets[2], "visitor 2")
+    assert [store.place(run)[0] for run in (runs[1], runs[3], runs[4], again)] == [1, 2, 3, 4]
+
+
 def test_a_shared_run_gives_the_very_numbers_of_a_run_alone():
     store = Store()
     run = store.ask(SMALL, "visitor")

@@ -1,0 +1,194 @@
+"""The keyboard alone drives everything: Tab, arrows, Enter, Space, Escape and the scenes' keys; the focus is always seen, never trapped."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from pages.parts.frame import PAGES
+from pages.parts.scenes import KINDS, of_page
+from tests.browser.states import link
+
+MOST = 250  # stops of the Tab key on a page
+# The element in focus, and whether the one before looked any different while it had the focus.
+FOCUS = """async () => {
+  const look = one => [...['outlineStyle', 'outlineWidth', 'outlineColor', 'boxShadow', 'borderColor', 'backgroundColor', 'color']
+    .map(name => getComputedStyle(one)[name])].join();
+  const frames = one => one && !one.matches('[data-testid=stElementContainer], main') ? [one, ...frames(one.parentElement)] : [];
+  const around = one => [one, ...frames(one.parentElement).slice(0, 6), ...one.querySelectorAll('*')].slice(0, 30);
+  const looks = one => around(one).map(look).join(';');
+  const faded = one => { let seen = 1; for (; one; one = one.parentElement) seen *= +getComputedStyle(one).opacity; return seen < 0.5; };
+  await new Promise(requestAnimationFrame);
+  const moving = document.getAnimations().filter(one => one instanceof CSSTransition);
+  await Promise.all(moving.map(one => one.finished.catch(() => 0)));
+  const e = document.activeElement === document.body ? null : document.activeElement;
+  const home = one => one?.closest('[data-testid=stElementContainer]') ?? one;  // its frame stays lit while the focus is inside
+  const left = (window.__focused ?? []).filter(was => was.e.isConnected && home(was.e) !== home(e));
+  const unseen = left.filter(was => looks(was.e) === was.looks).map(was => was.name)[0] ?? null;
+  window.__focused = (window.__focused ?? []).filter(was => was.e.isConnected && was.e !== e && home(was.e) === home(e));
+  if (!e) return {unseen, name: null, key: null, place: 'nowhere'};
+  const name = (e.getAttribute('aria-label') || e.innerText || e.value || e.tagName).trim().slice(0, 60), box = e.getBoundingClientRect();
+  const key = [...(e.closest('[class*=st-key-]')?.classList ?? [])].find(one => one.startsWith('st-key-'))?.slice(7) ?? null;
+  const inside = box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
+  e.__order ??= window.__order = (window.__order ?? 0) + 1;
+  window.__focused.push({e, name, looks: looks(e)});
+  return {unseen, name, key, order: e.__order, place: !inside ? 'off screen' : faded(e) && e.tagName !== 'INPUT' ? 'faded' : 'seen',
+          menu: !!e.closest('[data-testid=stTopNavLink]'), popover: !!e.closest('[data-testid=stPopoverBody]'), kind: e.type || e.tagName};
+}"""
+
+
+class Keys:
+    """A visitor without a mouse. Every stop of the Tab key must be seen."""
+
+    def __init__(self, visitor):
+        self.visitor, self.page = visitor, visitor.page
+
+    def focus(self):
+        found = self.page.evaluate(FOCUS)
+        assert found["unseen"] is None, f"nobody sees that {found['unseen']!r} has the focus"
+        assert found["place"] in ("seen", "nowhere"), found
+        return found
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+        return self
+
+    def tab_to(self, wanted, tab="Tab"):
+        """Press Tab until an element is reached of which ``wanted`` is true."""
+        passed = []
+        for _ in range(MOST):
+            self.press(tab)
+            found = self.focus()
+            if found["name"] is not None and wanted(found):
+                return found
+            passed.append(found["name"])
+        pytest.fail(f"{MOST} times {tab} did not reach it, but {passed}")
+
+    def to_menu(self, entry):
+        """Another page, through the menu."""
+        before = self.visitor.title()
+        self.tab_to(lambda one: one["menu"] and one["name"] == entry)
+        self.press("Enter")
+        expect(self.page.locator("[data-testid=stMain] h1")).not_to_have_text(before)
+        self.visitor.settle()
+
+    def to_key(self, key, **more):
+        return self.tab_to(lambda one: one["key"] == key and all(one[name] == value for name, value in more.items()))
+
+    def open(self, key):
+        """Tab to a popover's button and open it."""
+        self.to_key(key, kind="submit")
+        self.press("Enter")
+        self.page.get_by_test_id("stPopoverBody").wait_for()
+        self.visitor.settle()
+
+    def close(self, key):
+        """Escape closes what is open, and the focus goes back to its button."""
+        self.press("Escape")
+        self.page.get_by_test_id("stPopoverBody").wait_for(state="hidden")
+        assert self.focus()["key"] == key
+
+
+@pytest.fixture
+def keys(visitor):
+    return Keys(visitor)
+
+
+def charts(visitor):
+    return visitor.page.locator("[data-testid=stVegaLiteChart] svg")
+
+
+def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboard(keys, visitor):
+    visitor.open("")
+    keys.to_menu("Linear chain")
+    assert visitor.page.url.endswith("/linear_chain")
+
+    keys.to_key("factor", kind="range")
+    keys.press("ArrowRight", "ArrowRight", "ArrowUp")
+    visitor.settle()
+    assert visitor.query() == {"factor": ["1.53"]}
+
+    keys.open("more")
+    keys.to_key("factor2", kind="range")
+    keys.press("ArrowLeft")
+    visitor.settle()
+    keys.tab_to(lambda one: one["key"] == "kind", "Shift+Tab")
+    keys.press("ArrowDown")
+    visitor.page.get_by_role("listbox").wait_for()
+    keys.press("ArrowDown", "Enter")
+    visitor.settle()
+    kind = visitor.query()["kind"]
+    assert kind != [KINDS["linear_chain"]().kind]
+    assert visitor.query()["factor2"] != [str(KINDS["linear_chain"]().factor2)]
+    keys.close("more")
+
+    scene = of_page("linear_chain")[0]
+    keys.press("n")
+    expect(visitor.page.locator("[data-testid=stMain] h1")).to_have_text(scene.say)
+    visitor.settle()
+    assert not charts(visitor).count(), "the question hides the chart"
+    truth = scene.question.answer(scene.params)
+    keys.tab_to(lambda one: one["kind"] == "radio" and one["key"] != "scene")
+    keys.press("Space", *["ArrowDown"] * truth)
+    visitor.settle()
+    keys.tab_to(lambda one: one["name"].endswith("Lock my answer"))
+    keys.press("Enter")
+    expect(visitor.page.locator(".st-key-verdict")).to_contain_text(f"Yes: {scene.question.options[truth]}.")
+    visitor.settle()
+    assert charts(visitor).count() >= 2
+
+    keys.open("share")
+    keys.tab_to(lambda one: one["popover"])
+    assert "factor=1.5&" in visitor.page.get_by_test_id("stPopoverBody").locator("code").inner_text()
+    keys.close("share")
+
+    following = of_page("linear_chain")[1]
+    keys.press("n")
+    expect(visitor.page.locator("[data-testid=stMain] h1")).to_have_text(following.say)
+    visitor.settle()
+    keys.press("p")
+    expect(visitor.page.locator("[data-testid=stMain] h1")).to_have_text(scene.say)
+    visitor.settle()
+
+
+def test_a_training_run_is_started_and_stopped_by_keyboard(keys, visitor):
+    bar = visitor.page.locator(".st-key-run-bar")
+    visitor.open("")
+    keys.to_menu("Training")
+    keys.open("more")
+    keys.to_key("steps", kind="range")
+    keys.press(*["ArrowRight"] * 4)
+    visitor.settle()
+    assert visitor.query()["steps"] == ["10000"]
+    keys.close("more")
+    keys.to_key("start-run")
+    keys.press("Space")
+    expect(bar).to_contain_text(re.compile(r"Step [1-9][\d,]* of 10,000"), timeout=30_000)
+    keys.to_key("stop")
+    keys.press("Enter")
+    expect(bar).to_contain_text(re.compile(r"Stopped\. Step [\d,]+ of 10,000"))
+    visitor.settle()
+    keys.to_key("start-run")
+
+
+@pytest.mark.parametrize("tab", ["Tab", "Shift+Tab"])
+@pytest.mark.parametrize("stem", [stem for stem, _ in PAGES])
+def test_tab_passes_every_element_once_is_seen_at_each_and_comes_out_again(keys, visitor, stem, tab):
+    short = {"training": link("training", {"steps": "20", "depth": "3", "width": "8", "initializers": ["he_normal"]})}
+    visitor.open(short.get(stem, "" if stem == "home" else stem), quiet=stem != "training")
+    if stem == "training":
+        expect(visitor.page.locator(".st-key-run-bar")).to_contain_text(re.compile(r"steps in"), timeout=30_000)
+        visitor.settle()
+    passed = []
+    for _ in range(MOST):
+        keys.press(tab)
+        found = keys.focus()
+        if found["name"] is None:
+            break
+        passed.append(found)
+    else:
+        pytest.fail(f"still inside after {MOST} stops: {[one['name'] for one in passed[-6:]]}")
+    orders = [one["order"] for one in passed]
+    assert len(set(orders)) == len(orders), "an element came twice"
+    assert sum(one["menu"] for one in passed) == len(PAGES)

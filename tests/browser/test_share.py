@@ -1,0 +1,92 @@
+"""Share: the link and its QR code give the very same state, every parameter and the version, to a browser that knows nothing."""
+
+import re
+from io import BytesIO
+
+import pytest
+import segno
+from PIL import Image
+from playwright.sync_api import expect
+
+from pages.parts import lecture
+from pages.parts.scenes import KINDS
+from tests.browser.conftest import query_of
+from tests.browser.states import STATES, link, texts
+
+TYPED = STATES["initializers"][1]  # widths typed by hand
+SHARED = [pytest.param(stem, states[-1], id=stem) for stem, states in STATES.items()] + [pytest.param("initializers", TYPED, id="typed")]
+BORDER = 3  # modules of white around the code
+
+
+def settled(visitor, path):
+    visitor.open(path, quiet="training" not in path)
+    if "training" in path:
+        expect(visitor.page.locator(".st-key-run-bar")).to_contain_text(re.compile(r"steps in .* s\."), timeout=60_000)
+        visitor.settle()
+    return visitor
+
+
+def opened(visitor):
+    """Share, opened."""
+    visitor.page.get_by_role("button", name="Share", exact=True).click()
+    body = visitor.page.get_by_test_id("stPopoverBody")
+    body.locator("img, svg[class*=segno]").first.wait_for()
+    visitor.settle()
+    return body
+
+
+def shared(visitor):
+    """The link, as text to copy."""
+    text = opened(visitor).locator("code").inner_text()
+    visitor.page.keyboard.press("Escape")
+    visitor.settle()
+    return text
+
+
+def modules(picture, across):
+    """The dark modules of a QR code on screen, from the middle of each, as rows of 0 and 1; ``across`` with the border."""
+    size = picture.width / across
+    middles = [(i + 0.5) * size for i in range(across)]
+    return [[int(picture.getpixel((int(x), int(y))) < 128) for x in middles] for y in middles]
+
+
+@pytest.mark.parametrize(("stem", "state"), SHARED)
+def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh, stem, state):
+    settled(visitor, link(stem, state))
+    address = shared(visitor)
+    query, kind = query_of(address), KINDS[stem]
+    assert query.pop("v") == [lecture.VERSION]
+    p, _ = kind.tolerant(texts(state), text=True)
+    own = {key: value for key, value in query.items() if key in kind.keys()}  # noqa: SIM118
+    assert kind.tolerant(own, text=True) == (p, []), address
+    controls = visitor.controls()
+    typed = {key for key in controls if key == "widths" and not controls[key]}
+    assert set(controls) - {"present"} - typed <= set(query), "every control is spelled out, at its default too"
+
+    settled(fresh, address.removeprefix(visitor.address).lstrip("/"))
+    assert not fresh.notices()
+    assert fresh.controls() == controls
+    assert fresh.verdict() == visitor.verdict()
+    assert fresh.settle().csv() == visitor.settle().csv()
+
+
+@pytest.mark.parametrize(("stem", "state"), [("linear_chain", STATES["linear_chain"][2]), ("initializers", TYPED)])
+def test_the_qr_code_on_screen_is_that_of_the_link_and_large(visitor, stem, state):
+    settled(visitor, link(stem, state))
+    body = opened(visitor)
+    address = body.locator("code").inner_text()
+    code = body.locator("img").first
+    code.scroll_into_view_if_needed()
+    assert code.bounding_box()["width"] >= 400
+    expected = [list(row) for row in segno.make(address, error="l").matrix_iter(border=BORDER)]
+    picture = Image.open(BytesIO(code.screenshot())).convert("L")
+    assert modules(picture, len(expected)) == expected
+
+
+def test_the_link_holds_the_state_kept_as_a_too(visitor, fresh):
+    settled(visitor, link("neuron_variance", {"n": "12345", "rule": "2/n"})).click("Keep as A")
+    visitor.press("n", "ArrowLeft")
+    settled(fresh, shared(visitor).removeprefix(visitor.address).lstrip("/"))
+    assert fresh.page.get_by_role("button", name="Forget A").count() == 1
+    assert fresh.controls() == visitor.controls()
+    assert "n=12345&rule=2%2Fn&" in fresh.query()["held"][0]

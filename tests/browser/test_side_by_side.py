@@ -1,0 +1,79 @@
+"""A beside B: a state is kept, the next one stands beside it, both name what sets them apart, and the link carries both."""
+
+import pytest
+from playwright.sync_api import expect
+
+# page: slider, what it is called, how many charts one side has
+PAGES = {"linear_chain": ("factor", "factor", 1), "neuron_variance": ("n", "n", 2), "initializers": ("gamma", "gamma", 2)}
+PLACES = """() => [...document.querySelectorAll('[data-testid=stColumn]')].filter(one => /^[AB]: /.test(one.innerText)).map(one => {
+  const charts = [...one.querySelectorAll('[data-testid=stVegaLiteChart] svg')], box = one.getBoundingClientRect();
+  return {said: one.innerText.split('\\n')[0], left: box.left, top: box.top, right: box.right, charts: charts.length,
+          points: charts.map(chart => [...chart.querySelectorAll('.mark-symbol path, .mark-rect path')]
+            .map(mark => mark.getAttribute('transform') ?? mark.getAttribute('d')).join())}; })"""
+
+
+def change(visitor, stem):
+    """Another value; what it was and what it is."""
+    key = PAGES[stem][0]
+    if key == "gamma":
+        visitor.page.get_by_role("button", name="More", exact=True).click()
+        field = visitor.page.locator(".st-key-gamma input")
+        before = field.input_value()
+        field.fill("1.25")
+        field.press("Enter")
+        visitor.settle()
+        visitor.page.keyboard.press("Escape")
+        visitor.settle()
+        return before, "1.25"
+    before = visitor.shows(key)
+    visitor.press(key, times=2)
+    return before, visitor.shows(key)
+
+
+def short(text):
+    return f"{float(text):g}"
+
+
+def counted(side):
+    """The side with the number of its marks instead of where they are."""
+    return {**side, "points": [points.count(")") + points.count("Z") for points in side["points"]]}
+
+
+def sides(visitor):
+    found = visitor.page.evaluate(PLACES)
+    assert [one["said"][0] for one in found] == ["A", "B"]
+    return found
+
+
+@pytest.mark.parametrize("stem", PAGES)
+def test_a_kept_state_stands_beside_the_next_one_with_what_differs_and_the_link_carries_both(visitor, fresh, stem):
+    _, name, charts = PAGES[stem]
+    visitor.open(stem)
+    visitor.page.locator("[data-testid=stVegaLiteChart] svg").first.wait_for()
+    visitor.click("Keep as A")
+    assert [one["said"][3:] for one in sides(visitor)] == ["the same"] * 2
+    same = sides(visitor)
+    assert same[0]["points"] == same[1]["points"] != [""] * charts, "one seed, one picture"
+
+    before, after = change(visitor, stem)
+    a, b = sides(visitor)
+    assert (a["said"], b["said"]) == (f"A: {name} {short(before)}", f"B: {name} {short(after)}")
+    assert a["charts"] == b["charts"] == charts
+    assert a["top"] == b["top"]
+    assert a["right"] <= b["left"] <= 1280
+    assert a["points"] == same[0]["points"], "A is as it was kept"
+    assert a["points"] != b["points"]
+
+    fresh.open(visitor.page.url.removeprefix(visitor.address).lstrip("/"))
+    assert not fresh.notices()
+    assert fresh.verdict() == visitor.verdict()
+    there = sides(fresh)
+    assert there[0] == a
+    # what was drawn anew may lie a pixel beside what has moved there: the axis leaves room for other labels
+    assert counted(there[1]) == counted(b)
+    assert fresh.controls() == visitor.controls()
+
+    fresh.click("Forget A")
+    assert fresh.page.evaluate(PLACES) == []
+    assert "held" not in fresh.query()
+    expect(fresh.page.get_by_role("button", name="Keep as A", exact=True)).to_be_visible()

@@ -1,0 +1,117 @@
+"""Shared runs through the server and its WebSocket: a hall with one link watches one computation, and different runs wait in line."""
+
+import itertools
+import re
+import threading
+import time
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pages.parts.runs import RUNNING_AT_ONCE
+from tests.pages.wire import Session
+from tests.server import serving
+from vgdash.training import TrainParams
+
+HALL, DIFFERENT = 50, 10
+SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "3000", "batch": "32"}
+HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3", "batch": "8"}
+LOOKS = 0.4  # seconds between two looks of a visitor
+PATIENCE = 60.0
+SLACK = 60e6  # bytes: sessions of ten visitors, charts, and what the allocator keeps
+STEP, DONE = re.compile(r"Step ([\d,]+) of"), re.compile(r"steps in [\d.]+ s\.")
+PLACE = re.compile(r"Number (\d+) in line; starts in about ([\d.]+) s")
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """A fresh server: its port, its process, and the lines that its runs have left."""
+    seen, told = [], tmp_path / "runs"
+    with serving("--", str(told), script="tests/pages/counted_app.py", seen=seen) as address:
+        yield int(address.rsplit(":", 1)[1]), seen[0].pid, lambda: told.read_text().split("\n")[:-1]
+
+
+def resident(pid, which):
+    """Bytes of memory of a process: VmRSS now, VmHWM at most so far."""
+    return 1024 * int(re.search(rf"{which}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+def plotted_steps(page):
+    """The steps of the first chart, as they go to the browser; none while there is no chart."""
+    charts = page.of("vega_lite_chart")
+    return pa.ipc.open_stream(charts[0].data.data).read_all()["x"].to_pylist() if charts else []
+
+
+def watch(port, state, together, looks):
+    """One visitor from the link to the end of the run; ``looks`` receives what each look shows."""
+    with Session(port) as visitor:
+        together.wait()
+        page = visitor.open("training", urllib.parse.urlencode(state))
+        until = time.monotonic() + PATIENCE
+        while True:
+            assert not page.exceptions
+            said = next((text for text in page.texts if STEP.search(text) or PLACE.search(text) or DONE.search(text)), "")
+            looks.append((said, plotted_steps(page)))
+            if DONE.search(said):
+                return
+            assert time.monotonic() < until, f"it did not end, but says {said!r}"
+            time.sleep(LOOKS)
+            page = visitor.send()
+
+
+def hall(port, states):
+    """Everybody at once; what each saw."""
+    seen, together = [[] for _ in states], threading.Barrier(len(states))
+    with ThreadPoolExecutor(len(states)) as pool:
+        for outcome in [pool.submit(watch, port, state, together, looks) for state, looks in zip(states, seen, strict=True)]:
+            outcome.result()
+    return seen
+
+
+def steps_seen(looks):
+    return [int(found.group(1).replace(",", "")) for said, _ in looks if (found := STEP.search(said))]
+
+
+def test_fifty_visitors_with_one_link_watch_one_computation_live_from_its_start(counted):
+    port, _, told = counted
+    seen = hall(port, [SHARED] * HALL)
+    assert told() == ["begins 0", "ends 0"]
+    for looks in seen:
+        steps = steps_seen(looks)
+        assert len(set(steps)) >= 3, f"it was to be seen moving, but only {steps}"
+        assert steps == sorted(steps)
+        live = [plotted for said, plotted in looks if STEP.search(said) and plotted]
+        assert live, "the chart was to be drawn before the run was over"
+        assert all(plotted[0] == 0 for plotted in live), "whoever comes later sees it from the start too"
+        assert max(looks[-1][1]) == int(SHARED["steps"])
+
+
+def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than_cores_do(counted):
+    port, pid, told = counted
+    p = TrainParams.tolerant({key: [value] for key, value in HEAVY.items()}, text=True)[0]
+    hall(port, [{**HEAVY, "seed": str(DIFFERENT)}])  # what any first run leaves in memory does not count
+    before, earlier = resident(pid, "VmRSS"), len(told())
+    seen = hall(port, [{**HEAVY, "seed": str(seed)} for seed in range(DIFFERENT)])
+
+    lines = told()[earlier:]
+    assert sorted(line for line in lines if line.startswith("begins")) == sorted(f"begins {seed}" for seed in range(DIFFERENT))
+    at_once = list(itertools.accumulate(+1 if line.startswith("begins") else -1 for line in lines))
+    assert max(at_once) == RUNNING_AT_ONCE
+    assert at_once[-1] == 0
+
+    queue = [[(int(found.group(1)), float(found.group(2))) for said, _ in looks if (found := PLACE.search(said))] for looks in seen]
+    waited = [line for line in queue if line]
+    assert len(waited) >= DIFFERENT - RUNNING_AT_ONCE - 2, "almost everybody was to wait"
+    assert max(place for line in waited for place, _ in line) >= DIFFERENT - RUNNING_AT_ONCE - 2
+    for line in waited:
+        places, seconds = zip(*line, strict=True)
+        assert list(places) == sorted(places, reverse=True), "nobody falls back in the line"
+        assert min(seconds) >= 0
+    assert all(max(looks[-1][1]) == int(HEAVY["steps"]) for looks in seen)
+
+    bound = p.memory_bytes * RUNNING_AT_ONCE + p.snapshot_bytes * DIFFERENT + SLACK
+    assert p.memory_bytes * DIFFERENT > 1.5 * bound, "ten at once must be told from as many as there are cores"
+    assert resident(pid, "VmHWM") - before < bound
