@@ -11,6 +11,7 @@ import pyarrow as pa
 import streamlit as st
 
 from pages.parts import charts, lecture
+from pages.parts.pictures import pictures
 from vgdash.notebook import notebook
 from vgdash.params import Params
 
@@ -39,7 +40,7 @@ def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
 
 
 def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p: Params | None = None) -> None:
-    """The numbers behind the chart, in a drawer: as a table, and as a CSV that is only made when asked for.
+    """The numbers behind the charts, in a drawer, as a table and a CSV, and the charts as pictures; made when they are asked for.
 
     With ``p`` also the page as a notebook, which computes the same from these parameters.
     """
@@ -52,4 +53,5 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p
             if p is not None:
                 st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json",
                                    key=f"{key}_notebook", on_click="ignore", icon=":material/download:")
+        pictures(name, f"{key}_pictures")
         st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")

@@ -6,7 +6,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, sync_playwright
 
 from tests.browser import chromium
 from tests.server import serving
@@ -133,12 +133,17 @@ class Visitor:
 
     def csv(self) -> str:
         """The table behind the chart, as the download gives it."""
-        button = self.page.locator("[class*=_csv] button").first
-        if not button.count():
-            self.page.locator("[class*=_keep] summary").click()
         with self.page.expect_download() as download:
-            button.click()
+            self.keep().locator("[class*=_csv] button").click()
         return Path(download.value.path()).read_text()
+
+    def keep(self) -> Locator:
+        """The drawer with what can be taken home, open."""
+        drawer = self.page.locator("[class*=_keep]").first
+        if not drawer.locator("[class*=_csv] button").count():
+            drawer.locator("summary").click()
+            drawer.locator("[class*=_csv] button").wait_for()
+        return drawer
 
     # ---- doing things
 

@@ -1,33 +1,46 @@
-"""What is taken home is named after its state: the table and the notebook of one state alike, those of another otherwise."""
+"""What is taken home is named after its state: table, notebook and pictures of one state alike, those of another otherwise."""
 
 import re
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.states import STATES, link
 
+PNG = b"\x89PNG\r\n\x1a\n"
 
-def names(visitor, stem, state):
-    """The names of the files that the page's downloads have in that state."""
+
+def taken(visitor, button):
+    """Name and content of what the button gives."""
+    with visitor.page.expect_download() as download:
+        button.click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def files(visitor, stem, state):
+    """The files that the page's downloads give in that state: name -> content."""
     visitor.open(link(stem, state), quiet=stem != "training")
     if stem == "training":
         expect(visitor.page.locator(".st-key-run-bar")).to_contain_text(re.compile(r"steps in .* s\."), timeout=60_000)
         visitor.settle()
-    found = []
-    for ending in ("csv", "notebook"):
-        for button in visitor.page.locator(f"[class*=_{ending}] button").all():
-            with visitor.page.expect_download() as download:
-                button.click()
-            found.append(download.value.suggested_filename)
-    return found
+    drawer = visitor.keep()
+    notebook = drawer.locator("[class*=_notebook] button")
+    pictures = [drawer.get_by_role("button", name=kind).first for kind in ("PNG of", "SVG of")]
+    return dict(taken(visitor, button) for button in (drawer.locator("[class*=_csv] button"), *notebook.all(), *pictures))
 
 
-@pytest.mark.parametrize("stem", [stem for stem in STATES if stem != "trainable_depth"])  # it has no notebook
-def test_table_and_notebook_are_named_after_the_state(visitor, stem):
-    one, other = (names(visitor, stem, state) for state in STATES[stem][:2])
-    for table, notebook in (one, other):
-        assert re.fullmatch(r"[\w.-]+\.csv", table), "no file system minds such a name"
-        assert notebook == table.removesuffix(".csv") + ".ipynb"
-        assert stem.split("_")[0] in table
-    assert one != other
+@pytest.mark.parametrize("stem", STATES)
+def test_table_notebook_and_pictures_are_named_after_the_state(visitor, stem):
+    one, other = (files(visitor, stem, state) for state in STATES[stem][:2])
+    for found in (one, other):
+        assert all(re.fullmatch(r"[\w.-]+\.(csv|ipynb|png|svg)", name) for name in found), "no file system minds such a name"
+        assert len({name.rsplit(".", 1)[0].removesuffix("-1") for name in found}) == 1
+        assert len(found) == (3 if stem == "trainable_depth" else 4)  # which has no notebook
+        assert stem.split("_")[0] in next(iter(found))
+        png, svg = (next(content for name, content in found.items() if name.endswith(kind)) for kind in ("png", "svg"))
+        assert png.startswith(PNG)
+        assert len(png) > 5000
+        assert len(list(ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path"))) > 5
+    assert not set(one) & set(other)
