@@ -118,7 +118,7 @@ class TrainParams(Params):
         """The steps at which there is a snapshot, from 0 to ``steps``."""
         return tuple(np.unique(np.linspace(0, self.steps, self.snapshots + 1).round().astype(int)).tolist())
 
-    @cached_property
+    @property
     def data(self) -> Data:
         return load(self.dataset, seed=self.seed, label_noise=self.label_noise)
 
