@@ -125,7 +125,7 @@ def _visitor() -> str:
 
 def _watched(what: str) -> Run | None:
     if (left := st.session_state.get(f"{what} left")) is not None:
-        return left
+        return store().left(left)
     asked = st.session_state.get(what)
     return store().look(asked, _visitor()) if asked is not None else None
 
@@ -145,9 +145,7 @@ def _start(what: str, p: TrainParams) -> None:
 def _stop() -> None:
     run = _watched("run")
     if run is not None and not run.over:
-        store().leave(run.params, _visitor())
-        if not run.over:  # others watch it too
-            st.session_state["run left"] = run.left()
+        st.session_state["run left"] = store().leave(run.params, _visitor())  # others may watch it too
 
 
 def _run_button(p: TrainParams, label: str) -> None:
@@ -169,7 +167,7 @@ def _state(run: Run | None, p: TrainParams) -> str:
     if run.state == "failed":
         return f"{old}The run broke off ({words.harmless(run.error)}). Change a setting or run it again."
     if run.state == "stopped":
-        return f"{old}Stopped. {_done(run)}."
+        return f"{old}Stopped{f', since {run.error}' if run.error else ''}. {_done(run)}."
     return f"{old}{run.params.steps:,} steps in {words.seconds(run.ended - run.started)}."
 
 
@@ -183,7 +181,4 @@ def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingV
     """A look at the snapshots so far, made once for all who look the same way."""
     count, over = len(run.snapshots), run.over
     key = (look, of if of in run.params.initializers else run.params.initializers[-1], statistic, goal)
-    made = run.views.get(key)
-    if made is None or made[0] != (count, over):
-        made = run.views[key] = ((count, over), as_arrow(training_view(run.params, run.snapshots[:count], *key, over)))
-    return made[1]
+    return run.viewed((*key, count, over), lambda: as_arrow(training_view(run.params, run.snapshots[:count], *key, over)))
