@@ -12,6 +12,7 @@ from pages.parts import words
 from pages.parts.memory import as_arrow
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
+from vgdash.params import ParamError
 from vgdash.rate_finder import RateParams, Rates, collected
 from vgdash.sweep import SweepParams, Trainability
 from vgdash.train_params import TrainParams
@@ -58,7 +59,12 @@ def run_bar(p: TrainParams) -> Run | None:
 
 def find_rates(p: TrainParams) -> Rates | None:
     """Button, progress and result of the learning-rate finder for the nets of ``p``; None while there is nothing to show."""
-    q = RateParams.of(p)
+    try:
+        q = RateParams.of(p)
+    except ParamError as error:  # one net for each rate: more than one run may take
+        st.session_state.pop("find", None)
+        st.info(f"Too much to try many learning rates at once: {error.field} must be {error.rule}. {error.instead}", icon=":material/info:")
+        return None
     if st.session_state.pop("find", False):
         _start("finder", q)
     run = _watched("finder")
