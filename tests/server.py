@@ -29,7 +29,7 @@ def serving(*options: str, script: str = "app.py", folder: Path = ROOT, seen: li
     port = port or free_port()
     command = [*before, sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.address", "127.0.0.1",
                "--server.headless", "true", "--server.fileWatcherType", "none", *options]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+    process = subprocess.Popen(command, cwd=folder, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **more})
     if seen is not None:
         seen.append(process)
     address = f"http://127.0.0.1:{port}"

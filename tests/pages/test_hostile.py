@@ -80,7 +80,7 @@ def test_a_fresh_session_that_starts_with_nonsense_gets_the_page(port):
         with Session(port) as visitor:
             known = visitor.open("linear_chain").widget("factor").id
         with Session(port) as visitor:
-            sent = [state(known, kind, value), state("$$ID-0-nobody", kind, value), state("", kind, value)]
+            sent = [state(name, kind, value) for name in (known, "$$ID-0-nobody", "", "x" * 500, "factor")]
             page = visitor.open("linear_chain", states=sent)
             assert not page.exceptions, (kind, str(value)[:40])
             assert any("×1.50 a layer" in text for text in page.texts)
