@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from pages.parts import charts, lecture
+from pages.parts import charts, lecture, results
 from vgdash.notebook import notebook
 from vgdash.params import Params
 
@@ -39,6 +39,7 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p
 
     With ``p`` also the page as a notebook, which computes the same from these parameters.
     """
+    frame = results.taking_turns(frame)
     with st.container(horizontal=True, vertical_alignment="top"):
         with drawer("Table", f"{key}_table", ":material/table:") as opened:
             if opened:
