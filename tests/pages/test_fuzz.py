@@ -26,7 +26,7 @@ from tests.server import serving
 
 SEED = int(os.environ.get("VGDASH_FUZZ_SEED", "20261122"))
 MESSAGES = int(os.environ.get("VGDASH_FUZZ_MESSAGES", "2000"))
-PATIENCE = 8.0  # seconds in which another visitor is answered at the latest, whatever is sent meanwhile
+PATIENCE, AT_THE_LATEST = 5.0, 20.0  # seconds in which another visitor is answered nine times in ten, and always; alone it is 0.03
 MEMORY = 900e6  # bytes that the server may hold: 200 MB of Python, what is kept, and the largest computations at once
 AHEAD = 30  # messages that a hostile client does not wait for
 
@@ -214,5 +214,6 @@ def test_thousands_of_hostile_messages_leave_no_traceback_and_others_are_answere
         print(said)
         assert len(times) > 5, said
         assert all(client.answered for client in clients), said
-        assert max(times) < PATIENCE, said
+        assert sorted(times)[int(0.9 * (len(times) - 1))] < PATIENCE, said
+        assert max(times) < AT_THE_LATEST, said
         assert most < MEMORY, said
