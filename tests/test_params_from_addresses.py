@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import tracemalloc
 from dataclasses import fields
+from unittest.mock import ANY
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -104,6 +105,9 @@ def test_the_largest_of_everything_is_refused_in_one_sentence_before_anything_is
     tracemalloc.start()
     try:
         p, refused = kind.tolerant({**largest, "seed": ["1"]}, text=True)
+        for key, rule in kind.keys().items():
+            if isinstance(rule, Integers):
+                assert kind.tolerant({key: [f"{rule.low}x99999999999"]}, text=True) == (kind(), [ANY]), "terabytes"
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
