@@ -8,21 +8,28 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@contextlib.contextmanager
-def serving(*options: str, script: str = "app.py", folder: Path = ROOT, seen: list[subprocess.Popen] | None = None) -> Iterator[str]:
-    """The script on a fresh server; yields its address. ``seen`` receives the process."""
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.address", "127.0.0.1",
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(*options: str, script: str = "app.py", folder: Path = ROOT, seen: list[subprocess.Popen] | None = None,
+            port: int = 0, before: Sequence[str] = (), **more: Any) -> Iterator[str]:
+    """The script on a fresh server; yields its address. ``seen`` receives the process; ``before`` and ``more`` say how it is started."""
+    port = port or free_port()
+    command = [*before, sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.address", "127.0.0.1",
                "--server.headless", "true", "--server.fileWatcherType", "none", *options]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **more})
     if seen is not None:
         seen.append(process)
     address = f"http://127.0.0.1:{port}"

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vgdash import bounds
 from vgdash.params import ParamError, Params, choice, integer, real
 
 __all__ = ["DATASETS", "Data", "DataParams", "Dataset", "load"]
@@ -139,34 +140,40 @@ def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: f
     return _load(DataParams(name, seed, noise, label_noise))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(int(bounds.DATA_SETS / bounds.LARGEST_DATA_SET))
 def _load(p: DataParams) -> Data:
     dataset = DATASETS[p.name]
     if dataset.draw is None:
-        train, true, test, y_test = _digits()
+        x_train, true, x_test, y_test, centre, scale = _digits()
     else:
         rng = np.random.default_rng([p.seed, *p.name.encode()])
         train, true = dataset.draw(TRAIN, p.noise * dataset.noise, rng)
         test, y_test = dataset.draw(HELD_OUT, p.noise * dataset.noise, rng)
-    centre = train.mean(axis=0)
-    scale = float(np.sqrt(((train - centre) ** 2).mean()))
+        x_train, x_test, centre, scale = _standard(train, test)
     y_train = _relabelled(true, dataset.classes, p)
-    arrays = (((train - centre) / scale).astype(np.float32), y_train, ((test - centre) / scale).astype(np.float32),
-              y_test.astype(np.int64), y_train != true, centre)
+    arrays = x_train, y_train, x_test, y_test.astype(np.int64), y_train != true, centre
     for array in arrays:
         array.flags.writeable = False
     return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)
 
 
+def _standard(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Both standardised, float32; and what was subtracted and divided by."""
+    centre = train.mean(axis=0)
+    scale = float(np.sqrt(((train - centre) ** 2).mean()))
+    return ((train - centre) / scale).astype(np.float32), ((test - centre) / scale).astype(np.float32), centre, scale
+
+
 @cache
-def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Raw training images and labels, held-out images and labels; pixels from 0 to 16."""
+def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Training images and labels, held-out images and labels, the centre and scale of the pixels: one copy, whatever the label noise."""
     with np.load(DIGITS) as file:
         images, labels = file["images"].astype(np.float64), file["labels"].astype(np.int64)
     held_out = np.zeros(len(labels), bool)
     for digit in range(10):
         held_out[np.flatnonzero(labels == digit)[EVERY - 1::EVERY]] = True
-    return images[~held_out], labels[~held_out], images[held_out], labels[held_out]
+    x_train, x_test, centre, scale = _standard(images[~held_out], images[held_out])
+    return x_train, labels[~held_out], x_test, labels[held_out], centre, scale
 
 
 def _relabelled(true: np.ndarray, classes: int, p: DataParams) -> np.ndarray:

@@ -10,13 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from vgdash import bounds
 from vgdash.initializers import BASES
 from vgdash.parallel import run_all
 
 __all__ = ["layers_of", "stream"]
-
-KEPT_BYTES = 48e6  # of weights drawn last: a slider that moves the depth draws one layer, not all of them again
-LARGEST = 1e6  # bytes of a matrix that is kept
 
 _kept: OrderedDict[tuple, np.ndarray] = OrderedDict()
 _lock = threading.Lock()
@@ -48,10 +46,10 @@ def layers_of(bases: Sequence[str], widths: Sequence[int], seed: int, draws: Ite
 def _drawn(base: str, fan_in: int, fan_out: int, seed: int, draw: int, layer: int) -> np.ndarray:
     matrix = BASES[base].draw(fan_in, fan_out, stream(seed, draw, layer, "weights"), np.dtype(np.float32))
     matrix.flags.writeable = False
-    if matrix.nbytes <= LARGEST:
+    if matrix.nbytes <= bounds.LARGEST_WEIGHTS:
         with _lock:
             _kept[base, fan_in, fan_out, seed, draw, layer] = matrix
             held = sum(kept.nbytes for kept in _kept.values())
-            while held > KEPT_BYTES:
+            while held > bounds.WEIGHTS:
                 held -= _kept.popitem(last=False)[1].nbytes
     return matrix

@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 import numpy as np
 import pandas as pd
 
+from vgdash import bounds
 from vgdash.activations import ACTIVATIONS
 from vgdash.gaussian import MASSES, NODES, QUICK, pair_mean, pair_nodes
 from vgdash.initializers import INITIALIZERS
@@ -150,7 +151,7 @@ DEFAULTS = {
 NOTES = {"identity": "the identity is not random: only its variance stands here", "zeros": "nothing passes zeros"}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(int(bounds.LANDMARKS / bounds.LARGEST_LANDMARKS))
 def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmark, ...]:
     """Every initializer and framework default on layers of ``fan_in`` inputs and outputs, weights times ``gamma``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,7 +119,7 @@ class TrainParams(Params):
         """The steps at which there is a snapshot, from 0 to ``steps``."""
         return tuple(np.unique(np.linspace(0, self.steps, self.snapshots + 1).round().astype(int)).tolist())
 
-    @cached_property
+    @property
     def data(self) -> Data:
         return load(self.dataset, seed=self.seed, label_noise=self.label_noise)
 
@@ -180,7 +181,9 @@ class TrainParams(Params):
         plan = self.plan(np.float32)
         rows, columns = len(self.data.x_train) + len(self.data.x_test), self.widths[0] + 1 + self.widths[-1]
         measuring = min(WORKERS, len(self.groups)) * plan.measuring_bytes(self.groups[0])
-        return sum(plan.memory_bytes(size) + inspection_bytes(plan, size) for size in self.groups) + rows * columns * 4 + measuring
+        sizes = Counter(self.groups)  # thousands of groups, of two sizes
+        nets = sum(count * (plan.memory_bytes(size) + inspection_bytes(plan, size)) for size, count in sizes.items())
+        return nets + rows * columns * 4 + measuring
 
     @property
     def groups(self) -> list[int]:

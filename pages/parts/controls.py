@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import scenes, session, words
+from pages.parts import bounds, scenes, session, words
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -113,11 +113,15 @@ class Controls:
                 self._set(key, good.get(key, self.defaults[key]))
 
     def _offer(self, key: str, value: Any) -> None:
-        st.session_state.setdefault(f"{self.page} offered", {}).setdefault(key, set()).add(value)
+        offered = st.session_state.setdefault(f"{self.page} offered", {}).setdefault(key, {})
+        offered.pop(value, None)
+        offered[value] = None
+        if len(offered) > bounds.OFFERED:
+            del offered[next(iter(offered))]
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
         """The usual options, and any that a link or a preset asked for."""
-        extra = st.session_state.get(f"{self.page} offered", {}).get(key, set()) | {self.defaults[key]}
+        extra = st.session_state.get(f"{self.page} offered", {}).get(key, {}).keys() | {self.defaults[key]}
         options = list(usual)
         for value in sorted(v for v in extra if v not in options):
             bisect.insort(options, value)

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from pages.parts import charts, lecture
+from pages.parts import charts, lecture, results
 from pages.parts.pictures import pictures
 from vgdash.notebook import notebook
 from vgdash.params import Params
@@ -44,6 +44,7 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p
 
     With ``p`` also the page as a notebook, which computes the same from these parameters.
     """
+    frame = results.taking_turns(frame)
     with drawer("Table and download", f"{key}_keep", ":material/table:") as opened:
         if not opened:
             return
@@ -54,4 +55,6 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p
                 st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json",
                                    key=f"{key}_notebook", on_click="ignore", icon=":material/download:")
         pictures(name, f"{key}_pictures")
-        st.dataframe(frame(), hide_index=True, height=300, alt=f"The numbers behind the chart: {name}")
+        table = frame()
+        short = {column: st.column_config.NumberColumn(format="%.5g") for column in table.columns if table[column].dtype.kind == "f"}
+        st.dataframe(table, hide_index=True, height=300, column_config=short, alt=f"The numbers behind the chart: {name}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import wraps
 
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.state.common import is_element_id
 from streamlit.runtime.state.session_state import Serialized, WStates
 
 NUMBERS = {"int_value", "double_value"}  # a browser sends a whole number as the one where the widget declares the other
@@ -37,7 +38,7 @@ def install() -> None:
 
     @wraps(take)
     def named(self: WStates, sent: WidgetState) -> None:
-        if sent.id:  # one without a name would be looked for in the session's state, and not found
+        if is_element_id(sent.id):  # any other name would be looked for in what the page keeps, and not found
             take(self, sent)
 
     WStates.__getitem__, WStates.set_widget_from_proto = guarded, named

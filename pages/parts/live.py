@@ -12,6 +12,7 @@ from pages.parts import words
 from pages.parts.memory import as_arrow
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
+from vgdash.params import ParamError
 from vgdash.rate_finder import RateParams, Rates, collected
 from vgdash.sweep import SweepParams, Trainability
 from vgdash.train_params import TrainParams
@@ -58,7 +59,12 @@ def run_bar(p: TrainParams) -> Run | None:
 
 def find_rates(p: TrainParams) -> Rates | None:
     """Button, progress and result of the learning-rate finder for the nets of ``p``; None while there is nothing to show."""
-    q = RateParams.of(p)
+    try:
+        q = RateParams.of(p)
+    except ParamError as error:  # one net for each rate: more than one run may take
+        st.session_state.pop("find", None)
+        st.info(f"Too much to try many learning rates at once: {error.field} must be {error.rule}. {error.instead}", icon=":material/info:")
+        return None
     if st.session_state.pop("find", False):
         _start("finder", q)
     run = _watched("finder")
@@ -125,7 +131,7 @@ def _visitor() -> str:
 
 def _watched(what: str) -> Run | None:
     if (left := st.session_state.get(f"{what} left")) is not None:
-        return left
+        return store().left(left)
     asked = st.session_state.get(what)
     return store().look(asked, _visitor()) if asked is not None else None
 
@@ -145,9 +151,7 @@ def _start(what: str, p: TrainParams) -> None:
 def _stop() -> None:
     run = _watched("run")
     if run is not None and not run.over:
-        store().leave(run.params, _visitor())
-        if not run.over:  # others watch it too
-            st.session_state["run left"] = run.left()
+        st.session_state["run left"] = store().leave(run.params, _visitor())  # others may watch it too
 
 
 def _run_button(p: TrainParams, label: str) -> None:
@@ -169,7 +173,7 @@ def _state(run: Run | None, p: TrainParams) -> str:
     if run.state == "failed":
         return f"{old}The run broke off ({words.harmless(run.error)}). Change a setting or run it again."
     if run.state == "stopped":
-        return f"{old}Stopped. {_done(run)}."
+        return f"{old}Stopped{f', since {run.error}' if run.error else ''}. {_done(run)}."
     return f"{old}{run.params.steps:,} steps in {words.seconds(run.ended - run.started)}."
 
 
@@ -183,7 +187,4 @@ def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingV
     """A look at the snapshots so far, made once for all who look the same way."""
     count, over = len(run.snapshots), run.over
     key = (look, of if of in run.params.initializers else run.params.initializers[-1], statistic, goal)
-    made = run.views.get(key)
-    if made is None or made[0] != (count, over):
-        made = run.views[key] = ((count, over), as_arrow(training_view(run.params, run.snapshots[:count], *key, over)))
-    return made[1]
+    return run.viewed((*key, count, over), lambda: as_arrow(training_view(run.params, run.snapshots[:count], *key, over)))

@@ -12,19 +12,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import update_wrapper
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from pages.parts import bounds
+
 
 class Remembered:
-    """A function of hashable arguments whose last results are kept, as many as fit into ``megabytes``."""
+    """A function of hashable arguments whose last results are kept, as many as fit into ``most`` bytes.
 
-    def __init__(self, compute: Callable[..., Any], megabytes: float = 24):
+    ``gate(*arguments)`` is what a computation must enter first, so that there are not too many at once.
+    """
+
+    def __init__(self, compute: Callable[..., Any], most: float = bounds.RESULT,
+                 gate: Callable[..., AbstractContextManager[object]] = lambda *arguments: nullcontext()):
         update_wrapper(self, compute)
-        self._compute, self._most = compute, megabytes * 1e6
+        self._compute, self._most, self._gate = compute, most, gate
         self._kept: OrderedDict[tuple, Future] = OrderedDict()
         self._bytes: dict[tuple, int] = {}
         self._lock = threading.Lock()
@@ -32,13 +39,23 @@ class Remembered:
     def __call__(self, *arguments: Any) -> Any:
         with self._lock:
             result = self._kept.get(arguments)
-            first = result is None
-            if first:
-                result = self._kept[arguments] = Future()
-            self._kept.move_to_end(arguments)
-        if first:
-            self._fill(arguments, result)
+            if result is not None:
+                self._kept.move_to_end(arguments)
+        if result is None:
+            result = self._claimed(arguments)
         return result.result()
+
+    def _claimed(self, arguments: tuple) -> Future:
+        """The result, computed here or by another thread that came first. Who waits for another leaves the gate to others."""
+        with self._gate(*arguments):
+            with self._lock:
+                result = self._kept.get(arguments)
+                first = result is None
+                if first:
+                    result = self._kept[arguments] = Future()
+            if first:
+                self._fill(arguments, result)
+        return result
 
     def clear(self) -> None:
         """Forget everything."""
@@ -57,13 +74,14 @@ class Remembered:
             size = len(pickle.dumps(value))
         except BaseException as error:
             with self._lock:
-                self._kept.pop(arguments, None)
+                if self._kept.get(arguments) is result:
+                    del self._kept[arguments]
             result.set_exception(error)
             return
         with self._lock:
-            if arguments in self._kept:
+            if self._kept.get(arguments) is result:
                 self._bytes[arguments] = size
-            while self.bytes > self._most and len(self._bytes) > 1:
+            while self.bytes > self._most:
                 oldest = next(key for key in self._kept if key in self._bytes)
                 del self._kept[oldest], self._bytes[oldest]
         result.set_result(value)

@@ -1,13 +1,21 @@
-"""Results, remembered per parameter set and bounded in bytes. The only place where pages meet computation."""
+"""Results, remembered per parameter set and bounded in bytes, computed in turn. The only place where pages meet computation."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
+from pages.parts import bounds
+from pages.parts.gate import Asker, Gate, Gone
 from pages.parts.memory import Remembered
 from pages.parts.views import closer, measured_map
 from pages.parts.views import initializers as initializer_views
@@ -22,42 +30,86 @@ from vgdash.sweep import shipped
 RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of students has one button each
 
 
-@Remembered
+def _asker() -> Asker:
+    """The session of this thread. It is gone when Streamlit has told the script to stop: another run of it is on its way, or nobody."""
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None:
+        return Asker()
+    requests = context.script_requests
+    return Asker(context.session_id, lambda: requests is not None and requests._state is ScriptRequestType.STOP)
+
+
+short, long = Gate(bounds.COMPUTING, _asker), Gate(bounds.COMPUTING_LONG, _asker)
+
+
+@contextmanager
+def in_turn(p: Any = None, *rest: Any, gate: Gate | None = None) -> Iterator[None]:
+    """A place to compute something of ``p``. A script that is to stop while it waits stops there."""
+    if gate is None:
+        is_long = isinstance(p, (ProbeParams, CompareParams)) and (p.work > bounds.LONG_WORK or p.memory > bounds.LONG_MEMORY)
+        gate = long if is_long else short
+    try:
+        with gate.place():
+            yield
+    except Gone:
+        st.stop()
+
+
+def taking_turns(compute: Callable[[], Any]) -> Callable[[], Any]:
+    """The same, in turn with the long computations: for what is not remembered, such as downloads."""
+    @wraps(compute)
+    def waiting() -> Any:
+        with in_turn(gate=long):
+            return compute()
+    return waiting
+
+
+def remembered(compute: Callable[..., Any]) -> Remembered:
+    """Remembered, and computed in turn."""
+    return Remembered(compute, gate=in_turn)
+
+
+def remembered_long(compute: Callable[..., Any]) -> Remembered:
+    """The same for what takes long whatever the parameters say."""
+    return Remembered(compute, gate=partial(in_turn, gate=long))
+
+
+@remembered
 def chain(p: chain_views.ChainParams, learning_rate: float) -> chain_views.ChainView:
     return chain_views.chain_view(p, learning_rate)
 
 
-@Remembered
+@remembered
 def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
     return neuron_views.neuron_view(p)
 
 
-@Remembered
+@remembered
 def compared(p: CompareParams) -> tuple[Probe, ...]:
     return tuple(compare(p).probes.values())
 
 
-@Remembered
+@remembered
 def comparison(p: CompareParams) -> initializer_views.ComparisonView:
     return initializer_views.comparison_view(compared(p))
 
 
-@Remembered
+@remembered
 def shares(p: CompareParams, statistic: str) -> pa.Table:
     return initializer_views.shares_view(compared(p), statistic)
 
 
-@Remembered
+@remembered
 def phases(p: phase_views.PhaseParams) -> phase_views.PhaseView:
     return phase_views.phase_view(p)
 
 
-@Remembered
+@remembered
 def claim(key: str) -> Outcome:
     return check(published_views.CLAIMS[key])
 
 
-@Remembered
+@remembered
 def mistake(key: str) -> published_views.MistakeView:
     return published_views.mistake_view(published_views.CORRECTED[key])
 
@@ -76,22 +128,22 @@ def recompute() -> None:
         mistake.clear()
 
 
-@Remembered
+@remembered
 def histograms(p: ProbeParams) -> closer.Scrubbing:
     return closer.histograms_view(p)
 
 
-@Remembered
+@remembered_long
 def spectrum(p: ProbeParams) -> closer.Spectrum:
     return closer.spectrum_view(p)
 
 
-@Remembered
+@remembered
 def advice(p: CompareParams, initializer: str, framework: str) -> closer.Advice:
     return closer.advice_view(compared(p)[p.initializers.index(initializer)], framework)
 
 
-@Remembered
+@remembered
 def shipped_map() -> tuple[str, pd.DataFrame]:
     found = shipped()
     return measured_map.words(found), measured_map.table(found)

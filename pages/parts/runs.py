@@ -1,30 +1,29 @@
 """Training runs, shared: a run belongs to its parameter set, and everyone who asks for the same one watches one computation.
 
-At most ``running`` runs compute at once, others wait in line; a run that nobody has looked at for a while stops; finished runs
-stay in a store bounded in bytes. No Streamlit here: pages ask, threads compute.
+At most ``running`` runs compute at once, one of each visitor and no more than fit into memory; others wait in line. A run that
+nobody has looked at for a while stops; finished runs stay in a store bounded in bytes. No Streamlit here: pages ask, threads compute.
 """
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vgdash.parallel import WORKERS
+from pages.parts import bounds
 from vgdash.sweep import Cell, SweepParams, cells
 from vgdash.train_params import TrainParams
 from vgdash.training import Trainer
 
-RUNNING_AT_ONCE = WORKERS
-KEPT_BYTES = 64e6
-WAITING = 40  # runs in line; more are refused with a sentence
-UNWATCHED = 8.0  # seconds without a look until a run counts as unwatched
 FIRST_RATE = 8e9  # operations a second, until runs of this machine say better
 HISTORY = 0.7  # weight of earlier runs in the measured rate
+EMPTY = 10_000  # bytes of a run without snapshots, about
+FORGOTTEN = 4  # times the seconds of an unwatched run: then a watcher is forgotten, though others still watch
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,10 @@ def trainer(p: TrainParams | SweepParams) -> Trainer | Sweeper:
     return Sweeper(p) if isinstance(p, SweepParams) else Trainer(p)
 
 
+def _memory(run: Run) -> float:
+    return getattr(run.params, "memory_bytes", 0.0)  # sweeps train small nets one by one
+
+
 @dataclass(eq=False)
 class Run:
     """One computation. ``snapshots`` only grows; ``state`` goes waiting, running, then finished, stopped or failed."""
@@ -74,15 +77,42 @@ class Run:
     ended: float = 0.0
     watchers: dict[str, float] = field(default_factory=dict)
     trainer: Trainer | Sweeper | None = None
-    views: dict[Any, Any] = field(default_factory=dict)  # what pages made of the snapshots, for all who look the same way
+    kept: int = EMPTY  # bytes of the snapshots
+    _views: OrderedDict[Any, tuple[Any, int]] = field(default_factory=OrderedDict)
+    _lock: Any = field(default_factory=threading.Lock)
 
     @property
     def over(self) -> bool:
         return self.state in ("finished", "stopped", "failed")
 
-    def left(self) -> Run:
-        """What a visitor keeps who stops a run that goes on for others: the run as it is now, stopped."""
-        return replace(self, state="stopped", snapshots=list(self.snapshots), ended=time.monotonic(), watchers={}, trainer=None, views={})
+    def add(self, snapshot: Any) -> None:
+        with self._lock:
+            self.snapshots.append(snapshot)
+            self.kept += snapshot.nbytes
+
+    @property
+    def bytes(self) -> int:
+        """Of the snapshots, and of what was made of them."""
+        with self._lock:
+            return self.kept + sum(size for _, size in self._views.values())
+
+    def until(self, left: Left) -> Run:
+        """The run as far as a visitor saw it who left it to others."""
+        return replace(self, state="stopped", error="", snapshots=self.snapshots[:left.snapshots], ended=left.at, watchers={}, trainer=None)
+
+    def viewed(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What pages make of the snapshots, made once for all who look the same way; the last ``VIEWS`` are kept."""
+        with self._lock:
+            if key in self._views:
+                self._views.move_to_end(key)
+                return self._views[key][0]
+        made = make()
+        size = len(pickle.dumps(made))
+        with self._lock:
+            self._views[key] = made, size
+            while len(self._views) > bounds.VIEWS:
+                self._views.popitem(last=False)
+        return made
 
     @property
     def progress(self) -> float:
@@ -96,9 +126,15 @@ class Run:
             return None
         return (time.monotonic() - self.started) * (1 - self.progress) / self.progress
 
-    @property
-    def bytes(self) -> int:
-        return sum(snapshot.nbytes for snapshot in list(self.snapshots)) + 10_000
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a visitor keeps of a run that goes on for others: how far it was then."""
+
+    params: TrainParams | SweepParams
+    snapshots: int
+    at: float
 
 
 class Full(Exception):
@@ -108,9 +144,9 @@ class Full(Exception):
 class Store:
     """All runs of this server."""
 
-    def __init__(self, running: int = RUNNING_AT_ONCE, kept_bytes: float = KEPT_BYTES, unwatched: float = UNWATCHED,
-                 make=trainer):
-        self.running, self.kept_bytes, self.unwatched, self.make = running, kept_bytes, unwatched, make
+    def __init__(self, running: int = bounds.RUNNING, kept_bytes: float = bounds.RUNS, unwatched: float = bounds.UNWATCHED,
+                 memory: float = bounds.RUNNING_MEMORY, make=trainer):
+        self.running, self.kept_bytes, self.unwatched, self.memory, self.make = running, kept_bytes, unwatched, memory, make
         self.rate = FIRST_RATE
         self._runs: OrderedDict[TrainParams, Run] = OrderedDict()
         self._lock = threading.RLock()
@@ -123,7 +159,7 @@ class Store:
         with self._lock:
             run = self._runs.get(p)
             if run is None or run.state in ("stopped", "failed"):
-                if sum(r.state == "waiting" for r in self._runs.values()) >= WAITING:
+                if sum(r.state == "waiting" for r in self._runs.values()) >= bounds.WAITING:
                     raise Full
                 run = self._runs[p] = Run(p)
                 self._runs.move_to_end(p)  # of the line; one that was stopped stood further ahead
@@ -143,16 +179,26 @@ class Store:
             self._advance()
             return run
 
-    def leave(self, p: TrainParams, visitor: str) -> None:
-        """``visitor`` no longer watches. The run goes on for others; with nobody left it stops at once."""
+    def leave(self, p: TrainParams, visitor: str) -> Left | None:
+        """``visitor`` no longer watches. The run goes on for others, and ``visitor`` may keep what there is now; with nobody left it
+        stops at once."""
         with self._lock:
             run = self._runs.get(p)
             if run is None or run.over:
-                return
+                return None
             run.watchers.pop(visitor, None)
             if not run.watchers:
                 self._stop(run)
             self._advance()
+            return None if run.over else Left(p, len(run.snapshots), time.monotonic())
+
+    def left(self, left: Left) -> Run | None:
+        """What the visitor saw who left, if the store still has it. Looking at it is not watching the run."""
+        with self._lock:
+            run = self._runs.get(left.params)
+            if run is not None:
+                self._runs.move_to_end(left.params)
+            return run and run.until(left)
 
     def place(self, run: Run) -> tuple[int, float]:
         """How many runs are ahead in line (1: next), and the seconds until it starts, estimated."""
@@ -172,21 +218,32 @@ class Store:
 
     def _advance(self) -> None:
         now = time.monotonic()
-        for run in list(self._runs.values()):
-            if not run.over and all(now - seen > self.unwatched for seen in run.watchers.values()):
-                self._stop(run)
-        free = self.running - sum(run.state == "running" for run in self._runs.values())
-        for run in [r for r in self._runs.values() if r.state == "waiting"][:max(free, 0)]:
-            run.state, run.started = "running", now
-            threading.Thread(target=self._compute, args=(run,), daemon=True, name="vgdash-run").start()
+        for run in [run for run in self._runs.values() if not run.over]:
+            if all(now - seen > self.unwatched for seen in run.watchers.values()):
+                self._stop(run, "nobody was watching any more")
+            for visitor in [visitor for visitor, seen in run.watchers.items() if now - seen > FORGOTTEN * self.unwatched]:
+                del run.watchers[visitor]
+        for run in [run for run in self._runs.values() if run.state == "waiting"]:
+            running = [other for other in self._runs.values() if other.state == "running"]
+            if len(running) >= self.running or sum(map(_memory, [*running, run])) > max(self.memory, _memory(run)):
+                break
+            if not run.watchers.keys() <= {visitor for other in running for visitor in other.watchers}:
+                self._begin(run)
         kept = 0.0
         for p, run in reversed(list(self._runs.items())):
             kept += run.bytes
             if run.over and kept > self.kept_bytes:
                 del self._runs[p]
 
-    def _stop(self, run: Run) -> None:
-        run.state, run.ended = "stopped", time.monotonic()
+    def _begin(self, run: Run) -> None:
+        run.state, run.started = "running", time.monotonic()
+        try:
+            threading.Thread(target=self._compute, args=(run,), daemon=True, name="vgdash-run").start()
+        except RuntimeError as problem:  # no more threads on this machine
+            run.state, run.error, run.ended = "failed", str(problem), run.started
+
+    def _stop(self, run: Run, why: str = "") -> None:
+        run.state, run.error, run.ended = "stopped", why, time.monotonic()
         if run.trainer is not None:
             run.trainer.stop()
 
@@ -197,10 +254,10 @@ class Store:
                 with self._lock:
                     if run.state != "running":
                         break
-                    run.snapshots.append(snapshot)
+                    run.add(snapshot)
                     self._advance()
             outcome, error = "finished", ""
-        except Exception as problem:  # a crash inside a run is said in a sentence and leaves the store sound
+        except BaseException as problem:  # whatever ends the thread is said in a sentence and frees the run's place
             outcome, error = "failed", f"{type(problem).__name__}: {problem}"
         with self._lock:
             run.trainer = None

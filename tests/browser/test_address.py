@@ -1,11 +1,12 @@
 """The address is the state: what is set stands in it, and opening it anywhere gives the very same page."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import TimeoutError, expect
 
+from pages.parts.controls import COMMON
 from pages.parts.scenes import KINDS, SCENES, of_page
 from tests.browser.conftest import Visitor, query_of
 from tests.browser.states import STATES, link, texts
@@ -227,6 +228,48 @@ def test_nothing_from_an_address_becomes_html_or_markdown(visitor, where):
         assert box.locator("[data-testid=stIconMaterial], [data-testid=stAlertDynamicIcon]").count() <= 1, "the box has its own icon only"
         assert not visitor.page.evaluate("'__hacked' in window")
         assert visitor.controls()["factor"] == "0.9"
+
+
+def inert(visitor):
+    """No box, heading or text of the page holds what an injected text would have become; the page's own icons and links are known."""
+    main = visitor.page.locator("[data-testid=stMain]")
+    assert main.locator("script, img[src='x'], img[src*='127.0.0.1:9'], a[href^='javascript'], a[href*='127.0.0.1:9']").count() == 0
+    boxes = main.locator("[data-testid=stAlertContentWarning]")
+    assert boxes.locator("a, img, script, code, strong, em, h1, .katex, [style*=color] span").count() == 0, boxes.all_inner_texts()
+    assert not visitor.page.evaluate("'__hacked' in window")
+
+
+ALL_OF_THEM = "".join(INJECTIONS)
+BESIDE = {"linear_chain": ("scale", "learning_rate"), "initializers": ("look", "of", "framework"),
+          "training": ("look", "of", "statistic", "goal")}
+
+
+@pytest.mark.parametrize("stem", list(STATES))
+def test_no_key_of_a_page_lets_an_injected_text_through(visitor, stem):
+    """Five at a time: so many notices a page shows. Short texts, so that none is cut."""
+    keys = [*KINDS[stem].keys(), *COMMON, "scene", *BESIDE.get(stem, ())]
+    short = {"steps": "20", "depth": "3"} if stem == "training" else {}  # a link starts a run
+    for first in range(0, len(keys), 5):
+        some = keys[first:first + 5]
+        injected = {key: INJECTIONS[(first + i) % len(INJECTIONS)] for i, key in enumerate(some)}
+        visitor.open(link(stem, short | injected), quiet=False)
+        inert(visitor)
+        assert visitor.main().count("left out") + ("held" in some) >= len(some), "each is named, as text"
+
+
+def test_a_text_kept_as_a_and_a_text_that_is_typed_stay_text(visitor):
+    held = urlencode({"factor": "0.9", "kind": ALL_OF_THEM, ALL_OF_THEM: "1"})
+    visitor.open(link("linear_chain", {"held": held}), quiet=False)
+    inert(visitor)
+    visitor.open("initializers")
+    visitor.page.get_by_role("button", name="More", exact=True).click()
+    for text in INJECTIONS:
+        field = visitor.page.locator(".st-key-widths input")
+        field.fill(text)
+        field.press("Enter")
+        visitor.page.locator("[data-testid=stAlertContentWarning]").get_by_text("left out").first.wait_for()
+        visitor.settle(quiet=False)
+        inert(visitor)
 
 
 def test_a_notice_goes_away_once_another_state_is_chosen(visitor):

@@ -80,7 +80,7 @@ def test_a_fresh_session_that_starts_with_nonsense_gets_the_page(port):
         with Session(port) as visitor:
             known = visitor.open("linear_chain").widget("factor").id
         with Session(port) as visitor:
-            sent = [state(known, kind, value), state("$$ID-0-nobody", kind, value), state("", kind, value)]
+            sent = [state(name, kind, value) for name in (known, "$$ID-0-nobody", "", "x" * 500, "factor")]
             page = visitor.open("linear_chain", states=sent)
             assert not page.exceptions, (kind, str(value)[:40])
             assert any("×1.50 a layer" in text for text in page.texts)
@@ -123,3 +123,11 @@ def test_bytes_that_are_no_message_end_that_connection_at_most(address, port):
     assert healthy(address)
     with Session(port) as visitor:
         assert not visitor.open("linear_chain").exceptions
+
+
+@pytest.mark.parametrize("name", ["x" * 500, "factor", "", "$$ID-0-nobody", "__streamlit"])
+def test_a_value_for_a_name_that_no_server_gives_is_not_looked_for(port, name):
+    with Session(port) as visitor:
+        visitor.open("trainable_depth")
+        for kind, value in VALUES:
+            assert not visitor.send(state(name, kind, value)).exceptions, (name[:20], kind)

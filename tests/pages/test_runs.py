@@ -62,15 +62,15 @@ def test_fifty_visitors_with_one_parameter_set_watch_one_computation(slow):
 def test_ten_parameter_sets_wait_in_line_and_all_finish(slow):
     store = Store(running=2, make=slow)
     sets = [replace(SMALL, seed=i) for i in range(10)]
-    runs = [store.ask(p, "one visitor") for p in sets]
+    runs = [store.ask(p, f"visitor {i}") for i, p in enumerate(sets)]
     assert [run.state for run in runs].count("running") == 2
     assert [store.place(run)[0] for run in runs[2:]] == list(range(1, 9))
     assert store.place(runs[-1])[1] >= store.place(runs[2])[1] >= 0
     slow.gate.set()
 
     def over():
-        for p in sets:
-            store.look(p, "one visitor")
+        for i, p in enumerate(sets):
+            store.look(p, f"visitor {i}")
         return all(run.over for run in runs)
     wait_for(over)
     assert {run.state for run in runs} == {"finished"}
@@ -151,7 +151,7 @@ def test_finished_runs_stay_within_the_bytes_that_are_kept():
 
 
 def test_more_waiting_runs_than_the_line_holds_are_refused(slow, monkeypatch):
-    monkeypatch.setattr("pages.parts.runs.WAITING", 3)
+    monkeypatch.setattr("pages.parts.bounds.WAITING", 3)
     store = Store(running=1, make=slow)
     for seed in range(4):
         store.ask(replace(SMALL, seed=seed), "visitor")

@@ -53,8 +53,11 @@ class Page:
 class Session:
     """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser would, or as none would."""
 
-    def __init__(self, port: int):
-        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"], max_size=None)
+    def __init__(self, port: int, again: str = ""):
+        """``again``: the ``id`` of a session whose connection was lost; the server goes on with that one."""
+        subprotocols = ["streamlit", "none", again] if again else ["streamlit"]
+        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=subprotocols, max_size=None)
+        self.id = again
         self.page_hash = self.query = self.name = ""
         self.page = Page()
 
@@ -93,7 +96,9 @@ class Session:
             answer = ForwardMsg()
             answer.ParseFromString(self.socket.recv(timeout=30))
             kind = answer.WhichOneof("type")
-            if kind == "navigation":
+            if kind == "new_session":
+                self.id = answer.new_session.initialize.session_id
+            elif kind == "navigation":
                 self.page_hash = answer.navigation.page_script_hash
             elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
                 self.page.elements.append(answer.delta.new_element)

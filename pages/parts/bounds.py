@@ -1,0 +1,25 @@
+"""What the app keeps in memory, and how much it computes at once, at the most; all numbers in one place. Bytes where no unit is said."""
+
+from vgdash import bounds as package
+from vgdash.network import MEMORY as PROBE
+from vgdash.parallel import WORKERS
+from vgdash.train_params import KEPT as LARGEST_RUN
+from vgdash.train_params import MEMORY as TRAINING
+
+RESULT = 10e6  # of one kind, the last that were computed (``memory.Remembered``)
+KINDS = 12  # of results
+RUNS = 64e6  # training runs and sweeps, with what was made of them (``runs.Store``); runs under way come on top
+VIEWS = 12  # looks at one run that are kept
+OFFERED = 12  # values beside the usual ones that a slider of one visitor remembers
+
+RUNNING = WORKERS  # training runs at once, one of each visitor
+RUNNING_MEMORY = TRAINING  # of all runs under way; the largest that a parameter set may take runs alone
+WAITING = 40  # training runs in line; more are refused with a sentence
+UNWATCHED = 8.0  # seconds without a look until a run counts as unwatched
+COMPUTING = WORKERS  # short computations of pages at once
+COMPUTING_LONG = 1  # long ones: each uses all cores by itself, and may take as much memory as a parameter set is allowed
+LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second) and bytes from which one is long
+
+# What all of that comes to: kept, and taken for a while by computations
+KEPT = RESULT * KINDS + RUNS + LARGEST_RUN * RUNNING + package.WEIGHTS + package.DATA_SETS + package.LANDMARKS + package.VOCABULARY
+WORKING = PROBE * COMPUTING_LONG + LONG_MEMORY * COMPUTING + RUNNING_MEMORY

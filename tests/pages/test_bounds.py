@@ -1,0 +1,161 @@
+"""Every cache and store keeps to its bound, however much is put in; all bounds together fit into a small machine."""
+
+import gc
+import importlib
+import pickle
+import pkgutil
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+
+import pages.parts
+import vgdash
+from pages.parts import bounds, controls
+from pages.parts.controls import Controls
+from pages.parts.memory import Remembered
+from pages.parts.runs import Run, Store
+from vgdash import bounds as package
+from vgdash import data, draws, phases
+from vgdash.activations import ACTIVATIONS
+from vgdash.chain import ChainParams
+from vgdash.training import TrainParams
+
+SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
+# Caches without a bound: keys are names of the vocabulary or constants of the code, never what a visitor sends
+OF_THE_CODE = {
+    "vgdash.data._digits", "vgdash.gaussian._radii", "vgdash.gaussian._sector", "vgdash.maps._far_rays", "vgdash.maps.two_rays",
+    "vgdash.meanfield._scan_moments", "vgdash.parallel._controller", "vgdash.phases._plane", "vgdash.prediction._saturated_zones",
+    "vgdash.recommendation._table", "vgdash.sweep.run.shipped", "pages.parts.controls._defaults",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    nbytes: int
+    share: float = 1.0
+
+
+def modules():
+    for root in (vgdash, pages.parts):
+        for found in pkgutil.walk_packages(root.__path__, f"{root.__name__}."):
+            if not found.name.endswith("__main__"):
+                yield importlib.import_module(found.name)
+
+
+def caches():
+    """name → cache, of every module and of what its functions close over."""
+    list(modules())
+    return {f"{one.__module__}.{one.__qualname__}": one for one in gc.get_objects()
+            if hasattr(type(one), "__mro__") and type(one).__name__ == "_lru_cache_wrapper"
+            and str(one.__module__).startswith(("vgdash.", "pages."))}
+
+
+def test_a_cache_without_a_bound_holds_nothing_that_a_visitor_can_make_more_of():
+    found = caches()
+    assert len(found) > 15
+    assert {name for name, one in found.items() if one.cache_parameters()["maxsize"] is None} == OF_THE_CODE
+
+
+def test_all_that_is_kept_fits_into_a_small_machine_beside_the_app_itself():
+    assert bounds.KEPT < 300e6
+    kinds = [one for one in vars(importlib.import_module("pages.parts.results")).values() if isinstance(one, Remembered)]
+    assert len(kinds) == bounds.KINDS
+    assert all(one._most == bounds.RESULT for one in kinds)
+
+
+def test_results_stay_within_their_bytes_and_the_last_ones_stay():
+    kept = Remembered(lambda i: np.full(10_000, i, np.float64), 1e6)
+    for i in range(200):
+        kept(i)
+        assert kept.bytes <= 1e6
+    assert len(kept._kept) == len(kept._bytes) == 12
+    assert set(kept._kept) == {(i,) for i in range(188, 200)}
+
+
+def test_a_result_that_is_larger_than_all_that_is_kept_is_given_and_not_kept():
+    kept = Remembered(lambda i: np.zeros(200_000), 1e6)
+    assert kept(1).nbytes == 1.6e6
+    assert kept.bytes == len(kept._kept) == 0
+
+
+def test_weights_drawn_last_stay_within_their_bytes():
+    for seed in range(400):
+        draws.layers_of(["normal"], (250, 250, 250), seed, [0])
+        assert sum(matrix.nbytes for matrix in draws._kept.values()) <= package.WEIGHTS
+    assert sum(matrix.nbytes for matrix in draws._kept.values()) > package.WEIGHTS - package.LARGEST_WEIGHTS
+    before = len(draws._kept)
+    draws.layers_of(["normal"], (1000, 1000), 0, [0])
+    assert len(draws._kept) == before, "a matrix of 4 MB is not kept"
+
+
+def test_data_sets_and_landmarks_stay_within_their_bytes():
+    digits = {id(array) for array in vars(data.load()).values()}
+    for seed in range(100):
+        data.load("gaussians", seed)
+        data.load("digits", seed, label_noise=0.3)
+        phases.landmarks("tanh", 2 + seed)
+    assert data._load.cache_info().currsize * package.LARGEST_DATA_SET <= package.DATA_SETS
+    for name in data.DATASETS:
+        own = [array for array in vars(data.load(name, 99, label_noise=0.3)).values() if isinstance(array, np.ndarray)]
+        assert sum(array.nbytes for array in own if id(array) not in digits) <= package.LARGEST_DATA_SET
+    assert phases.landmarks.cache_info().currsize * package.LARGEST_LANDMARKS <= package.LANDMARKS
+    assert len(pickle.dumps(phases.landmarks("tanh", 256))) <= package.LARGEST_LANDMARKS
+
+
+def test_the_tables_of_the_vocabulary_stay_within_their_bytes():
+    planes = sum(len(pickle.dumps(phases.plane(name))) for name in ACTIVATIONS)
+    moments = sum(sum(part.nbytes for part in importlib.import_module("vgdash.recommendation")._table(name)) for name in ACTIVATIONS)
+    assert planes + moments + len(pickle.dumps(data._digits())) <= package.VOCABULARY
+
+
+def test_a_run_counts_what_was_made_of_it_and_keeps_the_last_looks_only():
+    run = Run(SMALL)
+    empty = run.bytes
+    run.add(Snapshot(5_000))
+    made = [run.viewed(i, lambda i=i: bytes(1_000) + bytes([i])) for i in range(50)]
+    assert len(run._views) == bounds.VIEWS
+    assert empty + 5_000 + bounds.VIEWS * 1_000 < run.bytes < empty + 5_000 + bounds.VIEWS * 1_100
+    assert run.viewed(49, lambda: b"anew") == made[49]
+    assert run.viewed(0, lambda: b"anew") == b"anew"
+
+
+def test_the_store_of_runs_stays_within_its_bytes_whatever_is_looked_at():
+    class Done:
+        def __init__(self, p):
+            pass
+
+        def __iter__(self):
+            yield Snapshot(400_000)
+
+    store = Store(running=1, kept_bytes=3e6, make=Done)
+    for seed in range(30):
+        p = replace(SMALL, seed=seed)
+        run = store.ask(p, f"visitor {seed}")
+        while not run.over:
+            store.look(p, f"visitor {seed}")
+        run.viewed("looked", lambda: bytes(400_000))
+        store.look(p, "later")
+        assert sum(run.bytes for run in store._runs.values()) <= 3e6
+    assert len(store._runs) == 3
+
+
+def test_a_visitor_who_leaves_a_run_keeps_no_copy_of_it():
+    store = Store(make=lambda p: iter(()))
+    run = store._runs[SMALL] = Run(SMALL, state="running")
+    run.watchers |= {"first": 1e18, "second": 1e18}
+    run.add(Snapshot(1, 0.2))
+    left = store.leave(SMALL, "first")
+    run.add(Snapshot(1, 0.4))
+    assert len(pickle.dumps(left)) < 2_000
+    assert (store.left(left).state, store.left(left).progress) == ("stopped", 0.2)
+    del store._runs[SMALL]
+    assert store.left(left) is None
+
+
+def test_a_slider_remembers_the_last_of_the_values_that_links_asked_for(monkeypatch):
+    monkeypatch.setattr(controls, "st", SimpleNamespace(session_state={}))
+    one = Controls("linear_chain", ChainParams)
+    for depth in range(1, 500):
+        one._offer("depth", depth)
+    assert one.options("depth", [1]) == sorted({1, ChainParams().depth, *range(500 - bounds.OFFERED, 500)})

@@ -1,0 +1,265 @@
+"""What goes wrong is said in a sentence, the server goes on, and the address brings everything back."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pages.parts import live
+from pages.parts.frame import PAGES
+from pages.parts.runs import Store
+from tests.pages.test_runs import SMALL, Slow, slow, wait_for  # noqa: F401
+from tests.pages.wire import Session
+from tests.server import ROOT, free_port, serving
+from vgdash.training import Trainer
+
+LONG = "steps=20000&depth=10&width=16&seeds=1&snapshots=400"
+
+
+# ---- a run
+
+class Dies(Trainer):
+    """A trainer that ends its thread after two snapshots."""
+
+    how: BaseException = SystemExit("out")
+
+    def __iter__(self):
+        for count, snapshot in enumerate(super().__iter__()):
+            if count == 2:
+                raise self.how
+            yield snapshot
+
+
+@pytest.mark.parametrize("how", [SystemExit("out"), KeyboardInterrupt(), GeneratorExit(), MemoryError("no room"), ValueError("<b>no</b>")],
+                         ids=lambda how: type(how).__name__)
+def test_whatever_ends_the_thread_of_a_run_is_said_and_frees_its_place(how, monkeypatch):
+    monkeypatch.setattr(Dies, "how", how)
+    store = Store(running=1, make=Dies)
+    run = store.ask(SMALL, "visitor")
+    wait_for(lambda: run.over)
+    assert (run.state, len(run.snapshots)) == ("failed", 2)
+    said = live._state(run, SMALL)
+    assert type(how).__name__ in said
+    assert said.endswith("Change a setting or run it again.")
+    assert "<b>" not in said
+    store.make = Trainer
+    again = store.ask(SMALL, "visitor")
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    assert again.state == "finished"
+
+
+def test_a_worker_thread_inside_a_run_that_dies_ends_the_run_with_its_name(monkeypatch):
+    from vgdash.engine import Nets
+    monkeypatch.setattr(Nets, "run", lambda *_, **__: sys.exit("gone"))
+    store = Store(running=1)
+    run = store.ask(SMALL, "visitor")
+    wait_for(lambda: run.over)
+    assert run.state == "failed"
+    assert run.error == "SystemExit: gone"
+
+
+def test_a_machine_without_another_thread_fails_the_run_and_not_the_page(monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+    store = Store(running=1)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    run = store.ask(SMALL, "visitor")
+    assert (run.state, run.error) == ("failed", "can't start new thread")
+    monkeypatch.undo()
+    again = store.ask(SMALL, "visitor")
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    assert again.state == "finished"
+
+
+def test_one_visitor_has_one_run_at_a_time_and_leaves_a_place_to_others(slow):  # noqa: F811
+    store = Store(running=2, make=slow)
+    greedy = [store.ask(replace(SMALL, seed=seed), "greedy") for seed in range(5)]
+    modest = store.ask(replace(SMALL, seed=9), "modest")
+    assert [run.state for run in greedy] == ["running"] + ["waiting"] * 4
+    assert modest.state == "running"
+
+
+def test_runs_begin_only_while_all_of_them_fit_into_memory(slow):  # noqa: F811
+    store = Store(running=4, make=slow, memory=2.5 * SMALL.memory_bytes)
+    runs = [store.ask(replace(SMALL, seed=seed), f"visitor {seed}") for seed in range(4)]
+    assert [run.state for run in runs] == ["running"] * 2 + ["waiting"] * 2
+    alone = Store(running=4, make=slow, memory=0.5 * SMALL.memory_bytes)
+    assert alone.ask(SMALL, "visitor").state == "running", "one that is larger than the bound runs alone"
+    assert alone.ask(replace(SMALL, seed=1), "other").state == "waiting"
+
+
+def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_so(slow):  # noqa: F811
+    store = Store(running=1, make=slow, unwatched=0.4)
+    run = store.ask(SMALL, "student")
+    time.sleep(0.2)  # a short loss: nobody looks
+    assert store.look(SMALL, "student").state == "running"
+    time.sleep(0.5)  # a long one; somebody else looks at something else
+    store.look(replace(SMALL, seed=1), "other")
+    assert store.look(SMALL, "student").state == "stopped"
+    assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", live._state(run, SMALL))
+
+
+def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):  # noqa: F811
+    store = Store(running=1, make=slow, unwatched=0.02)
+    run = store.ask(SMALL, "gone")
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        store.look(SMALL, "here")
+        time.sleep(0.005)
+    assert run.state == "running"
+    assert set(run.watchers) == {"here"}
+
+
+# ---- the clock
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_jumps_changes_no_run_no_estimate_and_no_waiting(slow, monkeypatch, jump):  # noqa: F811
+    store = Store(running=1, make=slow, unwatched=5)
+    run = store.ask(SMALL, "visitor")
+    waiting = store.ask(replace(SMALL, seed=1), "other")
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    before = store.place(waiting)[1]
+    assert store.look(SMALL, "visitor").state == "running"
+    assert store.place(waiting)[1] == pytest.approx(before, rel=0.5, abs=0.5)
+    slow.gate.set()
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    assert run.state == "finished"
+    assert 0 <= run.ended - run.started < 60
+    assert 0 < store.estimate(SMALL) < 60
+
+
+def test_nothing_asks_the_clock_on_the_wall():
+    asks = re.compile(r"time\.time\(|datetime\.now|utcnow|from time import|date\.today")
+    files = [*(ROOT / "vgdash").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]
+    assert [str(file) for file in files if asks.search(file.read_text(encoding="utf-8"))] == []
+
+
+# ---- the server, and the way to it
+
+def port_of(address):
+    return int(address.rsplit(":", 1)[1])
+
+
+def numbers(page):
+    """What every control shows, by its key."""
+    return {name.rsplit("-", 1)[-1]: (list(widget.default), list(getattr(widget, "options", ())))
+            for name, widget in page.widgets().items() if not isinstance(getattr(widget, "default", None), (int, bool, type(None)))}
+
+
+def steps_done(page):
+    return next((int(found[1].replace(",", "")) for text in page.texts if (found := re.search(r"Step ([\d,]+) of", text))), 0)
+
+
+def test_after_a_restart_in_the_middle_of_a_run_the_address_brings_everything_back():
+    port, query, seen = free_port(), f"{LONG}&learning_rate=0.003&look=gradient+by+step", []
+    with serving(port=port, seen=seen), Session(port) as visitor:
+        before = visitor.open("training", query)
+        assert before.has("stop"), "the link has started the run"
+        wait_for(lambda: steps_done(visitor.send()) > 0)
+        seen[0].kill()
+        seen[0].wait(10)
+    with serving(port=port), Session(port) as visitor:
+        after = visitor.open("training", query)
+        assert not after.exceptions
+        assert not after.warnings
+        assert after.has("stop"), "and starts it again"
+        assert numbers(after) == numbers(before) != {}
+        wait_for(lambda: steps_done(visitor.send()) > 0)
+
+
+def test_who_comes_back_with_the_same_session_finds_the_run_going_on():
+    with serving() as address:
+        port = port_of(address)
+        with Session(port) as visitor:
+            visitor.open("training", LONG)
+            wait_for(lambda: steps_done(visitor.send()) > 0)
+            before, known, here = steps_done(visitor.send()), visitor.id, visitor.page_hash
+        time.sleep(3)
+        with Session(port, again=known) as visitor:
+            visitor.page_hash, visitor.query = here, LONG
+            page = visitor.send(fragment="")
+            assert visitor.id == known, "the server knows the session again"
+            assert not page.exceptions
+            assert steps_done(page) > before
+            assert page.has("stop")
+
+
+def bound_by_permissions():
+    """What a command begins with so that permissions count, for root too."""
+    if os.geteuid() != 0:
+        return []
+    command = ["setpriv", "--bounding-set=-dac_override"]
+    if not shutil.which("setpriv") or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("root writes everywhere, and there is no setpriv that could stop it")
+    return command
+
+
+def test_with_a_disk_that_cannot_be_written_every_page_works(tmp_path):
+    disk = tmp_path / "disk"
+    for name in ("app.py", ".streamlit", "pages", "vgdash"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (tmp_path / "disk").mkdir(exist_ok=True)
+        copy(ROOT / name, disk / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if copy is shutil.copytree else {}))
+    (disk / "home").mkdir()
+    for folder in [disk, *(path for path in disk.rglob("*") if path.is_dir())]:
+        folder.chmod(0o555)
+    before = sorted(disk.rglob("*"))
+    home = {name: str(disk / "home") for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    try:
+        app = serving(folder=disk, before=bound_by_permissions(), env={**os.environ, **home})
+        with app as address, Session(port_of(address)) as visitor:
+            for stem, _ in PAGES:
+                page = visitor.open(stem, "steps=20&depth=3" if stem == "training" else "")
+                assert not page.exceptions, stem
+                assert page.texts, stem
+            wait_for(lambda: any("20 steps in" in text for text in visitor.open("training", "steps=20&depth=3").texts))
+        assert sorted(disk.rglob("*")) == before, "and nothing was written"
+    finally:
+        for folder in [disk, *(path for path in disk.rglob("*") if path.is_dir())]:
+            folder.chmod(0o755)
+
+
+# ---- memory
+
+TOO_LARGE = [
+    ("initializers", "depth=256&width=4096", "widths"), ("initializers", "widths=4096x257", "widths"),
+    ("training", "depth=256&width=1024", "widths"), ("training", "steps=20000&depth=40&width=256", "steps"),
+    ("linear_chain", "kind=gaussian&depth=1000&width=32&seeds=200", "seeds"),
+]
+
+
+def resident(process):
+    """Bytes of memory that a process has now."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux says what a process holds")
+def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_nothing_is_taken_for_it():
+    seen = []
+    with serving(seen=seen) as address:
+        for stem in dict.fromkeys(stem for stem, *_ in TOO_LARGE):
+            with Session(port_of(address)) as visitor:
+                visitor.open(stem)
+        before = resident(seen[0])
+        for stem, query, named in TOO_LARGE:
+            with Session(port_of(address)) as visitor:
+                page = visitor.open(stem, query)
+                assert not page.exceptions
+                assert any(sentence.startswith(named) and "left out" in sentence for sentence in page.warnings), (query, page.warnings)
+        assert resident(seen[0]) - before < 100e6, "what is left of each set is the page's default"
+
+
+def test_a_net_too_large_for_sixteen_rates_at_once_is_said_on_the_page():
+    with serving() as address, Session(port_of(address)) as visitor:
+        page = visitor.open("training", "depth=100&width=128&steps=50&look=learning+rates")
+        assert not page.exceptions
+        assert any("Too much to try many learning rates at once" in alert.body for alert in page.of("alert"))

@@ -1,0 +1,219 @@
+"""Thousands of messages that no browser sends: no traceback on any screen, the server lives, and another visitor is still answered.
+
+``VGDASH_FUZZ_SEED=7 VGDASH_FUZZ_MESSAGES=20000`` tries others; a failure prints the seed.
+"""
+
+import contextlib
+import math
+import os
+import random
+import threading
+import time
+import urllib.request
+from urllib.parse import quote
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from pages.parts.frame import PAGES
+from pages.parts.scenes import KINDS
+from tests.pages.test_faults import port_of, resident
+from tests.pages.wire import Session, state
+from tests.server import serving
+
+SEED = int(os.environ.get("VGDASH_FUZZ_SEED", "20261122"))
+MESSAGES = int(os.environ.get("VGDASH_FUZZ_MESSAGES", "2000"))
+PATIENCE, AT_THE_LATEST = 5.0, 20.0  # seconds in which another visitor is answered nine times in ten, and always; alone it is 0.03
+MEMORY = 900e6  # bytes that the server may hold: 200 MB of Python, what is kept, and the largest computations at once
+AHEAD = 30  # messages that a hostile client does not wait for
+
+TEXTS = ["", "\x00", "<script>alert(1)</script>", "![x](http://127.0.0.1:9/x)", "he_normal", "relu", "784-512x3-10", "10x999999999",
+         "x" * 20_000, "nan", "1e999", "true", "٣", "😀" * 50, "../../etc/passwd", "{}", "[" * 500, "look", "2"]
+NUMBERS = [0.0, -0.0, 1.0, 0.5, 2.0, 50.0, 256.0, 1e4, -1.0, 1e300, -1e300, 5e-324, math.nan, math.inf, -math.inf, 2.0**53 + 2]
+WHOLE = [0, 1, 2, -1, 50, 256, 2**31, 2**53 + 1, 2**62, -2**62]
+
+
+class Nonsense:
+    """Messages from a seeded source: mostly like a browser's, with something wrong."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def value(self):
+        pick = self.random.choice
+        some = self.random.randrange(4)
+        return pick([
+            ("double_array_value", [pick(NUMBERS) for _ in range(some)]), ("double_value", pick(NUMBERS)), ("int_value", pick(WHOLE)),
+            ("int_array_value", [pick(WHOLE) for _ in range(some)]), ("bool_value", pick([True, False])), ("string_value", pick(TEXTS)),
+            ("string_array_value", [pick(TEXTS) for _ in range(some)]), ("bytes_value", self.random.randbytes(20)),
+            ("json_value", pick(['{"a":', "[" * 5_000, "null", '{"selection": {"picked": [{"sigma_w2": 1e999}]}}', "3"])),
+            ("trigger_value", True), ("string_trigger_value", pick(TEXTS)),
+        ])
+
+    def state(self, widgets):
+        """A value for a widget of the page, or for none; every other time of the right type, out of its options or not."""
+        pick = self.random.choice
+        name = pick([*widgets, "", "$$ID-0-nobody", "x" * 500]) if widgets else pick(["", "$$ID-0-nobody"])
+        options = list(getattr(widgets.get(name), "options", ()))
+        made = WidgetState(id=name)
+        kind, value = self.value()
+        if options and self.random.random() < 0.5:
+            kind, value = "string_array_value", [str(pick(options)) for _ in range(self.random.randrange(1, 3))]
+        elif hasattr(widgets.get(name), "min") and self.random.random() < 0.5:
+            kind, value = "double_array_value", [self.random.uniform(widgets[name].min, widgets[name].max)]
+        if isinstance(value, (list, tuple)):
+            return state(name, kind, value)
+        if kind == "string_trigger_value":
+            made.string_trigger_value.data = value
+            return made
+        return state(name, kind, value)
+
+    def query(self):
+        pick = self.random.choice
+        kind = pick([kind for kind in KINDS.values() if kind.rules()])
+        keys = [*kind.keys(), "look", "of", "held", "scene", "present", "v", "embed", "nobody", "statistic", "goal"]
+        values = [*TEXTS, *map(str, NUMBERS), *map(str, WHOLE)]
+        return "&".join(f"{pick(keys)}={quote(pick(values)[:200])}" for _ in range(self.random.randrange(5)))
+
+    def message(self, client):
+        """Bytes to send for a client that knows what the server has told it."""
+        pick, chance = self.random.choice, self.random.random()
+        if chance < 0.02:
+            return pick([b"", b"\xff" * 50, self.random.randbytes(300), "a text frame", b"\x00" * 50_000])
+        message = BackMsg()
+        if chance < 0.07:
+            field = pick([field for field in BackMsg.DESCRIPTOR.oneofs[0].fields if field.name != "rerun_script"])
+            with contextlib.suppress(TypeError, ValueError):
+                if field.message_type is None:
+                    setattr(message, field.name, True)
+                else:
+                    getattr(message, field.name).SetInParent()
+            return message.SerializeToString()
+        rerun = message.rerun_script
+        known = list(client.fragments) or [""]
+        rerun.fragment_id = pick([pick(known), pick(known), pick(known), "", "0" * 32, "../x", "x" * 5_000])
+        rerun.page_script_hash = pick([client.page_hash, client.page_hash, client.page_hash, "", "f" * 32, "x" * 5_000])
+        if chance < 0.2:
+            rerun.page_name = pick([*(stem for stem, _ in PAGES), "no_page", "../app", "\x00"])
+            rerun.page_script_hash = rerun.fragment_id = ""
+        rerun.query_string = pick(["", self.query(), "&" * 100, "%" * 100])
+        rerun.is_auto_rerun, rerun.is_history_navigation = chance > 0.9, 0.85 < chance < 0.9
+        rerun.widget_states.widgets.extend(self.state(client.widgets) for _ in range(self.random.randrange(5)))
+        return message.SerializeToString()
+
+
+class Client:
+    """A connection that reads whatever comes, and remembers what it may use and what must not be there."""
+
+    def __init__(self, port, seen):
+        self.port, self.seen = port, seen
+        self.page_hash, self.widgets, self.fragments, self.answered = "", {}, {}, 0
+        self.connect()
+
+    def connect(self):
+        self.connection = connect(f"ws://127.0.0.1:{self.port}/_stcore/stream", subprotocols=["streamlit"], max_size=None, close_timeout=2)
+        self.socket = self.connection.__enter__()
+        self.reader = threading.Thread(target=self.read, args=(self.socket,), daemon=True)
+        self.reader.start()
+
+    def read(self, socket):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                data = socket.recv()
+                answer = ForwardMsg()
+                answer.ParseFromString(data)
+                kind = answer.WhichOneof("type")
+                self.answered += kind == "script_finished"
+                if kind == "navigation":
+                    self.page_hash = answer.navigation.page_script_hash
+                elif kind == "session_event" and answer.session_event.WhichOneof("type") == "script_compilation_exception":
+                    self.seen.append(str(answer.session_event)[:500])
+                elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
+                    element = answer.delta.new_element
+                    if element.WhichOneof("type") == "exception":
+                        self.seen.append(f"{element.exception.type}: {element.exception.message}"[:500])
+                    widget = getattr(element, str(element.WhichOneof("type")), None)
+                    if getattr(widget, "id", ""):
+                        self.widgets[widget.id] = widget
+                    if answer.delta.fragment_id:
+                        self.fragments = {answer.delta.fragment_id: True}
+
+    def send(self, data):
+        try:
+            self.socket.send(data)
+        except ConnectionClosed:
+            self.close()
+            self.connect()
+
+    def close(self):
+        self.connection.__exit__(None, None, None)
+        self.reader.join(10)
+        assert not self.reader.is_alive()
+
+
+def answer_times(port, until, pause=0.25):
+    """Seconds until each change of a slider is answered, for one visitor, as long as ``until`` is not true."""
+    with Session(port) as visitor:
+        factor = visitor.open("linear_chain").widget("factor").id
+        times = []
+        while not until(times):
+            value = 0.5 + len(times) % 7 / 10
+            start = time.monotonic()
+            page = visitor.send(state(factor, "double_array_value", [value]))
+            times.append(time.monotonic() - start)
+            assert not page.exceptions
+            assert any(f"×{value:.2f} a layer" in text for text in page.texts), "the answer must be to what was asked"
+            time.sleep(pause)
+    return times
+
+
+def test_thousands_of_hostile_messages_leave_no_traceback_and_others_are_answered(tmp_path):
+    processes, seen, over, times, most = [], [], threading.Event(), [], 0.0
+    log = tmp_path / "log"
+    with log.open("wb") as stderr, serving(seen=processes, stderr=stderr) as address:
+        port, nonsense = port_of(address), Nonsense(SEED)
+        alone = answer_times(port, lambda times: len(times) == 12)
+        victim = threading.Thread(target=lambda: times.extend(answer_times(port, lambda _: over.is_set())), daemon=True)
+        victim.start()
+        clients = [Client(port, seen) for _ in PAGES]
+        for client, (stem, _) in zip(clients, PAGES, strict=True):
+            first = BackMsg()
+            first.rerun_script.page_name = stem
+            client.send(first.SerializeToString())
+        end = time.monotonic() + 300
+        try:
+            for sent in range(MESSAGES):
+                client = clients[sent % len(clients)]
+                before = client.answered
+                client.send(nonsense.message(client))
+                if sent // len(clients) % AHEAD == AHEAD - 1:
+                    wait = time.monotonic() + 0.3
+                    while client.answered == before and time.monotonic() < wait:
+                        time.sleep(0.005)
+                if sent % 50 == 0:
+                    most = max(most, resident(processes[0]))
+                assert processes[0].poll() is None, f"the server ended; seed {SEED}, message {sent}"
+                assert time.monotonic() < end, f"too slow; seed {SEED}, message {sent}"
+        finally:
+            over.set()
+            for client in clients:
+                client.close()
+        victim.join(60)
+        assert seen == [], f"seed {SEED}\n{log.read_text(errors='replace')[-8000:]}"
+        assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=10).read() == b"ok"
+        with Session(port) as next_one:
+            for stem, _ in PAGES:
+                assert not next_one.open(stem).exceptions
+        middle = sorted(times)[len(times) // 2] if times else math.inf
+        said = (f"seed {SEED}: {sum(client.answered for client in clients)} answers to {MESSAGES} hostile messages; for another visitor "
+                f"median {middle:.3f} s, slowest {max(times, default=math.inf):.2f} s of {len(times)}; "
+                f"alone median {sorted(alone)[6]:.3f} s, slowest {max(alone):.2f} s; at most {most / 1e6:.0f} MB")
+        print(said)
+        assert len(times) > 5, said
+        assert all(client.answered for client in clients), said
+        assert sorted(times)[int(0.9 * (len(times) - 1))] < PATIENCE, said
+        assert max(times) < AT_THE_LATEST, said
+        assert most < MEMORY, said
