@@ -245,7 +245,7 @@ class Controls:
         """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""
         moved = [key for key in self.beside if self.before.get(key, self.values[key]) != self.values[key]]
         if len(moved) == 1:
-            key, further = moved[0], [self.values[moved[0]] > self.before[moved[0]]]
+            key, further = moved[0], [bool(self.values[moved[0]] > self.before[moved[0]])]
         elif not self.before and self.beside:
             key, further = next(iter(self.beside)), [False, True]
         else:

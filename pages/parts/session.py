@@ -15,11 +15,11 @@ from __future__ import annotations
 import time
 from functools import wraps
 
-import streamlit as st
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime import get_instance
+from streamlit.runtime import exists, get_instance
 from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 HOLD = 0.04
 MOST = 200  # messages that leave as one; a browser's line holds 500
@@ -39,7 +39,9 @@ def _holds(session: AppSession) -> bool:
 
 def ticked() -> set[str] | None:
     """The keys of the widgets that a browser knows of, if a timer asked for the run that goes on; None if a visitor did."""
-    return st.session_state.get("ticked")
+    context = get_script_run_ctx()
+    info = get_instance()._session_mgr.get_active_session_info(context.session_id) if context and exists() else None
+    return getattr(info.session, "_ticked", None) if info else None
 
 
 def install() -> None:
@@ -74,7 +76,7 @@ def install() -> None:
             return
         if ticks:
             said.query_string = self._client_state.query_string
-        self._session_state["ticked"] = {widget.id.split("-", 2)[-1] for widget in said.widget_states.widgets} if ticks else None
+        self._ticked = {widget.id.split("-", 2)[-1] for widget in said.widget_states.widgets} if ticks else None
         rerun(self, said)
 
     AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun = together, quietly, counted
