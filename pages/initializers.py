@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts import ahead, charts, draw, frame, lecture, results
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
-from pages.parts.views.initializers import COURSE, HISTOGRAMS, LOOKS_AT, SPECTRUM, STATISTICS, WHY
+from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
 from vgdash.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
 from vgdash.network import CompareParams, ProbeParams, compare
@@ -29,6 +29,8 @@ def page() -> None:
     controls.read_address()
     top("Does the signal survive fifty layers? And the way back?", controls)
     view()
+    if not lecture.presenting():
+        st.markdown(LEFT_OVER)
 
 
 @st.fragment

@@ -102,7 +102,7 @@ def _pair_window(activation: Activation, block: int) -> np.ndarray:
     return np.concatenate([_pair_block(activation, b) for b in range(block - _PAIR_BELOW, block + _ABOVE)]) * _STEP
 
 
-@cache
+@lru_cache(maxsize=512)  # 3 MB
 def _pair_block(activation: Activation, block: int) -> np.ndarray:
     rho = np.exp(np.arange(block * _BLOCK, (block + 1) * _BLOCK) * _STEP)
     rule, angles = next(rest for largest, *rest in _RULES if rho[-1] <= largest * math.exp(_STEP))

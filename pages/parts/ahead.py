@@ -1,6 +1,6 @@
-"""What the next step of a slider will ask for, computed while nobody waits.
+"""What will be asked for next, computed while nobody waits: the next step of a slider, and what every page opens with.
 
-One thread for the whole server, which begins after a pause, takes what was wished last only, and does nothing while many visitors
+One thread for the whole server. It begins after a pause, takes what was wished last only, and does nothing while many visitors
 ask: what it computes is remembered for everybody, and what it does not is computed when it is asked for.
 """
 
@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
+QUIET = 1.0  # seconds without a wish, before what every page opens with is prepared
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 
-_wishes: list[tuple[Callable[..., Any], tuple]] = []
+Task = tuple[Callable[..., Any], tuple]
+_wishes: list[Task] = []
+_later: deque[Task] = deque()
 _made: deque[float] = deque(maxlen=MANY)
 _wished = threading.Event()
 _starting = threading.Lock()
@@ -24,13 +27,24 @@ _thread: threading.Thread | None = None
 
 def wish(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
     """Have ``compute(*arguments)`` done for each of ``arguments`` when the server is idle."""
-    global _thread, _wishes
+    global _wishes
     now = time.monotonic()
     _made.append(now)
     if len(_made) == MANY and now - _made[0] < WITHIN:
         return
     _wishes = [(compute, these) for these in arguments]
     _wished.set()
+    _start()
+
+
+def prepare(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
+    """Have the same done one after the other, whenever nobody wishes anything."""
+    _later.extend((compute, these) for these in arguments)
+    _start()
+
+
+def _start() -> None:
+    global _thread
     with _starting:
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_work, name="ahead", daemon=True)
@@ -39,13 +53,20 @@ def wish(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
 
 def _work() -> None:
     while True:
-        _wished.wait()
-        _wished.clear()
-        time.sleep(PAUSE)
-        for compute, arguments in _wishes:
-            if _wished.is_set():
-                break
-            try:
-                compute(*arguments)
-            except Exception:  # whoever asks for it will be told
-                continue
+        idle = not _made or time.monotonic() - _made[-1] > QUIET
+        if _wished.wait((PAUSE if idle else QUIET) if _later else None):
+            _wished.clear()
+            time.sleep(PAUSE)
+            for task in _wishes:
+                if _wished.is_set():
+                    break
+                _do(*task)
+        else:
+            _do(*_later.popleft())
+
+
+def _do(compute: Callable[..., Any], arguments: tuple) -> None:
+    try:
+        compute(*arguments)
+    except Exception:  # whoever asks for it will be told
+        return

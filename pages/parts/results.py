@@ -14,16 +14,20 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
-from pages.parts import bounds
+from pages.parts import ahead, bounds
 from pages.parts.gate import Asker, Gate, Gone
 from pages.parts.memory import Remembered
+from pages.parts.scenes import SCENES
 from pages.parts.views import closer, measured_map
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import published as published_views
 from pages.parts.views import trainable_depth as phase_views
+from vgdash.descent import DescentParams
+from vgdash.export import FRAMEWORKS
 from vgdash.network import CompareParams, Probe, ProbeParams, compare
+from vgdash.params import Params
 from vgdash.published import Outcome, check
 from vgdash.sweep import shipped
 
@@ -147,3 +151,17 @@ def advice(p: CompareParams, initializer: str, framework: str) -> closer.Advice:
 def shipped_map() -> tuple[str, pd.DataFrame]:
     found = shipped()
     return measured_map.words(found), measured_map.table(found)
+
+
+OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opened computes
+    chain_views.ChainParams: lambda p: chain(p, DescentParams().learning_rate),
+    neuron_views.NeuronParams: neuron,
+    CompareParams: lambda p: (comparison(p), advice(p, p.initializers[0], FRAMEWORKS[0])),
+    phase_views.PhaseParams: phases,
+}
+
+
+def prepare() -> None:
+    """Have ready, when somebody opens them, what all pages and all scenes show."""
+    opened = [*(kind() for kind in OPENING), *(scene.params for scene in SCENES if type(scene.params) in OPENING)]
+    ahead.prepare(lambda p: OPENING[type(p)](p), [(p,) for p in opened])

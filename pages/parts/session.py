@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import time
 from functools import wraps
+from weakref import WeakValueDictionary
 
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime import exists, get_instance
+from streamlit.runtime import Runtime, exists, get_instance
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 HOLD = 0.04
+_asked: WeakValueDictionary[str, AppSession] = WeakValueDictionary()
 MOST = 200  # messages that leave as one; a browser's line holds 500
 
 
@@ -37,11 +39,16 @@ def _holds(session: AppSession) -> bool:
     return time.monotonic() < session._held_until
 
 
+def serving() -> bool:
+    """Whether this is a server: what tests a script alone has a stand-in for it."""
+    return exists() and type(get_instance()) is Runtime
+
+
 def ticked() -> set[str] | None:
     """The keys of the widgets that a browser knows of, if a timer asked for the run that goes on; None if a visitor did."""
     context = get_script_run_ctx()
-    info = get_instance()._session_mgr.get_active_session_info(context.session_id) if context and exists() else None
-    return getattr(info.session, "_ticked", None) if info else None
+    session = _asked.get(context.session_id) if context else None
+    return session._ticked if session else None
 
 
 def install() -> None:
@@ -77,6 +84,7 @@ def install() -> None:
         if ticks:
             said.query_string = self._client_state.query_string
         self._ticked = {widget.id.split("-", 2)[-1] for widget in said.widget_states.widgets} if ticks else None
+        _asked[self.id] = self
         rerun(self, said)
 
     AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun = together, quietly, counted

@@ -27,6 +27,13 @@ For other activations one number cannot fix both at once, and Glorot's $2/(n_{in
 
 Lines are this theory, with the interval in which it expects 19 of 20 nets; points are measured, with the range of the seeds.
 """
+LEFT_OVER = """
+**What is left over.** A good start helps, and does not solve everything. Three ways to see it:
+[one net is not the mean](initializers?scene=finite%20width): 20 units wide, 100 layers deep, the same formula gives signals that differ
+by orders of magnitude from seed to seed; [norms stay, inputs become parallel](initializers?scene=parallel%20inputs): the last layers
+cannot tell two inputs apart; [the signal holds, the gradient does not](initializers?scene=BatchNorm): normalization fixes the way
+forward, and multiplies gradients on the way back.
+"""
 COURSE, HISTOGRAMS, SPECTRUM = "signal and gradient", "histograms", "singular values"
 STATISTICS = {"correlation": "correlation of two inputs", "saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
 LOOKS_AT = (COURSE, *STATISTICS, HISTOGRAMS, SPECTRUM)
