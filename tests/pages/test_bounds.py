@@ -24,8 +24,8 @@ from vgdash.training import TrainParams
 SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
 # Caches without a bound: keys are names of the vocabulary or constants of the code, never what a visitor sends
 OF_THE_CODE = {
-    "vgdash.data._digits", "vgdash.gaussian._radii", "vgdash.fluctuations._pair_table", "vgdash.fluctuations._single_table", "vgdash.gaussian.sector",
-    "vgdash.maps.two_rays",
+    "vgdash.data._digits", "vgdash.gaussian._radii", "vgdash.fluctuations._pair_table", "vgdash.fluctuations._single_table",
+    "vgdash.gaussian.sector", "vgdash.maps.two_rays",
     "vgdash.meanfield._scan_moments", "vgdash.parallel._controller", "vgdash.phases._plane", "vgdash.prediction._saturated_zones",
     "vgdash.recommendation._table", "vgdash.sweep.run.shipped", "vgdash.tabulated._angles", "vgdash.tabulated._powers",
     "pages.parts.controls._defaults",
