@@ -54,14 +54,14 @@ def _start() -> None:
 def _work() -> None:
     while True:
         idle = not _made or time.monotonic() - _made[-1] > QUIET
-        if _wished.wait((PAUSE if idle else QUIET) if _later else None):
+        if _wished.wait(PAUSE if idle and _later else QUIET):
             _wished.clear()
             time.sleep(PAUSE)
             for task in _wishes:
                 if _wished.is_set():
                     break
                 _do(*task)
-        else:
+        elif _later:
             _do(*_later.popleft())
 
 

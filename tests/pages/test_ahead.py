@@ -1,0 +1,85 @@
+"""What is computed before it is asked for: when nobody waits, the last wish only, and nothing in a hall."""
+
+import threading
+import time
+
+import pytest
+
+from pages.parts import ahead, results
+from pages.parts.controls import Controls
+from pages.parts.scenes import SCENES
+from vgdash.chain import ChainParams
+from vgdash.params import Params
+from vgdash.training import TrainParams
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    time.sleep(ahead.PAUSE)
+    ahead._made.clear()
+    ahead._later.clear()
+
+
+class Computed:
+    """A computation that takes notes."""
+
+    def __init__(self):
+        self.seen, self._more = [], threading.Condition()
+
+    def __call__(self, value):
+        if value == "wrong":
+            raise ValueError(value)
+        with self._more:
+            self.seen.append(value)
+            self._more.notify_all()
+
+    def wait(self, *values, seconds=20):
+        with self._more:
+            assert self._more.wait_for(lambda: self.seen == list(values), seconds), self.seen
+
+
+def test_the_last_wish_is_computed_and_no_earlier_one():
+    compute = Computed()
+    for value in (1, 2, 3):
+        ahead.wish(compute, [(value,), (-value,)])
+    compute.wait(3, -3)
+
+
+def test_a_hall_gets_nothing_ahead():
+    compute = Computed()
+    for value in range(ahead.MANY):
+        ahead.wish(compute, [(value,)])
+    ahead._made.clear()
+    ahead.wish(compute, [("alone",)])
+    compute.wait("alone")
+
+
+def test_an_error_ends_nothing():
+    compute = Computed()
+    ahead.prepare(compute, [("wrong",), (1,), (2,)])
+    compute.wait(1, 2)
+
+
+def test_every_page_and_scene_that_computes_is_made_ready(monkeypatch):
+    wanted = {}
+    monkeypatch.setattr(ahead, "prepare", lambda compute, arguments: wanted.update(dict.fromkeys(arguments, compute)))
+    results.prepare()
+    ready = {p for (p,) in wanted}
+    assert ready >= {scene.params for scene in SCENES if type(scene.params) not in (TrainParams, Params)}
+    compute = wanted[ChainParams(),]
+    compute(ChainParams())
+    assert (ChainParams(), 0.01) in results.chain._kept
+
+
+def test_the_next_step_is_one_further_on_the_slider_that_moved():
+    controls = Controls("linear_chain", ChainParams)
+    controls.values, controls.beside = {"factor": 1.52, "depth": 150}, {"factor": lambda v: (round(v - 0.01, 10), round(v + 0.01, 10)),
+                                                                        "depth": lambda v: (v - 1, v + 1)}
+    controls.before = {"factor": 1.51, "depth": 150}
+    assert [p.factor for p in controls.next_steps()] == [1.53]
+    controls.before = {"factor": 1.53, "depth": 150}
+    assert [p.factor for p in controls.next_steps()] == [1.51]
+    controls.before = {}
+    assert [p.factor for p in controls.next_steps()] == [1.51, 1.53]
+    controls.before = {"factor": 1.0, "depth": 9}
+    assert controls.next_steps() == [], "a scene, no slider"

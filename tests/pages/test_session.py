@@ -1,0 +1,64 @@
+"""How a session talks with its browser: a short run in one burst, a long one as it goes; ticks that say nothing of widgets."""
+
+import statistics
+import time
+
+import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from tests.pages.wire import Session, state
+from tests.server import ROOT, serving
+
+SCRIPT = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+import streamlit as st
+from pages.parts import session
+session.install()
+st.markdown("first")
+time.sleep(float(st.query_params["pause"]))
+st.markdown("second")
+"""
+
+
+def heard(visitor, pause):
+    """Seconds from hearing "first" to hearing "second"."""
+    visitor.query = f"pause={pause}"
+    visitor.socket.send(visitor.message().SerializeToString())
+    at = {}
+    while True:
+        answer = ForwardMsg()
+        answer.ParseFromString(visitor.socket.recv(timeout=30))
+        if answer.WhichOneof("type") == "delta":
+            at[answer.delta.new_element.markdown.body] = time.perf_counter()
+        elif answer.WhichOneof("type") == "script_finished":
+            return at["second"] - at["first"]
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "script.py").write_text(SCRIPT)
+    with serving(script="script.py", folder=folder) as address, Session(int(address.rsplit(":", 1)[1])) as session:
+        session.open("", "pause=0")
+        yield session
+
+
+def test_what_a_short_run_says_is_heard_at_once(visitor):
+    assert statistics.median(heard(visitor, 0.025) for _ in range(9)) < 0.01
+
+
+def test_a_long_run_shows_its_beginning_before_it_ends(visitor):
+    assert heard(visitor, 1) > 0.7
+
+
+def test_a_tick_that_left_the_browser_before_it_heard_of_a_scene_does_not_undo_it():
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        dataset = visitor.open("training", "scene=spirals").widget("dataset")
+        assert dataset.raw_value == "spirals"
+        stale = visitor.message(state(dataset.id, "string_value", "digits"))
+        stale.rerun_script.is_auto_rerun = True
+        time.sleep(0.5)  # a tick that comes while a run goes on is dropped
+        again = visitor.exchange(stale).widget("dataset")
+        assert (again.raw_value, again.set_value) == ("spirals", True), "the browser must be told once more"
+        assert visitor.send(state(dataset.id, "string_value", "digits")).widget("dataset").raw_value != "spirals", "a visitor may leave"
