@@ -1,0 +1,90 @@
+"""Memory of one server over a long lecture: python -m tests.benchmarks.bench_soak [minutes]
+
+300 visitors in all, a few at a time, open every page with parameter sets that nobody has asked for before, 2,000 of them, and among
+these 50 training runs. Prints the server's resident memory every half minute as a curve, then its peak and how it goes in the second
+half of the time. Fails beyond 600 MB, or if it still grows by more than 1 MB a minute.
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.pages.wire import Session
+from tests.server import serving
+
+VISITORS, SETS, RUNS = 300, 2000, 50
+AT_ONCE = 6
+PEAK, GROWTH = 600, 1.0  # MB, MB a minute
+PAGES = {
+    "linear_chain": "factor={0}&depth={1}", "neuron_variance": "n={1}&seed={2}", "initializers": "depth={3}&seed={2}",
+    "trainable_depth": "sigma_w2={0}&sigma_b2=0.1&activation=tanh",
+}
+TRAINING = "scene=spirals&depth=5&width=16&steps=300&seed={2}"
+
+
+def addresses() -> list[tuple[str, str]]:
+    """Page and query of every parameter set, the training runs spread among them."""
+    pages, found = itertools.cycle(PAGES.items()), []
+    for k in range(SETS):
+        page, query = ("training", TRAINING) if k % (SETS // RUNS) == 0 else next(pages)
+        found.append((page, query.format(f"{0.5 + (k % 1900) / 1900:.4f}", 5 + k % 900, k, 10 + k % 90)))
+    return found
+
+
+def resident(process: subprocess.Popen) -> float:
+    """MB."""
+    line = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def main(minutes: float) -> int:
+    everything = addresses()
+    each = -(-len(everything) // VISITORS)
+    turns = iter([everything[k:k + each] for k in range(0, len(everything), each)])
+    pace, taking = minutes * 60 / len(everything) * AT_ONCE, threading.Lock()
+    done, errors, processes = [0, 0], [], []
+
+    def visit(port: int) -> None:
+        while True:
+            with taking:
+                mine = next(turns, None)
+            if mine is None:
+                return
+            try:
+                with Session(port) as visitor:
+                    for page, query in mine:
+                        start = time.monotonic()
+                        errors.extend(visitor.open(page, query).exceptions)
+                        done[1] += 1
+                        time.sleep(max(0.0, pace - (time.monotonic() - start)))
+                done[0] += 1
+            except Exception as error:
+                errors.append(repr(error))
+
+    with serving(seen=processes) as address:
+        port, start, curve = int(address.rsplit(":", 1)[1]), time.monotonic(), []
+        visitors = [threading.Thread(target=visit, args=(port,), daemon=True) for _ in range(AT_ONCE)]
+        for one in visitors:
+            one.start()
+        print("minute  MB    visitors  sets")
+        while any(one.is_alive() for one in visitors):
+            time.sleep(min(30.0, minutes * 3))
+            curve.append(((time.monotonic() - start) / 60, resident(processes[0])))
+            print(f"{curve[-1][0]:6.1f}  {curve[-1][1]:4.0f}  {done[0]:8}  {done[1]:5}  {'▇' * round(curve[-1][1] / 15)}", flush=True)
+    at, memory = np.array(curve).T
+    late = at > at[-1] / 2
+    growth = float(np.polyfit(at[late], memory[late], 1)[0]) if late.sum() > 2 else float("nan")
+    print(f"peak {memory.max():.0f} MB (wanted: {PEAK}), {growth:+.2f} MB a minute in the second half (wanted: {GROWTH}), "
+          f"{done[0]} visitors, {done[1]} sets, errors {len(errors)} {errors[:1] or ''}")
+    return int(memory.max() > PEAK or not growth <= GROWTH or bool(errors))
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 20))
