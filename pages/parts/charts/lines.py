@@ -118,9 +118,8 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
             x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=alt.Scale(domain=domain)),
             color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
 
-    def end(series: str, field: str, where: str) -> alt.Chart:
-        return layers.transform_filter(where).mark_text(align="left", dx=8, dy=-12 if field == "backward" else 0, fontSize=14,
-                                                        fontWeight="bold").encode(
+    def end(series: str, field: str, where: str, dy: int = 0) -> alt.Chart:
+        return layers.transform_filter(where).mark_text(align="left", dx=8, dy=dy, fontSize=14, fontWeight="bold").encode(
             x=x, y=alt.Y(f"{field}:Q", scale=alt.Scale(domain=domain)), text=alt.value(series),
             color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
 
@@ -134,6 +133,6 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
         last.mark_text(align="center", fontSize=22, fontWeight="bold").encode(
             x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),
         end("activation", "forward", f"datum.layer == {depth}"),
-        end("gradient", "backward", "datum.layer == 0"),
+        end("gradient", "backward", "datum.layer == 0 && c < 1", 16), end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
     ).add_params(factor)
     return compiled(chart, right)
