@@ -24,10 +24,10 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(*options: str, script: str = "app.py", folder: Path = ROOT, seen: list[subprocess.Popen] | None = None,
-            port: int = 0, before: Sequence[str] = (), **more: Any) -> Iterator[str]:
+            port: int = 0, python: str = sys.executable, before: Sequence[str] = (), **more: Any) -> Iterator[str]:
     """The script on a fresh server; yields its address. ``seen`` receives the process; ``before`` and ``more`` say how it is started."""
     port = port or free_port()
-    command = [*before, sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.address", "127.0.0.1",
+    command = [*before, python, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.address", "127.0.0.1",
                "--server.headless", "true", "--server.fileWatcherType", "none", *options]
     process = subprocess.Popen(command, cwd=folder, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **more})
     if seen is not None:

@@ -1,0 +1,72 @@
+"""The app as Community Cloud runs it: python -m tests.benchmarks.bench_cloud [students] [python ...]
+
+Each ``python`` is one of an environment that holds requirements.txt alone (the one that runs this, if none is named). The server gets
+half a core and 690 MB, from two control groups where this machine lets us make them, else nothing is limited and the memory only
+watched; and the settings that Community Cloud forces. Every page is opened by its deep link, then students change a slider every two
+seconds, among three values. Prints seconds to the first answer of each page, the changes, and the most memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from tests.benchmarks.bench_load import fill
+from tests.benchmarks.bench_pages import KEYS
+from tests.pages.wire import Session
+from tests.server import serving
+
+FORCED = ("--runner.fastReruns", "true", "--client.showErrorDetails", "false", "--server.enableXsrfProtection", "true")
+CORES, MEGABYTES = 0.5, 690
+PAGES = ("", *KEYS, "published")
+GROUPS = {"cpu": {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": int(CORES * 100_000)},
+          "memory": {"memory.limit_in_bytes": MEGABYTES * 1_000_000}}
+
+
+def limited() -> tuple[list[Path], bool]:
+    """Control groups (version 1) with the limits, and whether there are any."""
+    made = []
+    try:
+        for kind, limits in GROUPS.items():
+            group = Path("/sys/fs/cgroup", kind, "vgdash-cloud")
+            group.mkdir(exist_ok=True)
+            for name, value in limits.items():
+                (group / name).write_text(str(value))
+            made.append(group)
+    except OSError:
+        return [], False
+    return made, True
+
+
+def main(students: int, pythons: list[str]) -> int:
+    groups, hard = limited()
+    print(f"half a core, {MEGABYTES} MB: {'control groups' if hard else 'no control groups here; memory is only watched'}")
+    joining = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups) + 'exec "$@"'
+    failed = 0
+    for python in pythons:
+        processes = []
+        with serving(*FORCED, python=python, before=["sh", "-c", joining, "sh"], seen=processes) as address:
+            port = int(address.rsplit(":", 1)[1])
+            for page in PAGES:
+                with Session(port) as visitor:
+                    start = time.perf_counter()
+                    errors = visitor.open(page).exceptions
+                    print(f"{page or 'home':18} {time.perf_counter() - start:5.1f} s  errors {len(errors)} {errors[:1] or ''}", flush=True)
+                    failed += len(errors)
+            for stem, (key, _) in KEYS.items():
+                found = asyncio.run(fill(port, stem, f"-{key}", students, 10, 2, True, 4))
+                print(found.line(f"{stem}, {students} students"), flush=True)
+                failed += len(found.errors)
+            status = Path(f"/proc/{processes[0].pid}/status").read_text()
+            most = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e3
+        print(f"{python}: most memory {most:.0f} MB (limit {MEGABYTES})")
+        failed += most > MEGABYTES
+    for group in groups:
+        group.rmdir()
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2:] or [sys.executable]))
