@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pages.parts.runs import RUNNING_AT_ONCE
+from pages.parts import bounds
 from tests.pages.wire import Session
 from tests.server import serving
 from vgdash.training import TrainParams
@@ -99,19 +99,19 @@ def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than
     lines = told()[earlier:]
     assert sorted(line for line in lines if line.startswith("begins")) == sorted(f"begins {seed}" for seed in range(DIFFERENT))
     at_once = list(itertools.accumulate(+1 if line.startswith("begins") else -1 for line in lines))
-    assert max(at_once) == RUNNING_AT_ONCE
+    assert max(at_once) == bounds.RUNNING
     assert at_once[-1] == 0
 
     queue = [[(int(found.group(1)), float(found.group(2))) for said, _ in looks if (found := PLACE.search(said))] for looks in seen]
     waited = [line for line in queue if line]
-    assert len(waited) >= DIFFERENT - RUNNING_AT_ONCE - 2, "almost everybody was to wait"
-    assert max(place for line in waited for place, _ in line) >= DIFFERENT - RUNNING_AT_ONCE - 2
+    assert len(waited) >= DIFFERENT - bounds.RUNNING - 2, "almost everybody was to wait"
+    assert max(place for line in waited for place, _ in line) >= DIFFERENT - bounds.RUNNING - 2
     for line in waited:
         places, seconds = zip(*line, strict=True)
         assert list(places) == sorted(places, reverse=True), "nobody falls back in the line"
         assert min(seconds) >= 0
     assert all(max(looks[-1][1]) == int(HEAVY["steps"]) for looks in seen)
 
-    bound = p.memory_bytes * RUNNING_AT_ONCE + p.snapshot_bytes * DIFFERENT + SLACK
+    bound = p.memory_bytes * bounds.RUNNING + p.snapshot_bytes * DIFFERENT + SLACK
     assert p.memory_bytes * DIFFERENT > 1.5 * bound, "ten at once must be told from as many as there are cores"
     assert resident(pid, "VmHWM") - before < bound
