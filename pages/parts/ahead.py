@@ -14,6 +14,7 @@ from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
 QUIET = 1.0  # seconds without a wish, before what every page opens with is prepared
+SHARE = 3  # times as long as it computed it rests: the processor is for those who are here
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]
@@ -62,7 +63,9 @@ def _work() -> None:
                     break
                 _do(*task)
         elif _later:
+            start = time.monotonic()
             _do(*_later.popleft())
+            _wished.wait(SHARE * (time.monotonic() - start))
 
 
 def _do(compute: Callable[..., Any], arguments: tuple) -> None:
