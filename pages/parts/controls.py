@@ -94,11 +94,14 @@ class Controls:
             self._take_over(good)
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
                           and asked[key] != (spelled := self.rules[key].spell(value))}
-        unreadable = [key for key in asked if key in self.rules and key not in good]
-        if said_otherwise or unreadable:
+        without = [key for key in asked if key in self.rules and key not in good]
+        if "scene" in good and not self.stands(self.scenes[good["scene"]]):  # a scene that was changed is the sender's own state
+            st.session_state["scene"] = None
+            without.append("scene")
+        if said_otherwise or without:
             # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
             st.query_params.update(said_otherwise)
-            for key in unreadable:
+            for key in without:
                 del st.query_params[key]
             st.rerun()
 

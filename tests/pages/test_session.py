@@ -62,3 +62,13 @@ def test_a_tick_that_left_the_browser_before_it_heard_of_a_scene_does_not_undo_i
         again = visitor.exchange(stale).widget("dataset")
         assert (again.raw_value, again.set_value) == ("spirals", True), "the browser must be told once more"
         assert visitor.send(state(dataset.id, "string_value", "digits")).widget("dataset").raw_value != "spirals", "a visitor may leave"
+
+
+def test_a_link_that_changes_a_scene_opens_with_the_change_and_the_rest_of_the_scene():
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        page = visitor.open("training", "scene=spirals&depth=5")
+        assert not page.exceptions
+        assert not page.warnings
+        assert page.widget("dataset").raw_value == "spirals"
+        assert list(page.widget("depth").raw_value) == ["5"]
+        assert "Two features, two classes." not in " ".join(title.body for title in page.of("heading")), "it is no scene any more"
