@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
-QUIET = 1.0  # seconds without a wish, before what every page opens with is prepared
+QUIET = 5.0  # seconds without a wish, before what every page opens with is prepared
 SHARE = 3  # times as long as it computed it rests: the processor is for those who are here
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]
 _wishes: list[Task] = []
 _later: deque[Task] = deque()
-_made: deque[float] = deque(maxlen=MANY)
+_made: deque[float] = deque([time.monotonic()], maxlen=MANY)  # when; the first one is the start of the server
 _wished = threading.Event()
 _starting = threading.Lock()
 _thread: threading.Thread | None = None
@@ -54,15 +54,15 @@ def _start() -> None:
 
 def _work() -> None:
     while True:
-        idle = not _made or time.monotonic() - _made[-1] > QUIET
-        if _wished.wait(PAUSE if idle and _later else QUIET):
+        idle = time.monotonic() - _made[-1] > QUIET
+        if _wished.wait(PAUSE if idle and _later else 10 * PAUSE):
             _wished.clear()
             time.sleep(PAUSE)
             for task in _wishes:
                 if _wished.is_set():
                     break
                 _do(*task)
-        elif _later:
+        elif idle and _later:
             start = time.monotonic()
             _do(*_later.popleft())
             _wished.wait(SHARE * (time.monotonic() - start))

@@ -14,7 +14,7 @@ from tests.browser.conftest import query_of
 from tests.browser.states import STATES, link, texts
 
 TYPED = STATES["initializers"][1]  # widths typed by hand
-SHARED = [pytest.param(stem, STATES[stem][-1], id=stem) for stem in ("linear_chain", "training")]
+SHARED = [pytest.param("linear_chain", STATES["linear_chain"][-1], id="linear_chain")]
 SHARED.append(pytest.param("initializers", TYPED, id="typed"))
 BORDER = 3  # modules of white around the code
 
