@@ -1,6 +1,6 @@
 """Memory of one server over a long lecture: python -m tests.benchmarks.bench_soak [minutes]
 
-300 visitors in all, a few at a time, open every page with parameter sets that nobody has asked for before, 2,000 of them, and among
+300 visitors and more in all, a few at a time, open every page with parameter sets that nobody has asked for before, 2,000 of them, and among
 these 50 training runs. Prints the server's resident memory every half minute as a curve, then its peak and how it goes in the second
 half of the time. Fails beyond 600 MB, or if it still grows by more than 1 MB a minute.
 """
@@ -46,7 +46,7 @@ def resident(process: subprocess.Popen) -> float:
 
 def main(minutes: float) -> int:
     everything = addresses()
-    each = -(-len(everything) // VISITORS)
+    each = len(everything) // VISITORS
     turns = iter([everything[k:k + each] for k in range(0, len(everything), each)])
     pace, taking = minutes * 60 / len(everything) * AT_ONCE, threading.Lock()
     done, errors, processes = [0, 0], [], []
