@@ -1,6 +1,6 @@
 """Memory of one server over a long lecture: python -m tests.benchmarks.bench_soak [minutes]
 
-300 visitors and more in all, a few at a time, open every page with parameter sets that nobody has asked for before, 2,000 of them, and among
+More than 300 visitors, a few at a time, open every page with parameter sets that nobody has asked for before, 2,000 of them, and among
 these 50 training runs. Prints the server's resident memory every half minute as a curve, then its peak and how it goes in the second
 half of the time. Fails beyond 600 MB, or if it still grows by more than 1 MB a minute.
 """
