@@ -143,6 +143,8 @@ class Visitor:
         if not drawer.locator("[class*=_csv] button").count():
             drawer.locator("summary").click()
             drawer.locator("[class*=_csv] button").wait_for()
+            drawer.get_by_role("button", name="SVG of").first.wait_for()
+            self.settle(quiet=False)
         return drawer
 
     # ---- doing things

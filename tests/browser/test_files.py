@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from playwright.sync_api import TimeoutError
 
 from tests.browser.states import STATES, link
 
@@ -13,8 +14,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def taken(visitor, button):
     """Name and content of what the button gives."""
-    with visitor.page.expect_download() as download:
-        button.click()
+    try:
+        with visitor.page.expect_download(timeout=8_000) as download:
+            button.click()
+    except TimeoutError:  # a click while the drawer is still being drawn is lost
+        with visitor.page.expect_download() as download:
+            button.click()
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
