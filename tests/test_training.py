@@ -1,5 +1,6 @@
 """The training lab: what each initializer does on real digits, snapshots against autograd, threads that end, honest costs."""
 
+import sys
 import threading
 import time
 import tracemalloc
@@ -182,17 +183,19 @@ def test_a_net_that_blows_up_is_reported_and_the_others_go_on():
         assert np.isfinite(s.loss[1, 0])
 
 
-def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_back():
-    before = threadpool_info()
+def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_and_the_lock_back():
+    before, interval = threadpool_info(), sys.getswitchinterval()
     run = train(TrainParams(steps=20_000, initializers=("he_normal", "zeros")))
     next(run)
     assert threads()
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
+    assert sys.getswitchinterval() < interval
     start = time.perf_counter()
     run.close()
     assert not threads()
     assert time.perf_counter() - start < 2
     assert [pool["num_threads"] for pool in threadpool_info()] == [pool["num_threads"] for pool in before]
+    assert sys.getswitchinterval() == interval
 
 
 def test_stop_from_another_thread_ends_the_iteration():

@@ -13,7 +13,7 @@ import pandas as pd
 
 from vgdash.layers import Net, Tape, backward, forward
 from vgdash.network import ProbeParams, build
-from vgdash.parallel import one_blas_thread
+from vgdash.parallel import side_by_side
 from vgdash.params import ParamError
 from vgdash.prediction import predict
 
@@ -93,7 +93,7 @@ def _numbers(p: ProbeParams, chosen: Sequence[int]) -> dict[str, list[np.ndarray
     found: dict[str, dict[int, np.ndarray]] = {name: {} for name in QUANTITIES}
     net, x, cotangent = build(p, 0)
     tape = Tape(p.widths, p.batch)
-    with np.errstate(all="ignore"), one_blas_thread():
+    with np.errstate(all="ignore"), side_by_side():
         finite = _forward(net, x, tape, chosen, found)
         for step in backward(net, cotangent, tape) if finite else ():
             if step.layer in chosen:

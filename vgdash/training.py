@@ -17,7 +17,7 @@ from vgdash.engine import Examples, Measured, Nets
 from vgdash.initializers import BASES, INITIALIZERS
 from vgdash.inspection import Inspected, Inspector, grid
 from vgdash.network import stream
-from vgdash.parallel import WORKERS, one_blas_thread
+from vgdash.parallel import WORKERS, side_by_side
 from vgdash.snapshots import Ranking, Snapshot, steps_to
 from vgdash.train_params import TrainParams
 
@@ -62,7 +62,7 @@ class Trainer:
     def __iter__(self) -> Iterator[Snapshot]:
         threads = [threading.Thread(target=self._work, daemon=True, name=f"vgdash-training-{i}")
                    for i in range(min(self._workers, len(self.groups)))]
-        with one_blas_thread():
+        with side_by_side():
             try:
                 for thread in threads:
                     thread.start()
