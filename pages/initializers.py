@@ -30,6 +30,7 @@ def page() -> None:
     top("Does the signal survive fifty layers? And the way back?", controls)
     view()
     if not lecture.presenting():
+        st.markdown(WHY)
         st.markdown(LEFT_OVER)
 
 
@@ -63,7 +64,6 @@ def view() -> None:
         st.markdown(shown.numbers)
         if shown.remarks:
             st.caption(shown.remarks)
-        st.markdown(WHY)
     with right:
         advice = results.advice(p, one.initializer, controls.chosen("framework"))
         st.markdown(f"**What fails first, and what to choose instead.** {advice.trouble} {advice.balance}\n\n{advice.choice}")

@@ -49,7 +49,7 @@ def view() -> None:
         st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
     with right:
         st.markdown("**And learning?**")
-        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, parts="limit line point"), "steps",
+        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, fine=True, parts="limit line point"), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
         st.markdown(shown.learning)  # below the chart: its length changes, and the chart must not jump
     name = f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-")

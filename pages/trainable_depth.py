@@ -23,9 +23,12 @@ def page() -> None:
         st.session_state.pop("picked before", None)
     controls.read_address()
     top("How deep can it go?", controls)
-    live.ticking(view)
+    view()
+    if not lecture.presenting():
+        _measured()
 
 
+@st.fragment
 def view() -> None:
     controls = Controls("trainable_depth", PhaseParams)
     stage = Stage(controls)
@@ -56,15 +59,12 @@ def view() -> None:
     if lecture.presenting():
         return
     st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
-    _measured(p)
-    left, right = st.columns(2)
-    left.markdown(WHY)
-    left.markdown(f"{shown.numbers}\n\n{shown.links}")
-    right.markdown(shown.landmarks)
+    st.markdown(f"{shown.numbers} {shown.links}")
+    st.markdown(shown.landmarks)
     draw.table_and_download(lambda: phase_map(p).frame(), f"trainable-depth-{p.activation}-fan{p.fan_in}", "phases")
 
 
-def _measured(p: PhaseParams) -> None:
+def _measured() -> None:
     """Which depths really train: the map that ships with the package, and one that the visitor may compute."""
     st.markdown("### Measured: which depths really train", anchors=False)
     left, right = st.columns(2)
@@ -73,10 +73,17 @@ def _measured(p: PhaseParams) -> None:
         draw.chart(table, charts.measured_map(), "shipped", "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
         st.caption(said + " Computed once; it ships with vgdash.")
     with right:
-        found = live.sweep(measured_map.small(p.activation, p.sigma_b2))
-        if found is not None:
-            draw.chart(measured_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
-            st.caption(measured_map.words(found))
+        live.ticking(sweep)
+        st.markdown(WHY)
+
+
+def sweep() -> None:
+    controls = Controls("trainable_depth", PhaseParams)
+    controls.insist()
+    found = live.sweep(measured_map.small(controls.chosen("activation"), controls.chosen("sigma_b2")))
+    if found is not None:
+        draw.chart(measured_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
+        st.caption(measured_map.words(found))
 
 
 def _and_current(key: str, usual: Iterable[float]) -> list[float]:

@@ -163,7 +163,8 @@ def contest(depth, width, batch, target, seconds_left):
     print(f"{depth} layers x {width}, batch {batch}, {p.nets} nets, {steps} steps, {len(rates)} rounds:"
           f" {median['vgdash'] / steps * 1e3:.2f} ms a step")
     for name in list(contestants)[1:]:
-        print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name}" + f" (to reach: {target if name == 'PyTorch' else JAX_TARGET})")
+        wanted = target if name == "PyTorch" else JAX_TARGET
+        print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name} (to reach: {wanted})")
     print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / statistics.median(rates):.0%} of the matrix product's (to reach: 60%)", flush=True)
 
 

@@ -139,7 +139,7 @@ class Client:
                     if getattr(widget, "id", ""):
                         self.widgets[widget.id] = widget
                     if answer.delta.fragment_id:
-                        self.fragments = {answer.delta.fragment_id: True}
+                        self.fragments[answer.delta.fragment_id] = True
 
     def send(self, data):
         try:

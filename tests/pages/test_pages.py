@@ -148,8 +148,10 @@ def test_the_neuron_tells_the_predicted_and_the_measured_variance(n, rule, activ
     assert told(predicted) == pytest.approx(variance, rel=0.005)  # three digits are told
     found = neuron_variance(NeuronParams(n=n, rule=rule, activation=activation))
     assert told(measured) == pytest.approx(found.measured, rel=0.01)
-    edges, density = drawn(plotted(page), "bar", "sampled")
-    np.testing.assert_allclose(edges, found.edges[:-1])
+    middles, density = drawn(plotted(page), "bar", "sampled")
+    np.testing.assert_allclose(middles, (found.edges[:-1] + found.edges[1:]) / 2, atol=1e-12)
+    bars = plotted(page).query("part == 'bar'")
+    np.testing.assert_allclose(bars[["low", "high"]], np.stack([found.edges[:-1], found.edges[1:]], axis=1))
     np.testing.assert_allclose(density, found.density)
     z, normal = drawn(plotted(page), "line", "Gaussian")
     np.testing.assert_allclose(normal, np.exp(-z**2 / (2 * variance)) / math.sqrt(2 * math.pi * variance), rtol=1e-6)

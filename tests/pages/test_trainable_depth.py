@@ -90,9 +90,11 @@ def test_the_course_that_is_drawn_is_the_course_that_is_computed():
     (_, correlation, moment), direct = drawn(opened(sigma_w2="2.5"))[1], phase_map(PhaseParams(sigma_w2=2.5)).profile
     lines = correlation[correlation.part == "line"].groupby("series", sort=False)
     for (_, line), values in zip(lines, direct.correlation, strict=True):
-        np.testing.assert_array_equal(line.y, values)
+        np.testing.assert_array_equal(line.y, values[line.x.astype(int) - 1])
+        assert (line.x.min(), line.x.max()) == (1, len(values))
     assert len(lines) == len(STARTS)
-    np.testing.assert_array_equal(moment[moment.part == "line"].y, 10**direct.log10_q)
+    line = moment[moment.part == "line"]
+    np.testing.assert_array_equal(line.y, 10**direct.log10_q[line.x.astype(int) - 1])
     points = correlation[correlation.part == "point"]
     np.testing.assert_allclose(points.y, direct.measured.correlation.mean(axis=0)[points.x.astype(int) - 1])
     scales = correlation[correlation.part == "scale"]

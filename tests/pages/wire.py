@@ -19,7 +19,7 @@ class Page:
     """What one run of the script sent: its elements, and the widgets among them."""
 
     elements: list[Element] = field(default_factory=list)
-    fragment: str = ""
+    fragment: str = ""  # the first one: that of the page's controls
     status: int = -1
 
     def of(self, kind: str) -> list[Any]:
@@ -102,8 +102,7 @@ class Session:
                 self.page_hash = answer.navigation.page_script_hash
             elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
                 self.page.elements.append(answer.delta.new_element)
-                if answer.delta.fragment_id:
-                    self.page.fragment = answer.delta.fragment_id
+                self.page.fragment = self.page.fragment or answer.delta.fragment_id
             elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                 self.page = Page()
             elif kind == "script_finished":

@@ -3,9 +3,9 @@
 No Streamlit here. A specification never holds a number that changes, or the browser would rebuild the chart: numbers come
 in the table, whose columns are
 
-    part    which layer of the chart draws the row: line, band, point, label, limit, bar
+    part    which layers of the chart draw the row: line (and its band), point (and its interval), label, limit, bar
     x, y    position; on a ``decades`` axis y is log10 of the quantity
-    y2      the other end of a band or an interval
+    low, high   the ends of the line's band, of the point's interval; of a bar along x
     series  name in ``looks.LOOKS``: dash and marker; ``slot`` its colour
     text    what a label or a tooltip says
 

@@ -13,10 +13,11 @@ from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, 
 def histogram(x_title: str, y_title: str) -> dict[str, Any]:
     """Measured density as bars, predicted density as a line over it."""
     base = alt.Chart()
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+    x, low = (alt.X(f"{end}:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
+              for end in ("x", "low"))
     y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **FONT))
     chart = alt.layer(
-        only(base, "bar").mark_rect(opacity=0.45).encode(x=x, x2="y2:Q", y=y, y2=alt.datum(0), color=colour()),
+        only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
         only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
         only(base, "label").mark_text(align="left", dx=6, dy=-6, fontSize=14, fontWeight="bold").encode(
             x=x, y=y, color=colour(), text="text:N"),
@@ -49,11 +50,11 @@ def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = T
 def spectrum() -> dict[str, Any]:
     """Density of log10 of the singular values, with a rule at what theory predicts for their root mean square."""
     base = alt.Chart()
-    x = alt.X("x:Q", title="singular value of the input-output Jacobian", scale=alt.Scale(nice=False, zero=False),
-              axis=alt.Axis(grid=False, labelExpr=power_of_ten(), tickMinStep=1, **FONT))
+    x, low = (alt.X(f"{end}:Q", title="singular value of the input-output Jacobian", scale=alt.Scale(nice=False, zero=False),
+                    axis=alt.Axis(grid=False, labelExpr=power_of_ten(), tickMinStep=1, **FONT)) for end in ("x", "low"))
     chart = alt.layer(
         only(base, "bar").mark_rect(opacity=0.45).encode(
-            x=x, x2="y2:Q", y=alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT)), y2=alt.datum(0), color=colour()),
+            x=low, x2="high:Q", y=alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT)), y2=alt.datum(0), color=colour()),
         only(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=colour()),
         only(base, "mark").mark_text(align="left", dx=6, fontSize=14, fontWeight="bold").encode(
             x=x, y=alt.value(10), text="text:N", color=colour()),

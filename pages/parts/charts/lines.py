@@ -24,7 +24,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
               axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {})))
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
-    y = alt.Y("y:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True))
+    y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
     tooltip = alt.Tooltip("text:N", title=" ")
     limit = only(base, "limit")
     layers = {
@@ -32,11 +32,11 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
                   limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, opacity=0.8).encode(
                       y=y, x=alt.value(0), text="text:N", color=neutral())],
         "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
-        "band": [only(base, "band").mark_area(opacity=0.18).encode(x=x, y=y, y2="y2:Q", color=colour(), detail="series:N",
+        "band": [only(base, "line").mark_area(opacity=0.18).encode(x=x, y=low, y2="high:Q", color=colour(), detail="series:N",
                                                                    order=as_given())],
         "line": [only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(),
                                                                       order=as_given())],
-        "interval": [only(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=colour())],
+        "interval": [only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour())],
         "point": [only(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
             x=x, y=y, color=colour(), shape=shape(), tooltip=tooltip)],
         "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
@@ -51,7 +51,7 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
     base = alt.Chart()
     x = alt.X("x:Q", title=x_title or None, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
     axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", tickCount=5, **FONT)
-    y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False, nice=True))
+    y, low = (alt.Y(f"{end}:Q", axis=axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
     rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
     chart = alt.layer(
         only(base, "limit").mark_rule(**rule).encode(y=y, color=neutral()),
@@ -61,7 +61,7 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
         only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N", color=neutral()),
         only(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
-        only(base, "interval").mark_rule(strokeWidth=1.5).encode(x=x, y=y, y2="y2:Q", color=colour()),
+        only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour()),
         only(base, "point").mark_point(filled=True, size=45, opacity=1).encode(
             x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" ")),
         only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(

@@ -10,19 +10,19 @@ import pyarrow as pa
 
 from pages.parts.looks import LOOKS
 
-COLUMNS = ("part", "x", "y", "y2", "series", "slot", "text")
+COLUMNS = ("part", "x", "y", "low", "high", "series", "slot", "text")
 LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
 
 Rows = dict[str, np.ndarray]
 
 
-def rows(part: str, series: str, x, y, y2=np.nan, text: str | Sequence[str] = "") -> Rows:
+def rows(part: str, series: str, x, y, low=np.nan, high=np.nan, text: str | Sequence[str] = "") -> Rows:
     """Rows of one part of one series; positions that are not finite are left out (a log axis would collapse)."""
-    x, y, y2 = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float), np.asarray(y2, float))
+    x, y, low, high = np.broadcast_arrays(*(np.asarray(values, float) for values in (x, y, low, high)))
     keep = np.isfinite(y)
     count = int(keep.sum())
     texts = [text or series] * count if isinstance(text, str) else list(itertools.compress(text, keep))
-    return {"part": [part] * count, "x": x[keep], "y": y[keep], "y2": y2[keep], "series": [series] * count,
+    return {"part": [part] * count, "x": x[keep], "y": y[keep], "low": low[keep], "high": high[keep], "series": [series] * count,
             "slot": [LOOKS[series].slot if series in LOOKS else 0] * count, "text": texts}
 
 
@@ -31,7 +31,7 @@ def table(parts: Iterable[Rows]) -> pa.Table:
     parts = list(parts)
 
     def joined(column: str) -> pa.Array:
-        if column in ("x", "y", "y2"):
+        if column in ("x", "y", "low", "high"):
             return pa.array(np.concatenate([part[column] for part in parts]) if parts else [], pa.float64(), from_pandas=True)
         return pa.array([value for part in parts for value in part[column]], pa.int64() if column == "slot" else pa.string())
 

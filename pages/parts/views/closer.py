@@ -79,7 +79,8 @@ def spectrum_view(p: ProbeParams) -> Spectrum:
     width = np.diff(found.edges)
     low = max(found.edges[0], finite.max() - BEYOND)
     shown = found.edges[1:] > low
-    parts = [charts.rows("bar", "sampled", found.edges[:-1][shown], (found.share / width)[shown], found.edges[1:][shown])]
+    parts = [charts.rows("bar", "sampled", *(values[shown] for values in (
+        (found.edges[:-1] + found.edges[1:]) / 2, found.share / width, found.edges[:-1], found.edges[1:])))]
     measured_mean = float(np.mean(found.log10_mean))
     parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0], text=["predicted √mean s²"]))
     words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ten_to(finite.min())} to {ten_to(finite.max())}"

@@ -39,7 +39,8 @@ STATISTICS = {"correlation": "correlation of two inputs", "saturated": "saturate
 LOOKS_AT = (COURSE, *STATISTICS, HISTOGRAMS, SPECTRUM)
 STEADY = 1.0  # decades that q or the gradient may move over the whole depth and still count as steady
 POINTS = 11
-LINE = 41
+NO_BREAK = "\u00a0"
+LINE = 21
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,14 @@ PLURAL = {"holds": "hold", "vanishes": "vanish", "explodes": "explode"}
 
 def _numbers(pairs: list[tuple[Probe, Prediction]]) -> str:
     """Markdown: the factor a layer, forward and backward, predicted and measured, for each initializer."""
-    lines = ["| initializer | E[z²] a layer: predicted | measured | E[δ²] a layer back: predicted | measured |", "|---|--:|--:|--:|--:|"]
+    lines = ["| a layer: predicted, measured | E[z²] → | ← E[δ²] |", "|---|--:|--:|"]
     for probe, theory in pairs:
         cells = [probe.params.initializer]
         for name, sign in (("q", 1), ("grad2", -1)):
             predicted = _foreseen(theory, name)
             value, error = _factor(probe.log10(name))
-            cells.append("–" if math.isnan(predicted) else _exactly(10**predicted))
-            cells.append("–" if math.isnan(value) else _measured_factor(10 ** (sign * value), error))
+            cells.append(f"{'–' if math.isnan(predicted) else _exactly(10**predicted)}, "
+                         f"{'–' if math.isnan(value) else _measured_factor(10 ** (sign * value), error)}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -159,7 +160,7 @@ def _exactly(factor: float) -> str:
 def _measured_factor(factor: float, log10_error: float) -> str:
     if math.isnan(log10_error):
         return times(factor)
-    return f"×{measured(factor, factor * math.log(10) * log10_error)}"
+    return f"×{measured(factor, factor * math.log(10) * log10_error)}".replace(" ", NO_BREAK)
 
 
 def _remarks(pairs: list[tuple[Probe, Prediction]]) -> str:
@@ -185,10 +186,8 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
         line, low, high = (np.where(np.abs(x) < FARTHEST, x, np.nan) for x in (line, low, high))
         middle = values.mean(axis=0)
         parts += [
-            charts.rows("band", series, along + 1, low[along], high[along]),
-            charts.rows("line", series, along + 1, line[along]),
-            charts.rows("interval", series, dots + 1, values[:, dots].min(axis=0), values[:, dots].max(axis=0)),
-            charts.rows("point", series, dots + 1, middle[dots], text=[
+            charts.rows("line", series, along + 1, line[along], low[along], high[along]),
+            charts.rows("point", series, dots + 1, middle[dots], values[:, dots].min(axis=0), values[:, dots].max(axis=0), text=[
                 f"{series}, layer {layer}: {ten_to(value)}" for layer, value in zip(dots + 1, middle[dots], strict=True)]),
         ]
         shown = line if np.isfinite(line).any() else middle
@@ -212,9 +211,9 @@ def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
         if name != "dead":
             parts.append(charts.rows("line", series, along + 1, getattr(theory, name)[along]))
         middle = values.mean(axis=0)
-        parts += [charts.rows("interval", series, dots + 1, values[:, dots].min(axis=0), values[:, dots].max(axis=0)),
-                  charts.rows("point", series, dots + 1, middle[dots], text=[
-                      f"{series}, layer {layer}: {value:.3f}" for layer, value in zip(dots + 1, middle[dots], strict=True)])]
+        parts.append(charts.rows(
+            "point", series, dots + 1, middle[dots], values[:, dots].min(axis=0), values[:, dots].max(axis=0),
+            text=[f"{series}, layer {layer}: {value:.3f}" for layer, value in zip(dots + 1, middle[dots], strict=True)]))
         if len(finite := np.flatnonzero(np.isfinite(middle))):
             ends[series] = (finite[-1] + 1, middle[finite[-1]])
     values = [y for _, y in ends.values()]

@@ -102,12 +102,12 @@ def _at(said: list[tuple[str, str, int]]) -> str:
 
 def _format_table(chain: Chain) -> str:
     """Markdown: for each number format, the layer at which activations and gradients break."""
-    lines = ["| number format | activations: digits lost | zero | overflow | gradients: digits lost | zero | overflow |",
-             "|---|--:|--:|--:|--:|--:|--:|"]
+    lines = ["| layer | activations | gradients |", "|---|---|---|"]
     for name in FORMATS:
-        cells = [layer for found in (chain.forward[name], chain.backward_layers[name])
-                 for layer in (found.subnormal, found.zero, found.overflow)]
-        lines.append("| ".join([f"| {name} ", *("–" if layer is None else f"{layer:,}" for layer in cells)]) + " |")
+        cells = [", ".join(f"{layer:,} {happening}" for happening, layer in (
+            ("loses digits", found.subnormal), ("is zero", found.zero), ("overflows", found.overflow)) if layer is not None)
+            for found in (chain.forward[name], chain.backward_layers[name])]
+        lines.append(f"| {name} | {' | '.join(cell or '–' for cell in cells)} |")
     return "\n".join(lines)
 
 
@@ -150,9 +150,8 @@ def _sizes(chain: Chain) -> pa.Table:
     for series, measured, theory, seeds in (
             ("activation", chain.log10_activation, chain.log10_activation_theory, chain.log10_activation_seeds),
             ("gradient", chain.log10_gradient, chain.log10_gradient_theory, chain.log10_gradient_seeds)):
-        if p.kind == "gaussian":
-            parts.append(charts.rows("band", series, along, *np.quantile(seeds[:, along], (0.1, 0.9), axis=0)))
-        parts.append(charts.rows("line", series, along, theory[along]))
+        band = np.quantile(seeds[:, along], (0.1, 0.9), axis=0) if p.kind == "gaussian" else ()
+        parts.append(charts.rows("line", series, along, theory[along], *band))
         parts.append(_points(series, dots, measured[dots], measured[dots]))
         ends[series] = (p.depth, theory[-1])
     if p.kind == "gaussian":

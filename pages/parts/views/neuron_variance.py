@@ -51,7 +51,7 @@ def _verdict(found: NeuronVariance) -> str:
 def _histogram(found: NeuronVariance) -> pa.Table:
     middle = (found.edges[1:] + found.edges[:-1]) / 2
     top = max(found.density.max(), found.predicted_density.max())
-    parts = [charts.rows("bar", "sampled", found.edges[:-1], found.density, found.edges[1:]),
+    parts = [charts.rows("bar", "sampled", middle, found.density, found.edges[:-1], found.edges[1:]),
              charts.rows("line", "predicted", middle, found.predicted_density),
              charts.rows("line", "Gaussian", middle, found.gaussian_density)]
     for i, (series, text) in enumerate((("sampled", "▮ sampled"), ("predicted", "━ predicted"), ("Gaussian", "┅ Gaussian limit"))):
@@ -64,8 +64,8 @@ def _against_n(sweep: VarianceSweep) -> pa.Table:
     for rule, predicted, values, error in zip(sweep.rules, sweep.predicted, sweep.measured, sweep.stderr, strict=True):
         y = np.log10(predicted)
         low, high = np.log10(np.maximum(values - 2 * error, values / 10)), np.log10(values + 2 * error)
-        parts += [charts.rows("line", rule, sweep.n, y), charts.rows("interval", rule, sweep.n, low, high),
-                  charts.rows("point", rule, sweep.n, np.log10(values), text=[
+        parts += [charts.rows("line", rule, sweep.n, y),
+                  charts.rows("point", rule, sweep.n, np.log10(values), low, high, text=[
                       f"n = {n:,}, rule {rule}: {measured(v, e)}" for n, v, e in zip(sweep.n, values, error, strict=True)])]
         ends[rule] = (sweep.n[-1], y[-1])
     everything = np.log10(sweep.predicted)

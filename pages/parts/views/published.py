@@ -96,9 +96,8 @@ def mistake_view(mistake: Mistake) -> MistakeView:
                 f"**{ten_to(curves.right[at])} in truth**, {ten_to(measured[at])} measured. {show}")
     shown = charts.spread(len(layers), POINTS)
     parts = [charts.rows("line", "mistaken", layers, curves.wrong), charts.rows("line", "right", layers, curves.right),
-             charts.rows("interval", "right", layers[shown], curves.measured.min(axis=0)[shown], curves.measured.max(axis=0)[shown]),
-             charts.rows("point", "right", layers[shown], measured[shown],
-                         text=[f"layer {layers[i]}: {ten_to(measured[i])} measured" for i in shown])]
+             charts.rows("point", "right", layers[shown], measured[shown], curves.measured.min(axis=0)[shown],
+                         curves.measured.max(axis=0)[shown], text=[f"layer {layers[i]}: {ten_to(measured[i])} measured" for i in shown])]
     low, high = min(curves.wrong.min(), curves.right.min()), max(curves.wrong.max(), curves.right.max())
     ends = {"mistaken": (layers[at], curves.wrong[at]), "right": (layers[at], curves.right[at])}
     return MistakeView(f"{said}\n\n{compared}", charts.table([*parts, *charts.end_labels(ends, low, high)]), mistake.quantity, backward)

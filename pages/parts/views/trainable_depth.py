@@ -133,17 +133,18 @@ def _remarks(found: PhaseMap) -> str:
 
 
 def _numbers(found: PhaseMap) -> str:
-    """Markdown: the opened point in numbers, and the last layer shown, predicted and measured."""
+    """Markdown: the opened point in numbers, and the last layer shown, predicted and measured. A sentence: a browser sets a table of
+    numbers that change five times as long."""
     at, profile, depth = found.opened, found.profile, found.params.depth
-    lines = [("q\\*, where E[z²] settles", _or_dash(at.q_star)), ("c\\*, where the correlation settles", _or_dash(at.c_star)),
-             ("χ₁, a squared gradient's factor a layer", times(at.chi_1)), ("ξ_q, layers", _or_dash(at.xi_q)),
-             ("ξ_c, layers", _or_dash(at.xi_c)), ("6 ξ_c, trains to", layers(at.xi_c))]
+    said = [f"E[z²] settles at q\\* = {_or_dash(at.q_star)} within ξ_q = {_or_dash(at.xi_q)} layers",
+            f"the correlation at c\\* = {_or_dash(at.c_star)} within ξ_c = {_or_dash(at.xi_c)}",
+            f"a squared gradient's factor a layer is χ₁ = {times(at.chi_1)}", f"nets train to {layers(at.xi_c)} (6 ξ_c)"]
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
-        lines.append((f"correlation at layer {depth}: predicted", plain(predicted)))
-        lines.append((f"measured, {len(seen)} nets of width {profile.measured.params.width}", plain(float(seen.mean()))))
-    return "| opened point | value |\n|---|--:|\n" + "\n".join(f"| {name} | {value} |" for name, value in lines)
+        said.append(f"correlation at layer {depth}: {plain(predicted)} predicted, {plain(float(seen.mean()))} measured on "
+                    f"{len(seen)} nets of width {profile.measured.params.width}")
+    return f"**The opened point**: {'; '.join(said)}."
 
 
 def _links(p: PhaseParams) -> str:
@@ -303,18 +304,19 @@ FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras defa
 # ---- the opened point by layer
 
 SERIES = ("uncorrelated", "related", "nearly equal")  # looks of the pairs of inputs, in the order of STARTS
-DOTS = 13
+LINE, DOTS = 31, 13
 DECADES = 2.0  # q that moves farther is drawn on a log axis
 
 
 def _correlation(found: PhaseMap) -> pa.Table:
     """The correlation of pairs of inputs: predicted from each of STARTS, measured from 0."""
     profile, at = found.profile, found.opened
-    layer = np.arange(1, found.params.depth + 1)
+    along = charts.spread(found.params.depth, LINE)
+    layer = along + 1
     parts = [charts.rows("room", "", layer[[0, -1]], [0, 1])]
     empty = 0.62 if at.c_star < 0.5 else 0.14  # the lines end elsewhere
     for i, (series, start, glyph, values) in enumerate(zip(SERIES, STARTS, "━┅╍", profile.correlation, strict=True)):
-        parts += [charts.rows("line", series, layer, values),
+        parts += [charts.rows("line", series, layer, values[along]),
                   charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i], text=[f"{glyph} from {start:g}"])]
     parts += _dots(SERIES[0], profile.measured.correlation, "correlation")
     scales = [(at.xi_c, "ξ_c"), (trainable_depth(at.xi_c), "6 ξ_c")]
@@ -326,11 +328,12 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     log10, at = found.profile.log10_q, found.opened
     values = log10 if decades else 10**log10
     seen = found.profile.measured.log10("q") if decades else found.profile.measured.q
-    layer = np.arange(1, len(log10) + 1)
+    along = charts.spread(len(log10), LINE)
+    layer = along + 1
     there = math.isfinite(at.q_star) and at.q_star > 0
     limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
     room = charts.rows("room", "", layer[[0, -1]], [0, 0])
-    return charts.table([room, charts.rows("line", "activation", layer, values), *_dots("activation", seen, "log10 E[z²]" if decades
+    return charts.table([room, charts.rows("line", "activation", layer, values[along]), *_dots("activation", seen, "log10 E[z²]" if decades
                          else "E[z²]"), *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
 
 
@@ -339,9 +342,8 @@ def _dots(series: str, values: np.ndarray, what: str) -> list[charts.Rows]:
     dots = charts.spread(values.shape[1], DOTS)
     seen = np.where(np.isfinite(values), values, np.nan)[:, dots]
     middle = seen.mean(axis=0)
-    return [charts.rows("interval", series, dots + 1, seen.min(axis=0), seen.max(axis=0)),
-            charts.rows("point", series, dots + 1, middle, text=[
-                f"layer {layer}: {what} {value:.3f} measured" for layer, value in zip(dots + 1, middle, strict=True)])]
+    return [charts.rows("point", series, dots + 1, middle, seen.min(axis=0), seen.max(axis=0), text=[
+        f"layer {layer}: {what} {value:.3f} measured" for layer, value in zip(dots + 1, middle, strict=True)])]
 
 
 def _limit(name: str, value: float, y: float) -> list[charts.Rows]:

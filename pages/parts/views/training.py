@@ -111,10 +111,9 @@ def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, said: str) -
         return [], None
     steps, values = steps[finite], values[finite]
     middle = values.mean(axis=1)
-    parts = [charts.rows("line", series, steps, middle),
+    band = (values.min(axis=1), values.max(axis=1)) if values.shape[1] > 1 else ()
+    parts = [charts.rows("line", series, steps, middle, *band),
              charts.rows("point", series, steps[-1:], middle[-1:], text=[f"{series}, step {steps[-1]}: {said.format(middle[-1])}"])]
-    if values.shape[1] > 1:
-        parts.append(charts.rows("band", series, steps, values.min(axis=1), values.max(axis=1)))
     return parts, (steps[-1], middle[-1])
 
 
