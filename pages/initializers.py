@@ -56,7 +56,7 @@ def view() -> None:
     one = _one(p, controls.chosen("of"))
     if p.depth * p.width**2 < LIGHT:
         ahead.wish(_everything, [(q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()])
-    stage.beside(lambda params, side: _main(params, _one(params, one.initializer), look, side), controls, p)
+    stage.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other), controls, p)
     if lecture.presenting():
         return
     left, right = st.columns(2, border=True)
@@ -88,9 +88,10 @@ def _one(p: CompareParams, name: str) -> ProbeParams:
     return next((q for q in p.probes if q.initializer == name), p.probes[0])
 
 
-def _main(p: CompareParams, one: ProbeParams, look: str, side: str) -> None:
+def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: CompareParams | None) -> None:
+    room = "room " if other else ""
     if look == COURSE:
-        _course(results.comparison(p), side)
+        _course(results.comparison(p), side, other and results.comparison(other), f"{room}{PARTS}")
     elif look == HISTOGRAMS:
         shown = results.histograms(one)
         draw.chart(shown.table, charts.scrubbed_histograms(shown.last), f"histograms{side}{shown.last}",
@@ -102,18 +103,20 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str) -> None:
         draw.chart(shown.table, charts.spectrum(), f"spectrum{side}", "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
-        draw.chart(results.shares(p, look), charts.curves("layer", STATISTICS[look], decades=False, parts=SHARES), f"{look}{side}",
+        draw.chart(charts.with_room_for(results.shares(p, look), other and results.shares(other, look)),
+                   charts.curves("layer", STATISTICS[look], decades=False, parts=f"{room}{SHARES}"), f"{look}{side}",
                    f"{STATISTICS[look]} by layer, for each initializer")
 
 
-def _course(shown, side: str) -> None:
+def _course(shown, side: str, other, parts: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
-        draw.chart(shown.forward, charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=PARTS), f"forward{side}",
+        draw.chart(charts.with_room_for(shown.forward, other and other.forward),
+                   charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts), f"forward{side}",
                    "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
     with backward:
-        spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=PARTS)
-        draw.chart(shown.backward, spec, f"backward{side}",
+        spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=parts)
+        draw.chart(charts.with_room_for(shown.backward, other and other.backward), spec, f"backward{side}",
                    "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 

@@ -40,7 +40,8 @@ def view() -> None:
     shown = results.chain(p, rate)
     ahead.wish(results.chain, [(q, rate) for q in controls.next_steps()])
     stage.verdict(shown.verdict)
-    stage.beside(lambda params, side: _main(results.chain(params, rate), scale, params.kind, side), controls, p)
+    stage.beside(lambda params, side, other: _main(
+        results.chain(params, rate), scale, params.kind, side, other and results.chain(other, rate)), controls, p)
     if lecture.presenting():
         return
     left, right = st.columns(2, border=True)
@@ -56,13 +57,15 @@ def view() -> None:
     draw.table_and_download(lambda: linear_chain(p).frame(), name, "chain", p)
 
 
-def _main(shown, scale: str, kind: str, side: str) -> None:
+def _main(shown, scale: str, kind: str, side: str, other) -> None:
+    room = "room " if other else ""
     if scale == "log":
-        parts = "limit band line point label" if kind == "gaussian" else "limit line point label"
-        draw.chart(shown.sizes, charts.curves("layer", "size", parts=parts), f"sizes{side}",
+        parts = f"{room}limit band line point label" if kind == "gaussian" else f"{room}limit line point label"
+        draw.chart(charts.with_room_for(shown.sizes, other and other.sizes), charts.curves("layer", "size", parts=parts), f"sizes{side}",
                    "Size of activations and gradients by layer, log axis")
         return
-    draw.chart(shown.linear, charts.curves("layer", "size", decades=False, parts="line point label"), f"linear{side}",
+    draw.chart(charts.with_room_for(shown.linear, other and other.linear),
+               charts.curves("layer", "size", decades=False, parts=f"{room}line point label"), f"linear{side}",
                "Size of activations and gradients by layer, linear axis")
     if shown.beyond_float64:
         st.caption("No float64 holds what is beyond 10³⁰⁰, so a linear axis cannot show it: the log axis can.")

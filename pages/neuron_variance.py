@@ -34,7 +34,7 @@ def view() -> None:
     shown = results.neuron(p)
     ahead.wish(results.neuron, [(q,) for q in controls.next_steps()])
     stage.verdict(shown.verdict)
-    stage.beside(lambda params, side: _main(results.neuron(params), side), controls, p)
+    stage.beside(lambda params, side, other: _main(results.neuron(params), side, other and results.neuron(other)), controls, p)
     if lecture.presenting():
         return
     if shown.remarks:
@@ -45,12 +45,15 @@ def view() -> None:
     draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron", p)
 
 
-def _main(shown, side: str) -> None:
+def _main(shown, side: str, other) -> None:
     left, right = st.columns(1 if side else 2) * (2 if side else 1)
     with left:
-        draw.chart(shown.histogram, charts.histogram("z", "density"), f"histogram{side}", "Histogram of z over its predicted density")
+        draw.chart(charts.with_room_for(shown.histogram, other and other.histogram), charts.histogram("z", "density", other is not None),
+                   f"histogram{side}", "Histogram of z over its predicted density")
     with right:
-        draw.chart(shown.against_n, charts.curves("n, inputs", "Var(z)", log_x=True, parts="line interval point label"), f"against_n{side}",
+        parts = ("room " if other else "") + "line interval point label"
+        draw.chart(charts.with_room_for(shown.against_n, other and other.against_n),
+                   charts.curves("n, inputs", "Var(z)", log_x=True, parts=parts), f"against_n{side}",
                    "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
 
 

@@ -19,7 +19,7 @@ SIDE_BY_SIDE = ("linear_chain", "neuron_variance", "initializers")  # pages that
 LARGE = """<style>
 html {font-size: 20px;}
 [data-testid=stHeader] {display: none;}
-.st-key-scene {display: none !important;}
+.st-key-scene, .st-key-of, .st-key-statistic {display: none !important;}
 [data-testid=stMainBlockContainer] {padding: 0.5rem 1.5rem !important;}
 </style>"""
 VERSION = "1"  # of the links; a later one would read the old meaning from this
@@ -146,8 +146,6 @@ def link(controls: Controls) -> str:
 
 def tools(controls: Controls, then: Callable[[], None] | None) -> None:
     """The walk, keep as A, share, present, at the right of the title."""
-    if presenting():
-        st.html(LARGE)
     _steps(controls, then)
     kept = st.query_params.get("held")
     if controls.page in SIDE_BY_SIDE:
@@ -165,6 +163,8 @@ def tools(controls: Controls, then: Callable[[], None] | None) -> None:
                 st.caption("This link is too long for a QR code: copy the text.")
             focus_inside()
     st.toggle("Present", key="present", bind="query-params", width="content")
+    if presenting():  # only now is it known of a link that has just been opened
+        st.html(LARGE)
 
 
 def presenting() -> bool:

@@ -20,16 +20,16 @@ class Look:
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
 LOOKS: dict[str, Look] = {
-    # initializers: the uniform twin of a normal one has its colour, dashed
+    # initializers: the uniform twin of a normal one has its colour, dashed, and a marker of its own
     "zeros": Look(6, DOTTED, "cross"),
     "small_normal": Look(4, SOLID, "diamond"),
     "standard_normal": Look(1, SOLID, "triangle-up"),
     "lecun_normal": Look(2, SOLID, "square"),
-    "lecun_uniform": Look(2, DASHED, "square"),
+    "lecun_uniform": Look(2, DASHED, "cross"),
     "glorot_normal": Look(3, SOLID, "triangle-down"),
-    "glorot_uniform": Look(3, DASHED, "triangle-down"),
+    "glorot_uniform": Look(3, DASHED, "triangle-up"),
     "he_normal": Look(0, SOLID, "circle"),
-    "he_uniform": Look(0, DASHED, "circle"),
+    "he_uniform": Look(0, DASHED, "diamond"),
     "orthogonal": Look(5, SOLID, "triangle-right"),
     "identity": Look(6, SOLID, "triangle-left"),
     "pytorch_default": Look(5, DASHDOT, "stroke"),

@@ -236,7 +236,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("training", "BatchNorm rescues", "Now all of them begin to learn; and look at the gradients.", LEFT,
           {"normalization": "batch", "width": 32, "steps": 400, "learning_rate": 0.02, "look": GRADIENTS,
            "initializers": ("small_normal", "lecun_normal", "he_normal")}),
-    Scene("training", "residual alone", "Skip connections without normalization: the variance doubles until it overflows.", LEFT,
+    Scene("training", "residual alone", "Skip connections alone: the variance doubles until it overflows.", LEFT,
           {"residual": "plain", "width": 32, "steps": 200, "initializers": ("lecun_normal", "he_normal")}),
     Scene("training", "residual, scaled", "Each branch times 1/√L: both learn.", LEFT,
           {"residual": "scaled", "width": 32, "steps": 400, "initializers": ("lecun_normal", "he_normal")}),

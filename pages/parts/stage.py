@@ -61,13 +61,13 @@ class Stage:
         for sentence in self._said:
             self._head.warning(sentence, icon=":material/info:")
 
-    def beside(self, draw: Callable[[Params, str], None], controls: Controls, p: Params) -> None:
-        """The main chart of ``p``, beside that of the state kept as A, if there is one. ``draw(params, side)``."""
+    def beside(self, draw: Callable[[Params, str, Params | None], None], controls: Controls, p: Params) -> None:
+        """The main chart of ``p``, beside that of the state kept as A, if there is one: ``draw(params, side, the other's params)``."""
         kept = lecture.held(controls)
         if kept is None:
-            draw(p, "")
+            draw(p, "", None)
             return
-        for column, params, side in zip(st.columns(2), (kept, p), "AB", strict=True):
+        for column, params, side, other in zip(st.columns(2), (kept, p), "AB", (p, kept), strict=True):
             with column:
-                st.markdown(f"**{side}**: {lecture.difference(params, kept if params is p else p)}")
-                draw(params, side)
+                st.markdown(f"**{side}**: {lecture.difference(params, other)}")
+                draw(params, side, other)

@@ -36,8 +36,8 @@ CHART_ENDS = """() => { const svg = document.querySelector('[data-testid=stVegaL
 SIDEWAYS = "() => { const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth; }"
 
 
-def settled(visitor, stem):
-    visitor.open(link(stem, SHORT_RUN.get(stem, {})) if stem != "home" else "", quiet=stem != "training")
+def settled(visitor, stem, **more):
+    visitor.open(link(stem, {**SHORT_RUN.get(stem, {}), **more}) if stem != "home" else "", quiet=stem != "training")
     if stem == "training":
         visitor.page.locator(".st-key-run-bar").get_by_text(re.compile("steps in")).wait_for()
     return visitor.settle()
@@ -85,6 +85,15 @@ def test_the_contrast_formula_gives_the_known_ratios():
 @pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in WITHOUT_CHART])
 def test_the_main_chart_ends_above_the_fold_of_a_projector(on, stem):
     visitor = settled(on(1280, 720), stem)
+    assert visitor.page.evaluate(CHART_ENDS) <= 720
+
+
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in {"home", *WITHOUT_CHART}])
+def test_a_link_that_presents_opens_large_without_chrome_and_with_its_chart_above_the_fold(on, stem):
+    visitor = settled(on(1280, 720), stem, present="true")
+    assert visitor.page.evaluate("() => getComputedStyle(document.documentElement).fontSize") == "20px"
+    assert not visitor.page.locator("[data-testid=stHeader]").is_visible()
+    assert not visitor.page.locator(".st-key-scene").is_visible()
     assert visitor.page.evaluate(CHART_ENDS) <= 720
 
 

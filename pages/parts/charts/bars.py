@@ -10,13 +10,14 @@ from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, 
 
 
 @once
-def histogram(x_title: str, y_title: str) -> dict[str, Any]:
-    """Measured density as bars, predicted density as a line over it."""
+def histogram(x_title: str, y_title: str, room: bool = False) -> dict[str, Any]:
+    """Measured density as bars, predicted density as a line over it; with ``room`` as wide and as high as such rows say."""
     base = alt.Chart()
     x, low = (alt.X(f"{end}:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
               for end in ("x", "low"))
     y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **FONT))
     chart = alt.layer(
+        *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
         only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
         only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
         only(base, "label").mark_text(align="left", dx=6, dy=-6, fontSize=14, fontWeight="bold").encode(

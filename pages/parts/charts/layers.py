@@ -109,7 +109,7 @@ def _say_axes_once(layers: list[dict[str, Any]]) -> None:
                 said.append(axis)
 
 
-ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 0.85}
+ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
 
 
 def enlarged(spec: Any) -> Any:

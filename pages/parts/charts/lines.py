@@ -14,14 +14,14 @@ from pages.parts.looks import LOOKS, SLOTS
 @once
 def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
            mirrored: bool = False, fine: bool = False, parts: str = "limit room band line interval point label") -> dict[str, Any]:
-    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules.
+    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules, their names at x.
 
     ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first. ``parts`` that a
     table never has are better left out: a browser spends as long on an empty layer as on a full one, and warns.
     """
     base = alt.Chart()
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {})))
+              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"tickMinStep": 1})))
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
@@ -29,8 +29,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     limit = only(base, "limit")
     layers = {
         "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral()),
-                  limit.mark_text(align="left", dx=4, dy=-7, fontSize=13, opacity=0.8).encode(
-                      y=y, x=alt.value(0), text="text:N", color=neutral())],
+                  limit.mark_text(dy=-7, fontSize=13, opacity=0.8).encode(y=y, x=x, text="text:N", color=neutral())],
         "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
         "band": [only(base, "line").mark_area(opacity=0.18).encode(x=x, y=low, y2="high:Q", color=colour(), detail="series:N",
                                                                    order=as_given())],

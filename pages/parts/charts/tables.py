@@ -38,6 +38,16 @@ def table(parts: Iterable[Rows]) -> pa.Table:
     return pa.table({column: joined(column) for column in COLUMNS})
 
 
+def with_room_for(shown: pa.Table, other: pa.Table | None) -> pa.Table:
+    """The table, with room for all that the other one shows: charts of the two, each with room for the other, have the same axes."""
+    if other is None or not other.num_rows:
+        return shown
+    part, x, y, low, high = (other[column].to_numpy(zero_copy_only=False) for column in ("part", "x", "y", "low", "high"))
+    bars = part == "bar"  # their ends lie along x
+    x, y = np.concatenate([x, low[bars], high[bars]]), np.concatenate([y, low[~bars], high[~bars]])
+    return pa.concat_tables([shown, table([rows("room", "", *([np.nanmin(v), np.nanmax(v)] for v in (x, y)))])])
+
+
 def spread(count: int, at_most: int) -> np.ndarray:
     """At most so many indices of ``range(count)``, evenly spread, both ends included."""
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))

@@ -87,8 +87,11 @@ def _predicted_factor(values: np.ndarray) -> float:
     return float((values[finite[-1]] - values[finite[0]]) / (finite[-1] - finite[0])) if len(finite) > 1 else math.nan
 
 
-def _fate(probe: Probe) -> tuple[str, str]:
-    """What becomes of the signal and of the gradient: a word for sorting, and what happens where, or to which statistic."""
+def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
+    """What becomes of the signal and of the gradient: a word for sorting, and what happens where, or to which statistic.
+
+    Where the mean over all nets is steady, single nets of finite width still wander, most of them down.
+    """
     if probe.overflow:
         return "explodes", f"overflows float32 at layer {probe.overflow}"
     if probe.underflow:
@@ -101,6 +104,10 @@ def _fate(probe: Probe) -> tuple[str, str]:
         values = probe.log10(name)
         change = float(np.mean(values[:, -1] - values[:, 0])) * SIGNS[name]
         if abs(change) > STEADY:
+            mean, end = getattr(theory, f"log10_{name}"), -1 if name == "q" else 0
+            low, high = (bound[end] for bound in theory.interval(name))
+            if abs(mean[-1] - mean[0]) < STEADY and low < values[:, end].mean() < high:
+                return "holds on average", name
             return ("vanishes" if change < 0 else "explodes"), name
     return "holds", ""
 
@@ -109,7 +116,7 @@ def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
     depth = pairs[0][0].params.depth
     groups: dict[tuple[str, str, str], list[tuple[Probe, Prediction]]] = {}
     for probe, theory in pairs:
-        word, where = _fate(probe)
+        word, where = _fate(probe, theory)
         predicted = _from_to([_foreseen(theory, where)]) if where in NAMES else ""
         groups.setdefault((word, where, predicted), []).append((probe, theory))
     said = []
@@ -136,7 +143,7 @@ def _from_to(exponents: list[float]) -> str:
 
 
 NAMES, SIGNS = {"q": "E[z²]", "grad2": "the gradient"}, {"q": 1, "grad2": -1}  # the gradient runs from the last layer to the first
-PLURAL = {"holds": "hold", "vanishes": "vanish", "explodes": "explode"}
+PLURAL = {"holds": "hold", "holds on average": "hold on average", "vanishes": "vanish", "explodes": "explode"}
 
 
 def _numbers(pairs: list[tuple[Probe, Prediction]]) -> str:
@@ -195,7 +202,8 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
         if len(finite):
             at = finite[-1] if name == "q" else finite[0]
             ends[series] = (at + 1, shown[at])
-            every += [shown[finite].min(), shown[finite].max()]
+            reached = np.concatenate([low[along], high[along], middle[along], shown[along]])
+            every += [np.nanmin(reached), np.nanmax(reached)]
     return charts.table([*parts, *charts.end_labels(ends, min(every, default=-1), max(every, default=1))])
 
 

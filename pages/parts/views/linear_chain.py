@@ -129,7 +129,7 @@ def _learning(learned: Descent) -> str:
 def _steps(learned: Descent) -> pa.Table:
     p = learned.params
     log10_steps = np.log10(np.maximum(learned.steps, 1))
-    parts = [charts.rows("limit", "", [1], [np.log10(p.cap)], text=[f"cap of {p.cap:,} steps"])]
+    parts = [charts.rows("limit", "", [learned.depths.mean()], [np.log10(p.cap)], text=[f"cap of {p.cap:,} steps"])]
     flow = np.where(learned.log10_flow_steps > 0, learned.log10_flow_steps, np.nan)
     shown = flow < np.log10(p.cap) + 3
     parts.append(charts.rows("line", "small steps", learned.depths[shown], flow[shown]))
@@ -145,7 +145,7 @@ def _sizes(chain: Chain) -> pa.Table:
     p = chain.params
     low = min(chain.log10_activation.min(), chain.log10_gradient.min(), -1)
     high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
-    parts, ends = _limits(low, high), {}
+    parts, ends = _limits(low, high, p.depth), {}
     along, dots = charts.spread(p.depth + 1, 60), charts.spread(p.depth + 1, 26)
     for series, measured, theory, seeds in (
             ("activation", chain.log10_activation, chain.log10_activation_theory, chain.log10_activation_seeds),
@@ -161,9 +161,10 @@ def _sizes(chain: Chain) -> pa.Table:
     return charts.table([*parts, *charts.end_labels(ends, low, high)])
 
 
-def _limits(low: float, high: float) -> list[charts.Rows]:
-    """Where the number formats end, as far as the chart reaches. bfloat16 has float32's range, so it shares its lines."""
-    return [charts.rows("limit", "", [0], [level], text=[f"{name} {happening}"])
+def _limits(low: float, high: float, depth: int) -> list[charts.Rows]:
+    """Where the number formats end, as far as the chart reaches; their names where the lines are not. bfloat16 has float32's range, so it
+    shares its lines."""
+    return [charts.rows("limit", "", [depth * (0.7 if name == "bfloat16" else 0.5)], [level], text=[f"{name} {happening}"])
             for name, form in FORMATS.items() for level, happening in (
                 (form.log10_largest, "overflows"), (form.log10_smallest_normal, "loses digits"),
                 (form.log10_smallest_subnormal, "reaches zero"))

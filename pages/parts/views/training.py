@@ -139,14 +139,14 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
         log10 = np.log10(np.minimum(loss, 1e30))
     guess = math.log10(math.log(classes))
     low = float(np.nanmin(np.where(np.isfinite(log10), log10, np.nan), initial=guess))
-    limits = [charts.rows("limit", "", [0], [guess], text=[f"guessing: ln {classes}"])]
+    limits = [charts.rows("limit", "", [p.steps / 2], [guess], text=[f"guessing: ln {classes}"])]
     return _lines(p, steps, np.where(np.isfinite(log10), log10, np.nan), "log10 loss {:.2f}", limits, (min(low, guess - 1), guess + 0.2))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, held_out = _steps(snapshots), _stacked(snapshots, "held_out")
     classes = DATASETS[p.dataset].classes
-    limits = [charts.rows("limit", "", [0], [1 / classes], text=[f"guessing: 1/{classes}"])]
+    limits = [charts.rows("limit", "", [p.steps / 2], [1 / classes], text=[f"guessing: 1/{classes}"])]
     return _lines(p, steps, held_out, "{:.0%} held out", limits, (0.0, 1.0))
 
 
@@ -158,7 +158,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
         middle = np.full(finite.shape[:-1], np.nan)
         there = np.isfinite(finite).any(axis=-1)
         middle[there] = np.nanmedian(finite[there], axis=-1)
-    limits = [charts.rows("limit", "", [0, 0], [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
+    limits = [charts.rows("limit", "", [p.steps / 2] * 2, [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
     return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (NOTHING, HEALTHY + 1))
 
 
