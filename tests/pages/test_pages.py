@@ -178,6 +178,12 @@ def test_the_initializers_are_plotted_as_probed_one_by_one(query):
     assert f"{p.depth} layers" in verdict(page)
 
 
+def test_narrow_nets_that_wander_as_far_as_theory_lets_them_hold_on_average():
+    said = verdict(opened("initializers", initializers=["he_normal", "lecun_normal"], depth="152", width="100"))
+    assert re.search(r"he_normal holds on average \(E\[z²\] predicted ×1\.00, measured ×0\.9\d a layer\)", said), said
+    assert "lecun_normal vanishes" in said
+
+
 def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
     said = verdict(opened("initializers", initializers=["lecun_normal", "he_normal", "standard_normal"], depth="50", width="256"))
     assert "he_normal holds" in said
