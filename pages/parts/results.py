@@ -165,3 +165,6 @@ def prepare() -> None:
     """Have ready, when somebody opens them, what all pages and all scenes show."""
     opened = [*(kind() for kind in OPENING), *(scene.params for scene in SCENES if type(scene.params) in OPENING)]
     ahead.prepare(lambda p: OPENING[type(p)](p), [(p,) for p in opened])
+    ahead.prepare(shipped_map, [()])
+    ahead.prepare(claim, [(key,) for key in published_views.CLAIMS])
+    ahead.prepare(mistake, [(key,) for key in published_views.CORRECTED])

@@ -8,6 +8,7 @@ import pytest
 from pages.parts import ahead, results
 from pages.parts.controls import Controls
 from pages.parts.scenes import SCENES
+from pages.parts.views.published import CLAIMS, CORRECTED
 from vgdash.chain import ChainParams
 from vgdash.params import Params
 from vgdash.training import TrainParams
@@ -70,7 +71,8 @@ def test_every_page_and_scene_that_computes_is_made_ready(monkeypatch):
     wanted = {}
     monkeypatch.setattr(ahead, "prepare", lambda compute, arguments: wanted.update(dict.fromkeys(arguments, compute)))
     results.prepare()
-    ready = {p for (p,) in wanted}
+    ready = {argument for arguments in wanted for argument in arguments}
+    assert ready >= {*CLAIMS, *CORRECTED}
     assert ready >= {scene.params for scene in SCENES if type(scene.params) not in (TrainParams, Params)}
     compute = wanted[ChainParams(),]
     compute(ChainParams())

@@ -15,7 +15,7 @@ import pytest
 from pages.parts import live
 from pages.parts.frame import PAGES
 from pages.parts.runs import Store
-from tests.pages.test_runs import SMALL, Slow, slow, wait_for  # noqa: F401
+from tests.pages.slow import SMALL, wait_for
 from tests.pages.wire import Session
 from tests.server import ROOT, free_port, serving
 from vgdash.training import Trainer
@@ -78,7 +78,7 @@ def test_a_machine_without_another_thread_fails_the_run_and_not_the_page(monkeyp
     assert again.state == "finished"
 
 
-def test_one_visitor_has_one_run_at_a_time_and_leaves_a_place_to_others(slow):  # noqa: F811
+def test_one_visitor_has_one_run_at_a_time_and_leaves_a_place_to_others(slow):
     store = Store(running=2, make=slow)
     greedy = [store.ask(replace(SMALL, seed=seed), "greedy") for seed in range(5)]
     modest = store.ask(replace(SMALL, seed=9), "modest")
@@ -86,7 +86,7 @@ def test_one_visitor_has_one_run_at_a_time_and_leaves_a_place_to_others(slow):  
     assert modest.state == "running"
 
 
-def test_runs_begin_only_while_all_of_them_fit_into_memory(slow):  # noqa: F811
+def test_runs_begin_only_while_all_of_them_fit_into_memory(slow):
     store = Store(running=4, make=slow, memory=2.5 * SMALL.memory_bytes)
     runs = [store.ask(replace(SMALL, seed=seed), f"visitor {seed}") for seed in range(4)]
     assert [run.state for run in runs] == ["running"] * 2 + ["waiting"] * 2
@@ -95,7 +95,7 @@ def test_runs_begin_only_while_all_of_them_fit_into_memory(slow):  # noqa: F811
     assert alone.ask(replace(SMALL, seed=1), "other").state == "waiting"
 
 
-def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_so(slow):  # noqa: F811
+def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_so(slow):
     store = Store(running=1, make=slow, unwatched=0.4)
     run = store.ask(SMALL, "student")
     time.sleep(0.2)  # a short loss: nobody looks
@@ -106,7 +106,7 @@ def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_
     assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", live._state(run, SMALL))
 
 
-def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):  # noqa: F811
+def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):
     store = Store(running=1, make=slow, unwatched=0.02)
     run = store.ask(SMALL, "gone")
     end = time.monotonic() + 0.2
@@ -120,7 +120,7 @@ def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):  # noqa: 
 # ---- the clock
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
-def test_a_clock_that_jumps_changes_no_run_no_estimate_and_no_waiting(slow, monkeypatch, jump):  # noqa: F811
+def test_a_clock_that_jumps_changes_no_run_no_estimate_and_no_waiting(slow, monkeypatch, jump):
     store = Store(running=1, make=slow, unwatched=5)
     run = store.ask(SMALL, "visitor")
     waiting = store.ask(replace(SMALL, seed=1), "other")

@@ -1,52 +1,13 @@
 """Shared runs: one computation for everyone with the same parameters, a line for the others, a bounded store."""
 
-import threading
 import time
 from dataclasses import replace
-from typing import ClassVar
 
 import pytest
 
 from pages.parts.runs import Full, Store
-from vgdash.training import TrainParams, train
-
-SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
-
-
-def wait_for(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
-
-
-class Slow:
-    """A trainer whose snapshots come when the test says so; counts how many were made."""
-
-    made: ClassVar[list] = []
-    gate: ClassVar[threading.Event] = threading.Event()
-
-    def __init__(self, p):
-        type(self).made.append(p)
-        self.params, self.stopped = p, threading.Event()
-
-    def stop(self):
-        self.stopped.set()
-
-    def __iter__(self):
-        for snapshot in train(self.params):
-            while not self.gate.is_set() and not self.stopped.is_set():
-                time.sleep(0.005)
-            if self.stopped.is_set():
-                return
-            yield snapshot
-
-
-@pytest.fixture
-def slow():
-    Slow.made, Slow.gate = [], threading.Event()
-    yield Slow
-    Slow.gate.set()
+from tests.pages.slow import SMALL, wait_for
+from vgdash.training import train
 
 
 def test_fifty_visitors_with_one_parameter_set_watch_one_computation(slow):

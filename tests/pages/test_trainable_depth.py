@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from pages.parts.scenes import of_page
-from pages.parts.views.trainable_depth import layers, phase_view
+from pages.parts.views.plane import layers
+from pages.parts.views.trainable_depth import phase_view
 from tests.pages.wire import Session, state
 from tests.server import serving
 from vgdash.activations import ACTIVATIONS
