@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, results
+from pages.parts import ahead, charts, draw, frame, lecture, results, words
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
@@ -74,7 +74,7 @@ def view() -> None:
         with draw.drawer("Every initializer, and every number format", "ranking", ":material/list:") as opened:
             if opened:
                 st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
-    draw.table_and_download(lambda: compare(p).frame(), f"initializers-{p.activation}-{p.depth}-layers-seed{p.seed}", "comparison", p)
+    draw.table_and_download(lambda: compare(p).frame(), words.file_name("initializers", p), "comparison", p)
 
 
 def _everything(p: CompareParams, name: str, framework: str) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, results
+from pages.parts import ahead, charts, draw, frame, lecture, results, words
 from pages.parts.controls import Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.linear_chain import WHY, WHY_RANDOM
@@ -53,8 +53,7 @@ def view() -> None:
         draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, fine=True, parts="limit line point"), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
         st.markdown(shown.learning)  # below the chart: its length changes, and the chart must not jump
-    name = f"linear-chain-{p.kind}-c{p.factor:g}-L{p.depth}".replace(" ", "-")
-    draw.table_and_download(lambda: linear_chain(p).frame(), name, "chain", p)
+    draw.table_and_download(lambda: linear_chain(p).frame(), words.file_name("linear-chain", p), "chain", p)
 
 
 def _main(shown, scale: str, kind: str, side: str, other) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, results
+from pages.parts import ahead, charts, draw, frame, lecture, results, words
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.neuron_variance import WHY
@@ -42,7 +42,7 @@ def view() -> None:
     left, right = st.columns(2)
     left.markdown(WHY)
     right.markdown(shown.numbers)
-    draw.table_and_download(lambda: neuron_variance(p).frame(), f"neuron-n{p.n}-{p.activation}-seed{p.seed}", "neuron", p)
+    draw.table_and_download(lambda: neuron_variance(p).frame(), words.file_name("neuron-variance", p), "neuron", p)
 
 
 def _main(shown, side: str, other) -> None:

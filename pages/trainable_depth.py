@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, live, results
+from pages.parts import ahead, charts, draw, frame, lecture, live, results, words
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views import measured_map
@@ -61,7 +61,7 @@ def view() -> None:
     st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
     st.markdown(f"{shown.numbers} {shown.links}")
     st.markdown(shown.landmarks)
-    draw.table_and_download(lambda: phase_map(p).frame(), f"trainable-depth-{p.activation}-fan{p.fan_in}", "phases")
+    draw.table_and_download(lambda: phase_map(p).frame(), words.file_name("trainable-depth", p), "phases")
 
 
 def _measured() -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, live
+from pages.parts import charts, draw, frame, lecture, live, words
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views.inside_training import FRAMES, STATISTICS, rates
@@ -66,7 +66,7 @@ def view() -> None:
     with right:
         controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         st.markdown(shown.ranking)
-    draw.table_and_download(lambda: live.table(run), f"training-{p.dataset}-{p.depth}-layers-seed{p.seed}", "training", p)
+    draw.table_and_download(lambda: live.table(run), words.file_name("training", run.params), "training", p)
 
 
 def _rates(p: TrainParams) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from pages.parts import words
+from pages.parts import bounds, words
 from pages.parts.memory import as_arrow
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
@@ -42,14 +42,16 @@ def interval() -> float | None:
 
 def run_bar(p: TrainParams) -> Run | None:
     """Run, progress, Stop; the visitor's run. ``p`` are the parameters as set now."""
-    if st.session_state.pop("start", False):
+    too_long = _too_long(p)
+    if st.session_state.pop("start", False) and not too_long:
         _start("run", p)
     run = _watched("run")
+    if too_long:
+        st.info(too_long, icon=":material/info:")
     with st.container(horizontal=True, vertical_alignment="center", key="run-bar"):
-        if run is None or (run.over and run.params == p and run.state != "finished"):
-            _run_button(p, "Run")
-        elif run.params != p:
-            _run_button(p, "Run again")
+        again = run is not None and run.params != p
+        if not too_long and (run is None or again or (run.over and run.state != "finished")):
+            _run_button(p, "Run again" if again else "Run")
         if run is not None and not run.over:
             st.button("Stop", icon=":material/stop:", on_click=_stop, key="stop")
         st.markdown(_state(run, p))
@@ -65,6 +67,10 @@ def find_rates(p: TrainParams) -> Rates | None:
         st.session_state.pop("find", None)
         st.info(f"Too much to try many learning rates at once: {error.field} must be {error.rule}. {error.instead}", icon=":material/info:")
         return None
+    if too_long := _too_long(q):
+        st.session_state.pop("find", None)
+        st.info(too_long, icon=":material/info:")
+        return None
     if st.session_state.pop("find", False):
         _start("finder", q)
     run = _watched("finder")
@@ -75,6 +81,16 @@ def find_rates(p: TrainParams) -> Rates | None:
         st.markdown(_state(run, q))
     _keep_time()
     return collected(run.params, run.snapshots[0], run.snapshots[-1]) if run is not None and run.state == "finished" else None
+
+
+def _too_long(p: TrainParams) -> str:
+    """What to reduce where a run would take longer here than a run may; else nothing."""
+    seconds = store().estimate(p)
+    if seconds <= bounds.RUN_SECONDS:
+        return ""
+    steps = max(1, int(p.steps * bounds.RUN_SECONDS / seconds))
+    return (f"This would take about {words.seconds(seconds)}, and a run may take {words.seconds(bounds.RUN_SECONDS)} here. "
+            f"About {steps:,} steps would do; or take fewer or narrower layers, fewer initializers or seeds.")
 
 
 def _ask_rates() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 
+from vgdash.params import Params
+
+LONGEST_NAME = 120  # characters; file systems take 255 bytes
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -68,3 +72,11 @@ def listed(items: list[str], last: str = "and") -> str:
 def harmless(text: str) -> str:
     """Text from outside, safe inside Markdown: letters, digits and a few signs, cut to 40 characters."""
     return re.sub(r"[^\w .,+%-]", "·", text)[:40].replace("_", r"\_")
+
+
+def file_name(page: str, p: Params) -> str:
+    """What is taken home is named after its state: the page, and every value that is not the usual one."""
+    usual = type(p)().spell()
+    name = "_".join([page, *(f"{key}-{'-'.join(texts)}" for key, texts in p.spell().items() if texts != usual[key])])
+    name = re.sub(r"[^\w.-]+", "-", name).replace("-_", "_").rstrip("-.")
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 9]}-{zlib.crc32(name.encode()):08x}"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.parts import live
+from pages.parts import bounds, live
 from pages.parts.frame import PAGES
 from pages.parts.runs import Store
 from pages.parts.scenes import SCENES
@@ -207,6 +207,20 @@ def test_a_training_run_is_plotted_as_trained(own_store):
         np.testing.assert_allclose(log10, np.log10([s.loss[i].mean() for s in snapshots]), rtol=1e-5, atol=1e-6)
     assert verdict(page).startswith("## Step 60:")
     assert f"zeros stands still at ln 10 = {math.log(10):.3f}" in verdict(page)
+
+
+def test_a_run_beyond_the_budget_is_not_begun_and_the_page_says_how_many_steps_are_within(own_store, monkeypatch):
+    monkeypatch.setattr(bounds, "RUN_SECONDS", 2.0)
+    p = TrainParams()
+    monkeypatch.setattr(own_store, "rate", p.flops / 8)  # it would take 8 seconds
+    page = opened("training", steps=str(p.steps))
+    said = "This would take about 8.0 s, and a run may take 2.0 s here. About 375 steps would do"
+    assert said in page.info[0].value, page.info[0].value
+    assert not own_store._runs
+    assert not any(button.label.startswith("Run") for button in page.button)
+    page = opened("training", steps="200")
+    assert not page.info
+    assert own_store._runs
 
 
 @pytest.mark.usefixtures("no_runs")
