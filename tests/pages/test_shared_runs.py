@@ -17,7 +17,7 @@ from tests.server import serving
 from vgdash.training import TrainParams
 
 HALL, DIFFERENT = 50, 10
-SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "3000", "batch": "32"}
+SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "5000", "batch": "32"}
 HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3", "batch": "8"}
 LOOKS = 0.4  # seconds between two looks of a visitor
 PATIENCE = 60.0
@@ -40,9 +40,12 @@ def resident(pid, which):
 
 
 def plotted_steps(page):
-    """The steps of the first chart, as they go to the browser; none while there is no chart."""
+    """The steps of the lines of the first chart, as they go to the browser; none while there is no chart."""
     charts = page.of("vega_lite_chart")
-    return pa.ipc.open_stream(charts[0].data.data).read_all()["x"].to_pylist() if charts else []
+    if not charts:
+        return []
+    table = pa.ipc.open_stream(charts[0].data.data).read_all().to_pandas()
+    return table.x[table.part == "line"].tolist()
 
 
 def watch(port, state, together, looks):

@@ -53,10 +53,12 @@ class Page:
 class Session:
     """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser would, or as none would."""
 
-    def __init__(self, port: int, again: str = ""):
-        """``again``: the ``id`` of a session whose connection was lost; the server goes on with that one."""
+    def __init__(self, port: int, again: str = "", cookie: str = ""):
+        """``again``: the ``id`` of a session whose connection was lost; the server goes on with that one. ``cookie``: what a proxy knows
+        the visitor by."""
         subprotocols = ["streamlit", "none", again] if again else ["streamlit"]
-        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=subprotocols, max_size=None)
+        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=subprotocols, max_size=None,
+                                  additional_headers={"Cookie": cookie} if cookie else None)
         self.id = again
         self.page_hash = self.query = self.name = ""
         self.page = Page()

@@ -1,0 +1,96 @@
+"""Replicas behind nginx: python -m tests.benchmarks.bench_replicas [students]
+
+For one, two and three replicas: how many changes a second they answer when the students do not wait between changes. Then a replica
+is killed under its visitor, who comes back with the same address: how long until the same verdict stands there again. Students,
+proxy and replicas share this machine's cores, so that capacity ends where they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.benchmarks.bench_load import fill
+from tests.pages.wire import Session
+from tests.server import ROOT, free_port
+
+CHANGES = 60  # of each student
+QUERY = "factor=0.5&depth=9"
+
+
+@contextmanager
+def replicas(count: int) -> Iterator[tuple[int, int]]:
+    """Port and process of so many replicas behind nginx."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "deploy/replicas.py", str(count), "--port", str(port)], cwd=ROOT)
+    try:
+        for k in range(count):
+            healthy(8601 + k)
+        healthy(port)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def healthy(port: int) -> None:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).read()
+            return
+        except OSError:
+            assert time.monotonic() < end, f"nobody answers on port {port}"
+            time.sleep(0.2)
+
+
+def verdict(visitor: Session) -> str:
+    return next(text for text in visitor.open("linear_chain", QUERY).texts if text.startswith("##"))
+
+
+def killed(port: int, process: int) -> float:
+    """Seconds from the death of a visitor's replica to the same verdict from another."""
+    cookie = "vgdash=the-visitor"
+    with Session(port, cookie=cookie) as visitor:
+        before = verdict(visitor)
+        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            if "streamlit" not in Path(f"/proc/{child}/cmdline").read_text():
+                continue
+            os.kill(int(child), signal.SIGKILL)
+            start = time.monotonic()
+            try:
+                visitor.socket.recv(timeout=1)
+            except TimeoutError:
+                continue  # it was another's
+            except Exception:  # the connection is gone
+                with Session(port, cookie=cookie) as again:
+                    assert verdict(again) == before
+                return time.monotonic() - start
+    raise AssertionError("no replica was the visitor's")
+
+
+def main() -> None:
+    students = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    first = 0.0
+    for count in (1, 2, 3):
+        with replicas(count) as (port, process):
+            asyncio.run(fill(port, "linear_chain", "-factor", students, 3, 0.1, True, 5))  # all replicas are warm
+            start = time.monotonic()
+            hall = asyncio.run(fill(port, "linear_chain", "-factor", students, CHANGES, 1e-3, True, 1))
+            rate = len(hall.changes) / (time.monotonic() - start)
+            first = first or rate
+            print(f"{count} replicas: {rate:.0f} changes a second, {rate / first:.2f} times one; errors {len(hall.errors)}", flush=True)
+            if count == 3:
+                print(f"a replica killed: the same verdict from another after {killed(port, process):.1f} s")
+
+
+if __name__ == "__main__":
+    main()
