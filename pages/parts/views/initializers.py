@@ -213,7 +213,7 @@ FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     depth = pairs[0][0].params.depth
     along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
-    parts, ends = [], {}
+    parts, ends, every = [], {}, [0.0, 0.01]
     for probe, theory in pairs:
         series, values = probe.params.initializer, getattr(probe, name)
         if name != "dead":
@@ -224,5 +224,5 @@ def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
             text=[f"{series}, layer {layer}: {value:.3f}" for layer, value in zip(dots + 1, middle[dots], strict=True)]))
         if len(finite := np.flatnonzero(np.isfinite(middle))):
             ends[series] = (finite[-1] + 1, middle[finite[-1]])
-    values = [y for _, y in ends.values()]
-    return charts.table([*parts, *charts.end_labels(ends, min([0.0, *values]), max([0.01, *values]))])
+            every += [middle[finite].min(), middle[finite].max()]
+    return charts.table([*parts, *charts.end_labels(ends, min(every), max(every))])

@@ -162,9 +162,12 @@ def _sizes(chain: Chain) -> pa.Table:
 
 
 def _limits(low: float, high: float, depth: int) -> list[charts.Rows]:
-    """Where the number formats end, as far as the chart reaches; their names where the lines are not. bfloat16 has float32's range, so it
-    shares its lines."""
-    return [charts.rows("limit", "", [depth * (0.7 if name == "bfloat16" else 0.5)], [level], text=[f"{name} {happening}"])
+    """Where the number formats end, as far as the chart reaches; their names where the lines are not, those of neighbours apart. bfloat16
+    has float32's range, so it shares its lines."""
+    def place(name: str, happening: str) -> float:
+        return depth * (0.65 if name.endswith("float16") and happening == "reaches zero" else 0.35)
+
+    return [charts.rows("limit", "", [place(name, happening)], [level], text=[f"{name} {happening}"])
             for name, form in FORMATS.items() for level, happening in (
                 (form.log10_largest, "overflows"), (form.log10_smallest_normal, "loses digits"),
                 (form.log10_smallest_subnormal, "reaches zero"))
