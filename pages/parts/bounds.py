@@ -14,7 +14,7 @@ RUNS = 64e6  # training runs and sweeps, with what was made of them (``runs.Stor
 VIEWS = 12  # looks at one run that are kept
 OFFERED = 12  # values beside the usual ones that a slider of one visitor remembers
 
-RUN_SECONDS = float(os.environ.get("VGDASH_RUN_SECONDS", "180"))  # that one run may take here, as estimated before it starts
+RUN_SECONDS = float(os.environ.get("VGDASH_RUN_SECONDS", "300"))  # that one run may take here, as estimated before it starts
 RUNNING = WORKERS  # training runs at once, one of each visitor
 RUNNING_MEMORY = TRAINING  # of all runs under way; the largest that a parameter set may take runs alone
 WAITING = 40  # training runs in line; more are refused with a sentence

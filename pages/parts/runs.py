@@ -22,6 +22,7 @@ from vgdash.training import Trainer
 
 FIRST_RATE = 8e9  # operations a second, until runs of this machine say better
 HISTORY = 0.7  # weight of earlier runs in the measured rate
+TELLING = 5.0  # seconds of a run from which its rate counts in full: short ones are mostly their beginning
 EMPTY = 10_000  # bytes of a run without snapshots, about
 FORGOTTEN = 4  # times the seconds of an unwatched run: then a watcher is forgotten, though others still watch
 
@@ -264,8 +265,9 @@ class Store:
             if run.state == "running":
                 run.state, run.error, run.ended = outcome, error, time.monotonic()
                 if outcome == "finished" and self._alone(run):
-                    pace = run.params.flops / max(run.ended - run.started, 1e-3)
-                    self.rate = HISTORY * self.rate + (1 - HISTORY) * pace
+                    seconds = max(run.ended - run.started, 1e-3)
+                    share = (1 - HISTORY) * min(1.0, seconds / TELLING)
+                    self.rate += share * (run.params.flops / seconds - self.rate)
             self._advance()
 
     def _alone(self, run: Run) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from pages.parts.runs import Full, Store
 from tests.pages.slow import SMALL, wait_for
-from vgdash.training import train
+from vgdash.training import TrainParams, train
 
 
 def test_fifty_visitors_with_one_parameter_set_watch_one_computation(slow):
@@ -118,6 +118,16 @@ def test_more_waiting_runs_than_the_line_holds_are_refused(slow, monkeypatch):
         store.ask(replace(SMALL, seed=seed), "visitor")
     with pytest.raises(Full):
         store.ask(replace(SMALL, seed=9), "visitor")
+
+
+def test_runs_that_end_at_once_say_little_about_long_ones():
+    store = Store()
+    before = store.rate
+    for seed in range(10):
+        p = replace(SMALL, seed=seed)
+        store.ask(p, "visitor")
+        wait_for(lambda p=p: store.look(p, "visitor").over)
+    assert store.estimate(TrainParams()) == pytest.approx(TrainParams().flops / before, rel=0.1)
 
 
 def test_the_estimate_follows_the_cost_and_the_pace_of_this_machine():
