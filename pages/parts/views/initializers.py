@@ -203,7 +203,7 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
             at = finite[-1] if name == "q" else finite[0]
             ends[series] = (at + 1, shown[at])
             reached = np.concatenate([low[along], high[along], middle[along], shown[along]])
-            every += [np.nanmin(reached), np.nanmax(reached)]
+            every += [end for end in (np.nanmin(reached), np.nanmax(reached)) if np.isfinite(end)]
     return charts.table([*parts, *charts.end_labels(ends, min(every, default=-1), max(every, default=1))])
 
 

@@ -102,7 +102,7 @@ def _at(said: list[tuple[str, str, int]]) -> str:
 
 def _format_table(chain: Chain) -> str:
     """Markdown: for each number format, the layer at which activations and gradients break."""
-    lines = ["| layer | activations | gradients |", "|---|---|---|"]
+    lines = ["| number format | activations, at layer | gradients, at layer |", "|---|---|---|"]
     for name in FORMATS:
         cells = [", ".join(f"{layer:,} {happening}" for happening, layer in (
             ("loses digits", found.subnormal), ("is zero", found.zero), ("overflows", found.overflow)) if layer is not None)

@@ -110,12 +110,15 @@ def _remarks(found: PhaseMap) -> str:
 
 
 def _numbers(found: PhaseMap) -> str:
-    """Markdown: the opened point in numbers, and the last layer shown, predicted and measured. A sentence: a browser sets a table of
-    numbers that change five times as long."""
+    """Markdown: the opened point in numbers, and the last layer shown, predicted and measured."""
     at, profile, depth = found.opened, found.profile, found.params.depth
-    said = [f"E[z²] settles at q\\* = {_or_dash(at.q_star)} within ξ_q = {_or_dash(at.xi_q)} layers",
-            f"the correlation at c\\* = {_or_dash(at.c_star)} within ξ_c = {_or_dash(at.xi_c)}",
-            f"a squared gradient's factor a layer is χ₁ = {times(at.chi_1)}", f"nets train to {plane.layers(at.xi_c)} (6 ξ_c)"]
+    said = [f"a squared gradient's factor a layer is χ₁ = {times(at.chi_1)}"]
+    if math.isinf(at.q_star):
+        said.insert(0, "E[z²] settles nowhere")
+    else:
+        said[:0] = [f"E[z²] settles at q\\* = {_or_dash(at.q_star)} (ξ_q = {_or_dash(at.xi_q)} layers)",
+                    f"the correlation at c\\* = {_or_dash(at.c_star)} (ξ_c = {_or_dash(at.xi_c)} layers)"]
+        said.append(f"nets train to {plane.layers(at.xi_c)} (6 ξ_c)")
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
