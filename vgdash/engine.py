@@ -84,11 +84,12 @@ class Nets(Passes):
         np.reciprocal(np.sqrt(all_factor + EPSILON), out=all_factor)
 
     def run(self, until: int, last: bool, stopped: Callable[[], bool] = lambda: False,
-            look: Callable[[], object] = lambda: None) -> Measured | None:
+            look: Callable[[], object] = lambda: None, test: bool = True) -> Measured | None:
         """Train until ``until`` updates are made, and measure there; None if ``stopped()`` said so between two steps.
 
-        ``look()`` is called at that moment if any net is still alive; it may send examples through the nets. The gradient of the
-        moment is computed to be measured, and then applied at once unless this is the ``last`` run.
+        ``look()`` is called at that moment if any net is still alive; it may send examples through the nets. The held-out examples
+        are answered if ``test`` says so. The gradient of the moment is computed to be measured, and then applied at once unless
+        this is the ``last`` run.
         """
         start = self.updates
         losses, hits = np.zeros((2, self.nets))
@@ -101,7 +102,7 @@ class Nets(Passes):
             here = self.updates == until
             if here:
                 self.settle()
-                measured.held_out[:] = self.evaluate(self.held_out)[1]
+                measured.held_out[:] = self.evaluate(self.held_out)[1] if test else np.nan
                 look()
             self._read(self.train, self._minibatch())
             self._predict(self.forward)
@@ -219,7 +220,7 @@ class Measured:
 
     loss: np.ndarray  # mean over the minibatches since the last moment
     accuracy: np.ndarray  # of the same
-    held_out: np.ndarray  # accuracy on the held-out examples
+    held_out: np.ndarray  # accuracy on the held-out examples; nan where they were not answered
     grad2: np.ndarray  # mean over units and minibatch of (∂C/∂z)², C the loss of one example
     dw2: np.ndarray  # mean over weights of (∂C/∂W)², C the mean loss of the minibatch
     update_ratio: np.ndarray  # log10 of std(update)/std(weights); -inf where no weight moves

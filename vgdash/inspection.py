@@ -44,23 +44,22 @@ class Inspector:
         self._examples = Examples(held_out.x[first], held_out.labels[first])
         self._points = None if points is None else Examples.of(points, np.zeros(len(points), int), classes, nets.plan.dtype)
         self._start = [nets.weights(layer).copy() for layer in range(1, nets.plan.depth + 1)]
-        self._size = [_norm(weights) for weights in self._start]  # |W| at the start
+        self._size = np.stack([_norm(weights) for weights in self._start], axis=1)  # |W| at the start, (nets, depth)
         self._seen: Inspected | None = None
 
     def look(self, decide: bool) -> None:
         """Look now, after ``nets.settle()``; with ``decide`` the decision grid too."""
         decision = self._decision() if decide and self._points is not None else None
-        dead, saturated, drift = np.zeros((3, self._nets.nets, self._nets.plan.depth), np.float32)
+        dead, saturated = np.zeros((2, self._nets.nets, self._nets.plan.depth), np.float32)
         rms = np.zeros((self._nets.nets, len(self._layers)), np.float32)
         histogram = np.zeros((*rms.shape, BINS), np.uint16)
         for _ in self._nets.sweep(self._examples):
             self._units(dead, saturated)
             for i, layer in enumerate(self._layers):
                 rms[:, i], histogram[:, i] = _histograms(self._nets.activation(layer)[:, :, :len(self._examples)])
-        for layer, (start, size) in enumerate(zip(self._start, self._size, strict=True), 1):
-            change = self._nets.weights(layer) - start
-            moved = np.where(size > 0, _norm(change), change.any(axis=(1, 2)))
-            drift[:, layer - 1] = np.divide(moved, size, out=np.zeros_like(moved), where=moved > 0)
+        moved = np.stack([_norm(np.subtract(self._nets.weights(layer), start, dtype=np.float64))
+                          for layer, start in enumerate(self._start, 1)], axis=1)
+        drift = np.divide(moved, self._size, out=np.zeros_like(moved), where=moved > 0).astype(np.float32)
         self._seen = Inspected(dead, saturated, drift, rms, histogram, decision)
 
     def seen(self, decide: bool) -> Inspected:
@@ -73,12 +72,12 @@ class Inspector:
                          _without(lost, decision) if decide and decision is not None else None)
 
     def _units(self, dead: np.ndarray, saturated: np.ndarray) -> None:
-        nets = self._nets
+        nets, examples = self._nets, len(self._examples)
         for layer in range(1, nets.plan.depth):  # the last layer is linear: none of its units is dead or saturated
-            slope = nets.slope(layer)[:, :, :len(self._examples)]
-            flat = np.abs(slope) < nets.plan.activation.saturation_slope
-            saturated[:, layer - 1] = flat.mean(axis=(1, 2))
-            dead[:, layer - 1] = flat.all(axis=2).mean(axis=1)
+            flat = np.abs(nets.slope(layer)[:, :, :examples]) < nets.plan.activation.saturation_slope
+            on = np.add.reduce(flat, axis=2, dtype=np.uint16)  # examples for which a unit is saturated
+            saturated[:, layer - 1] = np.add.reduce(on, axis=1, dtype=np.int64) / flat[0].size
+            dead[:, layer - 1] = np.add.reduce(on == examples, axis=1, dtype=np.int64) / len(flat[0])
 
     def _decision(self) -> np.ndarray:
         """``(nets, GRID, GRID)``: share of class 1 in 255ths, or with more than two classes the most likely one."""

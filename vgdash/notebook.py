@@ -214,7 +214,8 @@ curves = table.groupby(["step", "initializer"], as_index=False)[["loss", "held_o
 curves["log10_loss"] = np.log10(curves["loss"].where(curves["loss"] > 0))
 base = alt.Chart(curves).mark_line(point=True).encode(alt.X("step:Q"), color="initializer:N")
 chart = (base.encode(alt.Y("log10_loss:Q", title="log10 of the training loss"))
-         | base.encode(alt.Y("held_out:Q", title="held-out accuracy", scale=alt.Scale(domain=[0, 1]))))
+         | base.transform_filter("isValid(datum.held_out)").encode(
+             alt.Y("held_out:Q", title="held-out accuracy", scale=alt.Scale(domain=[0, 1]))))
 chart
 """))
 

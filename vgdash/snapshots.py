@@ -36,7 +36,7 @@ class Snapshot:
     accuracy: np.ndarray
     """Share of hits in the same minibatches; a tie between k classes counts 1/k."""
     held_out: np.ndarray
-    """Share of hits on all held-out examples."""
+    """Share of hits on all held-out examples, at the steps ``params.tested``; nan at the others."""
     grad2: np.ndarray
     """Mean over units and the next minibatch of (∂C/∂z[l])², C the loss of one example."""
     dw2: np.ndarray
@@ -132,7 +132,7 @@ class Ranking:
 def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
     """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1, as far as ``snapshots`` go.
 
-    A step is known to within one interval between snapshots. Raises ``ParamError`` for another accuracy, or no snapshots.
+    A step is known to within one interval between two of ``params.tested``. Raises ``ParamError`` for another accuracy, or no snapshots.
     """
     accuracy = Real(0, 1).check("accuracy", accuracy)
     if not snapshots:

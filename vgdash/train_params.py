@@ -27,6 +27,9 @@ DEPTH, WIDTH = 30, 64
 MEMORY, KEPT, WORK = 256e6, 24e6, 3e13  # bytes of a run, of its snapshots; floating-point operations, five minutes on two cores
 HISTOGRAMS = 12  # layers, at the most
 DECIDING = 0.05  # share of a run's operations that decision grids may take
+FEWEST, MOST = 50, 400  # intervals between looks, where a run is to be watched live
+LIVE = 6e9  # operations between two looks then: 0.1 to 0.25 s at the pace of nets 64 wide on two cores
+LOOKING = 0.1  # share of a run's operations that looks beyond the fewest may take, and as many steps to one at least
 AT_ONCE = 8192  # entries (units x batch) of one call: below, Python's time per call shows; above, the cache overflows
 
 
@@ -46,8 +49,9 @@ class TrainParams(Params):
     Hidden layers apply ``activation``; the last one is linear, its softmax cross-entropy is the loss. ``gamma`` multiplies the
     initial weights; ``sigma_b2`` is the variance of the initial biases. ``momentum`` counts for that optimizer only; ``clip`` bounds
     the norm of the gradient, 0 is off. ``steps`` updates with minibatches of ``batch`` examples, the same for all nets;
-    ``snapshots`` intervals between looks. ``seed`` draws the parameters (net s of every initializer from ``seed`` and s), the order
-    and, for figures, the data. An address may say depth and width instead of widths.
+    ``snapshots`` intervals between looks, 0 is as many as show the run live (``looks``). ``seed`` draws the parameters (net s of
+    every initializer from ``seed`` and s), the order and, for figures, the data. An address may say depth and width instead of
+    widths.
 
     ``normalization`` and ``residual`` mean in hidden layers what they mean in ``ProbeParams``: z = N(W a + b), without learned scale
     and shift, and z[l] = z[l-1] + branch where the width stays. The last layer has neither. Held-out examples are answered with
@@ -70,7 +74,7 @@ class TrainParams(Params):
     momentum: float = real(0.9, 0, 0.999)
     clip: float = real(0.0, 0, 1000)
     label_noise: float = real(0.0, 0, 1)
-    snapshots: int = integer(50, 1, 400)
+    snapshots: int = integer(0, 0, MOST)
     seed: int = integer(0, 0, 2**31 - 1)
     normalization: str = choice("none", AXES)
     residual: str = choice("none", RESIDUALS)
@@ -117,7 +121,24 @@ class TrainParams(Params):
     @property
     def marks(self) -> tuple[int, ...]:
         """The steps at which there is a snapshot, from 0 to ``steps``."""
-        return tuple(np.unique(np.linspace(0, self.steps, self.snapshots + 1).round().astype(int)).tolist())
+        return tuple(np.unique(np.linspace(0, self.steps, self.looks + 1).round().astype(int)).tolist())
+
+    @cached_property
+    def looks(self) -> int:
+        """Intervals between snapshots: ``snapshots``, or if that is 0 one for each 6·10⁹ operations, but no more than a tenth of the
+        steps and of the operations allow, 50 at the least and 400 at the most; in any case no more than 24 MB hold."""
+        if self.snapshots:
+            return self.snapshots
+        look = self._pass_flops(1) + self._pass_flops(self._population)
+        live = min(self._training_flops / LIVE, LOOKING * self.steps, LOOKING * self._training_flops / look, MOST)
+        room = (KEPT - MOST * len(self.initializers) * GRID * GRID) / self._look_bytes - 1
+        return int(max(1, min(room, max(FEWEST, live))))
+
+    @cached_property
+    def tested(self) -> tuple[int, ...]:
+        """Those of ``marks`` at which all held-out examples are answered: 51, or as many as take a twentieth of the run."""
+        most = int(DECIDING * self._training_flops / self._pass_flops(len(self.data.x_test)))
+        return tuple(self.marks[i] for i in spread(len(self.marks), max(FEWEST + 1, most)))
 
     @property
     def data(self) -> Data:
@@ -145,12 +166,17 @@ class TrainParams(Params):
     @cached_property
     def flops(self) -> float:
         """Operations of all matrix products: 2·batch·(3 P - n[0]·n[1]) per net and step, with P = Σ n[l-1]·n[l]; the gradient is
-        taken once more than it is applied. Plus 2 P per example, and repetition that fills a batch, of each look: all held-out
-        examples, one batch that is inspected, with batch normalization as many training examples again, and decision grids."""
+        taken once more than it is applied. Plus 2 P per example, and repetition that fills a batch, of each look: one batch that is
+        inspected, with batch normalization as many training examples as are held out, at times all held-out examples and a grid."""
+        looks = len(self.marks) * (self._pass_flops(1) + self._pass_flops(self._population))
+        tests = len(self.tested) * self._pass_flops(len(self.data.x_test))
+        return self._training_flops + looks + tests + len(self.decided) * self._pass_flops(GRID * GRID)
+
+    @property
+    def _population(self) -> int:
+        """Training examples that a look needs for the statistics of batch normalization."""
         held_out, train = len(self.data.x_test), len(self.data.x_train)
-        population = min(math.ceil(held_out / self.batch), train // self.batch) * self.batch if self.normalization == "batch" else 0
-        looks = len(self.marks) * (self._pass_flops(held_out) + self._pass_flops(1) + self._pass_flops(population))
-        return self._training_flops + looks + len(self.decided) * self._pass_flops(GRID * GRID)
+        return min(math.ceil(held_out / self.batch), train // self.batch) * self.batch if self.normalization == "batch" else 0
 
     @property
     def _products(self) -> int:
@@ -167,8 +193,11 @@ class TrainParams(Params):
     def snapshot_bytes(self) -> int:
         """Bytes of the arrays of all snapshots: per net and mark 32, and 36 per layer, and 4 + 2·31 per histogram; a decision grid is
         1,024 per initializer."""
-        net = 32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers)
-        return len(self.marks) * self.nets * net + len(self.decided) * len(self.initializers) * GRID * GRID
+        return len(self.marks) * self._look_bytes + len(self.decided) * len(self.initializers) * GRID * GRID
+
+    @property
+    def _look_bytes(self) -> int:
+        return self.nets * (32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
 
     @property
     def memory_bytes(self) -> int:
@@ -215,7 +244,7 @@ class TrainParams(Params):
             raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all", _Amount(f"{self.memory_bytes / 1e6:,.0f} MB"),
                              "Take fewer or narrower layers, fewer initializers or seeds, or a smaller batch.")
         if self.snapshot_bytes > KEPT:
-            raise ParamError("snapshots", f"few enough for {KEPT / 1e6:.0f} MB in all", self.snapshots,
+            raise ParamError("snapshots", f"few enough for {KEPT / 1e6:.0f} MB in all", self.looks,
                              f"{max(1, int(len(self.marks) * KEPT / self.snapshot_bytes) - 1):,} would do; or take fewer layers or nets.")
         if self.flops > WORK:
             raise ParamError("steps", f"few enough for {WORK / 1e12:.0f} trillion operations in all",

@@ -1,6 +1,6 @@
 """Training: several initializers and seeds of one deep net on the same minibatches, side by side and live.
 
-``train(p)`` yields a ``Snapshot`` about fifty times on the way. Threads run ahead by a few snapshots at most and end when the
+``train(p)`` yields a ``Snapshot`` fifty times or more on the way. Threads run ahead by a few snapshots at most and end when the
 iterator is closed.
 """
 
@@ -109,7 +109,7 @@ class Trainer:
                 decide = mark in self.params.decided
                 try:
                     look = partial(inspector.look, decide)
-                    measured = self.groups[index].run(mark, mark == marks[-1], self._stopped.is_set, look)
+                    measured = self.groups[index].run(mark, mark == marks[-1], self._stopped.is_set, look, mark in self.params.tested)
                     moment = measured and (measured, inspector.seen(decide))
                 except BaseException as error:
                     self._error = error

@@ -17,7 +17,7 @@ from vgdash.rate_finder import RateParams, Rates, collected
 from vgdash.sweep import SweepParams, Trainability
 from vgdash.train_params import TrainParams
 
-FASTEST = 0.25  # seconds between two looks of one visitor
+FASTEST = 0.2  # seconds between two looks of one visitor
 BUSY = 0.02  # seconds of server time that one look may cost; many watchers look less often
 
 

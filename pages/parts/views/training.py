@@ -30,6 +30,7 @@ STILL = 0.03  # a loss within this share of ln K has not moved
 HEALTHY = -3.0  # log10 of update : weight, a thousandth (Karpathy, CS231n notes)
 NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update long before
 COLUMNS, CELLS = 26, 40  # of the heat map, at most
+POINTS = 100  # of a line, about, at most
 
 
 COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION, RATES = (
@@ -83,7 +84,7 @@ def _stacked(snapshots: Sequence[Snapshot], name: str) -> np.ndarray:
 
 
 def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
-    last = snapshots[-1]
+    last, tested = snapshots[-1], next(s for s in reversed(snapshots) if s.step in p.tested)
     classes = DATASETS[p.dataset].classes
     chance = math.log(classes)
     learned, moving, still, diverged = [], [], [], []
@@ -91,7 +92,7 @@ def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
         if (last.diverged[i] >= 0).any():
             diverged.append(f"{name} diverged at step {last.diverged[i].max():,}")
             continue
-        held_out, loss = float(np.mean(last.held_out[i])), float(np.mean(last.loss[i]))
+        held_out, loss = float(np.mean(tested.held_out[i])), float(np.mean(last.loss[i]))
         if held_out > 1 / classes + LEARNED * (1 - 1 / classes):
             learned.append(f"{name} learns ({held_out:.0%} held out)")
         elif abs(loss - chance) < STILL * chance:
@@ -104,11 +105,14 @@ def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
     return f"Step {last.step:,}: {'; '.join(parts)}."
 
 
-def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, said: str) -> tuple[list[charts.Rows], tuple[float, float] | None]:
-    """Line of the mean over seeds ``(steps, seeds)``, band of their range, and where the line ends."""
+def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, of: int,
+                said: str) -> tuple[list[charts.Rows], tuple[float, float] | None]:
+    """Line of the mean over seeds ``(steps, seeds)``, band of their range, and where the line ends. At the end it has ``of`` steps."""
     finite = np.flatnonzero(np.isfinite(values).all(axis=1))
     if not len(finite):
         return [], None
+    # always the same ones while the line grows, and where it is now
+    finite = np.union1d(finite[::math.ceil(of / POINTS)], finite[-1:])
     steps, values = steps[finite], values[finite]
     middle = values.mean(axis=1)
     band = (values.min(axis=1), values.max(axis=1)) if values.shape[1] > 1 else ()
@@ -118,11 +122,11 @@ def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, said: str) -
 
 
 def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, limits: list[charts.Rows],
-           span: tuple[float, float]) -> pd.DataFrame:
+           span: tuple[float, float], of: int) -> pd.DataFrame:
     """One line for each initializer from ``values (steps, initializers, seeds)``, and names at the ends."""
     parts, ends = list(limits), {}
     for i, name in enumerate(p.initializers):
-        drawn, end = _over_seeds(name, steps, values[:, i], said)
+        drawn, end = _over_seeds(name, steps, values[:, i], of, said)
         parts += drawn
         if end is not None:
             ends[name] = end
@@ -140,14 +144,16 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     guess = math.log10(math.log(classes))
     low = float(np.nanmin(np.where(np.isfinite(log10), log10, np.nan), initial=guess))
     limits = [charts.rows("limit", "", [p.steps / 2], [guess], text=[f"guessing: ln {classes}"])]
-    return _lines(p, steps, np.where(np.isfinite(log10), log10, np.nan), "log10 loss {:.2f}", limits, (min(low, guess - 1), guess + 0.2))
+    finite, span = np.where(np.isfinite(log10), log10, np.nan), (min(low, guess - 1), guess + 0.2)
+    return _lines(p, steps, finite, "log10 loss {:.2f}", limits, span, len(p.marks))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
-    steps, held_out = _steps(snapshots), _stacked(snapshots, "held_out")
+    tested = [snapshot for snapshot in snapshots if snapshot.step in p.tested]
+    steps, held_out = _steps(tested), _stacked(tested, "held_out")
     classes = DATASETS[p.dataset].classes
     limits = [charts.rows("limit", "", [p.steps / 2], [1 / classes], text=[f"guessing: 1/{classes}"])]
-    return _lines(p, steps, held_out, "{:.0%} held out", limits, (0.0, 1.0))
+    return _lines(p, steps, held_out, "{:.0%} held out", limits, (0.0, 1.0), len(p.tested))
 
 
 def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -159,7 +165,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
         there = np.isfinite(finite).any(axis=-1)
         middle[there] = np.nanmedian(finite[there], axis=-1)
     limits = [charts.rows("limit", "", [p.steps / 2] * 2, [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
-    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (NOTHING, HEALTHY + 1))
+    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (NOTHING, HEALTHY + 1), len(p.marks))
 
 
 def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:
