@@ -55,7 +55,7 @@ def view() -> None:
     look = controls.chosen("look")
     one = _one(p, controls.chosen("of"))
     if p.depth * p.width**2 < LIGHT:
-        ahead.wish(_everything, [(q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()])
+        ahead.wish(_everything, ((q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()))
     stage.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other), controls, p)
     if lecture.presenting():
         return

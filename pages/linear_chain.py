@@ -38,7 +38,7 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.chain(p, rate)
-    ahead.wish(results.chain, [(q, rate) for q in controls.next_steps()])
+    ahead.wish(results.chain, ((q, rate) for q in controls.next_steps()))
     stage.verdict(shown.verdict)
     stage.beside(lambda params, side, other: _main(
         results.chain(params, rate), scale, params.kind, side, other and results.chain(other, rate)), controls, p)

@@ -32,7 +32,7 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.neuron(p)
-    ahead.wish(results.neuron, [(q,) for q in controls.next_steps()])
+    ahead.wish(results.neuron, ((q,) for q in controls.next_steps()))
     stage.verdict(shown.verdict)
     stage.beside(lambda params, side, other: _main(results.neuron(params), side, other and results.neuron(other)), controls, p)
     if lecture.presenting():

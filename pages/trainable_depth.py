@@ -44,7 +44,7 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.phases(p)
-    ahead.wish(results.phases, [(q,) for q in controls.next_steps()])
+    ahead.wish(results.phases, ((q,) for q in controls.next_steps()))
     stage.verdict(shown.verdict)
     left, right = st.columns([3, 2])
     with left:

@@ -143,7 +143,7 @@ class ProbeParams(_Settings, _One):
 class CompareParams(_Settings, _Several):
     """Several initializers on one architecture, one seed, one underlying draw; the other fields are those of ``ProbeParams``."""
 
-    @property
+    @cached_property
     def probes(self) -> tuple[ProbeParams, ...]:
         """One ``ProbeParams`` for each initializer, in their order."""
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "initializers"}

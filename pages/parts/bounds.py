@@ -19,6 +19,7 @@ RUNNING = WORKERS  # training runs at once, one of each visitor
 RUNNING_MEMORY = TRAINING  # of all runs under way; the largest that a parameter set may take runs alone
 WAITING = 40  # training runs in line; more are refused with a sentence
 UNWATCHED = 8.0  # seconds without a look until a run counts as unwatched
+SCRIPTS = 2  # of visitors at once; one that computes does not count
 COMPUTING = WORKERS  # short computations of pages at once
 COMPUTING_LONG = 1  # long ones: each uses all cores by itself, and may take as much memory as a parameter set is allowed
 LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second) and bytes from which one is long

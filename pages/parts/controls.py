@@ -244,7 +244,7 @@ class Controls:
         self.before = st.session_state.get(f"{self.page} set", {})
         st.session_state[f"{self.page} set"] = {key: st.session_state[key] for key in self.drawn}
 
-    def next_steps(self) -> list[Params]:
+    def next_steps(self) -> Iterator[Params]:
         """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""
         moved = [key for key in self.beside if self.before.get(key, self.values[key]) != self.values[key]]
         if len(moved) == 1:
@@ -252,9 +252,11 @@ class Controls:
         elif not self.before and self.beside:
             key, further = next(iter(self.beside)), [False, True]
         else:
-            return []
-        found = [self.kind.tolerant({**self.values, key: self.beside[key](self.values[key])[up]}) for up in further]
-        return [p for p, refused in found if not refused]
+            return
+        for up in further:
+            p, refused = self.kind.tolerant({**self.values, key: self.beside[key](self.values[key])[up]})
+            if not refused:
+                yield p
 
     # ---- what they make
 

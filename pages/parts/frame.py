@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import ahead, guard, session
+from pages.parts import ahead, guard, session, thrift, turns
 
 # file stem (which is the address too), name in the navigation
 PAGES = (
@@ -48,8 +48,8 @@ h2 {padding: 0 0 0.4rem 0 !important;}
 FOLDER = Path(__file__).resolve().parent.parent
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
-guard.install()
-session.install()
+for part in (guard, session, thrift, turns):
+    part.install()
 
 
 def main() -> None:

@@ -25,13 +25,15 @@ from pages.parts import bounds
 class Remembered:
     """A function of hashable arguments whose last results are kept, as many as fit into ``most`` bytes.
 
-    ``gate(*arguments)`` is what a computation must enter first, so that there are not too many at once.
+    ``gate(*arguments)`` is what a computation must enter first, so that there are not too many at once; ``waiting()`` is entered
+    while another thread computes.
     """
 
     def __init__(self, compute: Callable[..., Any], most: float = bounds.RESULT,
-                 gate: Callable[..., AbstractContextManager[object]] = lambda *arguments: nullcontext()):
+                 gate: Callable[..., AbstractContextManager[object]] = lambda *arguments: nullcontext(),
+                 waiting: Callable[[], AbstractContextManager[object]] = nullcontext):
         update_wrapper(self, compute)
-        self._compute, self._most, self._gate = compute, most, gate
+        self._compute, self._most, self._gate, self._waiting = compute, most, gate, waiting
         self._kept: OrderedDict[tuple, Future] = OrderedDict()
         self._bytes: dict[tuple, int] = {}
         self._lock = threading.Lock()
@@ -43,6 +45,9 @@ class Remembered:
                 self._kept.move_to_end(arguments)
         if result is None:
             result = self._claimed(arguments)
+        if not result.done():
+            with self._waiting():
+                return result.result()
         return result.result()
 
     def _claimed(self, arguments: tuple) -> Future:

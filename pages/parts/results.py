@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
-from pages.parts import ahead, bounds
+from pages.parts import ahead, bounds, turns
 from pages.parts.gate import Asker, Gate, Gone
 from pages.parts.memory import Remembered
 from pages.parts.scenes import SCENES
@@ -53,7 +53,7 @@ def in_turn(p: Any = None, *rest: Any, gate: Gate | None = None) -> Iterator[Non
         is_long = isinstance(p, (ProbeParams, CompareParams)) and (p.work > bounds.LONG_WORK or p.memory > bounds.LONG_MEMORY)
         gate = long if is_long else short
     try:
-        with gate.place():
+        with turns.aside(), gate.place():
             yield
     except Gone:
         st.stop()
@@ -70,12 +70,12 @@ def taking_turns(compute: Callable[[], Any]) -> Callable[[], Any]:
 
 def remembered(compute: Callable[..., Any]) -> Remembered:
     """Remembered, and computed in turn."""
-    return Remembered(compute, gate=in_turn)
+    return Remembered(compute, gate=in_turn, waiting=turns.aside)
 
 
 def remembered_long(compute: Callable[..., Any]) -> Remembered:
     """The same for what takes long whatever the parameters say."""
-    return Remembered(compute, gate=partial(in_turn, gate=long))
+    return Remembered(compute, gate=partial(in_turn, gate=long), waiting=turns.aside)
 
 
 @remembered

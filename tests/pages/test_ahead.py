@@ -90,4 +90,4 @@ def test_the_next_step_is_one_further_on_the_slider_that_moved():
     controls.before = {}
     assert [p.factor for p in controls.next_steps()] == [1.51, 1.53]
     controls.before = {"factor": 1.0, "depth": 9}
-    assert controls.next_steps() == [], "a scene, no slider"
+    assert list(controls.next_steps()) == [], "a scene, no slider"

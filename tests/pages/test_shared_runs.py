@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from pages.parts import bounds
 from tests.pages.wire import Session
@@ -90,6 +91,18 @@ def test_fifty_visitors_with_one_link_watch_one_computation_live_from_its_start(
         assert live, "the chart was to be drawn before the run was over"
         assert all(plotted[0] == 0 for plotted in live), "whoever comes later sees it from the start too"
         assert max(looks[-1][1]) == int(SHARED["steps"])
+
+
+def test_nobody_can_clear_what_belongs_to_everybody(counted):
+    port, _, told = counted
+    short = {**SHARED, "steps": "50"}
+    hall(port, [short])
+    with Session(port) as visitor:
+        visitor.open("training")
+        visitor.socket.send(BackMsg(clear_cache=True).SerializeToString())
+        assert not visitor.send().exceptions
+    hall(port, [short])
+    assert told() == ["begins 0", "ends 0"], "the finished run was to be kept"
 
 
 def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than_cores_do(counted):

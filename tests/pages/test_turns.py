@@ -1,0 +1,128 @@
+"""Scripts take turns, whoever computes or waits lets others pass; and what never changes is worked out once."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+from streamlit.elements import vega_charts
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime import app_session
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
+
+from pages.parts import bounds, frame, turns
+from pages.parts.memory import Remembered
+from tests.pages.wire import Session
+from tests.server import serving
+
+VISITORS = 4 * bounds.SCRIPTS
+
+
+CROWDED = """
+import time
+import streamlit as st
+from pages.parts import turns
+turns.install()
+
+@st.cache_resource
+def crowd():
+    return {"inside": 0, "most": 0, "all": 0}
+
+there = crowd()
+there["inside"] += 1
+there["all"] += 1
+there["most"] = max(there["most"], there["inside"])
+time.sleep(0.2)
+there["inside"] -= 1
+st.markdown(f"{there['most']} of {there['all']}")
+"""
+
+
+def test_no_more_scripts_run_at_once_than_there_are_places_and_all_are_run(tmp_path):
+    script = tmp_path / "crowded.py"
+    script.write_text(CROWDED)
+    with serving(script=str(script)) as address:
+        port, together = int(address.rsplit(":", 1)[1]), threading.Barrier(VISITORS)
+
+        def visit(_):
+            with Session(port) as visitor:
+                together.wait()
+                return visitor.open("").texts
+
+        with Session(port) as first:
+            assert first.open("").texts == ["1 of 1"]
+        with ThreadPoolExecutor(VISITORS) as pool:
+            assert all(list(pool.map(visit, range(VISITORS))))
+        with Session(port) as last:
+            assert last.open("").texts == [f"{bounds.SCRIPTS} of {VISITORS + 2}"]
+
+
+def test_who_waits_for_a_computation_lets_others_pass_and_has_a_place_again_afterwards():
+    done, computing, running = threading.Event(), threading.Event(), []
+
+    def compute(key):
+        computing.set()
+        assert done.wait(10)
+        return key
+
+    answers = Remembered(compute, gate=lambda *key: turns.aside(), waiting=turns.aside)
+
+    def script(_):
+        with turns.turn():
+            answer = answers("one key")
+            running.append(1)
+            most = len(running)
+            time.sleep(0.01)
+            running.pop()
+            return answer, most
+
+    with ThreadPoolExecutor(VISITORS) as pool:
+        scripts = [pool.submit(script, i) for i in range(VISITORS)]
+        assert computing.wait(10)
+        passed = threading.Event()
+
+        def other():
+            with turns.turn():
+                passed.set()
+
+        threading.Thread(target=other, daemon=True).start()
+        assert passed.wait(5), "all places are held by those who wait"
+        done.set()
+        found = [script.result(10) for script in scripts]
+    assert {answer for answer, _ in found} == {"one key"}
+    assert max(most for _, most in found) <= bounds.SCRIPTS
+
+
+def test_a_thread_without_a_place_steps_aside_for_nobody():
+    with turns.aside(), turns.turn(), turns.aside(), turns.aside():
+        pass
+    with ThreadPoolExecutor(1) as pool:  # every place is free again
+        for _ in range(2 * bounds.SCRIPTS):
+            pool.submit(lambda: turns._line.acquire(timeout=5)).result()
+            turns._line.release()
+
+
+def test_the_theme_and_the_specifications_are_those_of_streamlit():
+    assert frame.main, "which puts ours in place"
+    plain = app_session._populate_theme_msg.__wrapped__
+    for section in ("theme", "theme.light", "theme.dark", "theme.sidebar"):
+        for _ in range(2):
+            ours, theirs = CustomThemeConfig(), CustomThemeConfig()
+            app_session._populate_theme_msg(ours, section)
+            plain(theirs, section)
+            assert ours == theirs
+    spec = json.dumps({"layer": [{"name": "view_7"}], "params": [{"name": "param_9", "views": ["view_7"]}]})
+    stable = vega_charts._stabilize_vega_json_spec(spec)
+    assert stable == vega_charts._stabilize_vega_json_spec.__wrapped__(spec) != spec
+    assert vega_charts._stabilize_vega_json_spec(spec) is stable
+
+
+def test_a_script_that_was_told_to_stop_while_it_waited_is_not_begun():
+    told, untold = ScriptRequests(), ScriptRequests()
+    told.request_stop()
+    ScriptRunner._run_script(SimpleNamespace(_requests=told), None)
+    with pytest.raises(AttributeError):  # no runner, but begun
+        ScriptRunner._run_script(SimpleNamespace(_requests=untold), None)
