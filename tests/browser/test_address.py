@@ -33,7 +33,7 @@ def same_value(shown, spelled):
     """A control's text and an address's text, which may write one number differently."""
     try:
         return float(shown) == float(spelled)
-    except ValueError:
+    except (TypeError, ValueError):
         return shown == spelled
 
 
@@ -160,11 +160,14 @@ def test_the_walk_leads_through_all_pages_and_back(visitor):
 
 
 def shown_as_spelled(visitor):
-    """Whether the page's controls say what its address says."""
-    stem = urlsplit(visitor.page.url).path.strip("/")
-    controls, query = visitor.controls(), visitor.query()
-    usual = KINDS[stem]()
-    return all(same_value(controls[key], query.get(key, [str(getattr(usual, key))])[-1]) for key in (SLIDERS[stem], "seed"))
+    """Whether the page's controls say what its address says, soon."""
+    for _ in range(3):
+        stem = urlsplit(visitor.page.url).path.strip("/")
+        controls, query = visitor.controls(), visitor.query()
+        if all(same_value(controls.get(key), query.get(key, [str(getattr(KINDS[stem](), key))])[-1]) for key in (SLIDERS[stem], "seed")):
+            return True
+        visitor.settle()
+    return False
 
 
 def travel(visitor, move):
