@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
-from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, neutral, once, only, power_of_ten, slot
+from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, neutral, only, power_of_ten, slot
+from pages.parts.charts.once import alt, once
 
 
 @once

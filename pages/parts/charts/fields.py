@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
-from pages.parts.charts.layers import FONT, INK, compiled, decades_axis, once, only, power_of_ten
+from pages.parts.charts.layers import FONT, INK, compiled, decades_axis, only, power_of_ten
+from pages.parts.charts.once import alt, once
 
 
 @once

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from functools import lru_cache, wraps
 from typing import Any
 
-import altair as alt
 import numpy as np
 
+from pages.parts.charts.once import alt
 from pages.parts.looks import LOOKS, SLOTS
 from pages.parts.words import SUPERSCRIPT
 
@@ -18,20 +15,6 @@ HEIGHT = 310
 # specification reaches it, the same in both, through a scale of its own: see ``compiled``.
 INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
-
-_compiling = threading.RLock()
-
-
-def once(author: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """A specification is compiled once, by one thread: a hall that arrives at a cold server waits for it, and not each for its own."""
-    compiled = lru_cache(maxsize=64)(author)
-
-    @wraps(author)
-    def specification(*arguments: Any, **more: Any) -> dict[str, Any]:
-        with _compiling:
-            return compiled(*arguments, **more)
-    return specification
-
 
 def power_of_ten(value: str = "datum.value") -> str:
     """Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from log10 of the quantity."""
@@ -93,7 +76,7 @@ def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: 
                 del layer["data"]
     spec["layer"].append({"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0}, "encoding": {"stroke": palette}})
     spec.pop("$schema", None)
-    spec["config"] = {"mark": {"aria": False}}  # the chart has one description; its marks are in the table
+    spec["config"] = {"mark": {"aria": False, "invalid": None}}  # the chart has one description; tables have finite numbers only
     return spec
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
 import numpy as np
 
-from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, decades_axis, neutral, once, only, power_of_ten, shape
+from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, decades_axis, neutral, only, power_of_ten, shape
+from pages.parts.charts.once import alt, once
 from pages.parts.looks import LOOKS, SLOTS
 
 

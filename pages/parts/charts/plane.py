@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import altair as alt
 import numpy as np
 import pyarrow as pa
 
-from pages.parts.charts.layers import FONT, INK, compiled, once, only, power_of_ten
+from pages.parts.charts.layers import FONT, INK, compiled, only, power_of_ten
+from pages.parts.charts.once import alt, once
 from pages.parts.charts.tables import Rows
 
 RING = 520  # square pixels

@@ -1,0 +1,41 @@
+"""The specifications that ship are those that Altair makes, and enough for what pages open with. After a change of a chart:
+python -m tests.compile_charts"""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pages.parts import charts
+from pages.parts.charts import once
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHOUT_ALTAIR = """
+import sys
+from tests.compile_charts import opened
+for page in {pages}:
+    opened(page)
+    assert "altair" not in sys.modules, page
+"""
+
+
+@pytest.mark.parametrize("call", once.shipped())
+def test_what_ships_is_what_altair_makes(call):
+    name, arguments = call.split("(", 1)
+    made = getattr(charts, name).__wrapped__(*ast.literal_eval(f"({arguments}"))
+    assert json.loads(json.dumps(made)) == once.shipped()[call]
+
+
+def test_no_page_waits_for_altair():
+    pages = ["home", "linear_chain", "neuron_variance", "initializers", "trainable_depth", "training"]
+    run = subprocess.run([sys.executable, "-c", WITHOUT_ALTAIR.format(pages=pages)], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
+def test_what_does_not_ship_is_made_when_it_is_asked_for():
+    spec = charts.curves("a title that nobody ships", "y")
+    assert spec["layer"]
+    assert spec is charts.curves("a title that nobody ships", "y")
