@@ -100,7 +100,9 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
     elif look == SPECTRUM:
         with st.spinner("Computing singular values …"):
             shown = results.spectrum(one)
-        draw.chart(shown.table, charts.spectrum(), f"spectrum{side}", "Histogram of the singular values of the input-output Jacobian")
+            beside = other and results.spectrum(_one(other, one.initializer))
+        draw.chart(charts.with_room_for(shown.table, beside and beside.table), charts.spectrum(other is not None), f"spectrum{side}",
+                   "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
         draw.chart(charts.with_room_for(results.shares(p, look), other and results.shares(other, look)),

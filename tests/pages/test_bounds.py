@@ -28,7 +28,7 @@ OF_THE_CODE = {
     "vgdash.gaussian.sector", "vgdash.maps.two_rays",
     "vgdash.meanfield._scan_moments", "vgdash.parallel._controller", "vgdash.phases._plane", "vgdash.prediction._saturated_zones",
     "vgdash.recommendation._table", "vgdash.sweep.run.shipped", "vgdash.tabulated._angles", "vgdash.tabulated._powers",
-    "pages.parts.controls._defaults",
+    "pages.parts.charts.once.shipped", "pages.parts.controls._defaults",
 }
 
 

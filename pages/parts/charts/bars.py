@@ -47,14 +47,15 @@ def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = T
 
 
 @once
-def spectrum() -> dict[str, Any]:
-    """Density of log10 of the singular values, with a rule at what theory predicts for their root mean square."""
+def spectrum(room: bool = False) -> dict[str, Any]:
+    """Density of log10 of the singular values, with a rule at what theory predicts for their root mean square; ``room`` as above."""
     base = alt.Chart()
     x, low = (alt.X(f"{end}:Q", title="singular value of the input-output Jacobian", scale=alt.Scale(nice=False, zero=False),
                     axis=alt.Axis(grid=False, labelExpr=power_of_ten(), tickMinStep=1, **FONT)) for end in ("x", "low"))
+    y = alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT))
     chart = alt.layer(
-        only(base, "bar").mark_rect(opacity=0.45).encode(
-            x=low, x2="high:Q", y=alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT)), y2=alt.datum(0), color=colour()),
+        *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
+        only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
         only(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=colour()),
         only(base, "mark").mark_text(align="left", dx=6, fontSize=14, fontWeight="bold").encode(
             x=x, y=alt.value(10), text="text:N", color=colour()),

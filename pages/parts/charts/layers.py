@@ -64,8 +64,8 @@ def shape() -> alt.Shape:
     return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(LOOKS), range=[look.marker for look in LOOKS.values()]))
 
 
-def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False) -> dict[str, Any]:
-    """The specification, with room for the names at the ends of the lines."""
+def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False, finite: bool = False) -> dict[str, Any]:
+    """The specification, with room for the names at the ends of the lines; ``finite``: the browser need not look for other numbers."""
     left, right = (right, 5) if mirrored else (5, right)
     spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
     palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
@@ -76,7 +76,7 @@ def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: 
                 del layer["data"]
     spec["layer"].append({"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0}, "encoding": {"stroke": palette}})
     spec.pop("$schema", None)
-    spec["config"] = {"mark": {"aria": False, "invalid": None}}  # the chart has one description; tables have finite numbers only
+    spec["config"] = {"mark": {"aria": False} | ({"invalid": None} if finite else {})}  # the chart has one description
     return spec
 
 

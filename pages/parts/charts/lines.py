@@ -41,7 +41,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
         "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
                                                  fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N")],
     }
-    return compiled(alt.layer(*(layer for part in parts.split() for layer in layers[part])), right, height, mirrored)
+    return compiled(alt.layer(*(layer for part in parts.split() for layer in layers[part])), right, height, mirrored, finite=True)
 
 
 @once
@@ -66,7 +66,7 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
         only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
             x=x, y=y, color=colour(), text="text:N"),
     )
-    return compiled(chart, 10, height)
+    return compiled(chart, 10, height, finite=True)
 
 
 @once
