@@ -273,3 +273,12 @@ def test_a_link_too_long_for_a_qr_code_is_still_shared_as_text():
     shared = next(code.value for code in page.code if "v=1" in code.value)
     assert "factor=1.25&" in shared
     assert "too long" in " ".join(caption.value for caption in page.caption)
+
+
+def test_singular_values_of_a_and_b_stand_on_one_scale():
+    page = opened("initializers", look="singular values", depth="20", held="depth=5&look=singular+values")
+    sides = [plotted(page, index) for index in (0, 1)]
+    bars = [side[side.part == "bar"] for side in sides]
+    assert bars[0].low.min() != bars[1].low.min()
+    reach = [(side[["x", "low", "high"]].min().min(), side[["x", "low", "high"]].max().max(), side.y.max()) for side in sides]
+    assert reach[0] == reach[1]
