@@ -9,8 +9,7 @@ import scipy.special
 from vgdash.activations import ACTIVATIONS
 from vgdash.inspection import BINS, GRID, MARGIN, REACH, _histograms, spread
 from vgdash.layers import AXES, Net, Tape, forward, residual_factors
-from vgdash.params import ParamError
-from vgdash.training import Trainer, TrainParams, steps_to, train
+from vgdash.training import Trainer, TrainParams, train
 
 
 def small(depth=5, width=16, **rest):
@@ -191,33 +190,6 @@ def test_arrays_are_read_only_and_tables_have_a_row_for_each_number():
     assert one["share"].iloc[BINS // 2] == last.histogram[1, 1, 2, BINS // 2] / last.histogram[1, 1, 2].sum()
     row = last.frame().query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
     assert (row["drift"], row["dead"], row["saturated"]) == tuple(getattr(last, n)[1, 1, 2] for n in ("drift", "dead", "saturated"))
-
-
-def test_the_ranking_says_who_came_first_and_who_never_came():
-    p = small(initializers=("lecun_normal", "he_normal", "orthogonal"))
-    shots = list(train(p))
-    courses = np.array([[[.1, .1], [.2, .1], [.1, .1]], [[.5, .5], [.9, .1], [.1, .1]],
-                        [[.6, .7], [.8, .9], [.4, .3]], [[.95, .9], [.8, .9], [np.nan, .2]]])
-    shots = [replace(shot, held_out=course) for shot, course in zip(shots, courses, strict=True)]
-    found = steps_to(shots, 0.9)
-    assert found.steps.tolist() == [[30, 30], [10, 20], [-1, -1]]
-    assert found.order == ("he_normal", "lecun_normal", "orthogonal")
-    table = found.frame()
-    assert table["initializer"].tolist() == ["he_normal"] * 2 + ["lecun_normal"] * 2 + ["orthogonal"] * 2
-    assert table["rank"].tolist() == [1, 1, 2, 2, 3, 3]
-    assert table["steps"].fillna(-1).tolist() == [10, 20, 30, 30, -1, -1]
-    assert table["best"].tolist() == [.9, .9, .95, .9, .4, .3]
-    assert steps_to(shots, 0.97).order == ("lecun_normal", "he_normal", "orthogonal")  # nobody: by the highest accuracy
-    with pytest.raises(ValueError, match="read-only"):
-        found.steps[0, 0] = 1
-
-
-@pytest.mark.parametrize("accuracy", [-0.1, 1.1, float("nan"), "most"])
-def test_an_accuracy_that_cannot_be_is_refused(accuracy):
-    with pytest.raises(ParamError, match="accuracy"):
-        steps_to([], accuracy)
-    with pytest.raises(ParamError, match="snapshots must be at least one"):
-        steps_to([], 0.5)
 
 
 def test_spread_holds_both_ends():

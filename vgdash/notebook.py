@@ -17,6 +17,7 @@ from vgdash.training import TrainParams
 __all__ = ["NEEDS", "notebook"]
 
 NEEDS = ("numpy", "pandas", "threadpoolctl", "altair")
+SHORT = {"altair": "alt", "numpy": "np", "pandas": "pd"}  # what the cells call them
 COLUMNS = 100
 INSTALL = "Keep this notebook in the folder of `vgdash`, beside `app.py`; the next cell installs what it needs."
 AGAIN = "Change a number in `p` and run the cells again; a value that is not allowed says what is."
@@ -24,15 +25,22 @@ AGAIN = "Change a number in `p` and run the cells again; a value that is not all
 
 @dataclass(frozen=True)
 class Lesson:
-    """A question, why its answer is what it is (Markdown), imports, and code cells, each of which ends with what it shows.
+    """A question, why its answer is what it is (Markdown), what of ``vgdash`` is used, and code cells, each of which ends with what
+    it shows.
 
     The first cell finds ``p`` filled in; together they define ``table`` and ``chart``.
     """
 
     question: str
     why: str
-    imports: str
+    names: str
     cells: tuple[str, ...]
+
+    @property
+    def imports(self) -> str:
+        """The first lines of the notebook."""
+        used = [f"import {name} as {short}" for name, short in SHORT.items() if any(f"{short}." in cell for cell in self.cells)]
+        return "\n".join([*used, "", f"from vgdash import {self.names}"])
 
 
 def notebook(params: Params) -> str:
@@ -46,7 +54,7 @@ def notebook(params: Params) -> str:
         known = ", ".join(kind.__name__ for kind in LESSONS)
         raise ValueError(f"params must be one of {known}, received {type(params).__name__}. Other pages have no notebook.")
     first, *rest = (cell.strip() for cell in lesson.cells)
-    start = f"{lesson.imports.strip()}\n\np = {spell(params)}\n{first}"
+    start = f"{lesson.imports}\n\np = {spell(params)}\n{first}"
     cells = [_markdown(f"# {lesson.question}\n\n{lesson.why.strip()}\n\n{INSTALL}"),
              *(_code(source) for source in (f"%pip install -q {' '.join(NEEDS)}", start, *rest)), _markdown(AGAIN)]
     for number, cell in enumerate(cells, start=1):
@@ -91,12 +99,7 @@ $$a^{[l]} = c^{\,l} x, \qquad \frac{\partial \hat y}{\partial a^{[l]}} = c^{\,L-
 
 For random matrices the line is the typical growth, the Lyapunov exponent; the band holds 80 % of the seeds.
 """,
-    """
-import altair as alt
-import pandas as pd
-
-from vgdash import ChainParams, linear_chain
-""",
+    "ChainParams, linear_chain",
     ("""
 result = linear_chain(p)
 pd.Series(result.breaks, name="first layer that overflows or is zero", dtype="Int64").to_frame()
@@ -120,12 +123,7 @@ $$\mathrm{Var}(z) = n\,\mathrm{Var}(w)\,E[x^2]$$
 
 To keep it at $E[x^2]$, $\mathrm{Var}(w) = \tfrac1n$. ReLU throws half of $E[z^2]$ away, hence $\tfrac2n$.
 """,
-    """
-import altair as alt
-import pandas as pd
-
-from vgdash import NeuronParams, neuron_variance
-""",
+    "NeuronParams, neuron_variance",
     ("""
 result = neuron_variance(p)
 pd.DataFrame({"predicted": [result.predicted, result.predicted_a2], "measured": [result.measured, result.measured_a2],
@@ -167,25 +165,13 @@ chart
 """
 _SURVIVE = "Does the signal survive fifty layers? And the way back?"
 
-PROBE = Lesson(_SURVIVE, _LAYERS, """
-import altair as alt
-import numpy as np
-import pandas as pd
-
-from vgdash import ProbeParams, predict, probe
-""", ("""
+PROBE = Lesson(_SURVIVE, _LAYERS, "ProbeParams, predict, probe", ("""
 probes = {p.initializer: probe(p)}
 table = probes[p.initializer].frame()
 table
 """, _LAYERS_CHART))
 
-COMPARE = Lesson(_SURVIVE, _LAYERS, """
-import altair as alt
-import numpy as np
-import pandas as pd
-
-from vgdash import CompareParams, compare, predict
-""", ("""
+COMPARE = Lesson(_SURVIVE, _LAYERS, "CompareParams, compare, predict", ("""
 result = compare(p)
 probes = result.probes
 table = result.frame()
@@ -198,13 +184,7 @@ TRAIN = Lesson(
 A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of 0.1 by nothing; one of $10^{12}$
 throws it away. A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$.
 """,
-    """
-import altair as alt
-import numpy as np
-import pandas as pd
-
-from vgdash import TrainParams, train
-""",
+    "TrainParams, train",
     ("""
 snapshots = list(train(p))
 table = pd.concat([snapshot.frame() for snapshot in snapshots], ignore_index=True)

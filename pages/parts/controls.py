@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import bounds, scenes, session, words
+from pages.parts import bounds, popover, scenes, session, words
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -19,11 +19,6 @@ EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
-# Streamlit hangs an open popover on the end of the page: Tab would pass everything else first, and scroll the popover out of sight
-INTO_POPOVER = """<script>{
-  const body = [...document.querySelectorAll('[data-testid=stPopoverBody]')].at(-1);
-  if (body && !body.contains(document.activeElement)) { body.tabIndex = -1; body.focus({preventScroll: true}); }
-}</script>"""
 NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 
@@ -139,7 +134,7 @@ class Controls:
             self.folded, self.inside = not opened.open, []
             yield
             if opened.open:
-                focus_inside()
+                popover.focus_inside()
         wanted = {key: self._spelled(key) for key in self.inside}
         now = {key: st.query_params.get_all(key) for key in self.inside}
         if wanted != now:
@@ -335,11 +330,6 @@ class Controls:
 def _plain(value: float) -> float:
     """1.2300000000000002 and 1.23 are one cache key."""
     return float(f"{value:.10g}")
-
-
-def focus_inside() -> None:
-    """Lead the keyboard into the popover that has just opened. Call it inside, only while it is open."""
-    st.html(INTO_POPOVER, unsafe_allow_javascript=True)
 
 
 @cache

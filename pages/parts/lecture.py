@@ -9,7 +9,8 @@ import segno
 import streamlit as st
 
 from pages.parts import frame, scenes
-from pages.parts.controls import Controls, focus_inside
+from pages.parts.controls import Controls
+from pages.parts.popover import focus_inside
 from pages.parts.scenes import Scene
 from pages.parts.words import harmless
 from vgdash.params import MAX_TEXT, Params

@@ -1,21 +1,19 @@
 """The specifications that ship are those that Altair makes, and enough for what pages open with. After a change of a chart:
 python -m tests.compile_charts"""
 
-import ast
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pages.parts import charts
 from pages.parts.charts import once
+from tests.compile_charts import made
+from tests.opened import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_ALTAIR = """
 import sys
-from tests.compile_charts import opened
+from tests.opened import opened
 for page in {pages}:
     opened(page)
     assert "altair" not in sys.modules, page
@@ -24,9 +22,7 @@ for page in {pages}:
 
 @pytest.mark.parametrize("call", once.shipped())
 def test_what_ships_is_what_altair_makes(call):
-    name, arguments = call.split("(", 1)
-    made = getattr(charts, name).__wrapped__(*ast.literal_eval(f"({arguments}"))
-    assert json.loads(json.dumps(made)) == once.shipped()[call]
+    assert made(call) == once.shipped()[call]
 
 
 def test_no_page_waits_for_altair():

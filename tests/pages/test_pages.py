@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.parts import bounds, live
 from pages.parts.frame import PAGES
 from pages.parts.runs import Store
 from pages.parts.scenes import SCENES
+from tests.opened import opened, sound
 from vgdash.chain import ChainParams, linear_chain
 from vgdash.network import CompareParams, ProbeParams, probe
 from vgdash.neuron import NeuronParams, neuron_variance
@@ -22,29 +22,13 @@ from vgdash.training import TrainParams, train
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = [stem for stem, _ in PAGES if stem != "home"]
-PATIENCE = 120  # seconds; a cold import on a busy machine
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-
-
-def opened(stem, **query):
-    """The page as a link with these values opens it, without an exception."""
-    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
-    if stem != "home":
-        page.switch_page(str(ROOT / "pages" / f"{stem}.py"))
-    for key, value in query.items():
-        page.query_params[key] = value
-    return sound(page.run())
 
 
 def more(page):
     """The page with More opened."""
     page.session_state["more"] = True
     return sound(page.run())
-
-
-def sound(page):
-    assert not page.exception, [error.message for error in page.exception]
-    return page
 
 
 def verdict(page):

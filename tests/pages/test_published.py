@@ -8,26 +8,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.parts import results
 from pages.parts.views import published as views
+from tests.opened import opened as opened_app
+from tests.opened import sound
 from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, Curves
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = "chain-zero"
 
 
-def opened(**query):
-    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page(str(ROOT / "pages" / "published.py"))
-    for key, value in query.items():
-        page.query_params[key] = value
-    return sound(page.run())
-
-
-def sound(page):
-    assert not page.exception
-    return page
+opened = partial(opened_app, "published")
 
 
 def verdict(page):

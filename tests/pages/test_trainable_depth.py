@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,11 +13,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
 from pages.parts.scenes import of_page
 from pages.parts.views.plane import layers
 from pages.parts.views.trainable_depth import phase_view
+from tests.opened import opened as opened_app
 from tests.pages.wire import Session, state
 from tests.server import serving
 from vgdash.activations import ACTIVATIONS
@@ -30,13 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCENES = of_page("trainable_depth")
 
 
-def opened(**query):
-    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page(str(ROOT / "pages" / "trainable_depth.py"))
-    for key, value in query.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception
-    return page
+opened = partial(opened_app, "trainable_depth")
 
 
 def verdict(page):

@@ -16,6 +16,7 @@ HEIGHT = 310
 INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
 
+
 def power_of_ten(value: str = "datum.value") -> str:
     """Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from log10 of the quantity."""
     size, digits = f"abs(round({value}))", "".join(chr(SUPERSCRIPT[ord(digit)]) for digit in "0123456789")

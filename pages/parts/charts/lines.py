@@ -108,7 +108,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
              "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + (" + power_of_ten('floor(datum.forward)') + ")) + "
              f"' after {depth} layers'")
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
-    domain = [depth * np.log10(0.5) - 2, depth * np.log10(1.5) + 4]
+    domain = [depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4]
     colours = alt.Scale(domain=list(range(SLOTS)))
 
     def line(field: str, series: str) -> alt.Chart:
@@ -126,8 +126,8 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
     level = alt.Y("y:Q", scale=alt.Scale(domain=domain))
     chart = alt.layer(
         marks.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=level, color=neutral()),
-        marks.mark_text(align="center", dy=-7, fontSize=13, opacity=0.8).encode(
-            y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()),
+        *(marks.transform_filter(f"datum.y {side} 0").mark_text(align="center", dy=dy, fontSize=13, opacity=0.8).encode(
+            y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()) for side, dy in ((">", -7), ("<", 9))),
         line("forward", "activation"), line("backward", "gradient"),
         last.mark_text(align="center", fontSize=22, fontWeight="bold").encode(
             x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),

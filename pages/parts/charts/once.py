@@ -20,7 +20,7 @@ from typing import Any
 SHIPPED = Path(__file__).with_name("compiled.json")
 
 _compiling = threading.RLock()
-asked: dict[str, dict[str, Any]] | None = None  # every specification that is asked for, where somebody collects them
+asked: set[str] | None = None  # the calls, where somebody collects them
 
 
 class _Altair:
@@ -38,7 +38,7 @@ alt: Any = _Altair()
 @cache
 def shipped() -> dict[str, dict[str, Any]]:
     """The specifications that ship, by their call."""
-    return json.loads(SHIPPED.read_text(encoding="utf-8")) if SHIPPED.exists() else {}
+    return json.loads(SHIPPED.read_text(encoding="utf-8"))
 
 
 def once(author: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -51,10 +51,9 @@ def once(author: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
         whole = call.bind(*arguments, **more)
         whole.apply_defaults()
         name = f"{author.__name__}{whole.args!r}"
-        found = shipped().get(name) or author(*arguments, **more)
         if asked is not None:
-            asked[name] = found
-        return found
+            asked.add(name)
+        return shipped().get(name) or author(*arguments, **more)
 
     @wraps(author)
     def specification(*arguments: Any, **more: Any) -> dict[str, Any]:
