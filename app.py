@@ -1,5 +1,15 @@
-"""vgdash: why signals and gradients vanish or explode, and what weight initialization does about it."""
+"""vgdash: why signals and gradients vanish or explode, and what weight initialization does about it.
 
-from pages.parts import frame
+``streamlit run app.py`` imports this file as the server starts, and runs it for every visitor.
+"""
 
-frame.main()
+import streamlit as st
+
+if st.runtime.exists():
+    from pages.parts import frame
+
+    frame.main()
+else:
+    from pages.parts import warm
+
+    app = st.App(__file__, lifespan=warm.starting)

@@ -20,6 +20,7 @@ import numpy as np
 from vgdash.activations import Activation
 from vgdash.maps import LOG_RANGE, activation_record, correlation_map, log_moment, log_slope, moment_exponent, slope_correlation
 from vgdash.params import Real
+from vgdash.tabulated import single_averages
 
 __all__ = ["CriticalPoint", "FixedPoint", "c_star", "chi_1", "critical_point", "critical_sigma_w2", "fixed_point", "q_star",
            "xi_c", "xi_q"]
@@ -109,6 +110,11 @@ def _ln(value: float) -> float:
 @cache
 def _scan_moments(activation: Activation) -> np.ndarray:
     return log_moment(activation, _SCAN)
+
+
+@cache
+def _scan_slopes(activation: Activation) -> np.ndarray:
+    return log_slope(activation, _SCAN)
 
 
 def _fixed_point(activation: Activation, sigma_w2: float, sigma_b2: float) -> FixedPoint:
@@ -283,12 +289,13 @@ def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoi
     activation = activation_record(activation)
     sigma_b2 = VARIANCES.check("sigma_b2", sigma_b2)
 
-    def rate(x):
-        return np.logaddexp(log_moment(activation, x) - log_slope(activation, x), _ln(sigma_b2)) - x
+    def rate(x: float) -> float:
+        moment, slope, _ = single_averages(activation, x)
+        return float(np.logaddexp(moment - slope, _ln(sigma_b2))) - x
 
-    rates = rate(_SCAN)
+    rates = np.logaddexp(_scan_moments(activation) - _scan_slopes(activation), _ln(sigma_b2)) - _SCAN
     turns = np.flatnonzero(rates[:-1] * rates[1:] < -FLAT**2)
-    candidates = [_bisect(rate, _SCAN[i], _SCAN[i + 1]) for i in turns]
+    candidates = [_zero(rate, *_SCAN[i:i + 2].tolist(), *rates[i:i + 2].tolist()) for i in turns]
     candidates += [x for x, r in ((_SCAN[0], rates[0]), (_SCAN[-1], rates[-1])) if abs(r) < CRITICAL]
     found = [_fixed_point(activation, math.exp(-float(log_slope(activation, x))), sigma_b2) for x in candidates]
     found = [point for point in found if point.phase == "critical"]
@@ -299,16 +306,20 @@ def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoi
     return CriticalPoint(activation.name, sigma_b2, best.sigma_w2, best.q_star, best.reason)
 
 
-def _bisect(f: Callable[[float], float], low: float, high: float) -> float:
-    """A zero between two points of different sign, to the last bits."""
-    left = f(low) > 0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if (f(middle) > 0) == left:
-            low = middle
+def _zero(f: Callable[[float], float], low: float, high: float, at_low: float, at_high: float) -> float:
+    """A zero between two points of different sign, to the last bits: regula falsi, where an end that stays twice counts half
+    (the Illinois rule)."""
+    for _ in range(200):
+        x = high - at_high * (high - low) / (at_high - at_low)
+        at_x = f(x)
+        if at_x == 0 or x in (low, high):
+            return x
+        if (at_x > 0) == (at_high > 0):
+            at_low /= 2
         else:
-            high = middle
-    return (low + high) / 2
+            low, at_low = high, at_high
+        high, at_high = x, at_x
+    return high
 
 
 def critical_sigma_w2(activation: str | Activation, sigma_b2: float) -> float:

@@ -233,17 +233,17 @@ def _settled(activation: str, log_w: np.ndarray, log_b: np.ndarray) -> np.ndarra
 
 def _roots(activation: str, log_w: np.ndarray, log_b: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Where ln q' - ln q falls through 0 between ``low`` and ``high``, each ``(points,)``."""
-    x = (low + high) / 2
+    x, left = (low + high) / 2, np.arange(len(low))
     for _ in range(60):
-        log_signal = log_w + log_moment(activation, x)
-        log_next = np.logaddexp(log_signal, log_b)
-        rate, slope = log_next - x, np.exp(log_signal - log_next) * moment_exponent(activation, x) - 1
-        low, high = np.where(rate > 0, x, low), np.where(rate > 0, high, x)
+        at, signal = x[left], log_w[left] + log_moment(activation, x[left])
+        log_next = np.logaddexp(signal, log_b[left])
+        rate, slope = log_next - at, np.exp(signal - log_next) * moment_exponent(activation, at) - 1
+        low[left], high[left] = np.where(rate > 0, at, low[left]), np.where(rate > 0, high[left], at)
         with np.errstate(divide="ignore", invalid="ignore"):
-            guess = x - rate / slope
-        guess = np.where((guess >= low) & (guess <= high), guess, (low + high) / 2)
-        moved, x = np.abs(guess - x), guess
-        if not (moved > 1e-9).any():
+            guess = at - rate / slope
+        x[left] = np.where((guess >= low[left]) & (guess <= high[left]), guess, (low[left] + high[left]) / 2)
+        left = left[np.abs(x[left] - at) > 1e-9]
+        if not len(left):
             break
     return x
 

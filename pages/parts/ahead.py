@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
-QUIET = 5.0  # seconds without a wish, before what every page opens with is prepared
+QUIET = 3.0  # seconds without a wish, before what every page opens with is prepared
 SHARE = 3  # times as long as it computed it rests: the processor is for those who are here
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import ahead, guard, session, thrift, turns
+from pages.parts import guard, session, thrift, turns, warm
 
 # file stem (which is the address too), name in the navigation
 PAGES = (
@@ -64,19 +64,7 @@ def main() -> None:
     finally:
         _inside.reset(token)
     if session.serving():
-        _prepare()
-
-
-@st.cache_resource(show_spinner=False)
-def _prepare() -> None:
-    """Once a server, when its first page stands: have all pages ready."""
-    ahead.prepare(_all_pages, [()])
-
-
-def _all_pages() -> None:
-    from pages.parts import results  # and with it all that computes, which the first page of a server may not need
-
-    results.prepare()
+        warm.begin()
 
 
 def show(page: Callable[[], None]) -> None:

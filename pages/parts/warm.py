@@ -1,0 +1,45 @@
+"""Ready before anybody comes: what a first visitor would wait for is done while the server starts and the browser loads.
+
+``streamlit run app.py`` finds an ASGI application in ``app.py`` and starts it: that is when. Whoever serves the script in another way
+has all this begin with the first visit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any
+
+import streamlit as st
+from streamlit.cli_util import open_browser
+from streamlit.web.server.server_util import get_url
+
+from pages import parts
+
+
+@asynccontextmanager
+async def starting(_app: Any) -> AsyncIterator[None]:
+    """What the server does as it starts. It opens a browser where Streamlit opens one for a plain script."""
+    begin()
+    if not st.get_option("server.headless"):
+        open_browser(get_url("localhost"))
+    yield
+
+
+@cache
+def begin() -> None:
+    """Once a server: get ready, beside whatever goes on."""
+    threading.Thread(target=_get_ready, name="warm", daemon=True).start()
+
+
+def _get_ready() -> None:
+    """Import everything; compute what the pages and the scenes open with as soon as nobody asks for anything."""
+    for module in walk_packages(parts.__path__, f"{parts.__name__}."):
+        import_module(module.name)
+    from pages.parts import results
+
+    results.prepare()
