@@ -6,6 +6,7 @@ On a fresh server Streamlit runs the bare page file of a deep link, without ``ap
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -46,6 +47,8 @@ h2 {padding: 0 0 0.4rem 0 !important;}
                            .st-key-scene [role=radiogroup] > * {flex: 0 0 auto !important;}}
 </style>"""
 FOLDER = Path(__file__).resolve().parent.parent
+# In the message itself: a file of Streamlit's store is gone as soon as a run is broken off before it asks for it again.
+ICON = "data:image/png;base64," + b64encode((FOLDER / "parts" / "icon.png").read_bytes()).decode()
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
 for part in (guard, session, thrift, turns):
@@ -54,7 +57,7 @@ for part in (guard, session, thrift, turns):
 
 def main() -> None:
     """Draw the navigation and run the page that the address names; Home is the default and lives at ``/``."""
-    st.set_page_config(page_title="vgdash", page_icon=str(FOLDER / "parts" / "icon.png"), layout="wide")
+    st.set_page_config(page_title="vgdash", page_icon=ICON, layout="wide")
     pages = [st.Page(FOLDER / f"{stem}.py", title=name, url_path=stem, default=stem == "home") for stem, name in PAGES]
     page = st.navigation(pages, position="top")
     st.html(STYLE)

@@ -70,7 +70,7 @@ class Visitor:
         ours = urllib.parse.urlsplit(message.location.get("url", ""))
         # a deep link makes Streamlit's own client look for its endpoints one level down first, and find them after
         if message.type == "error" and f"{ours.scheme}://{ours.netloc}" == self.address and "/_stcore/" not in ours.path:
-            self.errors.append(message.text)
+            self.errors.append(f"{message.text} {message.location.get('url')}")
 
     # ---- going places
 
