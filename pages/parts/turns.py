@@ -1,8 +1,12 @@
-"""Scripts take turns: so many run at once, the others wait in line.
+"""Scripts take turns: so many run at once, and of each visitor one; the others wait in line.
 
 Threads that all want Python's lock get it for 5 ms each, and one of them is the loop that greets visitors and sends what scripts
 say. Among a hundred scripts it would come to its turn twice a second: of 300 students who open one link some would not be greeted
 within ten seconds. Whoever computes, or waits for what another computes, lets others pass meanwhile.
+
+Streamlit begins a visitor's next run while the one before may still be setting its widgets: a scene that has just been entered would
+get back the old value of every slider. So that run waits until the one before has ended, or has stepped aside and will find that it is
+to stop.
 """
 
 from __future__ import annotations
@@ -18,34 +22,41 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, Scri
 from pages.parts import bounds
 
 _line = threading.BoundedSemaphore(bounds.SCRIPTS)
-_here = threading.local()
+_here = threading.local()  # visitor: the lock of the visitor whose script runs on this thread, if one does
 
 
 @contextmanager
-def turn() -> Iterator[None]:
-    """One of the places, as soon as one is free."""
-    _line.acquire()
-    _here.has_place = True
-    try:
-        yield
-    finally:
-        _here.has_place = False
-        _line.release()
+def turn(visitor: threading.Lock) -> Iterator[None]:
+    """One of the places, as soon as one is free and the visitor's own run before is over."""
+    with visitor, _line:
+        _here.visitor = visitor
+        try:
+            yield
+        finally:
+            _here.visitor = None
 
 
 @contextmanager
 def aside() -> Iterator[None]:
     """While this thread computes or waits, another may have its place, if it has one."""
-    if not getattr(_here, "has_place", False):
+    visitor = getattr(_here, "visitor", None)
+    if visitor is None:
         yield
         return
-    _here.has_place = False
+    _here.visitor = None
     _line.release()
+    visitor.release()
     try:
         yield
     finally:
+        visitor.acquire()
         _line.acquire()
-        _here.has_place = True
+        _here.visitor = visitor
+
+
+def _visitor(runner: ScriptRunner) -> threading.Lock:
+    """The lock that all runs of one visitor share."""
+    return vars(runner._pages_manager).setdefault("turn", threading.Lock())
 
 
 def install() -> None:
@@ -56,7 +67,7 @@ def install() -> None:
 
     @wraps(run)
     def in_turn(self: ScriptRunner, data: RerunData) -> None:
-        with turn():
+        with turn(_visitor(self)):
             if self._requests._state is not ScriptRequestType.STOP:  # its successor may have begun: the widgets are the other's now
                 run(self, data)
 

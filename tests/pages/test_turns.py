@@ -71,7 +71,7 @@ def test_who_waits_for_a_computation_lets_others_pass_and_has_a_place_again_afte
     answers = Remembered(compute, gate=lambda *key: turns.aside(), waiting=turns.aside)
 
     def script(_):
-        with turns.turn():
+        with turns.turn(threading.Lock()):
             answer = answers("one key")
             running.append(1)
             most = len(running)
@@ -85,7 +85,7 @@ def test_who_waits_for_a_computation_lets_others_pass_and_has_a_place_again_afte
         passed = threading.Event()
 
         def other():
-            with turns.turn():
+            with turns.turn(threading.Lock()):
                 passed.set()
 
         threading.Thread(target=other, daemon=True).start()
@@ -97,7 +97,7 @@ def test_who_waits_for_a_computation_lets_others_pass_and_has_a_place_again_afte
 
 
 def test_a_thread_without_a_place_steps_aside_for_nobody():
-    with turns.aside(), turns.turn(), turns.aside(), turns.aside():
+    with turns.aside(), turns.turn(threading.Lock()), turns.aside(), turns.aside():
         pass
     with ThreadPoolExecutor(1) as pool:  # every place is free again
         for _ in range(2 * bounds.SCRIPTS):
@@ -123,6 +123,48 @@ def test_the_theme_and_the_specifications_are_those_of_streamlit():
 def test_a_script_that_was_told_to_stop_while_it_waited_is_not_begun():
     told, untold = ScriptRequests(), ScriptRequests()
     told.request_stop()
-    ScriptRunner._run_script(SimpleNamespace(_requests=told), None)
-    with pytest.raises(AttributeError):  # no runner, but begun
-        ScriptRunner._run_script(SimpleNamespace(_requests=untold), None)
+    ScriptRunner._run_script(SimpleNamespace(_requests=told, _pages_manager=SimpleNamespace()), None)
+    with pytest.raises(AttributeError, match="_is_in_script_thread"):  # no runner, but begun
+        ScriptRunner._run_script(SimpleNamespace(_requests=untold, _pages_manager=SimpleNamespace()), None)
+
+
+def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():
+    visitor, other, said = threading.Lock(), threading.Lock(), []
+    begun, compute, computing, end = (threading.Event() for _ in range(4))
+
+    def first():
+        with turns.turn(visitor):
+            begun.set()
+            assert compute.wait(10)
+            with turns.aside():
+                computing.set()
+                assert end.wait(10)
+            said.append("first goes on")
+
+    def run(whose, name):
+        with turns.turn(whose):
+            said.append(name)
+
+    with ThreadPoolExecutor(3) as pool:
+        one = pool.submit(first)
+        assert begun.wait(10)
+        two = pool.submit(run, visitor, "second")
+        pool.submit(run, other, "another visitor").result(10)
+        assert not two.done()
+        compute.set()
+        assert computing.wait(10)
+        two.result(10)
+        end.set()
+        one.result(10)
+    assert said == ["another visitor", "second", "first goes on"]
+
+
+def test_two_runs_of_one_visitor_are_never_inside_together(tmp_path):
+    script = tmp_path / "crowded.py"
+    script.write_text(CROWDED)
+    with serving(script=str(script)) as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        assert visitor.open("").texts == ["1 of 1"]
+        for _ in range(4):
+            visitor.socket.send(visitor.message().SerializeToString())
+            time.sleep(0.05)  # the run has begun, and hears of the next one only when it speaks
+        assert visitor.send().texts[0].startswith("1 of ")

@@ -1,0 +1,42 @@
+"""The server gets ready as it starts: nothing heavy before it serves, everything soon after, though nobody has come."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.server import ROOT
+
+START = """
+import asyncio, json, sys, time
+import app
+from pages.parts import warm
+from streamlit import config
+config.set_option("server.headless", json.loads(sys.argv[1]))
+config.set_option("server.port", 8599)
+early = [name for name in ("vgdash", "pandas", "altair", "pages.parts.frame") if name in sys.modules]
+opened = []
+warm.open_browser = opened.append
+
+def ready():
+    from pages.parts import results
+    return all(opening._kept for opening in (results.chain, results.neuron, results.comparison, results.advice, results.phases))
+
+async def start():
+    async with app.app._user_lifespan(app.app):
+        said = time.monotonic()
+        while time.monotonic() < said + 60 and not ready():
+            await asyncio.sleep(0.1)
+    print(json.dumps({"early": early, "opened": opened, "ready": ready()}))
+
+asyncio.run(start())
+"""
+
+
+@pytest.mark.parametrize("headless", [True, False])
+def test_what_a_visitor_would_wait_for_is_ready_before_one_comes(headless):
+    command = [sys.executable, "-c", START, json.dumps(headless)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {"early": [], "opened": [] if headless else ["http://localhost:8599"], "ready": True}
