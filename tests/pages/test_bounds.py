@@ -26,7 +26,8 @@ SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapsho
 OF_THE_CODE = {
     "vgdash.data._digits", "vgdash.gaussian._radii", "vgdash.fluctuations._pair_table", "vgdash.fluctuations._single_table",
     "vgdash.gaussian.sector", "vgdash.maps.two_rays",
-    "vgdash.meanfield._scan_moments", "vgdash.meanfield._scan_slopes", "vgdash.parallel._controller", "vgdash.phases._plane", "vgdash.prediction._saturated_zones",
+    "vgdash.meanfield._scan_moments", "vgdash.meanfield._scan_slopes", "vgdash.parallel._controller", "vgdash.phases._plane",
+    "vgdash.prediction._saturated_zones",
     "vgdash.recommendation._table", "vgdash.sweep.run.shipped", "vgdash.tabulated._angles", "vgdash.tabulated._powers",
     "pages.parts.charts.once.shipped", "pages.parts.controls._defaults", "pages.parts.warm.begin",
 }
