@@ -10,6 +10,8 @@ from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, 
 from pages.parts.charts.once import alt, once
 from pages.parts.looks import LOOKS, SLOTS
 
+PHONE = 400  # pixels: a plot narrower than this is one on a phone
+
 
 @once
 def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
@@ -106,7 +108,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
     last = layers.transform_filter(f"datum.layer == {depth}").transform_calculate(
         said="'c = ' + format(c, '.2f') + ': ×' + (abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : "
              "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + (" + power_of_ten('floor(datum.forward)') + ")) + "
-             f"' after {depth} layers'")
+             f"(width < {PHONE} ? '' : ' after {depth} layers')")
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
     domain = [depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4]
     colours = alt.Scale(domain=list(range(SLOTS)))
@@ -126,10 +128,11 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
     level = alt.Y("y:Q", scale=alt.Scale(domain=domain))
     chart = alt.layer(
         marks.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=level, color=neutral()),
-        *(marks.transform_filter(f"datum.y {side} 0").mark_text(align="center", dy=dy, fontSize=13, opacity=0.8).encode(
-            y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()) for side, dy in ((">", -7), ("<", 9))),
+        *(marks.transform_filter(f"datum.y {side} 0").mark_text(
+            align="center", dx=alt.expr(f"width < {PHONE} ? 0.2 * width : 0"), dy=dy, fontSize=alt.expr(f"width < {PHONE} ? 11 : 13"),
+            opacity=0.8).encode(y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()) for side, dy in ((">", -7), ("<", 9))),
         line("forward", "activation"), line("backward", "gradient"),
-        last.mark_text(align="center", fontSize=22, fontWeight="bold").encode(
+        last.mark_text(align="center", fontSize=alt.expr(f"width < {PHONE} ? 15 : 22"), fontWeight="bold").encode(
             x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),
         end("activation", "forward", f"datum.layer == {depth}"),
         end("gradient", "backward", "datum.layer == 0 && c < 1", 16), end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
