@@ -83,7 +83,7 @@ class Visitor:
         try:
             self.page.wait_for_function(STILL if quiet else f"() => {ANSWERED}", timeout=60_000, polling=25)
         except TimeoutError:
-            pytest.fail(f"the page did not settle: {self.page.evaluate(WHERE)}")
+            pytest.fail(f"{self.page.url} did not settle: {self.page.evaluate(WHERE)}, {self.errors}")
         self.sound()
         return self
 
