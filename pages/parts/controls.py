@@ -302,8 +302,7 @@ class Controls:
             if key in st.session_state or key in scene.values:
                 self._set(key, value)
         st.session_state["scene"] = scene.name
-        for noted in ("refused", "set"):  # of the state before; a tick may bring the scene before the click does
-            st.session_state.pop(f"{self.page} {noted}", None)
+        st.session_state.pop(f"{self.page} refused", None)
 
     def clear(self) -> None:
         """Set every control to its default, and no scene, so that the address is empty. For callbacks."""

@@ -7,7 +7,8 @@ beginning, as without this.
 
 *A run knows whether a timer asked for it.* A browser sends the values of all widgets and its address with each tick, also
 when the server has just set others, which the browser has not heard of yet: the tick would put the old ones back. With this a page
-can tell such values from those that a visitor has set.
+can tell such values from those that a visitor has set. And a tick enters no scene: a browser notes a click before it sends it, and
+the click, coming after such a tick, would change nothing but bring the old values of all sliders.
 """
 
 from __future__ import annotations
@@ -83,7 +84,10 @@ def install() -> None:
             return
         if ticks:
             said.query_string = self._client_state.query_string
-        self._ticked = {widget.id.split("-", 2)[-1] for widget in said.widget_states.widgets} if ticks else None
+            sent = {widget.id.split("-", 2)[-1]: widget for widget in said.widget_states.widgets}
+            if "scene" in sent:
+                said.widget_states.widgets.remove(sent["scene"])
+        self._ticked = set(sent) if ticks else None
         _asked[self.id] = self
         rerun(self, said)
 

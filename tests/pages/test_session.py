@@ -65,18 +65,20 @@ def test_a_tick_that_left_the_browser_before_it_heard_of_a_scene_does_not_undo_i
         assert visitor.send(state(dataset.id, "string_value", "digits")).widget("dataset").raw_value != "spirals", "a visitor may leave"
 
 
-def test_a_scene_that_a_tick_brings_before_its_click_does_is_entered_whole():
-    """A browser notes the click first, and sends it a moment later: a tick may come between."""
+def test_a_scene_that_a_tick_brings_before_its_click_does_is_entered_by_the_click_and_whole():
+    """A browser notes a click first, and sends it a moment later: a tick may come between."""
     before, after = (next(scene.params for scene in of_page("training") if scene.name == name)
                      for name in ("a step that saves", "BatchNorm rescues"))
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
         page = visitor.open("training", "scene=a+step+that+saves")
         pills, = (group.id for group in page.of("button_group") if group.id.count("-") == 2 and group.id.endswith("-scene"))
         stale = {pills: "BatchNorm rescues", **{page.widget(key).id: str(getattr(before, key)) for key in ("depth", "learning_rate")}}
-        tick = visitor.message(*(state(widget, "string_array_value", [value]) for widget, value in stale.items()))
+        states = [state(widget, "string_array_value", [value]) for widget, value in stale.items()]
+        tick, click = visitor.message(*states), visitor.message(*states, fragment="")
         tick.rerun_script.is_auto_rerun = True
         time.sleep(0.5)  # a tick that comes while a run goes on is dropped
-        now = visitor.exchange(tick)
+        assert not visitor.exchange(tick).of("heading"), "nothing was entered, so nothing but the fragment is drawn"
+        now = visitor.exchange(click)
         for key in ("depth", "learning_rate"):
             assert getattr(before, key) != getattr(after, key)
             assert list(now.widget(key).raw_value) == [str(getattr(after, key))], key
