@@ -232,7 +232,7 @@ def _settled(activation: str, log_w: np.ndarray, log_b: np.ndarray) -> np.ndarra
 
 
 def _roots(activation: str, log_w: np.ndarray, log_b: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where ln q' - ln q falls through 0 between ``low`` and ``high``, each ``(points,)``."""
+    """Where ln q' - ln q falls through 0 between ``low`` and ``high``, each ``(points,)``; both are overwritten."""
     x, left = (low + high) / 2, np.arange(len(low))
     for _ in range(60):
         at, signal = x[left], log_w[left] + log_moment(activation, x[left])

@@ -4,9 +4,8 @@ Threads that all want Python's lock get it for 5 ms each, and one of them is the
 say. Among a hundred scripts it would come to its turn twice a second: of 300 students who open one link some would not be greeted
 within ten seconds. Whoever computes, or waits for what another computes, lets others pass meanwhile.
 
-Streamlit begins a visitor's next run while the one before may still be setting its widgets: a scene that has just been entered would
-get back the old value of every slider. So that run waits until the one before has ended, or has stepped aside and will find that it is
-to stop.
+Streamlit begins a visitor's next run while the one before may still be at work, on the same widgets: what it sets would come after what
+its successor was sent. So that run waits until the one before has ended, or has stepped aside and will find that it is to stop.
 """
 
 from __future__ import annotations

@@ -24,10 +24,11 @@ from pages import parts
 
 @asynccontextmanager
 async def starting(_app: Any) -> AsyncIterator[None]:
-    """What the server does as it starts. It opens a browser where Streamlit opens one for a plain script."""
+    """What the server does as it starts. It opens a browser where Streamlit opens one for a plain script, and waits for none."""
     begin()
     if not st.get_option("server.headless"):
-        open_browser(get_url("localhost"))
+        url = get_url(st.get_option("browser.serverAddress"))
+        threading.Thread(target=open_browser, args=(url,), name="browser", daemon=True).start()
     yield
 
 

@@ -25,7 +25,8 @@ for (const act of ['click', 'keydown', 'input', 'popstate'])
   window.addEventListener(act, () => { window.__acted = performance.now(); }, {capture: true});
 new MutationObserver(changes => {
   window.__changed = performance.now();
-  const inMore = change => change.target.closest && change.target.closest('[data-testid=stPopoverBody]');
+  const inMore = change => change.type !== 'attributes' // a run's ticks mark every element as stale and as fresh again
+    && change.target.closest && change.target.closest('[data-testid=stPopoverBody]');
   if (changes.some(inMore)) window.__more = window.__changed;
 }).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 const Plain = window.WebSocket;
