@@ -8,9 +8,10 @@ from scipy.stats import norm
 
 from vgdash.histograms import BINS, QUANTITIES, activation_histograms
 from vgdash.layers import Tape, backward, forward
-from vgdash.network import ProbeParams, build, probe
+from vgdash.network import ProbeParams, probe
 from vgdash.params import ParamError
 from vgdash.prediction import predict
+from vgdash.propagation import build
 
 uniform = ProbeParams.uniform
 

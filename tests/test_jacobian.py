@@ -9,8 +9,9 @@ import pytest
 from vgdash.activations import ACTIVATIONS
 from vgdash.jacobian import jacobian_spectrum
 from vgdash.layers import EPSILON, Tape, forward
-from vgdash.network import ProbeParams, build
+from vgdash.network import ProbeParams
 from vgdash.params import ParamError
+from vgdash.propagation import build
 
 LN10 = math.log(10)
 uniform = ProbeParams.uniform

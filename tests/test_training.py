@@ -11,8 +11,9 @@ from threadpoolctl import threadpool_info
 
 from vgdash.engine import Nets
 from vgdash.initializers import INITIALIZERS
-from vgdash.network import ProbeParams, build
+from vgdash.network import ProbeParams
 from vgdash.params import ParamError
+from vgdash.propagation import build
 from vgdash.training import Trainer, TrainParams, train
 
 LN10 = np.log(10)

@@ -61,6 +61,12 @@ class Activation:
         return 1 / math.sqrt(gaussian_mean(self.f(GRID) ** 2))
 
     @cached_property
+    def homogeneous(self) -> bool:
+        """Straight on each side of 0: f(cz) = c·f(z) for c > 0."""
+        z = np.array([-2.0, -1.0, 1.0, 2.0])
+        return np.allclose(self.f(2 * z), 2 * self.f(z), rtol=1e-12, atol=0)
+
+    @cached_property
     def saturation_slope(self) -> float:
         """The slope below which a unit counts as saturated: 5 % of the largest |f'|."""
         return SATURATION * float(np.abs(self.df(np.append(GRID, 0.0))).max())

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from vgdash.layers import Net, Tape, backward, forward
-from vgdash.network import ProbeParams, build
+from vgdash.network import ProbeParams
 from vgdash.params import ParamError
+from vgdash.propagation import build
 
 __all__ = ["GradientCheck", "check_gradients"]
 

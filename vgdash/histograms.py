@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from vgdash.layers import Net, Tape, backward, forward
-from vgdash.network import ProbeParams, build
+from vgdash.network import ProbeParams
 from vgdash.parallel import side_by_side
 from vgdash.params import ParamError
 from vgdash.prediction import predict
+from vgdash.propagation import build
 
 __all__ = ["QUANTITIES", "Histogram", "LayerHistograms", "activation_histograms"]
 

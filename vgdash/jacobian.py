@@ -21,10 +21,11 @@ from vgdash.gaussian import MASSES, NODES
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import Net, Tape, forward, residual_factors
 from vgdash.meanfield import log_slope
-from vgdash.network import ProbeParams, build
+from vgdash.network import ProbeParams
 from vgdash.parallel import run_all
 from vgdash.params import ParamError
 from vgdash.prediction import predict
+from vgdash.propagation import build
 
 __all__ = ["JacobianSpectrum", "jacobian_spectrum", "predicted_moments"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -14,22 +13,18 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.draws import layers_of, stream
 from vgdash.initializers import INITIALIZERS
-from vgdash.layers import AXES, RESIDUALS, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
-from vgdash.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
-from vgdash.parallel import MOST_WORKERS, run_all
+from vgdash.layers import AXES, RESIDUALS
+from vgdash.parallel import MOST_WORKERS
 from vgdash.params import Integer, ParamError, Params, Rule, choice, choices, integer, integers, real
+from vgdash.propagation import STATISTICS, measure, seeds_at_once, together
 
-__all__ = ["STATISTICS", "CompareParams", "Comparison", "Probe", "ProbeParams", "build", "compare", "probe", "stream"]
+__all__ = ["STATISTICS", "CompareParams", "Comparison", "Probe", "ProbeParams", "compare", "probe"]
 
 DEPTH, WIDTH, BATCH, SEEDS = 50, 100, 32, 2
 MEMORY, WORK = 400e6, 2.5e11  # bytes; floating-point operations, about three seconds on two cores
-CACHE = 256e3  # bytes of one layer's activations, of all nets that go side by side
 QR_COST = 20  # orthogonal weights: LAPACK QR in float64, per entry and unit, in operations of a float32 matrix product
 ENTRY_COST = 600  # statistics and activation function, per unit and example, in the same operations
-
-STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
 TINY = float(np.finfo(np.float32).tiny)  # below it float32 has fewer digits, and then none
 
 
@@ -97,9 +92,9 @@ class _Settings(_Layers):
     @property
     def memory(self) -> float:
         """Bytes at the most: weights once per seed at work and family of initializers, four arrays (batch, units) per net at work."""
-        at_work = min(MOST_WORKERS * _together(self), len(self.names) * self.seeds)
-        seeds_at_work = min(self.seeds, _seeds_at_once(self, len(self.names)))
+        at_work = min(MOST_WORKERS * together(self.batch, self.widths), len(self.names) * self.seeds)
         families = len({INITIALIZERS[name].base.name for name in self.names})
+        seeds_at_work = min(self.seeds, seeds_at_once(self.batch, self.widths, families))
         arrays = 2 + 2 * (self.normalization != "none")
         return 4 * (seeds_at_work * families * _entries(self.widths) + at_work * arrays * self.batch * sum(self.widths))
 
@@ -156,16 +151,6 @@ class _Amount:
 
     def __repr__(self) -> str:
         return self.text
-
-
-def _together(p: _Settings) -> int:
-    """How many nets go through their layers side by side: as many as leave a layer of all in the cache, at least one."""
-    return max(1, int(CACHE // (4 * p.batch * max(p.widths))))
-
-
-def _seeds_at_once(p: _Settings, nets: int) -> int:
-    """Seeds whose weights are in memory at once: as many as keep the cores busy."""
-    return math.ceil(MOST_WORKERS * _together(p) / nets)
 
 
 def _entries(widths: Sequence[int], power: int = 1) -> float:
@@ -247,104 +232,10 @@ def _layer(where: np.ndarray, which: int) -> int | None:
 
 def probe(p: ProbeParams) -> Probe:
     """Send a batch through ``p.seeds`` float32 nets, a Gaussian cotangent back, and take statistics at each layer."""
-    return _measure((p,))[0]
+    return Probe(p, **measure((p,))[0])
 
 
 def compare(p: CompareParams) -> Comparison:
     """``probe`` for each initializer, from one draw of the weights: the differences are the initializers' and not the draws'."""
-    return Comparison(p, MappingProxyType(dict(zip(p.initializers, _measure(p.probes), strict=True))))
-
-
-def _gaussian(p: ProbeParams, draw: int, layer: int, what: str, rows: int | None = None) -> np.ndarray:
-    shape = (rows, p.widths[layer]) if rows else (p.widths[layer],)
-    return stream(p.seed, draw, layer, what).standard_normal(shape, dtype=np.float32)
-
-
-def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
-    """Net number ``draw`` of ``p``, its input ``(batch, widths[0])`` and the cotangent ``(batch, widths[-1])``, all float32.
-
-    ``drawn`` are the base draws of the layers, if they exist already.
-    """
-    initializer = INITIALIZERS[p.initializer]
-    layers = range(1, p.depth + 1)
-    if drawn is None:
-        drawn = layers_of((initializer.base.name,), p.widths, p.seed, (draw,))[initializer.base.name, draw]
-    skips = residual_factors(p.widths, p.residual)
-    scales = [p.gamma * initializer.scale(*p.widths[layer - 1:layer + 1]) for layer in layers]
-    if p.residual == "zero":
-        scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
-
-    def mask(index: int) -> np.ndarray:
-        return dropout_mask((p.batch, p.widths[index + 1]), p.keep, stream(p.seed, draw, index + 1, "dropout"))
-
-    net = Net(
-        ACTIVATIONS[p.activation], drawn, scales, skips,
-        biases=[_gaussian(p, draw, layer, "bias") * np.float32(math.sqrt(p.sigma_b2)) for layer in layers] if p.sigma_b2 else None,
-        axis=AXES[p.normalization],
-        mask=mask if p.keep < 1 else None,
-        rescale=p.rescale == "lsuv",
-    )
-    return net, _gaussian(p, draw, 0, "input", p.batch), _gaussian(p, draw, p.depth, "cotangent", p.batch)
-
-
-def _measure(nets: Sequence[ProbeParams]) -> list[Probe]:
-    """Probes of parameter sets that differ in the initializer only. Every core takes a stack of nets at a time."""
-    p = nets[0]
-    families = sorted({INITIALIZERS[net.initializer].base.name for net in nets})
-    results = [{name: np.full((p.seeds, p.depth), np.nan) for name in STATISTICS} for _ in nets]
-    at_once = _seeds_at_once(p, len(nets))
-    tapes: dict[int, list[Tape]] = {}  # by the number of nets, to be used again
-
-    for first in range(0, p.seeds, at_once):
-        seeds = range(first, min(first + at_once, p.seeds))
-        drawn = layers_of(families, p.widths, p.seed, seeds)
-
-        def one(jobs: Sequence[tuple[int, int]], drawn=drawn) -> None:
-            built = [build(nets[which], draw, drawn[INITIALIZERS[nets[which].initializer].base.name, draw]) for which, draw in jobs]
-            tape = spare.pop() if (spare := tapes.setdefault(len(jobs), [])) else Tape(p.widths, p.batch, nets=len(jobs))
-            found = _run(stack([net for net, _, _ in built]), *(np.stack(part) for part in list(zip(*built, strict=True))[1:]), tape)
-            spare.append(tape)
-            for row, (which, draw) in enumerate(jobs):
-                for name, values in found.items():
-                    results[which][name][draw] = values[row]
-
-        jobs = [(which, draw) for draw in seeds for which in range(len(nets))]
-        size = math.ceil(len(jobs) / math.ceil(len(jobs) / _together(p)))  # small stacks on two cores only fight for the interpreter
-        run_all(one, [jobs[k:k + size] for k in range(0, len(jobs), size)])
-
-    for array in (array for arrays in results for array in arrays.values()):
-        array.flags.writeable = False
-    return [Probe(net, **arrays) for net, arrays in zip(nets, results, strict=True)]
-
-
-def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape) -> dict[str, np.ndarray]:
-    """A stack of nets forward and back: statistics ``(nets, depth)``, each net's up to the first layer that is not finite."""
-    count, batch, _ = x.shape
-    depth = len(net.weights)
-    into = {name: np.full((count, depth), np.nan) for name in STATISTICS}
-    threshold = net.activation.saturation_slope
-    going = np.ones(count, bool)
-    for step in forward(net, x, tape):
-        at = step.layer - 1
-        q, cosine = mean_square_and_cosine(step.z)
-        into["q"][going, at], into["correlation"][going, at] = np.where(np.isfinite(q), q, np.inf)[going], cosine[going]
-        going &= np.isfinite(q)
-        if not going.any():
-            return into
-        flat = np.abs(step.slope) < threshold
-        dead = flat.all(axis=1)
-        into["a2"][going, at], into["a_mean"][going, at] = mean_square(step.a)[going], mean(step.a)[going]
-        for one in np.flatnonzero(going):
-            into["saturated"][one, at] = np.count_nonzero(flat[one]) / flat[one].size
-            into["dead"][one, at] = np.count_nonzero(dead[one]) / dead[one].size
-    for step in backward(net, cotangent, tape):
-        at = step.layer - 1
-        grad2 = mean_square(step.gradient)
-        into["grad2"][going, at] = np.where(np.isfinite(grad2), grad2, np.inf)[going]
-        ended = going & (grad2 == 0)  # and so is everything below
-        into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
-        going &= np.isfinite(grad2) & (grad2 != 0)
-        if not going.any():
-            return into
-        into["dw2"][going, at] = (mean_square_product(step.inner, step.a) / batch**2)[going]
-    return into
+    found = zip(p.probes, measure(p.probes), strict=True)
+    return Comparison(p, MappingProxyType({one.initializer: Probe(one, **statistics) for one, statistics in found}))

@@ -191,7 +191,7 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
     law, binned = _law(p)
     expected = binned * (width / root)
     middle = (edges[1:] + edges[:-1]) / 2
-    homogeneous = _homogeneous(activation)
+    homogeneous = activation.homogeneous
     return NeuronVariance(
         p, samples, predicted, measured, stderr,
         predicted / activation.forward_gain**2 if homogeneous else _second_moment(activation, root, law), measured_a2, stderr_a2,
@@ -294,9 +294,3 @@ def _second_moment(activation: Activation, root: float, law: np.ndarray) -> floa
     points = len(law)
     z = np.fft.fftfreq(points) * points * (2 * REACH / BINS / FINE) * root
     return float(law @ activation.f(z) ** 2)
-
-
-def _homogeneous(activation: Activation) -> bool:
-    """Straight on each side of 0, so that E[f(z)^2] is a multiple of Var(z) for any symmetric z."""
-    z = np.array([-2.0, -1.0, 1.0, 2.0])
-    return np.allclose(activation.f(2 * z), 2 * activation.f(z), rtol=1e-12, atol=0)

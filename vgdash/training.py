@@ -13,10 +13,10 @@ from functools import partial
 
 import numpy as np
 
+from vgdash.draws import stream
 from vgdash.engine import Examples, Measured, Nets
 from vgdash.initializers import BASES, INITIALIZERS
 from vgdash.inspection import Inspected, Inspector, grid
-from vgdash.network import stream
 from vgdash.parallel import WORKERS, side_by_side
 from vgdash.snapshots import Ranking, Snapshot, steps_to
 from vgdash.train_params import TrainParams

@@ -9,7 +9,8 @@ import numpy as np
 
 from vgdash.jacobian import jacobian_spectrum
 from vgdash.layers import Tape, forward
-from vgdash.network import ProbeParams, build, probe
+from vgdash.network import ProbeParams, probe
+from vgdash.propagation import build
 from vgdash.published.records import Claim
 from vgdash.training import TrainParams, train
 

@@ -1,0 +1,213 @@
+"""A batch forward through nets at initialization and a cotangent back: what the arrays of every layer are like, in a few numbers.
+
+Where f(cz) = c·f(z) for c > 0 and nothing but weights stands between two layers, nets whose weights are multiples of one draw have
+signals and gradients that are multiples of each other. Of them one is run, the one that keeps the signal's size; what the others
+would give follows from it exactly, up to rounding, as long as float32 has room for their numbers. Where it has not, they are run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.draws import layers_of, stream
+from vgdash.initializers import BASES, INITIALIZERS
+from vgdash.layers import AXES, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
+from vgdash.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
+from vgdash.parallel import MOST_WORKERS, run_all
+
+if TYPE_CHECKING:
+    from vgdash.network import ProbeParams
+
+__all__ = ["STATISTICS", "build", "measure", "seeds_at_once", "together"]
+
+STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
+CACHE = 256e3  # bytes of one layer's activations, of all nets that go side by side
+# Root mean squares in this range leave float32 room for the largest entry and the longest sum, and for the smallest that counts.
+ROOM_LOW, ROOM_HIGH = 1e-25, 1e30
+SHARED = frozenset(base for base, count in Counter(i.base.name for i in INITIALIZERS.values()).items() if count > 1)
+
+Statistics = dict[str, np.ndarray]  # by name: (depth,), (seeds, depth) or (nets, depth)
+_Job = tuple[int, int, bool]  # number of the net, draw, and whether it is the steady one of its family
+
+
+# ---- the nets
+
+def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
+    """Net number ``draw`` of ``p``, its input ``(batch, widths[0])`` and the cotangent ``(batch, widths[-1])``, all float32.
+
+    ``drawn`` are the base draws of the layers, if they exist already.
+    """
+    if drawn is None:
+        drawn = layers_of((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
+    skips = residual_factors(p.widths, p.residual)
+    scales = _scales(p)
+    if p.residual == "zero":
+        scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
+
+    def mask(index: int) -> np.ndarray:
+        return dropout_mask((p.batch, p.widths[index + 1]), p.keep, stream(p.seed, draw, index + 1, "dropout"))
+
+    net = Net(
+        ACTIVATIONS[p.activation], drawn, scales, skips,
+        biases=[_gaussian(p, draw, layer, "bias") * np.float32(math.sqrt(p.sigma_b2)) for layer in range(1, p.depth + 1)]
+        if p.sigma_b2 else None,
+        axis=AXES[p.normalization],
+        mask=mask if p.keep < 1 else None,
+        rescale=p.rescale == "lsuv",
+    )
+    return net, _gaussian(p, draw, 0, "input", p.batch), _gaussian(p, draw, p.depth, "cotangent", p.batch)
+
+
+def _built(p: ProbeParams, draw: int, drawn: dict[tuple[str, int], list[np.ndarray]],
+           steady: bool) -> tuple[Net, np.ndarray, np.ndarray]:
+    net, x, cotangent = build(p, draw, drawn[_base(p), draw])
+    return replace(net, scales=_steady(p)) if steady else net, x, cotangent
+
+
+def _gaussian(p: ProbeParams, draw: int, layer: int, what: str, rows: int | None = None) -> np.ndarray:
+    shape = (rows, p.widths[layer]) if rows else (p.widths[layer],)
+    return stream(p.seed, draw, layer, what).standard_normal(shape, dtype=np.float32)
+
+
+def _base(p: ProbeParams) -> str:
+    return INITIALIZERS[p.initializer].base.name
+
+
+def _scales(p: ProbeParams) -> list[float]:
+    """What the base draw of each layer is multiplied by."""
+    return [p.gamma * INITIALIZERS[p.initializer].scale(*fans) for fans in pairwise(p.widths)]
+
+
+# ---- multiples of one net
+
+def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
+    """By how much z[l] and ∂C/∂z[l] differ from those of the steady net of the same draw, each ``(depth,)``.
+
+    None where they are no multiples, or where the larger part of the layers would be out of float32's range.
+    """
+    alone = p.sigma_b2 or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
+    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in SHARED or p.gamma == 0:
+        return None
+    logs = np.log(np.divide(_scales(p), _steady(p)))
+    onward, back = np.cumsum(logs), np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
+    if max(abs(onward).max(), abs(back).max()) > math.log(ROOM_HIGH):
+        return None
+    return np.exp(onward), np.exp(back)
+
+
+def _steady(p: ProbeParams) -> list[float]:
+    """Scales that keep the signal's size, for the base draw that ``p`` starts from; no other field of the initializer counts."""
+    gain, variance = ACTIVATIONS[p.activation].forward_gain * math.sqrt(p.keep), BASES[_base(p)].variance
+    return [gain / math.sqrt(fans[0] * variance(*fans)) for fans in pairwise(p.widths)]
+
+
+def _multiplied(steady: Statistics, onward: np.ndarray, back: np.ndarray) -> Statistics | None:
+    """The statistics of a net whose z and ∂C/∂z are so many times those of the steady one; None where float32 has no room for them."""
+    found = dict(steady, q=steady["q"] * onward**2, a2=steady["a2"] * onward**2, a_mean=steady["a_mean"] * onward,
+                 grad2=steady["grad2"] * back**2, dw2=steady["dw2"] * (back * np.append(1.0, onward[:-1])) ** 2)
+    for name in ("q", "grad2"):
+        if not all(((mean_squares == 0) | (mean_squares > ROOM_LOW**2) & (mean_squares < ROOM_HIGH**2)).all()
+                   for mean_squares in (steady[name], found[name])):
+            return None
+    return found
+
+
+# ---- measuring several nets
+
+def together(batch: int, widths: Sequence[int]) -> int:
+    """How many nets go through their layers side by side: as many as leave a layer of all in the cache, at least one."""
+    return max(1, int(CACHE // (4 * batch * max(widths))))
+
+
+def seeds_at_once(batch: int, widths: Sequence[int], families: int) -> int:
+    """Seeds whose weights are in memory at once: as many as keep the cores busy, though each family of draws gives one net only."""
+    return math.ceil(MOST_WORKERS * together(batch, widths) / families)
+
+
+def measure(nets: Sequence[ProbeParams]) -> list[Statistics]:
+    """``STATISTICS`` ``(seeds, depth)`` of parameter sets that differ in the initializer only; each one's do not depend on the others.
+
+    Every core takes a stack of nets at a time.
+    """
+    p = nets[0]
+    families = sorted({_base(net) for net in nets})
+    results = [{name: np.full((p.seeds, p.depth), np.nan) for name in STATISTICS} for _ in nets]
+    at_once = seeds_at_once(p.batch, p.widths, len(families))
+    factors = [_factors(net) for net in nets]
+    steady = {_base(net): which for which, net in enumerate(nets) if factors[which]}  # of each family one stands for all
+    tapes: dict[int, list[Tape]] = {}  # by the number of nets, to be used again
+
+    for first in range(0, p.seeds, at_once):
+        seeds = range(first, min(first + at_once, p.seeds))
+        drawn = layers_of(families, p.widths, p.seed, seeds)
+
+        def one(jobs: Sequence[_Job], drawn=drawn) -> list[Statistics]:
+            parts = [_built(nets[which], draw, drawn, is_steady) for which, draw, is_steady in jobs]
+            tape = spare.pop() if (spare := tapes.setdefault(len(jobs), [])) else Tape(p.widths, p.batch, nets=len(jobs))
+            found = _run(stack([net for net, _, _ in parts]), *(np.stack(part) for part in list(zip(*parts, strict=True))[1:]), tape)
+            spare.append(tape)
+            return [{name: values[row] for name, values in found.items()} for row in range(len(jobs))]
+
+        own = [(which, draw, False) for which in range(len(nets)) if not factors[which] for draw in seeds]
+        found = _in_stacks(one, [*((which, draw, True) for which in steady.values() for draw in seeds), *own], p)
+        multiples = {(which, draw, False): _multiplied(found[steady[_base(nets[which])], draw, True], *factors[which])
+                     for which in range(len(nets)) if factors[which] for draw in seeds}
+        found |= multiples | _in_stacks(one, [job for job, statistics in multiples.items() if statistics is None], p)
+        for which, draw, is_steady in found:
+            if not is_steady:
+                for name in STATISTICS:
+                    results[which][name][draw] = found[which, draw, False][name]
+
+    for array in (array for arrays in results for array in arrays.values()):
+        array.flags.writeable = False
+    return results
+
+
+def _in_stacks(one: Callable[[Sequence[_Job]], list[Statistics]], jobs: Sequence[_Job], p: ProbeParams) -> dict[_Job, Statistics]:
+    if not jobs:
+        return {}
+    # small stacks on two cores only fight for the interpreter
+    size = math.ceil(len(jobs) / math.ceil(len(jobs) / together(p.batch, p.widths)))
+    found = run_all(one, [jobs[k:k + size] for k in range(0, len(jobs), size)])
+    return dict(zip(jobs, chain.from_iterable(found), strict=True))
+
+
+def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape) -> dict[str, np.ndarray]:
+    """A stack of nets forward and back: statistics ``(nets, depth)``, each net's up to the first layer that is not finite."""
+    count, batch, _ = x.shape
+    depth = len(net.weights)
+    into = {name: np.full((count, depth), np.nan) for name in STATISTICS}
+    threshold = net.activation.saturation_slope
+    going = np.ones(count, bool)
+    for step in forward(net, x, tape):
+        at = step.layer - 1
+        q, cosine = mean_square_and_cosine(step.z)
+        into["q"][going, at], into["correlation"][going, at] = np.where(np.isfinite(q), q, np.inf)[going], cosine[going]
+        going &= np.isfinite(q)
+        if not going.any():
+            return into
+        flat = np.abs(step.slope) < threshold
+        dead = flat.all(axis=1)
+        into["a2"][going, at], into["a_mean"][going, at] = mean_square(step.a)[going], mean(step.a)[going]
+        for one in np.flatnonzero(going):
+            into["saturated"][one, at] = np.count_nonzero(flat[one]) / flat[one].size
+            into["dead"][one, at] = np.count_nonzero(dead[one]) / dead[one].size
+    for step in backward(net, cotangent, tape):
+        at = step.layer - 1
+        grad2 = mean_square(step.gradient)
+        into["grad2"][going, at] = np.where(np.isfinite(grad2), grad2, np.inf)[going]
+        ended = going & (grad2 == 0)  # and so is everything below
+        into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
+        going &= np.isfinite(grad2) & (grad2 != 0)
+        if not going.any():
+            return into
+        into["dw2"][going, at] = (mean_square_product(step.inner, step.a) / batch**2)[going]
+    return into
