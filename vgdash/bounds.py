@@ -4,12 +4,28 @@ Besides these it keeps tables that belong to the vocabulary (quadrature nodes, m
 no caller can make more of.
 """
 
-__all__ = ["DATA_SETS", "LANDMARKS", "LARGEST_DATA_SET", "LARGEST_LANDMARKS", "LARGEST_WEIGHTS", "VOCABULARY", "WEIGHTS"]
+from dataclasses import dataclass
 
-WEIGHTS = 48e6  # weights drawn last (``draws``): a slider that moves the depth draws one layer, not all of them again
-LARGEST_WEIGHTS = 1e6  # a matrix larger than this is not kept
-DATA_SETS = 2e6  # data sets loaded last (``data``), beyond the digits themselves
-LARGEST_DATA_SET = 60e3  # two features and a label of 1,500 points; of the digits two arrays of labels
-LANDMARKS = 2e6  # initializers on the plane (``phases``)
-LARGEST_LANDMARKS = 30e3  # of one activation, fan-in and gamma
+__all__ = ["DATA_SETS", "LANDMARKS", "PAIR_BLOCKS", "PAIR_WINDOWS", "SINGLE_WINDOWS", "VOCABULARY", "WEIGHTS", "Bound"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Bytes of all that is kept, and of the largest entry."""
+
+    total: float
+    largest: float
+
+    @property
+    def entries(self) -> int:
+        """How many may be kept, however large they are."""
+        return int(self.total / self.largest)
+
+
+WEIGHTS = Bound(48e6, 1e6)  # drawn last (``draws``): a slider that moves the depth draws one layer, not all again; larger ones are not kept
+DATA_SETS = Bound(2e6, 60e3)  # loaded last (``data``), beyond the digits: two features and a label of 1,500 points
+LANDMARKS = Bound(2e6, 30e3)  # initializers on the plane (``phases``), of one activation, fan-in and gamma
+SINGLE_WINDOWS = Bound(2.2e6, 8.5e3)  # averages of f, f², f'² over one Gaussian (``tabulated``)
+PAIR_WINDOWS = Bound(6e6, 47e3)  # the same of f(u) f(v)
+PAIR_BLOCKS = Bound(1.7e6, 3.3e3)  # what these are put together from
 VOCABULARY = 4e6  # phase planes, moments and quadrature nodes of all activations, and the digits

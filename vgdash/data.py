@@ -140,7 +140,7 @@ def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: f
     return _load(DataParams(name, seed, noise, label_noise))
 
 
-@lru_cache(int(bounds.DATA_SETS / bounds.LARGEST_DATA_SET))
+@lru_cache(bounds.DATA_SETS.entries)
 def _load(p: DataParams) -> Data:
     dataset = DATASETS[p.name]
     if dataset.draw is None:

@@ -46,10 +46,10 @@ def layers_of(bases: Sequence[str], widths: Sequence[int], seed: int, draws: Ite
 def _drawn(base: str, fan_in: int, fan_out: int, seed: int, draw: int, layer: int) -> np.ndarray:
     matrix = BASES[base].draw(fan_in, fan_out, stream(seed, draw, layer, "weights"), np.dtype(np.float32))
     matrix.flags.writeable = False
-    if matrix.nbytes <= bounds.LARGEST_WEIGHTS:
+    if matrix.nbytes <= bounds.WEIGHTS.largest:
         with _lock:
             _kept[base, fan_in, fan_out, seed, draw, layer] = matrix
             held = sum(kept.nbytes for kept in _kept.values())
-            while held > bounds.WEIGHTS:
+            while held > bounds.WEIGHTS.total:
                 held -= _kept.popitem(last=False)[1].nbytes
     return matrix

@@ -151,7 +151,7 @@ DEFAULTS = {
 NOTES = {"identity": "the identity is not random: only its variance stands here", "zeros": "nothing passes zeros"}
 
 
-@lru_cache(int(bounds.LANDMARKS / bounds.LARGEST_LANDMARKS))
+@lru_cache(bounds.LANDMARKS.entries)
 def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmark, ...]:
     """Every initializer and framework default on layers of ``fan_in`` inputs and outputs, weights times ``gamma``.
 

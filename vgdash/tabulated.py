@@ -17,6 +17,7 @@ from functools import cache, lru_cache, partial
 
 import numpy as np
 
+from vgdash import bounds
 from vgdash.activations import Activation
 from vgdash.gaussian import sector
 from vgdash.maps import LOG_RANGE, log_moment, rays_correlation, two_rays
@@ -70,7 +71,7 @@ def _powers(activation: Activation) -> tuple[float, float]:
                  for end in LOG_RANGE)
 
 
-@lru_cache(maxsize=256)  # 2 MB
+@lru_cache(bounds.SINGLE_WINDOWS.entries)
 def _single_window(activation: Activation, block: int) -> np.ndarray:
     """f², f'² and f at ρ and -ρ added, times the constants of the rule: ``(points, 3)``."""
     rho = _SINGLE_Z * math.exp(block * _SPAN)
@@ -96,13 +97,13 @@ def cosine_map(activation: Activation, log_q: float) -> Callable[[float], float]
     return cosine
 
 
-@lru_cache(maxsize=128)  # 6 MB
+@lru_cache(bounds.PAIR_WINDOWS.entries)
 def _pair_window(activation: Activation, block: int) -> np.ndarray:
     """Chebyshev coefficients of t(ρ, ψ), times the constants of the rule: ``(points, terms)``."""
     return np.concatenate([_pair_block(activation, b) for b in range(block - _PAIR_BELOW, block + _ABOVE)]) * _STEP
 
 
-@lru_cache(maxsize=512)  # 3 MB
+@lru_cache(bounds.PAIR_BLOCKS.entries)
 def _pair_block(activation: Activation, block: int) -> np.ndarray:
     rho = np.exp(np.arange(block * _BLOCK, (block + 1) * _BLOCK) * _STEP)
     rule, angles = next(rest for largest, *rest in _RULES if rho[-1] <= largest * math.exp(_STEP))

@@ -3,6 +3,7 @@
 import os
 
 from vgdash import bounds as package
+from vgdash.bounds import Bound
 from vgdash.network import MEMORY as PROBE
 from vgdash.parallel import WORKERS
 from vgdash.train_params import KEPT as LARGEST_RUN
@@ -10,6 +11,15 @@ from vgdash.train_params import MEMORY as TRAINING
 
 RESULT = 10e6  # of one kind, the last that were computed (``memory.Remembered``)
 KINDS = 12  # of results
+SPECIFICATIONS = Bound(0.4e6, 8e3)  # of charts, by one author (``charts.once``)
+AUTHORS = 11  # of them
+READ = Bound(4e6, 20e3)  # specifications as Streamlit has read and written them (``thrift``)
+THEMES = Bound(64e3, 2e3)  # of a visitor's colours, as Streamlit sends them (``thrift``)
+PLANES = Bound(1e6, 62e3)  # the cells of a phase plane (``views.plane``)
+STANDING = Bound(0.3e6, 9e3)  # what stands on it
+RECOMMENDED = Bound(1e6, 4e3)  # what to choose (``views.closer``)
+PREDICTED = Bound(1.6e6, 25e3)  # by layer (``views.initializers``)
+SMALL_MAPS = Bound(0.1e6, 400)  # that a visitor may compute (``views.measured_map``)
 RUNS = 64e6  # training runs and sweeps, with what was made of them (``runs.Store``); runs under way come on top
 VIEWS = 12  # looks at one run that are kept
 OFFERED = 12  # values beside the usual ones that a slider of one visitor remembers
@@ -25,5 +35,7 @@ COMPUTING_LONG = 1  # long ones: each uses all cores by itself, and may take as 
 LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second) and bytes from which one is long
 
 # What all of that comes to: kept, and taken for a while by computations
-KEPT = RESULT * KINDS + RUNS + LARGEST_RUN * RUNNING + package.WEIGHTS + package.DATA_SETS + package.LANDMARKS + package.VOCABULARY
+KEPT = (RESULT * KINDS + RUNS + LARGEST_RUN * RUNNING + package.VOCABULARY + SPECIFICATIONS.total * AUTHORS
+        + sum(bound.total for bound in (READ, THEMES, PLANES, STANDING, RECOMMENDED, PREDICTED, SMALL_MAPS))
+        + sum(bound.total for bound in vars(package).values() if isinstance(bound, Bound)))
 WORKING = PROBE * COMPUTING_LONG + LONG_MEMORY * COMPUTING + RUNNING_MEMORY

@@ -12,7 +12,7 @@ from streamlit.elements import vega_charts
 from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime import app_session
 
-SPECIFICATIONS = 500  # of charts, of some 5 kB each
+from pages.parts import bounds
 
 
 def install() -> None:
@@ -21,7 +21,7 @@ def install() -> None:
     if hasattr(populate, "__wrapped__"):
         return
 
-    @lru_cache(maxsize=32)
+    @lru_cache(bounds.THEMES.entries)
     def populated(section: str) -> CustomThemeConfig:
         message = CustomThemeConfig()
         populate(message, section)
@@ -32,4 +32,4 @@ def install() -> None:
         message.MergeFrom(populated(section))
 
     app_session._populate_theme_msg = copied
-    vega_charts._stabilize_vega_json_spec = lru_cache(SPECIFICATIONS)(stabilize)
+    vega_charts._stabilize_vega_json_spec = lru_cache(bounds.READ.entries)(stabilize)

@@ -2,23 +2,33 @@
 
 import gc
 import importlib
+import json
 import pickle
 import pkgutil
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from streamlit.elements import vega_charts
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime import app_session
 
 import pages.parts
 import vgdash
 from pages.parts import bounds, controls
+from pages.parts.charts.once import shipped
 from pages.parts.controls import Controls
 from pages.parts.memory import Remembered
 from pages.parts.runs import Run, Store
+from pages.parts.views import measured_map, plane
 from vgdash import bounds as package
-from vgdash import data, draws, phases
+from vgdash import data, draws, phases, tabulated
 from vgdash.activations import ACTIVATIONS
 from vgdash.chain import ChainParams
+from vgdash.network import ProbeParams
+from vgdash.prediction import predict
+from vgdash.recommendation import recommend
 from vgdash.training import TrainParams
 
 SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
@@ -55,13 +65,11 @@ def caches():
 
 
 def test_a_cache_without_a_bound_holds_nothing_that_a_visitor_can_make_more_of():
-    found = caches()
-    assert len(found) > 15
-    assert {name for name, one in found.items() if one.cache_parameters()["maxsize"] is None} == OF_THE_CODE
+    assert {name for name, one in caches().items() if one.cache_parameters()["maxsize"] is None} == OF_THE_CODE
 
 
 def test_all_that_is_kept_fits_into_a_small_machine_beside_the_app_itself():
-    assert bounds.KEPT < 300e6
+    assert bounds.KEPT < 320e6
     kinds = [one for one in vars(importlib.import_module("pages.parts.results")).values() if isinstance(one, Remembered)]
     assert len(kinds) == bounds.KINDS
     assert all(one._most == bounds.RESULT for one in kinds)
@@ -82,28 +90,72 @@ def test_a_result_that_is_larger_than_all_that_is_kept_is_given_and_not_kept():
     assert kept.bytes == len(kept._kept) == 0
 
 
+def deepest(activation="tanh", **more):
+    return ProbeParams.uniform(256, 64, activation, seeds=32, **more)
+
+
+LARGEST = {  # cache with a bound → the bound, and entries as large as any
+    "pages.parts.charts.once.once.<locals>.compiled": (bounds.SPECIFICATIONS, lambda: [*shipped().values()]),
+    "pages.parts.thrift.install.<locals>.populated": (bounds.THEMES, lambda: [theme("theme"), theme("theme.light")]),
+    "pages.parts.views.closer._recommended": (bounds.RECOMMENDED, lambda: [recommend(deepest(name)) for name in ("relu", "tanh", "gelu")]),
+    "pages.parts.views.measured_map.small": (bounds.SMALL_MAPS, lambda: [measured_map.small("leaky_relu", 0.123456789)]),
+    "pages.parts.views.plane._cells": (bounds.PLANES, lambda: [plane._cells(name) for name in ACTIVATIONS]),
+    "pages.parts.views.plane._standing": (bounds.STANDING, lambda: [plane._standing(name, 784, 1.0) for name in ACTIVATIONS]),
+    "vgdash.data._load": (package.DATA_SETS, lambda: []),  # below: the digits count as the vocabulary
+    "vgdash.phases.landmarks": (package.LANDMARKS, lambda: [phases.landmarks(name, 256) for name in ACTIVATIONS]),
+    "vgdash.prediction.predict": (bounds.PREDICTED, lambda: [predict(deepest()), predict(deepest("relu", sigma_b2=0.1))]),
+    "vgdash.tabulated._single_window": (package.SINGLE_WINDOWS, lambda: [tabulated._single_window(ACTIVATIONS["tanh"], 0)]),
+    "vgdash.tabulated._pair_window": (package.PAIR_WINDOWS, lambda: [tabulated._pair_window(ACTIVATIONS["tanh"], 0)]),
+    "vgdash.tabulated._pair_block": (package.PAIR_BLOCKS, lambda: [tabulated._pair_block(ACTIVATIONS["tanh"], 0)]),
+}
+
+
+def theme(section):
+    message = CustomThemeConfig()
+    app_session._populate_theme_msg(message, section)
+    return message
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_a_cache_holds_as_many_entries_as_its_bytes_allow_and_none_is_larger_than_was_thought(name):
+    bound, largest = LARGEST[name]
+    assert caches()[name].cache_parameters()["maxsize"] == bound.entries
+    assert all(len(pickle.dumps(one)) <= bound.largest for one in largest())
+
+
+def test_every_cache_has_a_bound_in_bytes():
+    assert caches().keys() == OF_THE_CODE | LARGEST.keys()
+    authors = [one for one in gc.get_objects() if type(one).__name__ == "_lru_cache_wrapper"
+               and f"{one.__module__}.{one.__qualname__}" == "pages.parts.charts.once.once.<locals>.compiled"]
+    assert len(authors) == bounds.AUTHORS
+
+
+def test_specifications_that_streamlit_has_read_stay_within_their_bytes():
+    assert vega_charts._stabilize_vega_json_spec.cache_parameters()["maxsize"] == bounds.READ.entries
+    for specification in shipped().values():
+        text = json.dumps(specification)
+        assert len(text) + len(vega_charts._stabilize_vega_json_spec(text)) <= bounds.READ.largest
+
+
 def test_weights_drawn_last_stay_within_their_bytes():
     for seed in range(400):
         draws.layers_of(["normal"], (250, 250, 250), seed, [0])
-        assert sum(matrix.nbytes for matrix in draws._kept.values()) <= package.WEIGHTS
-    assert sum(matrix.nbytes for matrix in draws._kept.values()) > package.WEIGHTS - package.LARGEST_WEIGHTS
+        assert sum(matrix.nbytes for matrix in draws._kept.values()) <= package.WEIGHTS.total
+    assert sum(matrix.nbytes for matrix in draws._kept.values()) > package.WEIGHTS.total - package.WEIGHTS.largest
     before = len(draws._kept)
     draws.layers_of(["normal"], (1000, 1000), 0, [0])
     assert len(draws._kept) == before, "a matrix of 4 MB is not kept"
 
 
-def test_data_sets_and_landmarks_stay_within_their_bytes():
+def test_data_sets_stay_within_their_bytes():
     digits = {id(array) for array in vars(data.load()).values()}
     for seed in range(100):
         data.load("gaussians", seed)
         data.load("digits", seed, label_noise=0.3)
-        phases.landmarks("tanh", 2 + seed)
-    assert data._load.cache_info().currsize * package.LARGEST_DATA_SET <= package.DATA_SETS
+    assert data._load.cache_info().currsize * package.DATA_SETS.largest <= package.DATA_SETS.total
     for name in data.DATASETS:
         own = [array for array in vars(data.load(name, 99, label_noise=0.3)).values() if isinstance(array, np.ndarray)]
-        assert sum(array.nbytes for array in own if id(array) not in digits) <= package.LARGEST_DATA_SET
-    assert phases.landmarks.cache_info().currsize * package.LARGEST_LANDMARKS <= package.LANDMARKS
-    assert len(pickle.dumps(phases.landmarks("tanh", 256))) <= package.LARGEST_LANDMARKS
+        assert sum(array.nbytes for array in own if id(array) not in digits) <= package.DATA_SETS.largest
 
 
 def test_the_tables_of_the_vocabulary_stay_within_their_bytes():

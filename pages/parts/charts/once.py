@@ -17,6 +17,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from pages.parts import bounds
+
 SHIPPED = Path(__file__).with_name("compiled.json")
 
 _compiling = threading.RLock()
@@ -46,7 +48,7 @@ def once(author: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
     server waits for it, and not each for its own."""
     call = signature(author)
 
-    @lru_cache(maxsize=64)
+    @lru_cache(bounds.SPECIFICATIONS.entries)
     def compiled(*arguments: Any, **more: Any) -> dict[str, Any]:
         whole = call.bind(*arguments, **more)
         whole.apply_defaults()

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from pages.parts import charts
+from pages.parts import bounds, charts
 from pages.parts.words import number, ten_to, times
 from vgdash.balance import BalanceParams, balance
 from vgdash.export import export
@@ -90,7 +90,7 @@ def spectrum_view(p: ProbeParams) -> Spectrum:
     return Spectrum(charts.table(parts), words)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(bounds.RECOMMENDED.entries)
 def _recommended(p: ProbeParams) -> Recommendation:
     return recommend(p)
 

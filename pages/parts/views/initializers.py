@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import bounds, charts
 from pages.parts.words import listed, measured, ten_to, times
 from vgdash.network import Probe
 from vgdash.prediction import Prediction, predict
@@ -67,7 +67,7 @@ def _pairs(probes: Sequence[Probe]) -> list[tuple[Probe, Prediction]]:
     return [(probe, _predicted(probe.params)) for probe in probes]
 
 
-_predicted = lru_cache(maxsize=64)(predict)  # both looks at a comparison want the same
+_predicted = lru_cache(bounds.PREDICTED.entries)(predict)  # both looks at a comparison want the same
 
 
 # ---- words

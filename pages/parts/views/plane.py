@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import bounds, charts
 from pages.parts.words import listed, number
 from vgdash.phases import HIGHEST_BIAS, Landmark, PhaseMap, Plane, landmarks, trainable_depth
 from vgdash.phases import plane as plane_of
@@ -45,7 +45,7 @@ def tables(found: PhaseMap) -> dict[str, pa.Table]:
     return {"cells": _cells(p.activation), "marks": pa.concat_tables([_standing(p.activation, p.fan_in, p.gamma), ring])}
 
 
-@lru_cache(maxsize=32)
+@lru_cache(bounds.STANDING.entries)
 def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
     """The critical line, the names of the sides and the initializers."""
     where = plane_of(activation)
@@ -59,7 +59,7 @@ def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
     return np.append(first, centres[1:] - half), np.append(centres[:-1] + (1 + OVERLAP) * half, centres[-1] + half)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(bounds.PLANES.entries)
 def _cells(activation: str) -> pa.Table:
     plane = plane_of(activation)
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
