@@ -5,6 +5,7 @@ import streamlit as st
 from pages.parts import ahead, charts, draw, frame, lecture, results, words
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
+from pages.parts.views.closer import on_one_axis
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
 from vgdash.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
@@ -94,7 +95,10 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
         _course(results.comparison(p), side, other and results.comparison(other), f"{room}{PARTS}")
     elif look == HISTOGRAMS:
         shown = results.histograms(one)
-        draw.chart(shown.table, charts.scrubbed_histograms(shown.last), f"histograms{side}{shown.last}",
+        table, base = on_one_axis(shown, other and results.histograms(_one(other, one.initializer)))
+        spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade", room=other is not None,
+                                          base=base)
+        draw.chart(table, spec, f"histograms{side}{shown.last}{base}",
                    "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
         st.caption(shown.words)
     elif look == SPECTRUM:

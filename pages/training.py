@@ -100,8 +100,9 @@ def _main(tables, look: str, statistic: str, run) -> None:
                    "A statistic by layer, for each initializer, at a moment of the run")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
-        draw.chart(tables["histograms"], charts.scrubbed_histograms(last, "a, in units of its root mean square", False),
-                   f"histograms {last}", "Histogram of the activations of one layer, to be chosen by the slider in the chart")
+        spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units", predicted=False)
+        draw.chart(tables["histograms"], spec, f"histograms {last}",
+                   "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
         st.info("Digits have 64 features: there is no plane to draw a decision on. Choose spirals, circles, moons or gaussians.")
     elif look == DECISION:

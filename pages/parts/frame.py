@@ -26,7 +26,8 @@ PAGES = (
     ("published", "Published"),
 )
 # The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
-# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it.
+# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it, and says no
+# number where it only counts through k frames.
 # Captions, and words on the primary colour, have a contrast of 4.5 in light and dark. The bar of a run is as
 # high without a button as with one, so that nothing jumps. Twelve presets are one row. Who comes by Tab sees where: on the
 # page itself, which the arrows then scroll, and on a chart's buttons, which Streamlit shows to a mouse only.
@@ -38,7 +39,9 @@ h2 {padding: 0 0 0.4rem 0 !important;}
   {color: light-dark(#ffffff, #000000) !important;}
 [data-testid=stElementToolbar]:focus-within {opacity: 1 !important;}
 [data-testid=stMain]:focus-visible {outline: 2px solid light-dark(#0072B2, #56B4E9); outline-offset: -2px;}
-.vega-bind input {width: min(55vw, 42rem) !important;}
+.vega-bind label {width: 100%;}
+.vega-bind input {width: min(55vw, 42rem, 100%) !important;}
+.vega-bind input[name=k] + span {display: none;}
 .st-key-run-bar {min-height: 2.5rem;}
 .st-key-scene button {padding: 0 0.55rem !important;}
 .st-key-scene button p {font-size: 0.82rem;}

@@ -77,3 +77,18 @@ def test_a_kept_state_stands_beside_the_next_one_with_what_differs_and_the_link_
     assert fresh.page.evaluate(PLACES) == []
     assert "held" not in fresh.query()
     expect(fresh.page.get_by_role("button", name="Keep as A", exact=True)).to_be_visible()
+
+
+def test_histograms_of_both_have_one_scale_in_every_layer(visitor):
+    visitor.open("initializers?look=histograms&of=he_normal&held=gamma%3D1.02%26depth%3D10&depth=10&gamma=1.1")
+    visitor.page.locator("[data-testid=stVegaLiteChart] svg").nth(1).wait_for()
+    first, sliders = sides(visitor), visitor.page.locator(".vega-bind input[type=range]")
+    assert sliders.count() == 2
+    assert first[0]["axes"] == first[1]["axes"] != [""]
+    assert first[0]["points"] != first[1]["points"]
+    for i in range(2):
+        sliders.nth(i).focus()
+        visitor.page.keyboard.press("End")
+    last = sides(visitor)
+    assert last[0]["axes"] == last[1]["axes"]
+    assert last[0]["points"] not in (last[1]["points"], first[0]["points"])

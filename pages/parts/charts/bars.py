@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, neutral, only, power_of_ten, slot
+from pages.parts.charts.layers import FONT, HEADROOM, HEIGHT, as_given, colour, compiled, dash, neutral, only, power_of_ten, slot
 from pages.parts.charts.once import alt, once
 
 
@@ -26,24 +26,32 @@ def histogram(x_title: str, y_title: str, room: bool = False) -> dict[str, Any]:
 
 
 @once
-def scrubbed_histograms(last: int, x_title: str = "z, bins", predicted: bool = True) -> dict[str, Any]:
+def scrubbed_histograms(last: int, x_title: str = "z", y_title: str = "density", predicted: bool = True, room: bool = False,
+                        base: int | None = None) -> dict[str, Any]:
     """Histograms of several layers, one at a time, chosen by a slider inside the chart: the server is not asked.
 
-    Columns: k (which layer, from 0 to ``last``), x and x2 (the bin), y (share), text, and perhaps predicted.
+    Columns: k (which layer, from 0 to ``last``), x and x2 (the bin), y, text, perhaps predicted, and with ``room`` as high as
+    the axis must reach. With ``base`` x counts decades from 10^base on both sides of 0 (``tables.on_decades``).
     """
     which = alt.param(name="k", value=last // 2, bind=alt.binding_range(min=0, max=last, step=1, name="drag through the layers "))
-    base = alt.Chart().transform_filter("datum.k == k")
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
-    y = alt.Y("y:Q", axis=alt.Axis(title="share of the units", format="%", **FONT))
-    bars = base.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=slot("sampled"))
-    line = base.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
+    chart = alt.Chart().transform_filter("datum.k == k")
+    ends = f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + ({power_of_ten(f'(abs(datum.value) + {base})')})"
+    decades = {} if base is None else {"labelExpr": ends, "tickMinStep": 1}
+    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **decades, **FONT))
+    y, high, head = (alt.Y(f"{end}:Q", axis=alt.Axis(title=y_title, **FONT)) for end in ("y", "room", "head"))
+    tops = ["y", *(["predicted"] if predicted else []), *(["room"] if room else [])]
+    bars = chart.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=slot("sampled"))
+    line = chart.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
         x="middle:Q", y="predicted:Q", color=slot("predicted"), order=as_given())
-    chart = alt.layer(
+    layers = alt.layer(
+        *([chart.mark_point(opacity=0).encode(x=x, y=high)] if room else []),
+        chart.transform_aggregate(**{f"top_{top}": f"max({top})" for top in tops}).transform_calculate(
+            head=f"{HEADROOM} * max({', '.join(f'datum.top_{top} || 0' for top in tops)})").mark_point(opacity=0).encode(y=head),
         *([bars, line] if predicted else [bars]),
-        base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
+        chart.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
             x=alt.value(12), y=alt.value(14), text="said:N", color=neutral()),
     ).add_params(which)
-    return compiled(chart, 10, HEIGHT - 40)
+    return compiled(layers, 10, HEIGHT - 40)
 
 
 @once

@@ -6,7 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.charts.layers import FONT, HEIGHT, as_given, colour, compiled, dash, decades_axis, neutral, only, power_of_ten, shape
+from pages.parts.charts.layers import (
+    FONT,
+    HEADROOM,
+    HEIGHT,
+    as_given,
+    colour,
+    compiled,
+    dash,
+    decades_axis,
+    neutral,
+    only,
+    power_of_ten,
+    shape,
+)
 from pages.parts.charts.once import alt, once
 from pages.parts.looks import LOOKS, SLOTS
 
@@ -75,18 +88,21 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
 def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
     """Lines over layers at one of several moments, chosen by a slider inside the chart; with ``last`` 0 there is only one.
 
-    Columns: k (which moment, from 0 to ``last``), x, y, series, slot, text.
+    Columns: part (line, label), k (which moment, from 0 to ``last``), x, y, series, slot, text.
     """
     base = alt.Chart().transform_filter("datum.k == k") if last else alt.Chart()
+    lines = only(base, "line")
     x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT))
     right = {"orient": "right"}  # the names stand at the first layer, where the lines are apart
-    y = alt.Y("y:Q", axis=decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **FONT, **right),
-              scale=alt.Scale(zero=False))
-    end = base.transform_joinaggregate(end="min(x)", groupby=["series"]).transform_filter("datum.x == datum.end")
+    axis = decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **FONT, **right)
+    y, head = (alt.Y(f"{end}:Q", axis=axis, scale=alt.Scale(zero=False, nice=False)) for end in ("y", "head"))
     chart = alt.layer(
-        base.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
-        base.mark_point(filled=True, size=40, opacity=1).encode(x=x, y=y, color=colour(), shape=shape()),
-        end.mark_text(align="right", dx=-8, fontSize=14, fontWeight="bold").encode(x=x, y=y, color=colour(), text="series:N"),
+        lines.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
+        lines.mark_point(filled=True, size=40, opacity=1).encode(x=x, y=y, color=colour(), shape=shape()),
+        only(base, "label").mark_text(align="right", dx=-8, fontSize=14, fontWeight="bold").encode(
+            x=x, y=y, color=colour(), text="series:N"),
+        base.transform_aggregate(low="min(y)", high="max(y)").transform_calculate(
+            head=f"datum.high + {HEADROOM - 1:.2f} * (datum.high - datum.low)").mark_point(opacity=0).encode(y=head),
         base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
             x=alt.value(12), y=alt.value(12), text="said:N", color=neutral()),
     )

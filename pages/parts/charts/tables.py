@@ -48,6 +48,26 @@ def with_room_for(shown: pa.Table, other: pa.Table | None) -> pa.Table:
     return pa.concat_tables([shown, table([rows("room", "", *([np.nanmin(v), np.nanmax(v)] for v in (x, y)))])])
 
 
+def with_room_in_each(shown: pa.Table, other: pa.Table) -> pa.Table:
+    """The same for ``scrubbed_histograms``: in each layer room for what the other one shows there, or in its last."""
+    seen = other.to_pandas().assign(high=lambda rows: rows[["y", "predicted"]].max(axis=1))
+    seen, ks = seen.groupby("k").agg({"x": "min", "x2": "max", "high": "max"}), np.unique(shown["k"].to_numpy())
+    there = seen.loc[np.minimum(ks, seen.index.max())]
+    rooms = pa.table({"k": np.tile(ks, 2), "x": np.concatenate([there["x"], there["x2"]]), "room": np.tile(there["high"], 2)})
+    return pa.concat_tables([shown, rooms], promote_options="default")
+
+
+def on_decades(bins: pa.Table, base: int | None) -> pa.Table:
+    """Shares of bins as densities along the axis that is drawn: of z itself, or with ``base`` of decades from 10^base on each side of 0."""
+    frame = bins.to_pandas()
+    if base is not None:
+        for end in ("x", "x2"):
+            frame[end] = np.sign(frame[end]) * (np.log10(np.abs(frame[end])) - base)
+    for share in ("y", "predicted"):
+        frame[share] /= frame["x2"] - frame["x"]
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
 def spread(count: int, at_most: int) -> np.ndarray:
     """At most so many indices of ``range(count)``, evenly spread, both ends included."""
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))

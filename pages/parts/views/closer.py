@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pages.parts import bounds, charts
 from pages.parts.words import number, ten_to, times
@@ -28,8 +29,9 @@ BEYOND = 12.0  # decades; a spectrum wider than that is cut at its lower end
 
 @dataclass(frozen=True)
 class Scrubbing:
-    table: pd.DataFrame
+    table: pa.Table
     last: int  # index of the last layer to scrub to
+    base: int | None  # the power of ten that the axis counts from, where bins are logarithmic on both sides of 0
     words: str
 
 
@@ -53,18 +55,26 @@ def histograms_view(p: ProbeParams) -> Scrubbing:
     """Histograms of z by layer, over the Gaussian that theory predicts; ``k`` numbers the layers."""
     found = activation_histograms(p, LAYERS)
     one = found.of[QUANTITY]
-    linear = one.scale == "linear"
-    edges = one.edges if linear else np.arange(len(one.edges)) - (len(one.edges) - 1) / 2
+    base = None if one.scale == "linear" else round(math.log10(np.abs(one.edges).min())) - 1
     tables = []
     for k, layer in enumerate(found.layers):
         if not np.isfinite(one.share[k]).any():
             continue
         tables.append(pd.DataFrame({
-            "k": k, "x": edges[:-1], "x2": edges[1:], "y": one.share[k], "predicted": one.predicted[k],
+            "k": k, "x": one.edges[:-1], "x2": one.edges[1:], "y": one.share[k], "predicted": one.predicted[k],
             "text": f"layer {layer}: root mean square {number(float(one.rms[k]))}"}))
-    scale = "" if linear else " The bins are logarithmic on both sides of 0, since the layers differ by more than a factor of ten."
+    scale = "" if base is None else (" The axis is logarithmic on both sides of 0, since the layers differ by more than a factor of ten;"
+                                     " one bin around 0 holds what is smaller.")
     words = f"**{p.initializer}**: drag through the layers; the line is the Gaussian that theory predicts.{scale} {found.reason}"
-    return Scrubbing(pd.concat(tables, ignore_index=True), len(found.layers) - 1, words)
+    return Scrubbing(pa.Table.from_pandas(pd.concat(tables), preserve_index=False), len(found.layers) - 1, base, words)
+
+
+def on_one_axis(shown: Scrubbing, other: Scrubbing | None) -> tuple[pa.Table, int | None]:
+    """The table of the chart of ``shown`` and the base of its axis: the axes of ``other``'s chart, where both have bins of one kind."""
+    if other is None or (shown.base is None) != (other.base is None):
+        return charts.on_decades(shown.table, shown.base), shown.base
+    base = None if shown.base is None else min(shown.base, other.base)
+    return charts.with_room_in_each(*(charts.on_decades(one.table, base) for one in (shown, other))), base
 
 
 def spectrum_view(p: ProbeParams) -> Spectrum:

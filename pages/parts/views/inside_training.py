@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts
-from pages.parts.looks import LOOKS
 from pages.parts.words import number
 from vgdash.inspection import BINS, REACH
 from vgdash.rate_finder import Rates
@@ -39,11 +38,17 @@ def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over
             elif decades and statistic != "update_ratio":
                 values = np.log10(values)
             middle = np.where(np.isfinite(values), values, np.nan).mean(axis=1)
-        for i, name in enumerate(p.initializers):
-            kept = np.isfinite(middle[i])
-            parts.append(pd.DataFrame({"k": k, "x": cells[kept] + 1, "y": middle[i][kept], "series": name, "slot": LOOKS[name].slot,
-                                       "text": f"step {snapshot.step:,}"}))
-    return pd.concat(parts, ignore_index=True)
+        parts += [pd.DataFrame(rows).assign(k=k, text=f"step {snapshot.step:,}") for rows in _lines(p.initializers, cells + 1, middle)]
+    return pd.concat(parts, ignore_index=True)[["part", "k", "x", "y", "series", "slot", "text"]]
+
+
+def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list[charts.Rows]:
+    """A line for each name, and the names where their lines begin, apart from each other."""
+    lines = [charts.rows("line", name, layers, row) for name, row in zip(names, values, strict=True)]
+    first = {name: (line["x"][0], line["y"][0]) for name, line in zip(names, lines, strict=True) if len(line["x"])}
+    low, high = (edge(values, where=np.isfinite(values), initial=start) for edge, start in ((np.min, np.inf), (np.max, -np.inf)))
+    return lines + [label for at in sorted({x for x, _ in first.values()})
+                    for label in charts.end_labels({name: place for name, place in first.items() if place[0] == at}, low, high)]
 
 
 def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
