@@ -47,6 +47,7 @@ def running(visitor):
     """A long run that its link has started."""
     visitor.open(link("training", LONG), quiet=False)
     says(visitor, r"Step [1-9][\d,]* of 20,000")
+    bar(visitor).get_by_role("button", name="Stop").wait_for()
     yield visitor
     stop(visitor)
 
