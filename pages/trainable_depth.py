@@ -102,7 +102,9 @@ def _open() -> None:
         values = {key: PhaseParams.rules()[key].check(key, value) for key, value in zip(("sigma_w2", "sigma_b2"), place, strict=True)}
     except (LookupError, TypeError, StopIteration, ParamError):  # it was no browser that spoke
         return
-    st.session_state.update(values)
+    controls = Controls("trainable_depth", PhaseParams)
+    for key, value in values.items():
+        controls.tell(key, value)
 
 
 frame.show(page)

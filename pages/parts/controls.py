@@ -81,7 +81,7 @@ class Controls:
             try:
                 good[key] = self.rules[key].read(key, asked[key])
             except ParamError as error:
-                refused.append(_sentence(error))
+                refused.append(words.refusal(error))
         st.session_state[f"{self.page} refused"] = (refused[:5], None)
         for key, value in good.items():
             self._offer(key, value)
@@ -225,13 +225,17 @@ class Controls:
             try:
                 self.values[key] = self.rules[key].read(key, [text])
             except ParamError as error:
-                self.misread.append(_sentence(error))
+                self.misread.append(words.refusal(error))
 
     def insist(self) -> None:
-        """Keep what is set when it is a timer's tick that says otherwise: it left the browser before the browser heard of it."""
+        """Keep what has been set here when a timer's tick says otherwise: it left the browser before the browser heard of it.
+
+        What was set here before the visitor's last request the browser knows: there a tick brings what the visitor is about to say.
+        """
         if (known := session.ticked()) is not None and get_script_run_ctx().fragment_ids_this_run:
+            told, now = st.session_state.get(f"{self.page} told", {}), session.heard()
             for key, value in st.session_state.get(f"{self.page} set", {}).items():
-                if key not in known or st.session_state.get(key, value) != value:
+                if key not in known or (told.get(key) == now and st.session_state.get(key, value) != value):
                     st.session_state[key] = value
 
     def remember(self) -> None:
@@ -258,7 +262,7 @@ class Controls:
     def params(self) -> Params:
         """The parameter set of the widgets' values; a value that is refused leaves its field at the default, and is named."""
         p, refused = self.kind.tolerant(self.values)
-        self.refused = [*self.misread, *(_sentence(error) for error in refused)]
+        self.refused = [*self.misread, *(words.refusal(error) for error in refused)]
         return p
 
     def chosen(self, key: str) -> Any:
@@ -268,7 +272,7 @@ class Controls:
                 return self.rules[key].read(key, st.query_params.get_all(key))
             return self.rules[key].check(key, self.values.get(key, st.session_state.get(key, self.defaults[key])))
         except ParamError as error:
-            self.refused.append(_sentence(error))
+            self.refused.append(words.refusal(error))
             return self.defaults[key]
 
     def notices(self) -> list[str]:
@@ -318,7 +322,12 @@ class Controls:
 
     def _set(self, key: str, value: Any) -> None:
         self._offer(key, value)
-        st.session_state[key] = self._held(key, value)
+        self.tell(key, self._held(key, value))
+
+    def tell(self, key: str, value: Any) -> None:
+        """Set a widget, whose browser has yet to hear of it."""
+        st.session_state[key] = value
+        st.session_state.setdefault(f"{self.page} told", {})[key] = session.heard()
 
     def _held(self, key: str, value: Any) -> Any:
         """A value as its widget holds it: several options as a list, a sequence of numbers as the text that spells it."""
@@ -337,8 +346,3 @@ def _defaults(kind: type[Params]) -> dict[str, Any]:
     """What each widget shows at first; a sequence of numbers is typed, and an empty text stands for the default."""
     usual = kind()
     return {key: "" if isinstance(rule, Integers) else getattr(usual, key) for key, rule in kind.keys().items()}
-
-
-def _sentence(error: ParamError) -> str:
-    received = words.harmless(error.received.strip("'\""))
-    return f"{error.field.replace('_', ' ')} must be {error.rule}; “{received}” was left out. {error.instead}".strip()

@@ -52,6 +52,13 @@ def ticked() -> set[str] | None:
     return session._ticked if session else None
 
 
+def heard() -> int:
+    """How many times the visitor whose run goes on has asked for one; timers do not count."""
+    context = get_script_run_ctx()
+    session = _asked.get(context.session_id) if context else None
+    return getattr(session, "_heard", 0)
+
+
 def install() -> None:
     """Put both in place, once for the whole server."""
     flush, enqueue, rerun = AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun
@@ -88,6 +95,7 @@ def install() -> None:
             if "scene" in sent:
                 said.widget_states.widgets.remove(sent["scene"])
         self._ticked = set(sent) if ticks else None
+        self._heard = getattr(self, "_heard", 0) + (not ticks)
         _asked[self.id] = self
         rerun(self, said)
 

@@ -6,7 +6,7 @@ import math
 import re
 import zlib
 
-from vgdash.params import Params
+from vgdash.params import ParamError, Params
 
 LONGEST_NAME = 120  # characters; file systems take 255 bytes
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -72,6 +72,12 @@ def listed(items: list[str], last: str = "and") -> str:
 def harmless(text: str) -> str:
     """Text from outside, safe inside Markdown: letters, digits and a few signs, cut to 40 characters."""
     return re.sub(r"[^\w .,+%-]", "·", text)[:40].replace("_", r"\_")
+
+
+def refusal(error: ParamError) -> str:
+    """What was left out, the rule, and what to do instead."""
+    received = harmless(error.received.strip("'\""))
+    return f"{error.field.replace('_', ' ')} must be {error.rule}; “{received}” was left out. {error.instead}".strip()
 
 
 def file_name(page: str, p: Params) -> str:

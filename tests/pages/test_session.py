@@ -84,6 +84,18 @@ def test_a_scene_that_a_tick_brings_before_its_click_does_is_entered_by_the_clic
             assert list(now.widget(key).raw_value) == [str(getattr(after, key))], key
 
 
+def test_a_slider_that_is_moved_while_a_run_goes_on_stays_where_it_is_though_a_tick_comes_first():
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        depth = visitor.open("training", "scene=spirals").widget("depth")
+        visitor.send()  # whatever the visitor does: the browser has heard of the scene by then
+        tick = visitor.message(state(depth.id, "string_array_value", ["5"]))
+        tick.rerun_script.is_auto_rerun = True
+        time.sleep(0.5)  # a tick that comes while a run goes on is dropped
+        again = visitor.exchange(tick).widget("depth")
+        assert not again.set_value, "it would jump back in the visitor's hand"
+        assert visitor.send(state(depth.id, "string_array_value", ["5"])).widget("depth").set_value is False
+
+
 def test_a_link_that_changes_a_scene_opens_with_the_change_and_the_rest_of_the_scene():
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
         page = visitor.open("training", "scene=spirals&depth=5")

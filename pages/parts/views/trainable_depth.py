@@ -116,13 +116,15 @@ def _numbers(found: PhaseMap) -> str:
     if math.isinf(at.q_star):
         said.insert(0, "E[z²] settles nowhere")
     else:
-        said[:0] = [f"E[z²] settles at q\\* = {_or_dash(at.q_star)} (ξ_q = {_or_dash(at.xi_q)} layers)",
-                    f"the correlation at c\\* = {_or_dash(at.c_star)} (ξ_c = {_or_dash(at.xi_c)} layers)"]
+        q = f"settles at q\\* = {number(at.q_star, 2)} (ξ_q = {_or_dash(at.xi_q)} layers)"
+        c = f"settles at c\\* = {number(at.c_star, 2)} (ξ_c = {_or_dash(at.xi_c)} layers)"
+        said[:0] = [f"{what} {'stays what it is at first' if math.isnan(limit) else settles}"
+                    for what, limit, settles in (("E[z²]", at.q_star, q), ("the correlation", at.c_star, c))]
         said.append(f"nets train to {plane.layers(at.xi_c)} (6 ξ_c)")
     seen = profile.measured.correlation[:, -1]
-    predicted = profile.correlation[0, -1]
+    predicted = profile.correlation[0, -1].round(3) + 0.0  # no minus before a 0
     if np.isfinite(seen).all() and math.isfinite(predicted):
-        said.append(f"correlation at layer {depth}: {plain(predicted)} predicted, {plain(float(seen.mean()))} measured on "
+        said.append(f"correlation at layer {depth}: {predicted:.3f} predicted, {seen.mean():.3f} measured on "
                     f"{len(seen)} nets of width {profile.measured.params.width}")
     return f"**The opened point**: {'; '.join(said)}."
 
