@@ -65,7 +65,7 @@ def spectrum(room: bool = False) -> dict[str, Any]:
         *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
         only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
         only(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=colour()),
-        only(base, "mark").mark_text(align="left", dx=6, fontSize=14, fontWeight="bold").encode(
-            x=x, y=alt.value(10), text="text:N", color=colour()),
+        only(base, "mark").mark_text(align="left", fontSize=14, fontWeight="bold").encode(  # clear of the edge, wherever the rule is
+            x=alt.value(12), y=alt.value(10), text="text:N", color=colour()),
     )
     return compiled(chart, 20)

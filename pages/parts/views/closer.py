@@ -92,7 +92,7 @@ def spectrum_view(p: ProbeParams) -> Spectrum:
     parts = [charts.rows("bar", "sampled", *(values[shown] for values in (
         (found.edges[:-1] + found.edges[1:]) / 2, found.share / width, found.edges[:-1], found.edges[1:])))]
     measured_mean = float(np.mean(found.log10_mean))
-    parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0], text=["predicted √mean s²"]))
+    parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0], text=["│ predicted √mean s²"]))
     words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ten_to(finite.min())} to {ten_to(finite.max())}"
              f"{f', {found.zeros:.0%} are exactly 0' if found.zeros else ''}. Mean of s²: {ten_to(measured_mean)} measured"
              + (f", {ten_to(found.predicted_log10_mean)} predicted" if math.isfinite(found.predicted_log10_mean) else "")
