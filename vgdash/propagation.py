@@ -91,7 +91,7 @@ def _scales(p: ProbeParams) -> list[float]:
 def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
     """By how much z[l] and ∂C/∂z[l] differ from those of the steady net of the same draw, each ``(depth,)``.
 
-    None where they are no multiples, or where the larger part of the layers would be out of float32's range.
+    None where they are no multiples, or where a layer is so far from the steady net's that float32 has no room for it.
     """
     alone = p.sigma_b2 or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
     if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in SHARED or p.gamma == 0:
