@@ -41,7 +41,7 @@ def test_a_net_that_leaves_float32_is_run_and_stands_beside_those_that_do_not(ru
     found = compare(p)
     assert len(runs) == 2 * 3  # one for the last two
     for one, other in zip(found.probes.values(), alone(p, monkeypatch), strict=True):
-        assert (found.probes[one.params.initializer].q == 0).any() == (other["q"] == 0).any()
+        assert (one.q == 0).any() == (other["q"] == 0).any()
         for name in STATISTICS:
             np.testing.assert_allclose(getattr(one, name), other[name], rtol=1e-4, atol=1e-6, err_msg=name)
     assert found.probes["standard_normal"].overflow

@@ -231,7 +231,10 @@ def _layer(where: np.ndarray, which: int) -> int | None:
 
 
 def probe(p: ProbeParams) -> Probe:
-    """Send a batch through ``p.seeds`` float32 nets, a Gaussian cotangent back, and take statistics at each layer."""
+    """Send a batch through ``p.seeds`` float32 nets, a Gaussian cotangent back, and take statistics at each layer.
+
+    Of nets that are multiples of one another one is sent for all: ``propagation`` says when.
+    """
     return Probe(p, **measure((p,))[0])
 
 
