@@ -92,7 +92,8 @@ def _ones(z, out):
 
 
 def _relu(z, out):
-    return np.maximum(z, 0, out=out)
+    out[...] = 0  # of array against array NumPy takes maxima with vector instructions, of array against number it does not
+    return np.maximum(z, out, out=out)
 
 
 def _step(z, out):
@@ -115,7 +116,8 @@ def _exponential_left(scale, alpha):
     """ELU and SELU: scale·z right of 0, scale·alpha·(e^z - 1) left of it; with both slopes."""
 
     def value(z, out):
-        np.minimum(z, 0, out=out)
+        out[...] = 0
+        np.minimum(z, out, out=out)
         np.expm1(out, out=out)
         out *= alpha
         np.copyto(out, z, where=z > 0)
@@ -123,7 +125,8 @@ def _exponential_left(scale, alpha):
         return out
 
     def slope(z, out):
-        np.minimum(z, 0, out=out)
+        out[...] = 0
+        np.minimum(z, out, out=out)
         np.exp(out, out=out)
         out *= scale * alpha
         np.copyto(out, scale, where=z > 0)

@@ -25,12 +25,14 @@ class Base:
     """A distribution of matrices before scaling.
 
     ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)`` the variance of
-    its entries: about the mean of all entries, which only the identity does not have at 0.
+    its entries: about the mean of all entries, which only the identity does not have at 0. ``from_normal(weights, rng)`` turns the
+    normal draw into this one in place, with the generator that has just given it; None where there is no such way.
     """
 
     name: str
     draw: Callable[[int, int, np.random.Generator, np.dtype], np.ndarray]
     variance: Callable[[int, int], float]
+    from_normal: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +73,17 @@ def _normal(fan_in, fan_out, rng, dtype):
 
 
 def _truncated(fan_in, fan_out, rng, dtype):
-    """The normal draw with every entry beyond +-2 drawn again, divided by the std that this leaves."""
-    weights = _normal(fan_in, fan_out, rng, dtype)
+    return _cut(_normal(fan_in, fan_out, rng, dtype), rng)
+
+
+def _cut(weights, rng):
+    """Every entry beyond +-2 drawn again, and all divided by the std that this leaves."""
     beyond = np.flatnonzero(np.abs(weights) > 2)
     flat = weights.reshape(-1)
     while beyond.size:
-        flat[beyond] = rng.standard_normal(beyond.size, dtype=dtype)
+        flat[beyond] = rng.standard_normal(beyond.size, dtype=weights.dtype)
         beyond = beyond[np.abs(flat[beyond]) > 2]
-    weights /= dtype.type(TRUNCATED_STD)
+    weights /= weights.dtype.type(TRUNCATED_STD)
     return weights
 
 
@@ -111,7 +116,7 @@ def _one(fan_in, fan_out):
 
 BASES: dict[str, Base] = {b.name: b for b in (
     Base("normal", _normal, _one),
-    Base("truncated", _truncated, _one),
+    Base("truncated", _truncated, _one, from_normal=_cut),
     Base("uniform", _uniform, _one),
     Base("orthogonal", _orthogonal, lambda fan_in, fan_out: 1 / max(fan_in, fan_out)),
     Base("identity", _identity, lambda fan_in, fan_out: (1 - 1 / max(fan_in, fan_out)) / max(fan_in, fan_out)),

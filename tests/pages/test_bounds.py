@@ -5,6 +5,7 @@ import importlib
 import json
 import pickle
 import pkgutil
+import tracemalloc
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -140,11 +141,25 @@ def test_specifications_that_streamlit_has_read_stay_within_their_bytes():
 def test_weights_drawn_last_stay_within_their_bytes():
     for seed in range(400):
         draws.layers_of(["normal"], (250, 250, 250), seed, [0])
-        assert sum(matrix.nbytes for matrix in draws._kept.values()) <= package.WEIGHTS.total
-    assert sum(matrix.nbytes for matrix in draws._kept.values()) > package.WEIGHTS.total - package.WEIGHTS.largest
-    before = len(draws._kept)
+        assert sum(matrix.nbytes for matrix in draws._kept.matrices.values()) <= package.WEIGHTS.total
+    assert sum(matrix.nbytes for matrix in draws._kept.matrices.values()) > package.WEIGHTS.total - 2 * package.WEIGHTS.largest
+    before = len(draws._kept.matrices)
     draws.layers_of(["normal"], (1000, 1000), 0, [0])
-    assert len(draws._kept) == before, "a matrix of 4 MB is not kept"
+    assert len(draws._kept.matrices) == before, "a matrix of 4 MB is not kept"
+
+
+def test_tiny_matrices_count_with_what_python_takes_for_each():
+    kept = draws._Kept()
+    tracemalloc.start()
+    try:
+        for k in range(150_000):
+            kept.add(("normal", (2, 2, 10**6 + k, 1000 + k, 1000 + k)), np.zeros((2, 2), np.float32))
+            if k == 50_000:
+                assert tracemalloc.get_traced_memory()[0] <= kept.bytes
+        assert tracemalloc.get_traced_memory()[0] <= package.WEIGHTS.total
+    finally:
+        tracemalloc.stop()
+    assert kept.bytes == sum(matrix.nbytes + draws.ENTRY for matrix in kept.matrices.values())
 
 
 def test_data_sets_stay_within_their_bytes():
