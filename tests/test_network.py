@@ -5,7 +5,7 @@ import pytest
 
 from vgdash.gaussian import GRID, gaussian_mean
 from vgdash.initializers import INITIALIZERS
-from vgdash.layers import Tape, forward
+from vgdash.layers import EPSILON, Tape, forward
 from vgdash.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
 from vgdash.network import STATISTICS, CompareParams, ProbeParams, compare, probe
 from vgdash.params import ParamError
@@ -190,16 +190,22 @@ def test_orthogonal_linear_nets_keep_every_gradient():
     np.testing.assert_allclose(result.grad2, result.grad2[0, -1], rtol=1e-4)
 
 
+@pytest.mark.parametrize("change", [{}, {"residual": "scaled"}, {"normalization": "batch"},
+                                    {"normalization": "layer", "residual": "scaled"}], ids=str)
 @pytest.mark.parametrize("batch", [7, 200])
-def test_all_statistics_agree_with_torch_autograd(batch):
+def test_all_statistics_agree_with_torch_autograd(batch, change):
     torch = pytest.importorskip("torch")
-    p = ProbeParams((20, 40, 30, 10), "tanh", "lecun_normal", sigma_b2=0.2, batch=batch, seeds=1)
+    p = ProbeParams((20, 30, 30, 30, 10), "tanh", "lecun_normal", sigma_b2=0.2, batch=batch, seeds=1, **change)
     result = probe(p)
     net, x, cotangent = build(p, 0)
     weights = [torch.tensor(s * w.astype(float), requires_grad=True) for s, w in zip(net.scales, net.weights, strict=True)]
     a, z_all, a_all = torch.tensor(x.astype(float)), [], []
-    for weight, bias in zip(weights, net.biases, strict=True):
+    for weight, bias, skip in zip(weights, net.biases, net.skips, strict=True):
         z = a @ weight.T + torch.tensor(bias.astype(float))
+        if net.axis is not None:
+            z = (z - z.mean(dim=net.axis, keepdim=True)) / (z.var(dim=net.axis, keepdim=True, unbiased=False) + EPSILON).sqrt()
+        if skip is not None:
+            z = z_all[-1] + skip * z
         z.retain_grad()
         a = torch.tanh(z)
         z_all.append(z)

@@ -35,11 +35,12 @@ def normalize(u: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalize_backward(gradient: np.ndarray, hat: np.ndarray, factor: np.ndarray, axis: int) -> np.ndarray:
-    """∂C/∂u from ``gradient`` = ∂C/∂hat, through mean and variance: factor·(g - mean(g) - hat·mean(g·hat))."""
-    result = gradient - gradient.mean(axis=axis, keepdims=True)
-    result -= hat * (gradient * hat).mean(axis=axis, keepdims=True)
-    result *= factor
-    return result
+    """∂C/∂u from ``gradient`` = ∂C/∂hat, through mean and variance: factor·(g - mean(g) - hat·mean(g·hat)). Overwrites ``hat``."""
+    hat *= -(gradient * hat).mean(axis=axis, keepdims=True)
+    hat += gradient
+    hat -= gradient.mean(axis=axis, keepdims=True)
+    hat *= factor
+    return hat
 
 
 def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
@@ -106,7 +107,7 @@ class Tape:
 
     ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l], both
     ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is unused. ``normalized[l]`` holds what
-    ``normalize`` returned.
+    ``normalize`` returned. On its way back ``backward`` writes gradients over ``slope`` and ``normalized``.
     """
 
     def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None):
@@ -136,7 +137,7 @@ class Forward:
 
 @dataclass(frozen=True, eq=False)
 class Backward:
-    """One layer on the way back, arrays valid until the next layer is asked for.
+    """One layer on the way back, arrays valid until the tape is used again.
 
     ``gradient`` is ∂C/∂z[l], ``inner`` ∂C/∂u[l], both ``(batch, fan_out)``; ``a`` is a[l-1], ``(batch, fan_in)``, so that
     ∂C/∂W[l] = inner.T @ a and ∂C/∂b[l] = inner.sum(axis=0), where C is summed over the batch.
@@ -144,8 +145,13 @@ class Backward:
 
     layer: int
     gradient: np.ndarray
-    inner: np.ndarray
     a: np.ndarray
+    branch: np.ndarray  # ``inner`` before the factor of the skip connection
+    skip: float | None
+
+    @property
+    def inner(self) -> np.ndarray:
+        return self.branch if self.skip in (None, 1) else self.branch * self.branch.dtype.type(self.skip)
 
 
 def _rescale(net: Net, index: int, u: np.ndarray) -> None:
@@ -196,21 +202,19 @@ def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
 
 def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
     """Layers L … 1 one after the other, from ``cotangent`` = ∂C/∂z[L] ``(batch, fan_out)``, after a complete ``forward``."""
-    layers = len(net.weights)
-    gradient = tape.spare(layers % 2, cotangent.shape[-1])
+    gradient = tape.slope[-1]
     gradient[...] = cotangent
-    for layer in range(layers, 0, -1):
+    for layer in range(len(net.weights), 0, -1):
         weights, skip = net.weights[layer - 1], net.skips[layer - 1]
-        inner = gradient if skip is None else gradient * gradient.dtype.type(skip)
-        if net.axis is not None:
-            inner = normalize_backward(inner, *tape.normalized[layer], net.axis)
-        yield Backward(layer, gradient, inner, tape.a[layer - 1])
+        branch = gradient if net.axis is None else normalize_backward(gradient, *tape.normalized[layer], net.axis)
+        yield Backward(layer, gradient, tape.a[layer - 1], branch, skip)
         if layer == 1:
             return
-        fan_in, fan_out = tape.a[layer - 1].shape[-1], inner.shape[-1]
-        scaled = np.multiply(inner, np.asarray(net.scales[layer - 1], inner.dtype), out=tape.spare(2, fan_out))
-        before = _products(scaled, weights, tape.spare((layer - 1) % 2, fan_in), transposed=False)
-        before *= tape.slope[layer - 1]
+        fan_in, fan_out = tape.a[layer - 1].shape[-1], branch.shape[-1]
+        scale = net.scales[layer - 1] if skip is None else net.scales[layer - 1] * skip
+        scaled = np.multiply(branch, np.asarray(scale, branch.dtype), out=tape.spare(2, fan_out))
+        before = tape.slope[layer - 1]
+        before *= _products(scaled, weights, tape.spare(0, fan_in), transposed=False)
         if skip is not None:
             before += gradient
         gradient = before

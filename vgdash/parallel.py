@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["WORKERS", "run_all", "side_by_side"]
+__all__ = ["WORKERS", "run_all", "run_in_parts", "side_by_side"]
 
 Job, Result = TypeVar("Job"), TypeVar("Result")
 MOST_WORKERS = 4  # each one holds the arrays of a net; memory budgets count on it
@@ -35,6 +35,13 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    """Let this thread set limits: threadpoolctl 3.8 passes over those of any thread but the first, as long as that one lives."""
+    for library in _controller().lib_controllers:
+        if clear := getattr(library, "clear_controlling_thread", None):
+            clear(force=True)
+
+
 @contextmanager
 def side_by_side() -> Iterator[None]:
     """Inside, BLAS uses one thread, and threads take turns with Python's lock every ``SWITCH`` seconds.
@@ -45,6 +52,7 @@ def side_by_side() -> Iterator[None]:
     with _lock:
         _inside += 1
         if _inside == 1:
+            _take_control()
             _restore[:] = (_controller().limit(limits=1, user_api="blas").restore_original_limits,
                            partial(sys.setswitchinterval, sys.getswitchinterval()))
             sys.setswitchinterval(SWITCH)
@@ -54,6 +62,7 @@ def side_by_side() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
+                _take_control()
                 for restore in _restore:
                     restore()
 
@@ -69,3 +78,27 @@ def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Resu
             return [quietly(job) for job in jobs]
         with ThreadPoolExecutor(min(WORKERS, len(jobs))) as pool:
             return list(pool.map(quietly, jobs))
+
+
+def run_in_parts(function: Callable[[Job], Sequence[Callable[[], None]]], jobs: Sequence[Job]) -> None:
+    """``function(job)`` for every job on all cores. What it leaves to do comes back in parts, for any core once all jobs have begun.
+
+    So a core without a job helps with what the others leave. Floating-point warnings are off.
+    """
+    def begin(job: Job) -> list[Future]:
+        with np.errstate(all="ignore"):
+            return [pool.submit(finish, part) for part in function(job)]
+
+    def finish(part: Callable[[], None]) -> None:
+        with np.errstate(all="ignore"):
+            part()
+
+    with side_by_side():
+        if min(WORKERS, len(jobs)) < 2:
+            for job in jobs:
+                run_all(finish, run_all(function, [job])[0])
+            return
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for begun in [pool.submit(begin, job) for job in jobs]:
+                for part in begun.result():
+                    part.result()

@@ -11,7 +11,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +20,9 @@ import numpy as np
 from vgdash.activations import ACTIVATIONS
 from vgdash.draws import layers_of, stream
 from vgdash.initializers import BASES, INITIALIZERS
-from vgdash.layers import AXES, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
+from vgdash.layers import AXES, Backward, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
 from vgdash.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
-from vgdash.parallel import MOST_WORKERS, run_all
+from vgdash.parallel import MOST_WORKERS, run_in_parts
 
 if TYPE_CHECKING:
     from vgdash.network import ProbeParams
@@ -30,12 +31,14 @@ __all__ = ["STATISTICS", "build", "measure", "seeds_at_once", "together"]
 
 STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
 CACHE = 256e3  # bytes of one layer's activations, of all nets that go side by side
+PART = 1e8  # multiplications of the gradients of weights that a core does before it looks for the next ones: about 2 ms
 # Root mean squares in this range leave float32 room for the largest entry and the longest sum, and for the smallest that counts.
 ROOM_LOW, ROOM_HIGH = 1e-25, 1e30
 SHARED = frozenset(base for base, count in Counter(i.base.name for i in INITIALIZERS.values()).items() if count > 1)
 
 Statistics = dict[str, np.ndarray]  # by name: (depth,), (seeds, depth) or (nets, depth)
 _Job = tuple[int, int, bool]  # number of the net, draw, and whether it is the steady one of its family
+_Part = Callable[[], None]
 
 
 # ---- the nets
@@ -143,24 +146,23 @@ def measure(nets: Sequence[ProbeParams]) -> list[Statistics]:
     at_once = seeds_at_once(p.batch, p.widths, len(families))
     factors = [_factors(net) for net in nets]
     steady = {_base(net): which for which, net in enumerate(nets) if factors[which]}  # of each family one stands for all
-    tapes: dict[int, list[Tape]] = {}  # by the number of nets, to be used again
+    tapes: dict[int, Tape] = {}  # to be used again, by place
 
     for first in range(0, p.seeds, at_once):
         seeds = range(first, min(first + at_once, p.seeds))
         drawn = layers_of(families, p.widths, p.seed, seeds)
 
-        def one(jobs: Sequence[_Job], drawn=drawn) -> list[Statistics]:
-            parts = [_built(nets[which], draw, drawn, is_steady) for which, draw, is_steady in jobs]
-            tape = spare.pop() if (spare := tapes.setdefault(len(jobs), [])) else Tape(p.widths, p.batch, nets=len(jobs))
-            found = _run(stack([net for net, _, _ in parts]), *(np.stack(part) for part in list(zip(*parts, strict=True))[1:]), tape)
-            spare.append(tape)
-            return [{name: values[row] for name, values in found.items()} for row in range(len(jobs))]
+        def begin(place: int, jobs: Sequence[_Job], into: dict[str, np.ndarray], drawn=drawn) -> list[_Part]:
+            built, x, cotangent = zip(*(_built(nets[which], draw, drawn, is_steady) for which, draw, is_steady in jobs), strict=True)
+            if place not in tapes or len(tapes[place].a[0]) != len(jobs):
+                tapes[place] = Tape(p.widths, p.batch, nets=len(jobs))
+            return _run(stack(built), np.stack(x), np.stack(cotangent), tapes[place], into)
 
         own = [(which, draw, False) for which in range(len(nets)) if not factors[which] for draw in seeds]
-        found = _in_stacks(one, [*((which, draw, True) for which in steady.values() for draw in seeds), *own], p)
+        found = _in_stacks(begin, [*((which, draw, True) for which in steady.values() for draw in seeds), *own], p)
         multiples = {(which, draw, False): _multiplied(found[steady[_base(nets[which])], draw, True], *factors[which])
                      for which in range(len(nets)) if factors[which] for draw in seeds}
-        found |= multiples | _in_stacks(one, [job for job, statistics in multiples.items() if statistics is None], p)
+        found |= multiples | _in_stacks(begin, [job for job, statistics in multiples.items() if statistics is None], p)
         for which, draw, is_steady in found:
             if not is_steady:
                 for name in STATISTICS:
@@ -171,35 +173,48 @@ def measure(nets: Sequence[ProbeParams]) -> list[Statistics]:
     return results
 
 
-def _in_stacks(one: Callable[[Sequence[_Job]], list[Statistics]], jobs: Sequence[_Job], p: ProbeParams) -> dict[_Job, Statistics]:
-    if not jobs:
-        return {}
-    # small stacks on two cores only fight for the interpreter
-    size = math.ceil(len(jobs) / math.ceil(len(jobs) / together(p.batch, p.widths)))
-    found = run_all(one, [jobs[k:k + size] for k in range(0, len(jobs), size)])
-    return dict(zip(jobs, chain.from_iterable(found), strict=True))
+def _in_stacks(begin: Callable[[int, Sequence[_Job], Statistics], list[_Part]], jobs: Sequence[_Job],
+               p: ProbeParams) -> dict[_Job, Statistics]:
+    """``begin(place, stack of jobs, their rows of the statistics)`` for all jobs, ``MOST_WORKERS`` stacks at a time."""
+    found = {name: np.full((len(jobs), p.depth), np.nan) for name in STATISTICS}
+    stacks = _evenly(len(jobs), together(p.batch, p.widths))  # small stacks on two cores only fight for the interpreter
+
+    def begin_at(place: int, rows: slice) -> list[_Part]:
+        return begin(place, jobs[rows], {name: values[rows] for name, values in found.items()})
+
+    for group in _evenly(len(stacks), MOST_WORKERS):
+        run_in_parts(lambda job: begin_at(*job), list(enumerate(stacks[group])))
+    return {job: {name: values[row] for name, values in found.items()} for row, job in enumerate(jobs)}
 
 
-def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape) -> dict[str, np.ndarray]:
-    """A stack of nets forward and back: statistics ``(nets, depth)``, each net's up to the first layer that is not finite."""
-    count, batch, _ = x.shape
-    depth = len(net.weights)
-    into = {name: np.full((count, depth), np.nan) for name in STATISTICS}
+def _evenly(count: int, most: int) -> list[slice]:
+    """``count`` things in as few slices as there can be with ``most`` in each at the most, about as long as each other."""
+    size = math.ceil(count / max(1, math.ceil(count / most)))
+    return [slice(first, first + size) for first in range(0, count, size or 1)]
+
+
+def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Statistics) -> list[_Part]:
+    """A stack of nets forward and back; ``into`` go statistics ``(nets, depth)``, each net's up to the first layer that is not finite.
+
+    The gradients of the weights, on which nothing else waits, are left as parts.
+    """
+    batch = x.shape[1]
     threshold = net.activation.saturation_slope
-    going = np.ones(count, bool)
+    going = np.ones(len(x), bool)
     for step in forward(net, x, tape):
         at = step.layer - 1
         q, cosine = mean_square_and_cosine(step.z)
         into["q"][going, at], into["correlation"][going, at] = np.where(np.isfinite(q), q, np.inf)[going], cosine[going]
         going &= np.isfinite(q)
         if not going.any():
-            return into
+            return []
         flat = np.abs(step.slope) < threshold
         dead = flat.all(axis=1)
         into["a2"][going, at], into["a_mean"][going, at] = mean_square(step.a)[going], mean(step.a)[going]
         for one in np.flatnonzero(going):
             into["saturated"][one, at] = np.count_nonzero(flat[one]) / flat[one].size
             into["dead"][one, at] = np.count_nonzero(dead[one]) / dead[one].size
+    steps: list[tuple[Backward, np.ndarray]] = []  # and the nets that have a gradient there
     for step in backward(net, cotangent, tape):
         at = step.layer - 1
         grad2 = mean_square(step.gradient)
@@ -208,6 +223,12 @@ def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape) -> dict[str
         into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
         going &= np.isfinite(grad2) & (grad2 != 0)
         if not going.any():
-            return into
-        into["dw2"][going, at] = (mean_square_product(step.inner, step.a) / batch**2)[going]
-    return into
+            break
+        steps.append((step, going.copy()))
+
+    def weights(part: slice) -> None:
+        for step, nets in steps[part]:
+            into["dw2"][nets, step.layer - 1] = (mean_square_product(step.inner, step.a) / batch**2)[nets]
+
+    work = x.size * max(matrix.shape[0] for (matrix, *_) in net.weights)
+    return [partial(weights, part) for part in _evenly(len(steps), max(1, round(PART / work)))]

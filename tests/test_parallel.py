@@ -1,0 +1,106 @@
+"""Threads over nets: BLAS keeps to one thread whoever computes, and what a job leaves to do is done by whichever core is free."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from vgdash import parallel
+from vgdash.parallel import run_all, run_in_parts, side_by_side
+
+
+def blas() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def inside() -> set[int]:
+    with side_by_side():
+        return blas()
+
+
+def from_another_thread(function):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_blas_has_one_thread_inside_from_any_thread_while_the_first_one_lives_on():
+    before = blas()
+    assert inside() == {1}  # this thread, which lives on
+    assert blas() == before
+    assert from_another_thread(inside) == {1}
+    assert blas() == before
+
+
+def test_the_last_to_leave_gives_blas_back_though_another_one_came_first():
+    before, entered, leave = blas(), threading.Event(), threading.Event()
+
+    def first():
+        with side_by_side():
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert entered.wait(10)
+    with side_by_side():
+        leave.set()
+        thread.join()
+        assert blas() == {1}
+    assert blas() == before
+
+
+@pytest.fixture(params=[1, 2, 4])
+def workers(request, monkeypatch):
+    monkeypatch.setattr(parallel, "WORKERS", request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 3, 9])
+def test_every_part_of_every_job_is_done_once(jobs, workers):
+    done = []
+    run_in_parts(lambda job: [lambda part=part: done.append((job, part)) for part in range(job + 1)], range(jobs))
+    assert sorted(done) == [(job, part) for job in range(jobs) for part in range(job + 1)]
+
+
+def test_a_core_without_a_job_takes_parts_that_another_one_left(monkeypatch):
+    monkeypatch.setattr(parallel, "WORKERS", 2)
+    both = threading.Barrier(2, timeout=10)  # broken unless two threads are in a part at a time
+    for jobs in (1, 3):
+        run_in_parts(lambda job: [both.wait] * 2 if job == 0 else [], range(jobs))
+
+
+def test_no_part_begins_before_every_job_has_begun(monkeypatch):
+    monkeypatch.setattr(parallel, "WORKERS", 2)
+    begun, seen = [], []
+
+    def begin(job):
+        begun.append(job)
+        time.sleep(0.02)  # longer than handing out all jobs takes
+        return [lambda: seen.append(len(begun))]
+
+    run_in_parts(begin, range(6))
+    assert len(seen) == 6
+    assert min(seen) >= 5  # the other thread may be about to begin the last
+
+
+@pytest.mark.parametrize("where", ["job", "part"])
+def test_what_a_job_or_a_part_raises_comes_out(where, workers):
+    def fail():
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        run_in_parts(lambda job: fail() if where == "job" else [fail], range(3))
+
+
+def test_floating_point_warnings_are_off_in_jobs_and_parts(workers):
+    def overflow():
+        return np.float32(1e30) * np.array([1e30], np.float32)
+
+    with np.errstate(all="raise"):
+        run_in_parts(lambda job: [overflow] if overflow() else [], range(3))
+        assert len(run_all(lambda job: overflow(), range(3))) == 3
