@@ -30,6 +30,7 @@ DECIDING = 0.05  # share of a run's operations that decision grids may take
 FEWEST, MOST = 50, 400  # intervals between looks, where a run is to be watched live
 LIVE = 6e9  # operations between two looks then: 0.1 to 0.25 s at the pace of nets 64 wide on two cores
 LOOKING = 0.1  # share of a run's operations that looks beyond the fewest may take, and as many steps to one at least
+CALLS = 5e5  # operations in the time of the calls that a layer takes in a step, about 10 µs
 AT_ONCE = 8192  # entries (units x batch) of one call: below, Python's time per call shows; above, the cache overflows
 
 
@@ -173,6 +174,12 @@ class TrainParams(Params):
         return self._training_flops + looks + tests + len(self.decided) * self._pass_flops(GRID * GRID)
 
     @property
+    def effort(self) -> float:
+        """What the time goes with, for estimates: operations of one core, with those that fit into the time of Python's calls."""
+        groups = len(self.groups)
+        return (self.flops + CALLS * groups * self.depth * self.steps) / min(WORKERS, groups)
+
+    @property
     def _population(self) -> int:
         """Training examples that a look needs for the statistics of batch normalization."""
         held_out, train = len(self.data.x_test), len(self.data.x_train)
@@ -216,8 +223,10 @@ class TrainParams(Params):
 
     @property
     def groups(self) -> list[int]:
-        """How many nets are trained together, group by group: enough to make calls long, and enough groups for the cores."""
-        size = max(1, min(round(AT_ONCE / (self.batch * max(self.widths[1:]))), self.nets // WORKERS))
+        """How many nets are trained together, group by group: enough to make calls long, and enough groups for the cores. Where calls
+        on all nets are short they are one group: two threads would spend more on taking turns with Python's lock than they save."""
+        entries = self.batch * max(self.widths[1:])
+        size = self.nets if self.nets * entries <= AT_ONCE else max(1, min(round(AT_ONCE / entries), self.nets // WORKERS))
         count = math.ceil(self.nets / size)
         return [self.nets // count + (i < self.nets % count) for i in range(count)]
 

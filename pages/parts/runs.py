@@ -20,7 +20,7 @@ from vgdash.sweep import Cell, SweepParams, cells
 from vgdash.train_params import TrainParams
 from vgdash.training import Trainer
 
-FIRST_RATE = 8e9  # operations a second, until runs of this machine say better
+FIRST_RATE = 8e9  # operations a second and core, until runs on this machine say better
 HISTORY = 0.7  # weight of earlier runs in the measured rate
 TELLING = 5.0  # seconds of a run from which its rate counts in full: short ones are mostly their beginning
 EMPTY = 10_000  # bytes of a run without snapshots, about
@@ -212,8 +212,20 @@ class Store:
             return len(before) + 1, work / self.running
 
     def estimate(self, p: TrainParams) -> float:
-        """Seconds that a run takes on this machine, from its operations and the rate of the runs so far."""
-        return p.flops / self.rate
+        """Seconds that a run takes on this machine, from what it has to do and the rate of the runs so far."""
+        return p.effort / self.rate
+
+    def try_out(self, p: TrainParams) -> None:
+        """Learn this machine's rate from a short run, unless one is under way or has told before."""
+        if self.rate != FIRST_RATE or self._runs:
+            return
+        trainer = self.make(p)
+        start = time.monotonic()
+        for _ in trainer:
+            pass
+        with self._lock:
+            if self.rate == FIRST_RATE and not self._runs:
+                self.rate = p.effort / max(time.monotonic() - start, 1e-3)
 
     # ---- inside
 
@@ -267,7 +279,7 @@ class Store:
                 if outcome == "finished" and self._alone(run):
                     seconds = max(run.ended - run.started, 1e-3)
                     share = (1 - HISTORY) * min(1.0, seconds / TELLING)
-                    self.rate += share * (run.params.flops / seconds - self.rate)
+                    self.rate += share * (run.params.effort / seconds - self.rate)
             self._advance()
 
     def _alone(self, run: Run) -> bool:

@@ -21,6 +21,8 @@ from streamlit.web.server.server_util import get_url
 
 from pages import parts
 
+TENTH = {"steps": 150, "snapshots": 5}  # of the run that the training page opens with: tells how long the whole one takes
+
 
 @asynccontextmanager
 async def starting(_app: Any) -> AsyncIterator[None]:
@@ -46,7 +48,9 @@ def _get_ready() -> None:
     """
     for module in walk_packages(parts.__path__, f"{parts.__name__}."):
         import_module(module.name)
-    from pages.parts import results
+    from pages.parts import ahead, live, results
+    from vgdash.train_params import TrainParams
 
+    ahead.prepare(live.store().try_out, [(TrainParams(**TENTH),)])
     results.prepare()
     gc.freeze()

@@ -78,8 +78,8 @@ def main(minutes: float) -> int:
             time.sleep(min(30.0, minutes * 3))
             curve.append(((time.monotonic() - start) / 60, resident(processes[0])))
             print(f"{curve[-1][0]:6.1f}  {curve[-1][1]:4.0f}  {done[0]:8}  {done[1]:5}  {'▇' * round(curve[-1][1] / 15)}", flush=True)
-    at, memory = np.array(curve).T
-    late = at > at[-1] / 2
+    at, memory = np.array(curve).T  # the last reading is of a server that has time to prepare what nobody has asked for
+    late = (at > at[-1] / 2) & (at < at[-1])
     growth = float(np.polyfit(at[late], memory[late], 1)[0]) if late.sum() > 2 else float("nan")
     print(f"peak {memory.max():.0f} MB (wanted: {PEAK}), {growth:+.2f} MB a minute in the second half (wanted: {GROWTH}), "
           f"{done[0]} visitors, {done[1]} sets, errors {len(errors)} {errors[:1] or ''}")

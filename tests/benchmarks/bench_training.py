@@ -1,6 +1,6 @@
 """Training against eager PyTorch, jitted JAX and this machine's matrix product; run it alone on a quiet machine.
 
-    PYTHONPATH=. python tests/benchmarks/bench_training.py [minutes]
+    python tests/benchmarks/bench_training.py [minutes]
 
 The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the rounds. What is measured of
 our nets on the way, the others do without. Rounds go on while their shape's share of the minutes (five unless told) lasts, two at
@@ -11,9 +11,12 @@ import statistics
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from vgdash.training import Trainer, TrainParams
 

@@ -20,7 +20,7 @@ from tests.pages.wire import Session
 from tests.server import ROOT, free_port, serving
 from vgdash.training import Trainer
 
-LONG = "steps=20000&depth=10&width=16&seeds=1&snapshots=400"
+LONG = "steps=20000&depth=10&width=64&seeds=1&snapshots=400"
 
 
 # ---- a run

@@ -196,7 +196,7 @@ def test_a_training_run_is_plotted_as_trained(own_store):
 def test_a_run_beyond_the_budget_is_not_begun_and_the_page_says_how_many_steps_are_within(own_store, monkeypatch):
     monkeypatch.setattr(bounds, "RUN_SECONDS", 2.0)
     p = TrainParams()
-    monkeypatch.setattr(own_store, "rate", p.flops / 8)  # it would take 8 seconds
+    monkeypatch.setattr(own_store, "rate", p.effort / 8)  # it would take 8 seconds
     page = opened("training", steps=str(p.steps))
     said = "This would take about 8.0 s, and a run may take 2.0 s here. About 375 steps would do"
     assert said in page.info[0].value, page.info[0].value

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pages.parts.runs import Full, Store
+from pages.parts.runs import Full, Store, trainer
 from tests.pages.slow import SMALL, wait_for
 from vgdash.training import TrainParams, train
 
@@ -127,15 +127,46 @@ def test_runs_that_end_at_once_say_little_about_long_ones():
         p = replace(SMALL, seed=seed)
         store.ask(p, "visitor")
         wait_for(lambda p=p: store.look(p, "visitor").over)
-    assert store.estimate(TrainParams()) == pytest.approx(TrainParams().flops / before, rel=0.1)
+    assert store.estimate(TrainParams()) == pytest.approx(TrainParams().effort / before, rel=0.1)
 
 
 def test_the_estimate_follows_the_cost_and_the_pace_of_this_machine():
     store = Store()
     longer = replace(SMALL, steps=2000)
-    assert store.estimate(longer) / store.estimate(SMALL) == pytest.approx(longer.flops / SMALL.flops)
+    assert store.estimate(longer) / store.estimate(SMALL) == pytest.approx(longer.effort / SMALL.effort)
     before = store.rate
     run = store.ask(SMALL, "visitor")
     wait_for(lambda: store.look(SMALL, "visitor").over)
     wait_for(lambda: run.trainer is None)
     assert store.rate != before
+
+
+def test_a_short_run_tells_how_long_the_whole_one_takes():
+    store = Store(make=lambda p: _Paced(0.2))
+    store.try_out(replace(SMALL, steps=20))
+    whole = replace(SMALL, steps=200)
+    assert store.estimate(whole) == pytest.approx(0.2 * whole.effort / replace(SMALL, steps=20).effort, rel=0.2)
+
+
+class _Paced:
+    """A run of so many seconds."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+
+    def __iter__(self):
+        time.sleep(self.seconds)
+        yield
+
+
+def test_what_runs_have_told_is_not_tried_out_again():
+    made = []
+    store = Store(make=lambda p: made.append(p) or trainer(p))
+    store.try_out(SMALL)
+    told = store.rate
+    store.try_out(SMALL)
+    assert (len(made), store.rate) == (1, told)
+    busy = Store(make=lambda p: made.append(p) or trainer(p))
+    busy.ask(SMALL, "visitor")
+    busy.try_out(SMALL)
+    assert len(made) == 2

@@ -77,6 +77,11 @@ class SweepParams(Params):
         """Operations of the whole sweep."""
         return len(self.sigma_w2s) * sum(self.cell(depth, self.sigma_w2_low).flops for depth in self.depths)
 
+    @cached_property
+    def effort(self) -> float:
+        """What the time of one core goes with, for estimates (see ``TrainParams.effort``)."""
+        return len(self.sigma_w2s) * sum(self.cell(depth, self.sigma_w2_low).effort for depth in self.depths)
+
     def cell(self, depth: int, sigma_w2: float) -> TrainParams:
         """The nets of one cell."""
         return TrainParams.uniform(depth, self.width, dataset=self.dataset, activation=self.activation, initializers=("lecun_normal",),
