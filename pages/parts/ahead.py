@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
-QUIET = 3.0  # seconds without a wish, before what every page opens with is prepared
+QUIET = 3.0  # seconds in which nobody asks for anything, before what every page opens with is prepared
 SHARE = 3  # times as long as it computed it rests: the processor is for those who are here
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]
 _wishes: list[Task] = []
 _later: deque[Task] = deque()
-_made: deque[float] = deque([time.monotonic()], maxlen=MANY)  # when; the first one is the start of the server
+_made: deque[float] = deque(maxlen=MANY)  # when
+_asked = time.monotonic()  # when anybody last asked for anything, a run's next look included
 _wished = threading.Event()
 _starting = threading.Lock()
 _thread: threading.Thread | None = None
@@ -30,6 +31,7 @@ def wish(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
     """Have ``compute(*arguments)`` done for each of ``arguments`` when the server is idle."""
     global _wishes
     now = time.monotonic()
+    put_off()
     _made.append(now)
     if len(_made) == MANY and now - _made[0] < WITHIN:
         return
@@ -38,8 +40,14 @@ def wish(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
     _start()
 
 
+def put_off() -> None:
+    """Somebody is here: prepare nothing for a while."""
+    global _asked
+    _asked = time.monotonic()
+
+
 def prepare(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
-    """Have the same done one after the other, whenever nobody wishes anything."""
+    """Have the same done one after the other, whenever nobody asks for anything."""
     _later.extend((compute, these) for these in arguments)
     _start()
 
@@ -54,7 +62,7 @@ def _start() -> None:
 
 def _work() -> None:
     while True:
-        idle = time.monotonic() - _made[-1] > QUIET
+        idle = time.monotonic() - _asked > QUIET
         if _wished.wait(PAUSE if idle and _later else 10 * PAUSE):
             _wished.clear()
             time.sleep(PAUSE)

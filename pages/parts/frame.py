@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import guard, session, thrift, turns, warm
+from pages.parts import ahead, guard, session, thrift, turns, warm
 
 # file stem (which is the address too), name in the navigation
 PAGES = (
@@ -60,6 +60,7 @@ for part in (guard, session, thrift, turns):
 
 def main() -> None:
     """Draw the navigation and run the page that the address names; Home is the default and lives at ``/``."""
+    ahead.put_off()
     st.set_page_config(page_title="vgdash", page_icon=ICON, layout="wide")
     pages = [st.Page(FOLDER / f"{stem}.py", title=name, url_path=stem, default=stem == "home") for stem, name in PAGES]
     page = st.navigation(pages, position="top")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from pages.parts import bounds, words
+from pages.parts import ahead, bounds, words
 from pages.parts.memory import as_arrow
 from pages.parts.runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
@@ -132,6 +132,8 @@ def _keep_time() -> None:
     """A full run sets the timer when a run begins, and ends it when none goes on. It is asked for by a fragment's run only: a full
     run that breaks off would leave the address without what a scene has just set."""
     going = interval() is not None
+    if going:
+        ahead.put_off()
     if going != st.session_state.get("timer", False) and not st.session_state.get("in full run"):
         st.rerun()
 

@@ -23,8 +23,9 @@ def alone(monkeypatch):
 
 
 def quiet():
-    """As if nobody had wished anything lately."""
+    """As if nobody had asked for anything lately."""
     ahead._made.extend([time.monotonic() - 60] * ahead.MANY)
+    ahead._asked = time.monotonic() - 60
 
 
 class Computed:
@@ -59,6 +60,16 @@ def test_a_hall_gets_nothing_ahead():
     quiet()
     ahead.wish(compute, [("alone",)])
     compute.wait("alone")
+
+
+def test_nothing_is_prepared_while_somebody_is_here():
+    compute = Computed()
+    for value in range(3):
+        ahead.put_off()
+        ahead.prepare(compute, [(value,)])
+        time.sleep(0.1)
+    assert compute.seen == []
+    compute.wait(0, 1, 2)
 
 
 def test_an_error_ends_nothing():
