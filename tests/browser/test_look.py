@@ -33,6 +33,8 @@ PAGE_BEHIND = "() => getComputedStyle(document.querySelector('[data-testid=stApp
 CHART_ENDS = """() => { const svg = document.querySelector('[data-testid=stVegaLiteChart] svg');
   const axes = [...svg.querySelectorAll('.role-axis')].map(axis => axis.getBoundingClientRect());
   return Math.max(...axes.map(box => box.bottom)); }"""
+Y_LABELS = """title => [...document.querySelectorAll(`[aria-label*="Y-axis titled '${title}'"] .role-axis-label text`)]
+  .filter(label => getComputedStyle(label).opacity > 0).map(label => label.textContent)"""
 SIDEWAYS = "() => { const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth; }"
 
 
@@ -122,3 +124,13 @@ def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
         if ratio < wanted:
             pale[mark["kind"], mark["what"], mark["colour"]] = round(ratio, 2)
     assert not pale
+
+
+@pytest.mark.parametrize(("stem", "title", "labels"), [
+    ("linear_chain", "steps to learn", ["1", "10", "100", "1,000"]),
+    ("trainable_depth", "depth L", ["5", "10", "20", "50", "100", "200"]),
+])
+def test_a_log_axis_names_decades_where_there_are_many_and_2_and_5_where_there_are_few(on, stem, title, labels):
+    visitor = settled(on(1280, 900), stem)
+    visitor.page.wait_for_function(f"({Y_LABELS})({title!r}).length")
+    assert sorted(visitor.page.evaluate(Y_LABELS, title), key=lambda label: int(label.replace(",", ""))) == labels

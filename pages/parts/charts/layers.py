@@ -15,6 +15,7 @@ HEADROOM = 1.15  # times what is drawn, for what a chart says of itself
 # Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
 # specification reaches it, the same in both, through a scale of its own: see ``compiled``.
 INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
+FINE = 2.3  # decades up to which an axis has room for labels at 2 and 5
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
 
 
@@ -29,9 +30,14 @@ def power_of_ten(value: str = "datum.value") -> str:
 
 
 def decades_axis(title: str, fine: bool = False, **more) -> alt.Axis:
-    """An axis of log10 values that reads as the quantity; ``fine``: with ticks at 2 and 5 too, for spans of a decade or two."""
-    ticks = {"values": [np.log10(m) + k for k in range(-8, 4) for m in (1, 2, 5)]} if fine else {"tickMinStep": 1, "tickCount": 8}
-    return alt.Axis(title=title, labelExpr=power_of_ten(), **ticks, **FONT, **more)
+    """An axis of log10 values that reads as the quantity; ``fine``: in full around 1, and with ticks at 2 and 5 too on ``FINE`` decades."""
+    if not fine:
+        return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **FONT, **more)
+    powers = [*range(-8, 5)]
+    between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
+    ticks = alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")
+    return alt.Axis(title=title, labelExpr=f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {power_of_ten()}",
+                    values=ticks, **FONT, **more)
 
 
 def only(chart: alt.Chart, *parts: str) -> alt.Chart:
