@@ -86,7 +86,7 @@ class Controls:
         for key, value in good.items():
             self._offer(key, value)
         if asked or back:
-            self._take_over(good)
+            self._take_over(good, back)
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
                           and asked[key] != (spelled := self.rules[key].spell(value))}
         without = [key for key in asked if key in self.rules and key not in good]
@@ -100,13 +100,16 @@ class Controls:
                 del st.query_params[key]
             st.rerun()
 
-    def _take_over(self, good: Mapping[str, Any]) -> None:
-        """Set what a link leaves to its scene, and what stands behind More: Streamlit reads an address for what is bound to it only."""
+    def _take_over(self, good: Mapping[str, Any], back: bool) -> None:
+        """Set what a link leaves to its scene, and what stands behind More: Streamlit reads an address for what is bound to it only.
+
+        On the way ``back`` everything is set, so that ``insist`` knows.
+        """
         if "scene" in good:  # a short link: what it does not say is as the scene has it
             st.session_state["scene"] = good["scene"]
             good = {**self.scenes[good["scene"]].values, **good}
-        folded = st.session_state.get(f"{self.page} folded", ())
-        for key in (*good, *(key for key in folded if key not in good)):
+        others = [key for key in self.defaults if key in st.session_state] if back else st.session_state.get(f"{self.page} folded", ())
+        for key in (*good, *(key for key in others if key not in good)):
             if key in self.defaults:
                 self._set(key, good.get(key, self.defaults[key]))
 

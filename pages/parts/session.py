@@ -5,10 +5,11 @@ two or three pictures for a rerun of 15 ms, of which only the last is looked at,
 took. So the messages of a run are held until it ends, for ``HOLD`` seconds at most, and leave as one: whatever takes longer shows its
 beginning, as without this.
 
-*A run knows whether a timer asked for it.* A browser sends the values of all widgets and its address with each tick, also
-when the server has just set others, which the browser has not heard of yet: the tick would put the old ones back. With this a page
-can tell such values from those that a visitor has set. And a tick enters no scene: a browser notes a click before it sends it, and
-the click, coming after such a tick, would change nothing but bring the old values of all sliders.
+*A run knows whether it was asked for before the answer was heard.* A browser sends the values of all widgets and its address with
+each tick of a timer, also when the server has just set others, which the browser has not heard of yet: the tick would put the old
+ones back. So would what a fragment asks for while a run of the whole page goes on: a list that is closed as a key leads on to the next
+scene. With this a page can tell such values from those that a visitor has set. And a tick enters no scene: a browser notes a click
+before it sends it, and the click, coming after such a tick, would change nothing but bring the old values of all sliders.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ def serving() -> bool:
 
 
 def ticked() -> set[str] | None:
-    """The keys of the widgets that a browser knows of, if a timer asked for the run that goes on; None if a visitor did."""
+    """The keys of the widgets that a browser knows of, if the run was asked for before the answer was heard, as by a timer; else None."""
     context = get_script_run_ctx()
     session = _asked.get(context.session_id) if context else None
     return session._ticked if session else None
 
 
 def heard() -> int:
-    """How many times the visitor whose run goes on has asked for one; timers do not count."""
+    """How many times the visitor whose run goes on has asked for one, having heard of the one before; timers do not count."""
     context = get_script_run_ctx()
     session = _asked.get(context.session_id) if context else None
     return getattr(session, "_heard", 0)
@@ -86,16 +87,19 @@ def install() -> None:
 
     @wraps(rerun)
     def counted(self: AppSession, said: ClientState | None) -> None:
-        ticks = said is not None and said.is_auto_rerun
-        if ticks and self._scriptrunner is not None:  # what a visitor did goes first, and the next tick comes soon
+        busy = self._scriptrunner is not None
+        if said is not None and said.is_auto_rerun and busy:  # what a visitor did goes first, and the next tick comes soon
             return
-        if ticks:
-            said.query_string = self._client_state.query_string
+        early = said is not None and (said.is_auto_rerun or (bool(said.fragment_id) and busy and self._whole))
+        if early:
+            said.is_auto_rerun = True
             sent = {widget.id.split("-", 2)[-1]: widget for widget in said.widget_states.widgets}
             if "scene" in sent:
                 said.widget_states.widgets.remove(sent["scene"])
-        self._ticked = set(sent) if ticks else None
-        self._heard = getattr(self, "_heard", 0) + (not ticks)
+        else:
+            self._whole = said is None or not said.fragment_id
+        self._ticked = set(sent) if early else None
+        self._heard = getattr(self, "_heard", 0) + (not early)
         _asked[self.id] = self
         rerun(self, said)
 

@@ -6,6 +6,9 @@ within ten seconds. Whoever computes, or waits for what another computes, lets o
 
 Streamlit begins a visitor's next run while the one before may still be at work, on the same widgets: what it sets would come after what
 its successor was sent. So that run waits until the one before has ended, or has stepped aside and will find that it is to stop.
+
+What a page's fragment asks for after its visitor has left the page is not done. All pages call theirs by one name, so Streamlit would
+run that of the new page as one of the old: the browser clears all for it, finds no place for what comes, and gives up.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
@@ -58,16 +62,43 @@ def _visitor(runner: ScriptRunner) -> threading.Lock:
     return vars(runner._pages_manager).setdefault("turn", threading.Lock())
 
 
+def _here_and_now(runner: ScriptRunner, data: RerunData) -> RerunData:
+    """What a fragment asked for before its browser heard of the answer, with the address of that answer."""
+    if data.is_auto_rerun and data.fragment_id_queue:
+        return replace(data, query_string=vars(runner._pages_manager).get("address", data.query_string))
+    return data
+
+
+def _left(runner: ScriptRunner, data: RerunData) -> bool:
+    """Whether a fragment asks whose page is no longer there."""
+    return bool(data.fragment_id_queue) and data.page_script_hash != runner._pages_manager.current_page_script_hash
+
+
+def _leaving(runner: ScriptRunner, data: RerunData) -> bool:
+    """Whether a fragment asks while the visitor is about to be shown another page; Streamlit would make one request of both."""
+    asked = runner._requests
+    with asked._lock:
+        waiting = asked._state is ScriptRequestType.RERUN and not asked._rerun_data.fragment_id_queue
+        return bool(data.fragment_id) and waiting and data.page_script_hash != asked._rerun_data.page_script_hash
+
+
 def install() -> None:
     """Have all scripts of this server take turns."""
-    run = ScriptRunner._run_script
+    run, ask = ScriptRunner._run_script, ScriptRunner.request_rerun
     if hasattr(run, "__wrapped__"):
         return
 
     @wraps(run)
     def in_turn(self: ScriptRunner, data: RerunData) -> None:
         with turn(_visitor(self)):
-            if self._requests._state is not ScriptRequestType.STOP:  # its successor may have begun: the widgets are the other's now
-                run(self, data)
+            # its successor may have begun: the widgets are the other's now
+            if self._requests._state is not ScriptRequestType.STOP and not _left(self, data):
+                run(self, _here_and_now(self, data))
+                if self._requests._state is not ScriptRequestType.STOP:
+                    vars(self._pages_manager)["address"] = self._get_script_run_ctx().query_string
 
-    ScriptRunner._run_script = in_turn
+    @wraps(ask)
+    def heard(self: ScriptRunner, data: RerunData) -> bool:
+        return _leaving(self, data) or ask(self, data)
+
+    ScriptRunner._run_script, ScriptRunner.request_rerun = in_turn, heard

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -13,9 +16,16 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 
 
 def executable() -> str | None:
-    """Path of a Chromium, installed where there is none; None means the one that Playwright has installed for itself."""
-    if found := _on_path():
-        return found
+    """Path of a Chromium, installed where there is none; None means the one that Playwright has installed for itself.
+
+    Of several workers on a new machine one installs it and the others wait: Debian's installer refuses to be two.
+    """
+    with (Path(tempfile.gettempdir()) / "vgdash-chromium.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _on_path() or _install()
+
+
+def _install() -> str | None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
         subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from streamlit.elements import vega_charts
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
 from pages.parts import bounds, frame, turns
 from pages.parts.memory import Remembered
@@ -123,13 +124,42 @@ def test_the_theme_and_the_specifications_are_those_of_streamlit():
 def test_a_script_that_was_told_to_stop_while_it_waited_is_not_begun():
     told, untold = ScriptRequests(), ScriptRequests()
     told.request_stop()
-    ScriptRunner._run_script(SimpleNamespace(_requests=told, _pages_manager=SimpleNamespace()), None)
+    ScriptRunner._run_script(SimpleNamespace(_requests=told, _pages_manager=SimpleNamespace()), RerunData())
     with pytest.raises(AttributeError, match="_is_in_script_thread"):  # no runner, but begun
-        ScriptRunner._run_script(SimpleNamespace(_requests=untold, _pages_manager=SimpleNamespace()), None)
+        ScriptRunner._run_script(SimpleNamespace(_requests=untold, _pages_manager=SimpleNamespace()), RerunData())
+
+
+def said(visitor, quiet=0.5):
+    """What the server says until it has been silent for ``quiet`` seconds."""
+    answers = []
+    while True:
+        try:
+            answers.append(ForwardMsg.FromString(visitor.socket.recv(timeout=quiet)))
+        except TimeoutError:
+            return answers
+
+
+def test_what_a_page_asks_that_its_visitor_has_left_does_not_bring_it_back():
+    """A slider sends a moment later what it was set to; in between its visitor may have gone to another page."""
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        assert visitor.open("neuron_variance")
+        target = visitor.page_hash
+        for pause in (*8 * [0.0], 0.01, 0.03, 0.1, 0.3):
+            visitor.open("linear_chain")
+            late = visitor.message()
+            assert late.rerun_script.fragment_id
+            assert visitor.page_hash not in ("", target)
+            visitor.page_hash = target
+            visitor.socket.send(visitor.message(fragment="").SerializeToString())
+            time.sleep(pause)
+            visitor.socket.send(late.SerializeToString())
+            begun = [answer.new_session.page_script_hash for answer in said(visitor) if answer.HasField("new_session")]
+            assert begun, pause
+            assert set(begun) == {target}, pause
 
 
 def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():
-    visitor, other, said = threading.Lock(), threading.Lock(), []
+    visitor, other, order = threading.Lock(), threading.Lock(), []
     begun, compute, computing, end = (threading.Event() for _ in range(4))
 
     def first():
@@ -139,11 +169,11 @@ def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():
             with turns.aside():
                 computing.set()
                 assert end.wait(10)
-            said.append("first goes on")
+            order.append("first goes on")
 
     def run(whose, name):
         with turns.turn(whose):
-            said.append(name)
+            order.append(name)
 
     with ThreadPoolExecutor(3) as pool:
         one = pool.submit(first)
@@ -156,7 +186,7 @@ def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():
         two.result(10)
         end.set()
         one.result(10)
-    assert said == ["another visitor", "second", "first goes on"]
+    assert order == ["another visitor", "second", "first goes on"]
 
 
 def test_two_runs_of_one_visitor_are_never_inside_together(tmp_path):
