@@ -231,14 +231,15 @@ class Controls:
                 self.misread.append(words.refusal(error))
 
     def insist(self) -> None:
-        """Keep what has been set here when a timer's tick says otherwise: it left the browser before the browser heard of it.
+        """Keep what has been set here when a request says otherwise that left the browser before the browser heard of it.
 
-        What was set here before the visitor's last request the browser knows: there a tick brings what the visitor is about to say.
+        What was set here before the visitor's last request the browser knows: there a timer brings what the visitor is about to say.
         """
-        if (known := session.ticked()) is not None and get_script_run_ctx().fragment_ids_this_run:
-            told, now = st.session_state.get(f"{self.page} told", {}), session.heard()
+        visitor = session.present()
+        if visitor.early is not None:
+            told = st.session_state.get(f"{self.page} told", {})
             for key, value in st.session_state.get(f"{self.page} set", {}).items():
-                if key not in known or (told.get(key) == now and st.session_state.get(key, value) != value):
+                if key not in visitor.early or (told.get(key) == visitor.asked and st.session_state.get(key, value) != value):
                     st.session_state[key] = value
 
     def remember(self) -> None:
@@ -330,7 +331,7 @@ class Controls:
     def tell(self, key: str, value: Any) -> None:
         """Set a widget, whose browser has yet to hear of it."""
         st.session_state[key] = value
-        st.session_state.setdefault(f"{self.page} told", {})[key] = session.heard()
+        st.session_state.setdefault(f"{self.page} told", {})[key] = session.present().asked
 
     def _held(self, key: str, value: Any) -> Any:
         """A value as its widget holds it: several options as a list, a sequence of numbers as the text that spells it."""

@@ -1,4 +1,4 @@
-"""How a session of Streamlit talks with its browser, changed in two places.
+"""How a session of Streamlit talks with its browser, changed in three places.
 
 *What one rerun says is heard at once.* Streamlit sends what a script has drawn every 10 ms, and the browser renders what has arrived:
 two or three pictures for a rerun of 15 ms, of which only the last is looked at, and each costs the browser as long as the script
@@ -10,23 +10,53 @@ each tick of a timer, also when the server has just set others, which the browse
 ones back. So would what a fragment asks for while a run of the whole page goes on: a list that is closed as a key leads on to the next
 scene. With this a page can tell such values from those that a visitor has set. And a tick enters no scene: a browser notes a click
 before it sends it, and the click, coming after such a tick, would change nothing but bring the old values of all sliders.
+
+*What a run has said is sent, whatever comes next.* Streamlit begins a fragment's run anew where the run before is over, and forgets
+what that one said if it had not got round to sending it: of the next scene its controls would be seen, and not its title. So such a
+request waits until all has been said.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import dataclass, field, replace
 from functools import wraps
-from weakref import WeakValueDictionary
 
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime import Runtime, exists, get_instance
 from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequestType
 
 HOLD = 0.04
-_asked: WeakValueDictionary[str, AppSession] = WeakValueDictionary()
+SOON = 0.002
 MOST = 200  # messages that leave as one; a browser's line holds 500
+
+
+@dataclass
+class Visitor:
+    """What all runs of one visitor share."""
+
+    turn: threading.Lock = field(default_factory=threading.Lock)  # one at a time
+    asked: int = 0  # for so many runs, having heard of the one before
+    whole: bool = True  # the run that goes on, or is about to, draws the whole page
+    early: set[str] | None = None  # if it was asked for before the answer was heard: the keys of the widgets that the browser knew of
+    address: str = ""  # where the last run ended
+
+
+def visitor(pages: PagesManager) -> Visitor:
+    """The visitor to whom these pages belong."""
+    return vars(pages).setdefault("visitor", Visitor())
+
+
+def present() -> Visitor:
+    """The visitor whose run goes on."""
+    context = get_script_run_ctx()
+    return visitor(context.pages_manager) if context else Visitor()
 
 
 def _holds(session: AppSession) -> bool:
@@ -46,22 +76,23 @@ def serving() -> bool:
     return exists() and type(get_instance()) is Runtime
 
 
-def ticked() -> set[str] | None:
-    """The keys of the widgets that a browser knows of, if the run was asked for before the answer was heard, as by a timer; else None."""
-    context = get_script_run_ctx()
-    session = _asked.get(context.session_id) if context else None
-    return session._ticked if session else None
+def _key(widget: WidgetState) -> str:
+    """What the page calls it."""
+    return widget.id.split("-", 2)[-1]
 
 
-def heard() -> int:
-    """How many times the visitor whose run goes on has asked for one, having heard of the one before; timers do not count."""
-    context = get_script_run_ctx()
-    session = _asked.get(context.session_id) if context else None
-    return getattr(session, "_heard", 0)
+def begin(visitor: Visitor, data: RerunData) -> RerunData:
+    """Take note of the run that begins. What a fragment asked for early is run with the address of the answer, and enters no scene."""
+    visitor.whole, visitor.early = not data.fragment_id_queue, None
+    if visitor.whole or not data.is_auto_rerun:
+        return data
+    widgets = data.widget_states.widgets if data.widget_states else ()
+    visitor.early = {_key(widget) for widget in widgets}
+    return replace(data, query_string=visitor.address, widget_states=WidgetStates(widgets=[w for w in widgets if _key(w) != "scene"]))
 
 
 def install() -> None:
-    """Put both in place, once for the whole server."""
+    """Put all in place, once for the whole server."""
     flush, enqueue, rerun = AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun
     if hasattr(flush, "__wrapped__"):
         return
@@ -87,20 +118,21 @@ def install() -> None:
 
     @wraps(rerun)
     def counted(self: AppSession, said: ClientState | None) -> None:
-        busy = self._scriptrunner is not None
-        if said is not None and said.is_auto_rerun and busy:  # what a visitor did goes first, and the next tick comes soon
+        asks, busy = visitor(self._pages_manager), self._scriptrunner is not None
+        whole = said is None or not said.fragment_id
+        if not whole and said.is_auto_rerun and busy:  # what a visitor did goes first, and the next tick comes soon
             return
-        early = said is not None and (said.is_auto_rerun or (bool(said.fragment_id) and busy and self._whole))
-        if early:
-            said.is_auto_rerun = True
-            sent = {widget.id.split("-", 2)[-1]: widget for widget in said.widget_states.widgets}
-            if "scene" in sent:
-                said.widget_states.widgets.remove(sent["scene"])
+        if not whole and busy and asks.whole:
+            said.is_auto_rerun = True  # it is as old as a tick
+        asks.asked += whole or not said.is_auto_rerun
+        asks.whole = asks.whole or whole
+        when_all_is_said(self, said)
+
+    def when_all_is_said(self: AppSession, asked: ClientState | None) -> None:
+        over = self._scriptrunner is not None and self._scriptrunner._requests._state is ScriptRequestType.STOP
+        if over and asked is not None and asked.fragment_id:
+            self._event_loop.call_later(SOON, when_all_is_said, self, asked)
         else:
-            self._whole = said is None or not said.fragment_id
-        self._ticked = set(sent) if early else None
-        self._heard = getattr(self, "_heard", 0) + (not early)
-        _asked[self.id] = self
-        rerun(self, said)
+            rerun(self, asked)
 
     AppSession.flush_browser_queue, AppSession._enqueue_forward_msg, AppSession.request_rerun = together, quietly, counted

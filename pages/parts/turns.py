@@ -16,13 +16,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import wraps
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequestType
 
-from pages.parts import bounds
+from pages.parts import bounds, session
 
 _line = threading.BoundedSemaphore(bounds.SCRIPTS)
 _here = threading.local()  # visitor: the lock of the visitor whose script runs on this thread, if one does
@@ -57,18 +56,6 @@ def aside() -> Iterator[None]:
         _here.visitor = visitor
 
 
-def _visitor(runner: ScriptRunner) -> threading.Lock:
-    """The lock that all runs of one visitor share."""
-    return vars(runner._pages_manager).setdefault("turn", threading.Lock())
-
-
-def _here_and_now(runner: ScriptRunner, data: RerunData) -> RerunData:
-    """What a fragment asked for before its browser heard of the answer, with the address of that answer."""
-    if data.is_auto_rerun and data.fragment_id_queue:
-        return replace(data, query_string=vars(runner._pages_manager).get("address", data.query_string))
-    return data
-
-
 def _left(runner: ScriptRunner, data: RerunData) -> bool:
     """Whether a fragment asks whose page is no longer there."""
     return bool(data.fragment_id_queue) and data.page_script_hash != runner._pages_manager.current_page_script_hash
@@ -90,12 +77,14 @@ def install() -> None:
 
     @wraps(run)
     def in_turn(self: ScriptRunner, data: RerunData) -> None:
-        with turn(_visitor(self)):
+        visitor = session.visitor(self._pages_manager)
+        with turn(visitor.turn):
             # its successor may have begun: the widgets are the other's now
-            if self._requests._state is not ScriptRequestType.STOP and not _left(self, data):
-                run(self, _here_and_now(self, data))
-                if self._requests._state is not ScriptRequestType.STOP:
-                    vars(self._pages_manager)["address"] = self._get_script_run_ctx().query_string
+            if self._requests._state is ScriptRequestType.STOP or _left(self, data):
+                return
+            run(self, session.begin(visitor, data))
+            if self._requests._state is not ScriptRequestType.STOP:
+                visitor.address = self._get_script_run_ctx().query_string
 
     @wraps(ask)
     def heard(self: ScriptRunner, data: RerunData) -> bool:

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from urllib.parse import parse_qs, quote
 
 import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -65,13 +66,19 @@ def test_a_tick_that_left_the_browser_before_it_heard_of_a_scene_does_not_undo_i
         assert visitor.send(state(dataset.id, "string_value", "digits")).widget("dataset").raw_value != "spirals", "a visitor may leave"
 
 
+def pills_of(page):
+    """The id of the row of scenes."""
+    (found,) = (group.id for group in page.of("button_group") if group.id.count("-") == 2 and group.id.endswith("-scene"))
+    return found
+
+
 def test_a_scene_that_a_tick_brings_before_its_click_does_is_entered_by_the_click_and_whole():
     """A browser notes a click first, and sends it a moment later: a tick may come between."""
     old, new = (next(scene for scene in of_page("training") if scene.name == name) for name in ("a step that saves", "BatchNorm rescues"))
     before, after = old.params, new.params
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
         page = visitor.open("training", "scene=a+step+that+saves")
-        pills, = (group.id for group in page.of("button_group") if group.id.count("-") == 2 and group.id.endswith("-scene"))
+        pills = pills_of(page)
         stale = {pills: "BatchNorm rescues", **{page.widget(key).id: str(getattr(before, key)) for key in ("depth", "learning_rate")}}
         states = [state(widget, "string_array_value", [value]) for widget, value in stale.items()]
         tick, click = visitor.message(*states), visitor.message(*states, fragment="")
@@ -104,3 +111,94 @@ def test_a_link_that_changes_a_scene_opens_with_the_change_and_the_rest_of_the_s
         assert page.widget("dataset").raw_value == "spirals"
         assert list(page.widget("depth").raw_value) == ["5"]
         assert "Two features, two classes." not in " ".join(title.body for title in page.of("heading")), "it is no scene any more"
+
+
+def addresses(answers):
+    """What the server wrote into the address, one after the other."""
+    return [parse_qs(answer.page_info_changed.query_string) for answer in answers if answer.HasField("page_info_changed")]
+
+
+def together(visitor, first, late):
+    """Both at once: the server gets the second while it answers the first."""
+    for message in (first, late):
+        visitor.socket.send(message.SerializeToString())
+    return visitor.overheard()
+
+
+def verdicts(texts):
+    return [text.body for text in texts if text.body.startswith("## ")]
+
+
+def verdict_of(port, query):
+    """What a visitor sees who opens the linear chain there."""
+    with Session(port) as other:
+        return verdicts(other.open("linear_chain", query).of("markdown"))[-1]
+
+
+def last_verdict(answers):
+    return verdicts(answer.delta.new_element.markdown for answer in answers)[-1]
+
+
+@pytest.mark.parametrize("query", ["factor=0.8&depth=7", "depth=7"], ids=["a value", "a default"])
+def test_what_a_fragment_asked_for_before_the_answer_does_not_undo_the_way_back(query):
+    with serving() as address:
+        port = int(address.rsplit(":", 1)[1])
+        wanted = verdict_of(port, query)
+        with Session(port) as visitor:
+            page = visitor.open("linear_chain", "factor=0.9&seed=3")
+            stale = [state(page.widget(key).id, "double_array_value", [value]) for key, value in (("factor", 0.9), ("depth", 150))]
+            visitor.query = query
+            back = visitor.message(*stale, fragment="")
+            back.rerun_script.is_history_navigation = True
+            answers = together(visitor, back, visitor.message(*stale))
+            assert last_verdict(answers) == wanted
+            assert all(written == parse_qs(query) for written in addresses(answers))
+
+
+def test_what_a_fragment_asked_for_before_the_answer_does_not_undo_a_scene():
+    old, new = of_page("linear_chain")[:2]
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        page = visitor.open("linear_chain", f"scene={quote(old.name)}")
+        key = next(key for key in ("factor", "depth") if getattr(old.params, key) != getattr(new.params, key))
+        stale = state(page.widget(key).id, "double_array_value", [getattr(old.params, key)])
+        pills = state(pills_of(page), "string_array_value", [new.name])
+        last = addresses(together(visitor, visitor.message(pills, stale, fragment=""), visitor.message(pills, stale)))[-1]
+        assert last["scene"] == [new.name]
+        assert float(last[key][0]) == getattr(new.params, key)
+
+
+def test_what_a_run_of_the_whole_page_said_is_sent_though_a_fragment_asks_for_more():
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("linear_chain")
+        for _ in range(25):
+            first, late = visitor.message(fragment=""), visitor.message()
+            visitor.socket.send(first.SerializeToString())
+            visitor.socket.send(late.SerializeToString())
+            begun = [answer.metadata.run.fragment_ids for answer in visitor.overheard(0.3) if answer.HasField("new_session")]
+            assert not begun[0], "the title is not drawn"
+
+
+def test_a_slider_that_is_moved_while_the_whole_page_is_drawn_counts():
+    with serving() as address:
+        port = int(address.rsplit(":", 1)[1])
+        wanted = verdict_of(port, "factor=1.2")
+        with Session(port) as visitor:
+            page = visitor.open("linear_chain")
+            present = state(page.widget("present").id, "bool_value", True)
+            moved = state(page.widget("factor").id, "double_array_value", [1.2])
+            answers = together(visitor, visitor.message(present, fragment=""), visitor.message(present, moved))
+            assert last_verdict(answers) == wanted != verdicts(page.of("markdown"))[-1]
+
+
+def test_a_browser_is_sent_whole_messages_whatever_it_says_it_still_has():
+    """It may have dropped them by the time that the answer comes, and would give up."""
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("linear_chain")
+        first = visitor.message(fragment="")
+        visitor.socket.send(first.SerializeToString())
+        had = [answer.hash for answer in visitor.overheard() if answer.HasField("delta")]
+        first.rerun_script.cached_message_hashes.extend(had)
+        visitor.socket.send(first.SerializeToString())
+        again = visitor.overheard()
+        assert not [answer for answer in again if answer.HasField("ref_hash")]
+        assert max(answer.ByteSize() for answer in again) > 10_000, "of a size for which Streamlit sends a reference"

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 from streamlit.elements import vega_charts
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NewSession_pb2 import CustomThemeConfig
 from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
@@ -129,16 +128,6 @@ def test_a_script_that_was_told_to_stop_while_it_waited_is_not_begun():
         ScriptRunner._run_script(SimpleNamespace(_requests=untold, _pages_manager=SimpleNamespace()), RerunData())
 
 
-def said(visitor, quiet=0.5):
-    """What the server says until it has been silent for ``quiet`` seconds."""
-    answers = []
-    while True:
-        try:
-            answers.append(ForwardMsg.FromString(visitor.socket.recv(timeout=quiet)))
-        except TimeoutError:
-            return answers
-
-
 def test_what_a_page_asks_that_its_visitor_has_left_does_not_bring_it_back():
     """A slider sends a moment later what it was set to; in between its visitor may have gone to another page."""
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
@@ -153,9 +142,20 @@ def test_what_a_page_asks_that_its_visitor_has_left_does_not_bring_it_back():
             visitor.socket.send(visitor.message(fragment="").SerializeToString())
             time.sleep(pause)
             visitor.socket.send(late.SerializeToString())
-            begun = [answer.new_session.page_script_hash for answer in said(visitor) if answer.HasField("new_session")]
+            begun = [answer.new_session.page_script_hash for answer in visitor.overheard() if answer.HasField("new_session")]
             assert begun, pause
             assert set(begun) == {target}, pause
+
+
+@pytest.mark.parametrize(("waiting", "page", "taken"), [("another", "one", False), ("another", "another", True), (None, "one", True)])
+def test_a_fragment_is_not_made_one_request_with_the_way_to_another_page(waiting, page, taken):
+    requests = ScriptRequests()
+    if waiting:
+        requests.request_rerun(RerunData(page_script_hash=waiting))
+    runner = SimpleNamespace(_requests=requests, _wake_parallel_join_barrier_if_waiting=lambda: None)
+    assert ScriptRunner.request_rerun(runner, RerunData(page_script_hash=page, fragment_id="view"))
+    assert requests._rerun_data == (RerunData(page_script_hash=waiting) if not taken else requests._rerun_data)
+    assert requests._rerun_data.page_script_hash == (page if taken else waiting)
 
 
 def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():

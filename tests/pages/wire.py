@@ -112,6 +112,15 @@ class Session:
                 self.page.fragment = self.page.fragment or before.fragment
                 return self.page
 
+    def overheard(self, quiet: float = 0.5) -> list[ForwardMsg]:
+        """All that the server says until it has been silent for ``quiet`` seconds."""
+        answers = []
+        while True:
+            try:
+                answers.append(ForwardMsg.FromString(self.socket.recv(timeout=quiet)))
+            except TimeoutError:
+                return answers
+
 
 def state(widget_id: str, kind: str, value: Any) -> WidgetState:
     """A widget state whose value is of that protocol type, whatever the widget wants."""
