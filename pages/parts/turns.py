@@ -57,8 +57,8 @@ def aside() -> Iterator[None]:
 
 
 def _left(runner: ScriptRunner, data: RerunData) -> bool:
-    """Whether a fragment asks whose page is no longer there."""
-    return bool(data.fragment_id_queue) and data.page_script_hash != runner._pages_manager.current_page_script_hash
+    """Whether a fragment asks whose page, if it says which, is no longer there."""
+    return bool(data.fragment_id_queue) and data.page_script_hash not in ("", runner._pages_manager.current_page_script_hash)
 
 
 def _leaving(runner: ScriptRunner, data: RerunData) -> bool:
@@ -66,7 +66,7 @@ def _leaving(runner: ScriptRunner, data: RerunData) -> bool:
     asked = runner._requests
     with asked._lock:
         waiting = asked._state is ScriptRequestType.RERUN and not asked._rerun_data.fragment_id_queue
-        return bool(data.fragment_id) and waiting and data.page_script_hash != asked._rerun_data.page_script_hash
+        return bool(data.fragment_id) and waiting and data.page_script_hash not in ("", asked._rerun_data.page_script_hash)
 
 
 def install() -> None:

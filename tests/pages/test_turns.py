@@ -147,7 +147,8 @@ def test_what_a_page_asks_that_its_visitor_has_left_does_not_bring_it_back():
             assert set(begun) == {target}, pause
 
 
-@pytest.mark.parametrize(("waiting", "page", "taken"), [("another", "one", False), ("another", "another", True), (None, "one", True)])
+@pytest.mark.parametrize(("waiting", "page", "taken"), [("another", "one", False), ("another", "another", True), (None, "one", True),
+                                                        ("another", "", True)])
 def test_a_fragment_is_not_made_one_request_with_the_way_to_another_page(waiting, page, taken):
     requests = ScriptRequests()
     if waiting:
@@ -156,6 +157,13 @@ def test_a_fragment_is_not_made_one_request_with_the_way_to_another_page(waiting
     assert ScriptRunner.request_rerun(runner, RerunData(page_script_hash=page, fragment_id="view"))
     assert requests._rerun_data == (RerunData(page_script_hash=waiting) if not taken else requests._rerun_data)
     assert requests._rerun_data.page_script_hash == (page if taken else waiting)
+
+
+def test_a_client_that_does_not_say_which_page_it_means_is_answered():
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("linear_chain")
+        visitor.page_hash = ""
+        assert visitor.send().has("factor")
 
 
 def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():
