@@ -17,6 +17,7 @@ from typing import Any
 
 import streamlit as st
 from streamlit.cli_util import open_browser
+from streamlit.delta_generator import _maybe_print_use_warning
 from streamlit.web.server.server_util import get_url
 
 from pages import parts
@@ -46,8 +47,9 @@ def _get_ready() -> None:
     What is imported stays: Python's collector need not look through it again and again. With 300 students that was an eighth of the
     server's time, and its longest pauses.
     """
-    for module in walk_packages(parts.__path__, f"{parts.__name__}."):
-        import_module(module.name)
+    for module in [*(module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")), "PIL.Image"]:
+        import_module(module)
+    _maybe_print_use_warning()  # once; it looks through the sources of all modules for it
     from pages.parts import ahead, live, results
     from vgdash.train_params import TrainParams
 

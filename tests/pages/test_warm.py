@@ -21,7 +21,9 @@ warm.open_browser = opened.append
 
 def ready():
     from pages.parts import results
-    return all(opening._kept for opening in (results.chain, results.neuron, results.comparison, results.advice, results.phases))
+    from streamlit import delta_generator
+    once = "PIL.Image" in sys.modules and delta_generator._use_warning_has_been_displayed  # what Streamlit does once
+    return once and all(opening._kept for opening in (results.chain, results.neuron, results.comparison, results.advice, results.phases))
 
 async def start():
     async with app.app._user_lifespan(app.app):

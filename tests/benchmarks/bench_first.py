@@ -1,0 +1,55 @@
+"""What the first visitor waits: python -m tests.benchmarks.bench_first [rounds] [seconds after the start]
+
+Each page is opened by its deep link, in a browser that has never been here, on a server that has just become healthy (or has stood for
+some seconds); the clock stops at the last change of the page. The bare page of Streamlit (one slider, one Altair chart, our settings)
+takes its turn in every round. Medians, and their ratio to the bare page's.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from pages.parts.frame import PAGES
+from tests.benchmarks.bench_pages import BARE
+from tests.browser import chromium
+from tests.browser.conftest import Visitor
+from tests.server import serving
+
+BAR = 1.2
+
+
+def visit(browser: Browser, stem: str, script: str, wait: float) -> float:
+    """Milliseconds from the beginning of the navigation to the page's last change, on a server of its own."""
+    with serving(script=script) as address, browser.new_context(viewport={"width": 1280, "height": 720}) as context:
+        time.sleep(wait)
+        visitor = Visitor(context.new_page(), address).open(stem)
+        return visitor.page.evaluate("window.__changed")
+
+
+def main() -> None:
+    given = [float(text) for text in sys.argv[1:3]]
+    rounds, wait = (*given, *(5, 0)[len(given):])
+    found: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        bare = Path(folder) / "bare.py"
+        bare.write_text(BARE)
+        browser = play.chromium.launch(executable_path=chromium.executable(), args=chromium.ARGUMENTS)
+        for _ in range(int(rounds)):
+            found["bare"].append(visit(browser, "", str(bare), wait))
+            for stem, _ in PAGES:
+                found[stem].append(visit(browser, "" if stem == "home" else stem, "app.py", wait))
+    floor = statistics.median(found["bare"])
+    for name, times in found.items():
+        middle = statistics.median(times)
+        print(f"{name:18}{middle:7.0f} ms, {middle / floor:.2f} of the bare page (wanted: {BAR})   {' '.join(f'{ms:.0f}' for ms in times)}")
+
+
+if __name__ == "__main__":
+    main()
