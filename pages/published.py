@@ -61,7 +61,7 @@ def _computed(place) -> tuple[dict[str, Outcome], list[tuple[str, views.MistakeV
 def _card(key: str, shown: views.MistakeView) -> None:
     st.markdown(shown.words)
     if shown.table is not None:
-        draw.chart(shown.table, charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored), f"mistake {key}",
+        draw.chart(shown.table, charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored, fine=True), f"mistake {key}",
                    f"{shown.quantity} by layer: the mistaken curve and the right one as lines, measured nets as points")
 
 

@@ -22,7 +22,7 @@ __all__ = ["OUTCOMES", "Descent", "DescentParams", "descent"]
 
 OUTCOMES = {
     "reached": "the loss came down to the tolerance",
-    "capped": "not there at the cap: on its way, or jumping back and forth past the target",
+    "capped": "still under way, or jumping back and forth past the target, at the cap",
     "frozen": "the step is too small to change the weight in float64, so it never arrives",
     "diverged": "the output overflowed",
 }

@@ -116,7 +116,7 @@ def _points(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
     drawn = []
     middle = TURN * plane.sigma_w2[-1]
     groups = sorted(_groups(plane, marks), key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
-    height = 0.0
+    height = LABEL_ROW  # the lowest row is the ring's, where a point below it is opened
     for group in groups:
         first = group[0]
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
