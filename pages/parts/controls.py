@@ -85,6 +85,8 @@ class Controls:
         st.session_state[f"{self.page} refused"] = (refused[:5], None)
         for key, value in good.items():
             self._offer(key, value)
+        if back:
+            st.session_state["more"] = False  # it may have been closed on the way; a browser takes no values for what it does not show
         if asked or back:
             self._take_over(good, back)
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
@@ -245,7 +247,8 @@ class Controls:
     def remember(self) -> None:
         """Take note of what is set, for ``insist`` and ``next_steps``. Call it when all controls are drawn."""
         self.before = st.session_state.get(f"{self.page} set", {})
-        st.session_state[f"{self.page} set"] = {key: st.session_state[key] for key in self.drawn}
+        keys = {*self.drawn, *st.session_state.get(f"{self.page} folded", ())}
+        st.session_state[f"{self.page} set"] = {key: st.session_state[key] for key in keys if key in st.session_state}
 
     def next_steps(self) -> Iterator[Params]:
         """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""

@@ -171,7 +171,8 @@ def shown_as_spelled(visitor):
 
 
 def travel(visitor, move):
-    """Back or forward, until the page is there."""
+    """Back or forward, until the page is there. A hand takes longer than what it did before."""
+    visitor.settle()
     move()
     visitor.settle()
 

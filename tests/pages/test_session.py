@@ -155,6 +155,41 @@ def test_what_a_fragment_asked_for_before_the_answer_does_not_undo_the_way_back(
             assert all(written == parse_qs(query) for written in addresses(answers))
 
 
+def more_of(visitor):
+    """The id of the list behind More."""
+    visitor.socket.send(visitor.message().SerializeToString())
+    blocks = [answer.delta.add_block for answer in visitor.overheard() if answer.HasField("delta")]
+    (found,) = (block.popover.id for block in blocks if block.popover.id.endswith("-more"))
+    return found
+
+
+@pytest.mark.parametrize("query", ["", "seed=5"])
+def test_nor_does_what_stood_behind_more_when_it_was_left(query):
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("linear_chain", "seed=3")
+        more = more_of(visitor)
+        seed = visitor.send(state(more, "bool_value", True)).widget("seed")
+        stale = [state(more, "bool_value", False), state(seed.id, "double_value", 3)]
+        visitor.query = query
+        back = visitor.message(fragment="")
+        back.rerun_script.is_history_navigation = True
+        assert all(written == parse_qs(query) for written in addresses(together(visitor, back, visitor.message(*stale))))
+        again = visitor.send(state(more, "bool_value", True)).widget("seed")
+        assert (again.value if again.set_value else again.default) == float(parse_qs(query).get("seed", [0])[0])
+
+
+def test_the_way_back_closes_more():
+    """A browser takes no values for what it does not show, and More may have been closed on the way."""
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("linear_chain", "seed=3")
+        more = more_of(visitor)
+        assert visitor.send(state(more, "bool_value", True)).has("seed")
+        visitor.query = ""
+        back = visitor.message(fragment="")
+        back.rerun_script.is_history_navigation = True
+        assert not visitor.exchange(back).has("seed")
+
+
 def test_what_a_fragment_asked_for_before_the_answer_does_not_undo_a_scene():
     old, new = of_page("linear_chain")[:2]
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
