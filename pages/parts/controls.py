@@ -238,7 +238,7 @@ class Controls:
         What was set here before the visitor's last request the browser knows: there a timer brings what the visitor is about to say.
         """
         visitor = session.present()
-        if visitor.early is not None:
+        if visitor.early is not None and get_script_run_ctx().fragment_ids_this_run:
             told = st.session_state.get(f"{self.page} told", {})
             for key, value in st.session_state.get(f"{self.page} set", {}).items():
                 if key not in visitor.early or (told.get(key) == visitor.asked and st.session_state.get(key, value) != value):

@@ -62,7 +62,7 @@ def test_the_plane_does_not_move_when_the_ring_stands_at_its_edge(plane):
 
 
 def test_the_links_open_the_other_pages_at_the_point(plane):
-    click(plane, at(plane, 2.5, 0.1))
+    click(plane, at(plane, 2.5, 0.2))
     plane.open(plane.page.get_by_role("link", name="compare initializers there").get_attribute("href"))
     shown = plane.controls()
-    assert (shown["activation"], shown["initializers"], shown["gamma"], shown["sigma_b2"]) == ("tanh", "lecun_normal", "1.58114", "0.1")
+    assert (shown["activation"], shown["initializers"], shown["gamma"], shown["sigma_b2"]) == ("tanh", "lecun_normal", "1.58114", "0.2")
