@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, live, results, words
+from pages.parts import ahead, charts, draw, frame, lecture, live, results, told, words
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.stage import Stage, top
 from pages.parts.views import measured_map
@@ -79,7 +79,7 @@ def _measured() -> None:
 
 def sweep() -> None:
     controls = Controls("trainable_depth", PhaseParams)
-    controls.insist()
+    told.insist(controls.page)
     found = live.sweep(measured_map.small(controls.chosen("activation"), controls.chosen("sigma_b2")))
     if found is not None:
         draw.chart(measured_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
@@ -102,9 +102,8 @@ def _open() -> None:
         values = {key: PhaseParams.rules()[key].check(key, value) for key, value in zip(("sigma_w2", "sigma_b2"), place, strict=True)}
     except (LookupError, TypeError, StopIteration, ParamError):  # it was no browser that spoke
         return
-    controls = Controls("trainable_depth", PhaseParams)
     for key, value in values.items():
-        controls.tell(key, value)
+        told.tell("trainable_depth", key, value)
 
 
 frame.show(page)

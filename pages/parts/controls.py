@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import bounds, popover, scenes, session, words
+from pages.parts import bounds, popover, scenes, told, words
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -105,7 +105,7 @@ class Controls:
     def _take_over(self, good: Mapping[str, Any], back: bool) -> None:
         """Set what a link leaves to its scene, and what stands behind More: Streamlit reads an address for what is bound to it only.
 
-        On the way ``back`` everything is set, so that ``insist`` knows.
+        On the way ``back`` everything is set, so that ``told`` knows.
         """
         if "scene" in good:  # a short link: what it does not say is as the scene has it
             st.session_state["scene"] = good["scene"]
@@ -232,23 +232,9 @@ class Controls:
             except ParamError as error:
                 self.misread.append(words.refusal(error))
 
-    def insist(self) -> None:
-        """Keep what has been set here when a request says otherwise that left the browser before the browser heard of it.
-
-        What was set here before the visitor's last request the browser knows: there a timer brings what the visitor is about to say.
-        """
-        visitor = session.present()
-        if visitor.early is not None and get_script_run_ctx().fragment_ids_this_run:
-            told = st.session_state.get(f"{self.page} told", {})
-            for key, value in st.session_state.get(f"{self.page} set", {}).items():
-                if key not in visitor.early or (told.get(key) == visitor.asked and st.session_state.get(key, value) != value):
-                    st.session_state[key] = value
-
     def remember(self) -> None:
-        """Take note of what is set, for ``insist`` and ``next_steps``. Call it when all controls are drawn."""
-        self.before = st.session_state.get(f"{self.page} set", {})
-        keys = {*self.drawn, *st.session_state.get(f"{self.page} folded", ())}
-        st.session_state[f"{self.page} set"] = {key: st.session_state[key] for key in keys if key in st.session_state}
+        """Take note of what is set. Call it when all controls are drawn."""
+        self.before = told.remember(self.page, {*self.drawn, *st.session_state.get(f"{self.page} folded", ())})
 
     def next_steps(self) -> Iterator[Params]:
         """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""
@@ -329,12 +315,7 @@ class Controls:
 
     def _set(self, key: str, value: Any) -> None:
         self._offer(key, value)
-        self.tell(key, self._held(key, value))
-
-    def tell(self, key: str, value: Any) -> None:
-        """Set a widget, whose browser has yet to hear of it."""
-        st.session_state[key] = value
-        st.session_state.setdefault(f"{self.page} told", {})[key] = session.present().asked
+        told.tell(self.page, key, self._held(key, value))
 
     def _held(self, key: str, value: Any) -> Any:
         """A value as its widget holds it: several options as a list, a sequence of numbers as the text that spells it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from pages.parts import lecture
+from pages.parts import lecture, told
 from pages.parts.controls import Controls
 from vgdash.params import Params
 
@@ -29,7 +29,7 @@ class Stage:
 
     def __init__(self, controls: Controls):
         self._page, self._said, self._answer = controls.page, [], ""
-        controls.insist()
+        told.insist(controls.page)
         if lecture.current(controls.page) is not None and lecture.settle(controls) is None:
             st.rerun()  # the first change of a scene makes it the viewer's own: the top must say so
         self._head = st.container(key="verdict", gap="xsmall")

@@ -1,0 +1,40 @@
+"""What a page's widgets have been set to by the server, and whether their browser has heard of it.
+
+A request that left the browser before it heard (see ``session``) brings old values; without this they would count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from pages.parts import session
+
+
+def tell(page: str, key: str, value: Any) -> None:
+    """Set a widget, whose browser has yet to hear of it."""
+    st.session_state[key] = value
+    st.session_state.setdefault(f"{page} told", {})[key] = session.present().asked
+
+
+def insist(page: str) -> None:
+    """Keep what has been set here when a request says otherwise that left the browser before the browser heard of it.
+
+    What was set here before the visitor's last request the browser knows: there a timer brings what the visitor is about to say.
+    """
+    visitor = session.present()
+    if visitor.early is not None and get_script_run_ctx().fragment_ids_this_run:
+        told = st.session_state.get(f"{page} told", {})
+        for key, value in st.session_state.get(f"{page} set", {}).items():
+            if key not in visitor.early or (told.get(key) == visitor.asked and st.session_state.get(key, value) != value):
+                st.session_state[key] = value
+
+
+def remember(page: str, keys: Iterable[str]) -> dict[str, Any]:
+    """Take note of what ``keys`` are set to, for ``insist``; what they were set to in the run before."""
+    before = st.session_state.get(f"{page} set", {})
+    st.session_state[f"{page} set"] = {key: st.session_state[key] for key in keys if key in st.session_state}
+    return before
