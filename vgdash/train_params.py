@@ -31,7 +31,8 @@ FEWEST, MOST = 50, 400  # intervals between looks, where a run is to be watched 
 LIVE = 6e9  # operations between two looks then: 0.1 to 0.25 s at the pace of nets 64 wide on two cores
 LOOKING = 0.1  # share of a run's operations that looks beyond the fewest may take, and as many steps to one at least
 CALLS = 5e5  # operations in the time of the calls that a layer takes in a step, about 10 µs
-AT_ONCE = 8192  # entries (units x batch) of one call: below, Python's time per call shows; above, the cache overflows
+SHORT = 8192  # entries (units x batch) of a call: below, threads wait for Python's lock rather than work
+AT_ONCE = 32768  # the same: below, Python's time per call shows; above, the cache overflows
 
 
 class _Amount(str):
@@ -223,10 +224,14 @@ class TrainParams(Params):
 
     @property
     def groups(self) -> list[int]:
-        """How many nets are trained together, group by group: enough to make calls long, and enough groups for the cores. Where calls
-        on all nets are short they are one group: two threads would spend more on taking turns with Python's lock than they save."""
+        """How many nets are trained together, group by group: enough to make calls long, and enough groups for the cores.
+
+        Threads take turns with Python's lock, the more often the shorter their calls are. So where calls on all nets are short the
+        nets are one group, and where one net's are short each core has one group, of different sizes perhaps.
+        """
         entries = self.batch * max(self.widths[1:])
-        size = self.nets if self.nets * entries <= AT_ONCE else max(1, min(round(AT_ONCE / entries), self.nets // WORKERS))
+        share = math.ceil(self.nets / WORKERS) if entries <= SHORT else self.nets // WORKERS
+        size = self.nets if self.nets * entries <= SHORT else max(1, min(round(AT_ONCE / entries), share))
         count = math.ceil(self.nets / size)
         return [self.nets // count + (i < self.nets % count) for i in range(count)]
 
