@@ -105,7 +105,7 @@ class Passes:
         kernel = plan.kernel(plan, memory["constants"])
         self.forward = self._bind_forward(kernel, self._normalize)
         self.answer = self._bind_forward(kernel, self._normalize_fixed) if plan.normalization == "batch" else self.forward
-        self._bind_backward(kernel)
+        self._bind_backward(kernel, memory["slopes"])
 
     def _bind_statistics(self, memory: np.ndarray) -> None:
         """``_of_layer[l]``: mean and factor of the minibatch, then those of the population, each to be broadcast over a block."""
@@ -141,18 +141,22 @@ class Passes:
             calls += kernel.forward(z[layer], a[layer])
         return [*calls, partial(np.matmul, self._layers[-1], a[-1], out=self.logits)]
 
-    def _bind_backward(self, kernel) -> None:
+    def _bind_backward(self, kernel, slopes: np.ndarray) -> None:
         plan = self.plan
         inner = {layer: block for chunk in self.chunks for layer, block in enumerate(chunk.blocks, chunk.first)}
         outer = {layer: block for chunk in self.chunks for layer, block in enumerate(chunk.outer, chunk.first)}
         self.delta, self.lowest = inner[plan.depth][:, :-1], inner[1][:, :-1]
         if plan.two_deltas:
             self.chunks[0].calls.append(partial(np.copyto, outer[plan.depth], inner[plan.depth]))
-        for chunk in self.chunks:
-            for layer in range(chunk.last, max(chunk.first, 2) - 1, -1):
-                below, a = outer[layer - 1], self._a[layer - 1]
+        for chunk in self.chunks[:-1]:  # nothing goes back below layer 1, which is a chunk of its own
+            inputs = chunk.inputs.transpose(1, 0, 3, 2)
+            kept = slopes[:inputs.size].reshape(inputs.shape) if kernel.by_chunk else None
+            chunk.calls.extend(kernel.slopes(inputs, kept))
+            for layer in range(chunk.last, chunk.first - 1, -1):
+                below = outer[layer - 1]
+                slope = self._work_like(below) if kept is None else kept[layer - chunk.first]
                 chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), inner[layer][:, :-1], out=below[:, :-1]))
-                chunk.calls.extend(kernel.backward(below, self._z[layer - 1], a, self._work_like(below)))
+                chunk.calls.extend(kernel.backward(below, self._z[layer - 1], self._a[layer - 1], slope))
                 if plan.skips[layer - 1] is not None:
                     chunk.calls.append(partial(np.add, below[:, :-1], outer[layer][:, :-1], out=below[:, :-1]))
                 if plan.two_deltas:

@@ -106,6 +106,8 @@ class Plan:
             "delta": deltas,
             "outer": deltas if self.two_deltas else 0,
             "slope": widest,
+            "slopes": one * max(((self.widths[first - 1] + 1) * (last - first + 1) for first, last in chunks if first > 1), default=0)
+                      if self.kernel.by_chunk else 0,
             "constants": self.kernel.constants * widest,
             "logits": 3 * one * self.widths[-1],
             "x": self.batch * (self.widths[0] + 1),
@@ -134,6 +136,7 @@ class _General:
     """
 
     in_place = False
+    by_chunk = False
     constants = 0
 
     def __init__(self, plan: Plan, constants: np.ndarray):
@@ -143,8 +146,12 @@ class _General:
         """a = f(z)"""
         return [partial(self.activation.value, z, a), partial(np.copyto, a[:, -1], 1)]
 
+    def slopes(self, a: np.ndarray, slopes: np.ndarray) -> Calls:
+        """``slopes`` ← f'(z) of all layers ``(layers, nets, units + 1, batch)`` below a chunk, where ``by_chunk`` says so."""
+        return []
+
     def backward(self, delta: np.ndarray, z: np.ndarray, a: np.ndarray, slope: np.ndarray) -> Calls:
-        """delta ← delta · f'(z), with ``slope`` to work in."""
+        """delta ← delta · f'(z), with ``slope`` to work in, or what ``slopes`` left there."""
         f = self.activation
         write = partial(f.slope, z, slope) if self.keeps_input else partial(f.slope_of_output, a, slope)
         return [write, partial(np.multiply, delta, slope, out=delta)]
@@ -153,10 +160,12 @@ class _General:
 class _Relu(_General):
     """In place, and back on bit patterns: a >= 0 read as an integer is 0 or positive, so min(a, 1) is the slope as 0 or 1.
 
-    Three times as fast as the general way: NumPy takes maxima with vector instructions only of array against array.
+    Three times as fast as the general way: NumPy takes maxima with vector instructions only of array against array. The slopes of a
+    chunk are one call.
     """
 
     in_place = True
+    by_chunk = True
     constants = 2
 
     def __init__(self, plan: Plan, constants: np.ndarray):
@@ -169,10 +178,12 @@ class _Relu(_General):
         largest = partial(np.maximum, z, self.zeros[:a.size].reshape(a.shape), out=a)
         return [largest] if z is a else [largest, partial(np.copyto, a[:, -1], 1)]
 
+    def slopes(self, a, slopes):
+        return [partial(np.minimum, a.view(self.whole), self.ones[:a[0].size].reshape(a[0].shape), out=slopes.view(self.whole))]
+
     def backward(self, delta, z, a, slope):
-        delta, slope = delta.view(self.whole), slope.view(self.whole)
-        return [partial(np.minimum, a.view(self.whole), self.ones[:a.size].reshape(a.shape), out=slope),
-                partial(np.multiply, delta, slope, out=delta)]
+        delta = delta.view(self.whole)
+        return [partial(np.multiply, delta, slope.view(self.whole), out=delta)]
 
 
 KERNELS = {"relu": _Relu}

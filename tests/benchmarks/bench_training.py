@@ -127,24 +127,30 @@ def jitted_jax(p):
 
 
 def product_rate(width, batch, seconds=0.5):
-    """Operations a second of (width, width) @ (width, batch) on all cores, each with its own operands."""
-    counts = [0] * CORES
-
-    def work(which):
-        a, b, c = np.ones((width, width), np.float32), np.ones((width, batch), np.float32), np.empty((width, batch), np.float32)
+    """Operations a second, on all cores, each with its own operands: of W a alone, and of the three products of a layer in turn, which
+    are W a, Wᵀ δ and δ aᵀ."""
+    def work(which, kinds):
+        w, a, delta = np.ones((width, width), np.float32), *np.ones((2, width, batch), np.float32)
+        forward, gradient = np.empty_like(a), np.empty_like(w)
+        operands = ((w, a, forward), (w.T, delta, forward), (delta, a.T, gradient))[:kinds]
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             for _ in range(20):
-                np.matmul(a, b, out=c)
-            counts[which] += 20
+                for left, right, out in operands:
+                    np.matmul(left, right, out=out)
+            counts[which] += 20 * kinds
 
+    rates = []
     with threadpool_limits(1, "blas"):
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(CORES)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return sum(counts) * 2 * width * width * batch / seconds
+        for kinds in (1, 3):
+            counts = [0] * CORES
+            threads = [threading.Thread(target=work, args=(i, kinds)) for i in range(CORES)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rates.append(sum(counts) * 2 * width * width * batch / seconds)
+    return rates
 
 
 def contest(depth, width, batch, target, seconds_left):
@@ -172,7 +178,9 @@ def contest(depth, width, batch, target, seconds_left):
     for name in list(contestants)[1:]:
         wanted = target if name == "PyTorch" else JAX_TARGET
         print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name} (to reach: {wanted})")
-    print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / statistics.median(rates):.0%} of the matrix product's (to reach: 60%)", flush=True)
+    forward, layer = (statistics.median(column) for column in zip(*rates, strict=True))
+    print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / forward:.0%} of the product W a, {rate / layer:.0%} of a layer's three products"
+          " (to reach: 60%)", flush=True)
 
 
 if __name__ == "__main__":
