@@ -199,9 +199,8 @@ def _fixed_breaks(depth: int, start: np.ndarray, factors: np.ndarray) -> dict:
 
 def _gaussian(p: ChainParams) -> Chain:
     """Both directions of every seed as one batch of vectors, ``(2 · seeds, width)``: up through W[l], down through W[L+1-l]ᵀ."""
-    draws = np.random.default_rng(p.seed).standard_normal((p.depth, p.seeds, p.width, p.width))
-    draws *= math.sqrt(p.sigma2 / p.width)
-    weights = np.concatenate([draws, draws[::-1].swapaxes(2, 3)], axis=1)
+    weights = np.random.default_rng(p.seed).standard_normal((p.depth, p.seeds, p.width, p.width))
+    weights *= math.sqrt(p.sigma2 / p.width)
     up = np.resize([p.x1, p.x2], p.width)
     start = np.concatenate([np.tile(up, (p.seeds, 1)), np.ones((p.seeds, p.width))])
     sizes = _log10_sizes(weights, start)
@@ -220,18 +219,27 @@ def _gaussian(p: ChainParams) -> Chain:
         **_gaussian_breaks(p, weights, start))
 
 
+def _step(weights: np.ndarray, layer: int, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Step ``layer`` (from 1) of both directions, vectors ``(2 · seeds, width, 1)``."""
+    out = np.empty_like(vectors) if out is None else out
+    seeds = weights.shape[1]
+    np.matmul(weights[layer - 1], vectors[:seeds], out=out[:seeds])
+    np.matmul(weights[-layer].swapaxes(1, 2), vectors[seeds:], out=out[seeds:])
+    return out
+
+
 def _log10_sizes(weights: np.ndarray, start: np.ndarray) -> np.ndarray:
     """log10 of the root mean square component after each layer, ``(depth + 1, batch)``, normalizing every ``STRIDE`` layers."""
     vectors = np.empty((len(weights) + 1, *start.shape, 1))
     vectors[0] = start[..., None]
     taken = np.zeros(vectors.shape[:2])
-    for layer, matrices in enumerate(weights, start=1):
+    for layer in range(1, len(weights) + 1):
         before = vectors[layer - 1]
         if layer % STRIDE == 0:
             norm = np.abs(before).max(axis=1, keepdims=True)
             before = before / norm
             taken[layer] = np.log10(norm[:, 0, 0])
-        np.matmul(matrices, before, out=vectors[layer])
+        _step(weights, layer, before, out=vectors[layer])
     squares = np.einsum("lbij,lbij->lb", vectors, vectors)
     return np.cumsum(taken, axis=0) + np.log10(squares / start.shape[1]) / 2
 
@@ -242,7 +250,7 @@ def _gaussian_breaks(p: ChainParams, weights: np.ndarray, start: np.ndarray) -> 
         rounded = round_to(weights, name)
         if form.carrier is np.float16:
             rounded = rounded.astype(np.float32)
-        values = iterate(lambda layer, a, w=rounded: (w[layer - 1] @ a[..., None])[..., 0], start, name, p.depth)
+        values = iterate(lambda layer, a, w=rounded: _step(w, layer, a.astype(w.dtype)[..., None])[..., 0], start, name, p.depth)
         sizes = np.abs(values).max(axis=2).astype(np.float64)
         sizes[np.isnan(sizes)] = np.inf
         forward[name] = breaks_of(_middle(sizes[:, :p.seeds]), name)

@@ -64,6 +64,7 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
     Format("float64", 53, 1023, np.float64),
 )}
 _BFLOAT16 = FORMATS["bfloat16"]
+_DROPPED = FORMATS["float64"].digits - _BFLOAT16.digits  # bits of the significand
 _PATIENCE = 16  # layers between two looks at whether a chain is all zero and infinite
 
 
@@ -166,10 +167,15 @@ def _round_bfloat16(values: np.ndarray) -> np.ndarray:
 
     What rounds to 2^128 becomes infinite when it is stored as float32.
     """
-    values = values.astype(np.float64)
-    exponents = np.maximum(np.frexp(values)[1], 2 - _BFLOAT16.top)
-    quantum = np.ldexp(1.0, exponents - _BFLOAT16.digits)
-    return np.rint(values / quantum) * quantum
+    values = np.array(values, np.float64)
+    small = np.abs(values) < _BFLOAT16.smallest_normal
+    subnormal = np.rint(values[small] / _BFLOAT16.smallest_subnormal) * _BFLOAT16.smallest_subnormal
+    lost = np.isnan(values)
+    bits = values.view(np.int64)
+    bits += ((bits >> _DROPPED) & 1) + (2**(_DROPPED - 1) - 1)  # half of the last place, less where that makes a tie even
+    bits &= -2**_DROPPED
+    values[small], values[lost] = subnormal, np.nan
+    return values
 
 
 def _times_bfloat16(value: float, factor: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
 QUIET = 3.0  # seconds in which nobody asks for anything, before what every page opens with is prepared
-SHARE = 3  # times as long as it computed it rests: the processor is for those who are here
+SHARE = 1  # times as long as it computed it rests: the processor is for those who are here
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]
@@ -63,7 +63,7 @@ def _start() -> None:
 def _work() -> None:
     while True:
         idle = time.monotonic() - _asked > QUIET
-        if _wished.wait(PAUSE if idle and _later else 10 * PAUSE):
+        if _wished.wait(0 if idle and _later else 10 * PAUSE):
             _wished.clear()
             time.sleep(PAUSE)
             for task in _wishes:

@@ -162,9 +162,12 @@ OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opene
 
 
 def prepare() -> None:
-    """Have ready, when somebody opens them, what all pages and all scenes show."""
-    opened = [*(kind() for kind in OPENING), *(scene.params for scene in SCENES if type(scene.params) in OPENING)]
-    ahead.prepare(lambda p: OPENING[type(p)](p), [(p,) for p in opened])
+    """Have ready, when somebody opens them, what all pages and then all scenes show."""
+    pages, scenes = [kind() for kind in OPENING], [scene.params for scene in SCENES if type(scene.params) in OPENING]
     ahead.prepare(shipped_map, [()])
-    ahead.prepare(claim, [(key,) for key in published_views.CLAIMS])
-    ahead.prepare(mistake, [(key,) for key in published_views.CORRECTED])
+    for compute, arguments in ((_open, pages), (claim, published_views.CLAIMS), (mistake, published_views.CORRECTED), (_open, scenes)):
+        ahead.prepare(compute, [(one,) for one in arguments])
+
+
+def _open(p: Params) -> None:
+    OPENING[type(p)](p)

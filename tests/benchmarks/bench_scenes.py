@@ -58,7 +58,7 @@ def main() -> None:
     with serving() as address, sync_playwright() as play:
         time.sleep(wait)
         browser = play.chromium.launch(executable_path=chromium.executable(), args=chromium.ARGUMENTS)
-        for turn in range(int(rounds)):
+        for _ in range(int(rounds)):
             for skip, times in found.items():
                 with browser.new_context(viewport={"width": 1280, "height": 720}) as context:
                     visitor = Visitor(context.new_page(), address)
@@ -67,8 +67,9 @@ def main() -> None:
     assert len(SCENES) == sum(len(of_page(page)) for page in {scene.page for scene in SCENES})
     for skip, times in found.items():
         middle = {name: statistics.median(values) for name, values in times.items()}
-        print(f"{'all questions skipped' if skip else 'with the questions'}: {sum(ms <= BAR for ms in middle.values())} of {len(middle)} within"
-              f" {BAR} ms, median {statistics.median(middle.values()):.0f}, slowest {max(middle.values()):.0f}")
+        within = sum(ms <= BAR for ms in middle.values())
+        print(f"{'all questions skipped' if skip else 'with the questions'}: {within} of {len(middle)} within {BAR} ms,"
+              f" median {statistics.median(middle.values()):.0f}, slowest {max(middle.values()):.0f}")
         for name, values in times.items():
             print(f"  {middle[name]:6.0f}  {name:50}" + " ".join(f"{ms:.0f}" for ms in values))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vgdash.draws import layers_of
 from vgdash.jacobian import jacobian_spectrum
 from vgdash.layers import Tape, forward
 from vgdash.network import ProbeParams, probe
@@ -40,8 +41,8 @@ def _growth(gamma: float) -> np.ndarray:
     p = ProbeParams.uniform(DEPTH, WIDTH, "relu", "he_normal", gamma=gamma, batch=4)
     tape = Tape(p.widths, p.batch)
     logs = np.empty((DRAWS, p.batch))
-    for draw in range(DRAWS):
-        net, x, _ = build(p, draw)
+    for (_, draw), drawn in layers_of(("normal",), p.widths, p.seed, range(DRAWS)).items():
+        net, x, _ = build(p, draw, drawn)
         for _layer in forward(net, x, tape):
             pass
         logs[draw] = np.log(np.vecdot(tape.a[-1], tape.a[-1]) / np.vecdot(x, x))
