@@ -58,7 +58,8 @@ def phase_plane(right: float, top: float, height: int = 330) -> dict[str, Any]:
     extent = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=alt.Legend(
         title="ξ_c, layers", orient="top", direction="horizontal", titleOrient="left", labelExpr=power_of_ten(), values=[0, 1, 2],
-        gradientLength={"expr": "min(220, 0.6 * width)"}, gradientThickness=12, offset=4, **{"labelFontSize": 13, "titleFontSize": 14}, **INK))
+        gradientLength={"expr": "min(220, 0.6 * width)"}, gradientThickness=12, offset=4,
+        **{"labelFontSize": 13, "titleFontSize": 14}, **INK))
 
     def named(part: str, **look) -> list[alt.Chart]:
         """Light letters with a dark rim, readable on every colour."""
