@@ -1,8 +1,9 @@
-"""A lecture as a walk: python -m tests.benchmarks.bench_scenes [rounds] [seconds after the start]
+"""Scenes: python -m tests.benchmarks.bench_scenes [rounds] [seconds after the start]
 
-A server that has stood for a while, a browser that has been there, and the key N from the first scene to the last: milliseconds from the
-key to the page's last change. Where a run starts by itself the page never stops changing: there, until its title says the scene's line
-and the server has nothing more to say of it. Once with the questions, which hide the charts, and once with all questions skipped.
+A server that has stood for a while, a browser that has never been there: milliseconds from a click on a scene's name, page by page, or
+from the key N, from the first scene of the lecture to the last and so from page to page, to the page's last change. Where a run starts by
+itself the page never stops changing: there, until its title says the scene's line and the server has nothing more to say of it. With the
+questions, which hide the charts, and with all questions skipped.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from urllib.parse import quote_plus
 
 from playwright.sync_api import sync_playwright
 
-from pages.parts.scenes import SCENES, of_page
+from pages.parts.scenes import SCENES, Scene, of_page
 from tests.browser import chromium
 from tests.browser.conftest import Visitor
 from tests.server import serving
 
 BAR = 300  # milliseconds
+Times = dict[Scene, float]
 OPENED = """say => new Promise(done => {
   const look = () => {
     const title = document.querySelector('[data-testid=stMain] h1'), app = document.querySelector('[data-testid=stApp]');
@@ -30,9 +34,9 @@ OPENED = """say => new Promise(done => {
 })"""
 
 
-def opened(visitor: Visitor, scene) -> float:
-    """Milliseconds from the key N until the scene is open."""
-    visitor.page.keyboard.press("n")
+def opened(visitor: Visitor, scene: Scene, act: Callable[[], None]) -> float:
+    """Milliseconds until the scene is open."""
+    act()
     first = visitor.page.evaluate(OPENED, scene.say)
     if scene.page == "training":
         return first
@@ -40,38 +44,52 @@ def opened(visitor: Visitor, scene) -> float:
     return visitor.page.evaluate("window.__changed - window.__acted")
 
 
-def walk(visitor: Visitor, skip: bool) -> list[float]:
-    """The walk from the first scene to the last, which the second one begins."""
-    visitor.open(f"{SCENES[0].page}?scene={SCENES[0].name.replace(' ', '+')}")
-    if skip:
-        visitor.click("Skip all questions")
-    times = []
-    for scene in SCENES[1:]:
-        times.append(opened(visitor, scene))
+def begin(visitor: Visitor, scene: Scene, skip: bool) -> None:
+    visitor.open(f"{scene.page}?scene={quote_plus(scene.name)}", quiet=scene.page != "training")
+    if skip and (button := visitor.page.get_by_role("button", name="Skip all questions")).count():
+        button.click()
+        visitor.settle(quiet=scene.page != "training")
+
+
+def by_key(visitor: Visitor, skip: bool) -> Times:
+    begin(visitor, SCENES[0], skip)
+    return {scene: opened(visitor, scene, lambda: visitor.page.keyboard.press("n")) for scene in SCENES[1:]}
+
+
+def by_click(visitor: Visitor, skip: bool) -> Times:
+    """The last scene of each page is where it begins."""
+    times: Times = {}
+    for page in dict.fromkeys(scene.page for scene in SCENES):
+        scenes = of_page(page)
+        if len(scenes) > 1:
+            begin(visitor, scenes[-1], skip)
+            for scene in scenes:
+                name = visitor.page.get_by_test_id("stMain").get_by_role("radio", name=scene.name, exact=True).first
+                times[scene] = opened(visitor, scene, name.click)
     return times
 
 
 def main() -> None:
     given = [float(text) for text in sys.argv[1:3]]
     rounds, wait = (*given, *(3, 40)[len(given):])
-    found: dict[bool, dict[str, list[float]]] = {skip: defaultdict(list) for skip in (False, True)}
+    walks = [(way, skip) for way in (by_click, by_key) for skip in (False, True)]
+    found: list[dict[Scene, list[float]]] = [defaultdict(list) for _ in walks]
     with serving() as address, sync_playwright() as play:
         time.sleep(wait)
         browser = play.chromium.launch(executable_path=chromium.executable(), args=chromium.ARGUMENTS)
         for _ in range(int(rounds)):
-            for skip, times in found.items():
+            for (way, skip), times in zip(walks, found, strict=True):
                 with browser.new_context(viewport={"width": 1280, "height": 720}) as context:
-                    visitor = Visitor(context.new_page(), address)
-                    for scene, ms in zip(SCENES[1:], walk(visitor, skip), strict=True):
-                        times[f"{scene.page} {scene.name}"].append(ms)
-    assert len(SCENES) == sum(len(of_page(page)) for page in {scene.page for scene in SCENES})
-    for skip, times in found.items():
-        middle = {name: statistics.median(values) for name, values in times.items()}
+                    for scene, ms in way(Visitor(context.new_page(), address), skip).items():
+                        times[scene].append(ms)
+    for (way, skip), times in zip(walks, found, strict=True):
+        middle = {scene: statistics.median(values) for scene, values in times.items()}
         within = sum(ms <= BAR for ms in middle.values())
-        print(f"{'all questions skipped' if skip else 'with the questions'}: {within} of {len(middle)} within {BAR} ms,"
+        print(f"{way.__name__.replace('_', ' ')}{', all questions skipped' if skip else ''}: {within} of {len(middle)} within {BAR} ms,"
               f" median {statistics.median(middle.values()):.0f}, slowest {max(middle.values()):.0f}")
-        for name, values in times.items():
-            print(f"  {middle[name]:6.0f}  {name:50}" + " ".join(f"{ms:.0f}" for ms in values))
+        for scene, ms in middle.items():
+            if ms > BAR:
+                print(f"  {ms:6.0f}  {scene.page} {scene.name}")
 
 
 if __name__ == "__main__":
