@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
@@ -23,7 +24,8 @@ _later: deque[Task] = deque()
 _made: deque[float] = deque(maxlen=MANY)  # when
 _asked = time.monotonic()  # when anybody last asked for anything, a run's next look included
 _wished = threading.Event()
-_starting = threading.Lock()
+_starting, _doing = threading.Lock(), threading.Lock()
+_stopped = False
 _thread: threading.Thread | None = None
 
 
@@ -52,6 +54,14 @@ def prepare(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
     _start()
 
 
+def stop() -> None:
+    """Compute nothing more, as the server ends; what is being computed is finished: Python aborts where a thread is inside NumPy then."""
+    global _stopped
+    _stopped = True
+    with _doing:
+        pass
+
+
 def _start() -> None:
     global _thread
     with _starting:
@@ -77,7 +87,6 @@ def _work() -> None:
 
 
 def _do(compute: Callable[..., Any], arguments: tuple) -> None:
-    try:
-        compute(*arguments)
-    except Exception:  # whoever asks for it will be told
-        return
+    with _doing, suppress(Exception):  # whoever asks for it will be told
+        if not _stopped:
+            compute(*arguments)

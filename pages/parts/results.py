@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from typing import Any
 
@@ -161,11 +161,18 @@ OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opene
 }
 
 
+def open_pages() -> None:
+    """Have ready what every page opens with. Where that fails, whoever opens the page will be told."""
+    for kind in OPENING:
+        with suppress(Exception):
+            _open(kind())
+    shipped_map()
+
+
 def prepare() -> None:
-    """Have ready, when somebody opens them, what all pages and then all scenes show."""
-    pages, scenes = [kind() for kind in OPENING], [scene.params for scene in SCENES if type(scene.params) in OPENING]
-    ahead.prepare(shipped_map, [()])
-    for compute, arguments in ((_open, pages), (claim, published_views.CLAIMS), (mistake, published_views.CORRECTED), (_open, scenes)):
+    """Have ready, as soon as nobody asks for anything, the published claims and what all scenes show."""
+    scenes = [scene.params for scene in SCENES if type(scene.params) in OPENING]
+    for compute, arguments in ((claim, published_views.CLAIMS), (mistake, published_views.CORRECTED), (_open, scenes)):
         ahead.prepare(compute, [(one,) for one in arguments])
 
 

@@ -6,6 +6,7 @@ has all this begin with the first visit.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator
@@ -27,29 +28,47 @@ TENTH = {"steps": 150, "snapshots": 5}  # of the run that the training page open
 
 @asynccontextmanager
 async def starting(_app: Any) -> AsyncIterator[None]:
-    """What the server does as it starts. It opens a browser where Streamlit opens one for a plain script, and waits for none."""
-    begin()
+    """What the server does as it starts, before it says that it is healthy: who comes at once shares the processor with nobody.
+
+    It opens a browser where Streamlit opens one for a plain script, and waits for none.
+    """
+    await asyncio.to_thread(_load)
+    getting_ready = begin()
     if not st.get_option("server.headless"):
         url = get_url(st.get_option("browser.serverAddress"))
         threading.Thread(target=open_browser, args=(url,), name="browser", daemon=True).start()
     yield
+    from pages.parts import ahead
+
+    await asyncio.to_thread(getting_ready.join)
+    await asyncio.to_thread(ahead.stop)
 
 
 @cache
-def begin() -> None:
+def begin() -> threading.Thread:
     """Once a server: get ready, beside whatever goes on."""
-    threading.Thread(target=_get_ready, name="warm", daemon=True).start()
+    thread = threading.Thread(target=_get_ready, name="warm", daemon=True)
+    thread.start()
+    return thread
+
+
+def _load() -> None:
+    """Import everything, and compute what the pages open with: about a second."""
+    for module in [*(module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")), "PIL.Image"]:
+        import_module(module)
+    _maybe_print_use_warning()  # once; it looks through the sources of all modules for it
+    from pages.parts import results
+
+    results.open_pages()
 
 
 def _get_ready() -> None:
-    """Import everything; compute what the pages and the scenes open with as soon as nobody asks for anything.
+    """Load; compute what the scenes and the published claims show as soon as nobody asks for anything.
 
     What is imported stays: Python's collector need not look through it again and again. With 300 students that was an eighth of the
     server's time, and its longest pauses.
     """
-    for module in [*(module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")), "PIL.Image"]:
-        import_module(module)
-    _maybe_print_use_warning()  # once; it looks through the sources of all modules for it
+    _load()
     from pages.parts import ahead, live, results
     from vgdash.train_params import TrainParams
 

@@ -10,6 +10,7 @@ from pages.parts.controls import Controls
 from pages.parts.scenes import SCENES
 from pages.parts.views.published import CLAIMS, CORRECTED
 from vgdash.chain import ChainParams
+from vgdash.neuron import NeuronParams
 from vgdash.params import Params
 from vgdash.training import TrainParams
 
@@ -78,16 +79,45 @@ def test_an_error_ends_nothing():
     compute.wait(1, 2)
 
 
-def test_every_page_and_scene_that_computes_is_made_ready(monkeypatch):
+def test_every_scene_and_claim_is_made_ready(monkeypatch):
     wanted = {}
     monkeypatch.setattr(ahead, "prepare", lambda compute, arguments: wanted.update(dict.fromkeys(arguments, compute)))
     results.prepare()
     ready = {argument for arguments in wanted for argument in arguments}
     assert ready >= {*CLAIMS, *CORRECTED}
     assert ready >= {scene.params for scene in SCENES if type(scene.params) not in (TrainParams, Params)}
-    compute = wanted[ChainParams(),]
-    compute(ChainParams())
-    assert (ChainParams(), 0.01) in results.chain._kept
+    scene = next(scene.params for scene in SCENES if type(scene.params) is ChainParams)
+    wanted[scene,](scene)
+    assert (scene, 0.01) in results.chain._kept
+
+
+def test_a_page_whose_opening_fails_stops_no_server(monkeypatch):
+    def fail(p):
+        raise MemoryError
+
+    opened = []
+    monkeypatch.setattr(results, "OPENING", {ChainParams: fail, NeuronParams: opened.append})
+    results.open_pages()
+    assert opened == [NeuronParams()]
+
+
+def test_a_server_that_ends_finishes_what_it_computes_and_begins_nothing(monkeypatch):
+    monkeypatch.setattr(ahead, "_stopped", False)
+    begun, go, done = threading.Event(), threading.Event(), []
+
+    def slow(value):
+        begun.set()
+        assert go.wait(20)
+        done.append(value)
+
+    ahead.prepare(slow, [(1,), (2,)])
+    assert begun.wait(20)
+    threading.Timer(0.2, go.set).start()
+    ahead.stop()
+    assert done == [1]
+    quiet()
+    time.sleep(0.3)
+    assert done == [1]
 
 
 def test_the_next_step_is_one_further_on_the_slider_that_moved():
