@@ -13,6 +13,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
+PATIENCE = 5.0  # seconds until the server's first word
+
 
 @dataclass
 class Page:
@@ -113,11 +115,11 @@ class Session:
                 return self.page
 
     def overheard(self, quiet: float = 0.5) -> list[ForwardMsg]:
-        """All that the server says until it has been silent for ``quiet`` seconds."""
+        """All that the server says until it has been silent for ``quiet`` seconds; its first word may take longer on a busy machine."""
         answers = []
         while True:
             try:
-                answers.append(ForwardMsg.FromString(self.socket.recv(timeout=quiet)))
+                answers.append(ForwardMsg.FromString(self.socket.recv(timeout=quiet if answers else PATIENCE)))
             except TimeoutError:
                 return answers
 
