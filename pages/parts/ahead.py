@@ -1,4 +1,4 @@
-"""What will be asked for next, computed while nobody waits: the next step of a slider, and what every page opens with.
+"""What will be asked for next, computed while nobody waits: the next step of a slider, the scenes, the published claims.
 
 One thread for the whole server. It begins after a pause, takes what was wished last only, and does nothing while many visitors
 ask: what it computes is remembered for everybody, and what it does not is computed when it is asked for.
@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 PAUSE = 0.1  # seconds without another wish
-QUIET = 3.0  # seconds in which nobody asks for anything, before what every page opens with is prepared
+QUIET = 3.0  # seconds in which nobody asks for anything, before what is for later is prepared
 SHARE = 1  # times as long as it computed it rests: the processor is for those who are here
 MANY, WITHIN = 6, 2.0  # so many wishes within so many seconds are a hall, which needs the processor itself
 

@@ -163,10 +163,9 @@ OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opene
 
 def open_pages() -> None:
     """Have ready what every page opens with. Where that fails, whoever opens the page will be told."""
-    for kind in OPENING:
+    for compute in (*(partial(_open, kind()) for kind in OPENING), shipped_map):
         with suppress(Exception):
-            _open(kind())
-    shipped_map()
+            compute()
 
 
 def prepare() -> None:

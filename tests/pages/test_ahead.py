@@ -97,6 +97,7 @@ def test_a_page_whose_opening_fails_stops_no_server(monkeypatch):
 
     opened = []
     monkeypatch.setattr(results, "OPENING", {ChainParams: fail, NeuronParams: opened.append})
+    monkeypatch.setattr(results, "shipped_map", lambda: fail(None))
     results.open_pages()
     assert opened == [NeuronParams()]
 
