@@ -45,6 +45,12 @@ def settle(controls: Controls) -> Scene | None:
     return scene
 
 
+def above(controls: Controls) -> tuple[str | None, bool, bool]:
+    """What the top of the page shows: the scene, whether a state is kept as A, whether it is for a projector."""
+    scene = current(controls.page)
+    return scene and scene.name, bool(st.query_params.get("held")), presenting()
+
+
 def walk(controls: Controls, then: Callable[[], None] | None = None) -> None:
     """The page's scenes as one row of pills; a single one needs none."""
     if len(controls.scenes) < 2:

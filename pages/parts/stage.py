@@ -18,6 +18,7 @@ from vgdash.params import Params
 def top(question: str, controls: Controls, then: Callable[[], None] | None = None) -> None:
     """Question, tools and scenes. ``then`` is called when a scene has been entered."""
     scene = lecture.settle(controls)
+    st.session_state["top"] = lecture.above(controls)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="top"):
         st.title(scene.say if scene else question, anchor=False)
         lecture.tools(controls, then)
@@ -30,8 +31,11 @@ class Stage:
     def __init__(self, controls: Controls):
         self._page, self._said, self._answer = controls.page, [], ""
         told.insist(controls.page)
-        if lecture.current(controls.page) is not None and lecture.settle(controls) is None:
-            st.rerun()  # the first change of a scene makes it the viewer's own: the top must say so
+        lecture.settle(controls)
+        if lecture.above(controls) != st.session_state["top"]:
+            # The first change of a scene makes it the viewer's own. And what was pressed above in the same 20 ms as something in
+            # this fragment, a browser sends as one request for the fragment alone.
+            st.rerun()
         self._head = st.container(key="verdict", gap="xsmall")
 
     def controls(self, name: str = "controls"):

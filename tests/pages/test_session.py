@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from pages.parts.lecture import LARGE
 from pages.parts.scenes import of_page
 from tests.pages.wire import Session, state
 from tests.server import ROOT, serving
@@ -237,3 +238,16 @@ def test_a_browser_is_sent_whole_messages_whatever_it_says_it_still_has():
         again = visitor.overheard()
         assert not [answer for answer in again if answer.HasField("ref_hash")]
         assert max(answer.ByteSize() for answer in again) > 10_000, "of a size for which Streamlit sends a reference"
+
+
+@pytest.mark.parametrize(("key", "kind", "pressed", "drawn"), [
+    ("next-scene", "trigger_value", True, lambda page: of_page("linear_chain")[0].say in [title.body for title in page.of("heading")]),
+    ("keep-a", "trigger_value", True, lambda page: page.widget("keep-a").label == "Forget A"),
+    ("present", "bool_value", True, lambda page: LARGE.strip() in [html.body.strip() for html in page.of("html")]),
+])
+def test_what_is_pressed_above_shows_there_though_a_browser_asks_for_the_fragment_alone(key, kind, pressed, drawn):
+    """A browser makes one request of what happens within 20 ms: More closed by Escape and then a key are one for the fragment."""
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        page = visitor.open("linear_chain", "factor=1.53")
+        assert not drawn(page)
+        assert drawn(visitor.send(state(page.widget(key).id, kind, pressed)))
