@@ -104,3 +104,28 @@ def test_floating_point_warnings_are_off_in_jobs_and_parts(workers):
     with np.errstate(all="raise"):
         run_in_parts(lambda job: [overflow] if overflow() else [], range(3))
         assert len(run_all(lambda job: overflow(), range(3))) == 3
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 3, 100])
+def test_results_come_in_the_order_of_the_jobs(jobs, workers):
+    assert run_all(lambda job: -job, range(jobs)) == [-job for job in range(jobs)]
+
+
+def test_all_cores_take_jobs(monkeypatch):
+    monkeypatch.setattr(parallel, "WORKERS", 3)
+    all_three = threading.Barrier(3, timeout=10)  # broken unless three threads are in a job at a time
+    run_all(lambda _: all_three.wait(), range(6))
+
+
+def test_where_a_job_fails_that_is_raised_and_nobody_begins_another(workers):
+    begun = []
+
+    def fail_at_five(job):
+        begun.append(job)
+        if job == 5:
+            raise ValueError(job)
+        time.sleep(0.001)
+
+    with pytest.raises(ValueError, match="5"):
+        run_all(fail_at_five, range(500))
+    assert len(begun) < 20

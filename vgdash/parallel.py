@@ -69,15 +69,25 @@ def side_by_side() -> Iterator[None]:
 
 def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
     """``[function(job) for job in jobs]`` on all cores; floating-point warnings are off, so look at the numbers."""
-    def quietly(job: Job) -> Result:
-        with np.errstate(all="ignore"):
-            return function(job)
+    results: dict[int, Result] = {}
+    left = iter(range(len(jobs)))
 
-    with side_by_side():
-        if min(WORKERS, len(jobs)) < 2:
-            return [quietly(job) for job in jobs]
-        with ThreadPoolExecutor(min(WORKERS, len(jobs))) as pool:
-            return list(pool.map(quietly, jobs))
+    def work() -> None:
+        with np.errstate(all="ignore"):
+            try:
+                for k in left:  # whoever is free takes the next: a pool that hands out jobs one by one costs as much as a small net
+                    results[k] = function(jobs[k])
+            finally:
+                for _ in left:  # where one has failed, nobody begins another
+                    pass
+
+    workers = min(WORKERS, len(jobs))
+    with side_by_side(), ThreadPoolExecutor(max(workers - 1, 1)) as pool:
+        others = [pool.submit(work) for _ in range(workers - 1)]
+        work()
+        for one in others:
+            one.result()
+    return [results[k] for k in range(len(jobs))]
 
 
 def run_in_parts(function: Callable[[Job], Sequence[Callable[[], None]]], jobs: Sequence[Job]) -> None:
