@@ -1,4 +1,4 @@
-"""What will be asked for next, computed while nobody waits: the next step of a slider, the scenes, the published claims.
+"""What will be asked for next, computed while nobody waits: the next step of a slider, the scenes.
 
 One thread for the whole server. It begins after a pause, takes what was wished last only, and does nothing while many visitors
 ask: what it computes is remembered for everybody, and what it does not is computed when it is asked for.

@@ -163,16 +163,15 @@ OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opene
 
 def open_pages() -> None:
     """Have ready what every page opens with. Where that fails, whoever opens the page will be told."""
-    for compute in (*(partial(_open, kind()) for kind in OPENING), shipped_map):
+    published = [partial(claim, key) for key in published_views.CLAIMS] + [partial(mistake, key) for key in published_views.CORRECTED]
+    for compute in (*(partial(_open, kind()) for kind in OPENING), shipped_map, *published):
         with suppress(Exception):
             compute()
 
 
 def prepare() -> None:
-    """Have ready, as soon as nobody asks for anything, the published claims and what all scenes show."""
-    scenes = [scene.params for scene in SCENES if type(scene.params) in OPENING]
-    for compute, arguments in ((claim, published_views.CLAIMS), (mistake, published_views.CORRECTED), (_open, scenes)):
-        ahead.prepare(compute, [(one,) for one in arguments])
+    """Have ready what all scenes show, as soon as nobody asks for anything."""
+    ahead.prepare(_open, [(scene.params,) for scene in SCENES if type(scene.params) in OPENING])
 
 
 def _open(p: Params) -> None:

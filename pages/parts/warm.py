@@ -53,7 +53,7 @@ def begin() -> threading.Thread:
 
 
 def _load() -> None:
-    """Import everything, and compute what the pages open with: about a second."""
+    """Import everything, and compute what the pages open with, the published claims among it: two seconds."""
     for module in [*(module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")), "PIL.Image"]:
         import_module(module)
     _maybe_print_use_warning()  # once; it looks through the sources of all modules for it
@@ -63,7 +63,7 @@ def _load() -> None:
 
 
 def _get_ready() -> None:
-    """Load; compute what the scenes and the published claims show as soon as nobody asks for anything.
+    """Load; compute what the scenes show as soon as nobody asks for anything.
 
     What is imported stays: Python's collector need not look through it again and again. With 300 students that was an eighth of the
     server's time, and its longest pauses.

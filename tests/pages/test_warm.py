@@ -23,7 +23,8 @@ def ready():
     from pages.parts import results
     from streamlit import delta_generator
     once = "PIL.Image" in sys.modules and delta_generator._use_warning_has_been_displayed  # what Streamlit does once
-    return once and all(opening._kept for opening in (results.chain, results.neuron, results.comparison, results.advice, results.phases))
+    return once and all(opening._kept for opening in (results.chain, results.neuron, results.comparison, results.advice, results.phases,
+                                                      results.claim, results.mistake))
 
 async def start():
     async with app.app._user_lifespan(app.app):
