@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import bounds, popover, scenes, told, words
+from pages.parts import bounds, keyboard, scenes, told, words
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -139,7 +139,7 @@ class Controls:
             self.folded, self.inside = not opened.open, []
             yield
             if opened.open:
-                popover.focus_inside()
+                keyboard.focus_inside()
         wanted = {key: self._spelled(key) for key in self.inside}
         now = {key: st.query_params.get_all(key) for key in self.inside}
         if wanted != now:

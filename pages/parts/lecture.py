@@ -10,7 +10,7 @@ import streamlit as st
 
 from pages.parts import frame, scenes
 from pages.parts.controls import Controls
-from pages.parts.popover import focus_inside
+from pages.parts.keyboard import focus_inside, hear_scenes_keys
 from pages.parts.scenes import Scene
 from pages.parts.words import harmless
 from vgdash.params import MAX_TEXT, Params
@@ -67,6 +67,7 @@ def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
         here = scene is not None and scene.page == controls.page
         st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene", type="tertiary",
                   disabled=scene is None, on_click=_enter if here else _leave, args=(scene, controls, then) if here else (scene, controls))
+    hear_scenes_keys()
 
 
 def _leave(scene: Scene | None, controls: Controls) -> None:

@@ -152,6 +152,38 @@ def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboar
     visitor.settle()
 
 
+def test_the_scenes_keys_are_heard_from_a_slider_an_answer_and_a_switch_but_not_where_one_types(keys, visitor):
+    title = visitor.page.locator("[data-testid=stMain] h1")
+    first, second, third = of_page("linear_chain")[:3]
+    visitor.open("linear_chain")
+    keys.to_key("factor", kind="range")
+    keys.press("ArrowRight")
+    visitor.settle()
+    keys.press("n")
+    expect(title).to_have_text(first.say)
+    visitor.settle()
+    keys.tab_to(lambda one: one["kind"] == "radio" and one["key"] != "scene")
+    keys.press("Space")
+    visitor.settle()
+    keys.press("n")
+    expect(title).to_have_text(second.say)
+    visitor.settle()
+    keys.to_key("present")
+    keys.press("Space")
+    visitor.settle()
+    keys.press("n")
+    expect(title).to_have_text(third.say)
+    visitor.settle()
+    keys.press("p")
+    expect(title).to_have_text(second.say)
+    visitor.settle()
+    keys.open("more")
+    keys.tab_to(lambda one: one["key"] == "seed" and one["kind"] == "number")
+    keys.press("n", "p")
+    visitor.settle()
+    assert visitor.title() == second.say
+
+
 def test_a_training_run_is_started_and_stopped_by_keyboard(keys, visitor):
     bar = visitor.page.locator(".st-key-run-bar")
     visitor.open("")
