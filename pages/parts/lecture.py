@@ -52,9 +52,7 @@ def above(controls: Controls) -> tuple[str | None, bool, bool]:
 
 
 def walk(controls: Controls, then: Callable[[], None] | None = None) -> None:
-    """The page's scenes as one row of pills; a single one needs none."""
-    if len(controls.scenes) < 2:
-        return
+    """The page's scenes as one row of pills."""
     st.pills("scene", list(controls.scenes), key="scene", bind="query-params", label_visibility="collapsed",
              on_change=_picked, args=(controls, then))
 

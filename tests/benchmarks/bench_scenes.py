@@ -45,7 +45,8 @@ def opened(visitor: Visitor, scene: Scene, act: Callable[[], None]) -> float:
 
 
 def begin(visitor: Visitor, scene: Scene, skip: bool) -> None:
-    visitor.open(f"{scene.page}?scene={quote_plus(scene.name)}", quiet=scene.page != "training")
+    address = scene.page if of_page(scene.page) == [scene] else f"{scene.page}?scene={quote_plus(scene.name)}"
+    visitor.open(address, quiet=scene.page != "training")
     if skip and (button := visitor.page.get_by_role("button", name="Skip all questions")).count():
         button.click()
         visitor.settle(quiet=scene.page != "training")
@@ -57,15 +58,14 @@ def by_key(visitor: Visitor, skip: bool) -> Times:
 
 
 def by_click(visitor: Visitor, skip: bool) -> Times:
-    """The last scene of each page is where it begins."""
+    """The last scene of each page is where it begins, and the page itself where there is only one."""
     times: Times = {}
     for page in dict.fromkeys(scene.page for scene in SCENES):
         scenes = of_page(page)
-        if len(scenes) > 1:
-            begin(visitor, scenes[-1], skip)
-            for scene in scenes:
-                name = visitor.page.get_by_test_id("stMain").get_by_role("radio", name=scene.name, exact=True).first
-                times[scene] = opened(visitor, scene, name.click)
+        begin(visitor, scenes[-1], skip)
+        for scene in scenes:
+            name = visitor.page.get_by_test_id("stMain").get_by_role("radio", name=scene.name, exact=True).first
+            times[scene] = opened(visitor, scene, name.click)
     return times
 
 

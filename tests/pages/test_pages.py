@@ -84,6 +84,7 @@ def test_a_page_at_its_defaults_is_drawn_without_a_word_of_trouble(stem):
 def test_every_scene_is_drawn_under_the_line_that_it_says(scene):
     page = opened(scene.page, scene=scene.name)
     assert page.title[0].value == scene.say
+    assert list(page.button_group(key="scene").options) == [one.name for one in SCENES if one.page == scene.page]
     assert not page.warning
     if scene.question is not None:
         assert not page.get("vega_lite_chart"), "the answer must not show before the question"
