@@ -7,9 +7,10 @@ beginning, as without this.
 
 *A run knows whether it was asked for before the answer was heard.* A browser sends the values of all widgets and its address with
 each tick of a timer, also when the server has just set others, which the browser has not heard of yet: the tick would put the old
-ones back. So would what a fragment asks for while a run of the whole page goes on, a list that is closed as a key leads on to the next
-scene, or while the answer of that run is on its way: its address still names the scene before. With this a page can tell such values from those that a visitor has set. And a tick enters no scene: a browser notes a click
-before it sends it, and the click, coming after such a tick, would change nothing but bring the old values of all sliders.
+ones back. So would what a fragment asks for while a run of the whole page goes on, a list that is closed as a key leads on to the
+next scene, or while the answer of that run is on its way: its address still names the scene before. With this a page can tell such
+values from those that a visitor has set. And a tick enters no scene: a browser notes a click before it sends it, and the click,
+coming after such a tick, would change nothing but bring the old values of all sliders.
 
 *What a run has said is sent, whatever comes next.* Streamlit begins a fragment's run anew where the run before is over, and forgets
 what that one said if it had not got round to sending it: of the next scene its controls would be seen, and not its title. So such a
@@ -135,7 +136,7 @@ def install() -> None:
         whole = said is None or not said.fragment_id
         if not whole and said.is_auto_rerun and busy:  # what a visitor did goes first, and the next tick comes soon
             return
-        if not whole and (busy and asks.whole or _unheard(asks, said)):
+        if not whole and ((busy and asks.whole) or _unheard(asks, said)):
             said.is_auto_rerun = True  # it is as old as a tick
         asks.asked += whole or not said.is_auto_rerun
         asks.whole = asks.whole or whole
