@@ -9,7 +9,7 @@ from vgdash.parallel import WORKERS
 from vgdash.train_params import KEPT as LARGEST_RUN
 from vgdash.train_params import MEMORY as TRAINING
 
-RESULT = 10e6  # of one kind, the last that were computed (``memory.Remembered``)
+RESULT = 5e6  # of one kind, the last that were computed (``memory.Remembered``)
 KINDS = 12  # of results
 SPECIFICATIONS = Bound(0.4e6, 8e3)  # of charts, by one author (``charts.once``)
 AUTHORS = 11  # of them

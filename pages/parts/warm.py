@@ -7,11 +7,10 @@ has all this begin with the first visit.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 from importlib import import_module
 from pkgutil import walk_packages
@@ -23,9 +22,8 @@ from streamlit.delta_generator import _maybe_print_use_warning
 from streamlit.web.server.server_util import get_url
 
 from pages import parts
+from pages.parts import heaps
 
-M_ARENA_MAX = -8  # of glibc's malloc.h
-HEAPS = 2
 TENTH = {"steps": 150, "snapshots": 5}  # of the run that the training page opens with: tells how long the whole one takes
 
 
@@ -35,6 +33,7 @@ async def starting(_app: Any) -> AsyncIterator[None]:
 
     It opens a browser where Streamlit opens one for a plain script, and waits for none.
     """
+    heaps.begin()
     await asyncio.to_thread(_load)
     getting_ready = begin()
     if not st.get_option("server.headless"):
@@ -50,6 +49,7 @@ async def starting(_app: Any) -> AsyncIterator[None]:
 @cache
 def begin() -> threading.Thread:
     """Once a server: get ready, beside whatever goes on."""
+    heaps.begin()
     thread = threading.Thread(target=_get_ready, name="warm", daemon=True)
     thread.start()
     return thread
@@ -57,23 +57,12 @@ def begin() -> threading.Thread:
 
 def _load() -> None:
     """Import everything, and compute what the pages open with, the published claims among it: two seconds."""
-    _share_heaps()
     for module in [*(module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")), "PIL.Image"]:
         import_module(module)
     _maybe_print_use_warning()  # once; it looks through the sources of all modules for it
     from pages.parts import results
 
     results.open_pages()
-
-
-def _share_heaps() -> None:
-    """Have all threads share two heaps.
-
-    glibc gives threads up to eight for each core, each with gaps of its own that the others do not fill, and every run of a script is a
-    thread: the server would take a quarter more memory, and ever more for an hour.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # another C library manages its heaps itself
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
 def _get_ready() -> None:

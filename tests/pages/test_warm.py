@@ -1,10 +1,8 @@
 """The server gets ready as it starts: what pages open with is there before it says that it is healthy, though nobody has come."""
 
 import json
-import platform
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import pytest
 
@@ -45,32 +43,3 @@ def test_what_a_visitor_would_wait_for_is_ready_before_one_comes(headless):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {"early": [], "opened": [] if headless else ["http://localhost:8599"], "ready": True}
-
-HEAPS = """
-import ctypes, sys, threading
-from pages.parts import warm
-warm._share_heaps()
-together = threading.Barrier(9)
-
-def allocate():
-    together.wait()
-    kept = [bytearray(600 + more) for more in range(200)]
-    together.wait()
-
-for _ in range(8):
-    threading.Thread(target=allocate).start()
-together.wait()
-together.wait()
-libc = ctypes.CDLL(None)
-libc.fopen.restype = ctypes.c_void_p
-told = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
-libc.malloc_info(0, told)
-libc.fclose(told)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has heaps to share")
-def test_all_threads_share_two_heaps(tmp_path):
-    told = tmp_path / "malloc.xml"
-    subprocess.run([sys.executable, "-c", HEAPS, str(told)], cwd=ROOT, check=True, timeout=120)
-    assert len(ElementTree.parse(told).findall("heap")) <= 2
