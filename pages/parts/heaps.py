@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 
 HEAPS = 2
-EVERY = 20.0  # seconds; it takes five milliseconds at the most
+EVERY = 5.0  # seconds; it takes five milliseconds at the most
 M_ARENA_MAX = -8  # in glibc's malloc.h
 
 
