@@ -2,7 +2,7 @@
 
 glibc opens up to eight heaps for each core, so that threads need not wait for one another, and each has gaps that the others do not
 fill. Every run of a script is a thread, and threads under one interpreter lock do not wait long: two heaps are enough. And it returns
-what is free only at a heap's end, or when asked. Without both the server would take two fifths more, and more each minute.
+what is free only at a heap's end, or when asked. Without both the server would take a third more.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, Scri
 
 HOLD = 0.04
 SOON = 0.002
+LONGEST = 10_000  # characters of an address that is looked into
 MOST = 200  # messages that leave as one; a browser's line holds 500
 
 
@@ -48,7 +49,7 @@ class Visitor:
     whole: bool = True  # the run that goes on, or is about to, draws the whole page
     early: set[str] | None = None  # if it was asked for before the answer was heard: the keys of the widgets that the browser knew of
     address: str = ""  # where the last run ended
-    before: str = ""  # where the last run of the whole page was asked for
+    before: str = ""  # the scene from which the last run of the whole page was asked for
 
 
 def visitor(pages: PagesManager) -> Visitor:
@@ -80,12 +81,13 @@ def serving() -> bool:
 
 
 def _scene(address: str) -> str:
-    return parse_qs(address).get("scene", [""])[0]
+    """The scene that it names, if it is as short as every page's own address."""
+    return parse_qs(address).get("scene", [""])[0] if len(address) <= LONGEST else ""
 
 
 def _unheard(asks: Visitor, said: ClientState) -> bool:
     """Whether a fragment is asked for by a browser that still shows the scene that the last run of the whole page has left."""
-    return _scene(asks.before) == _scene(said.query_string) != _scene(asks.address)
+    return asks.before == _scene(said.query_string) != _scene(asks.address)
 
 
 def _key(widget: WidgetState) -> str:
@@ -97,7 +99,7 @@ def begin(visitor: Visitor, data: RerunData) -> RerunData:
     """Take note of the run that begins. What a fragment asked for early is run with the address of the answer, and enters no scene."""
     visitor.whole, visitor.early = not data.fragment_id_queue, None
     if visitor.whole:
-        visitor.before = data.query_string
+        visitor.before = _scene(data.query_string)
     if visitor.whole or not data.is_auto_rerun:
         return data
     widgets = data.widget_states.widgets if data.widget_states else ()
