@@ -95,6 +95,7 @@ def test_a_scene_that_a_tick_brings_before_its_click_does_is_entered_by_the_clic
 def test_a_slider_that_is_moved_while_a_run_goes_on_stays_where_it_is_though_a_tick_comes_first():
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
         depth = visitor.open("training", "scene=spirals").widget("depth")
+        time.sleep(0.5)  # what comes while a run goes on counts as late
         visitor.send()  # whatever the visitor does: the browser has heard of the scene by then
         tick = visitor.message(state(depth.id, "string_array_value", ["5"]))
         tick.rerun_script.is_auto_rerun = True
