@@ -18,8 +18,6 @@ def tell(page: str, key: str, value: Any) -> None:
     """Set a widget, whose browser has yet to hear of it."""
     st.session_state[key] = value
     st.session_state.setdefault(f"{page} told", {})[key] = session.present().asked
-    if f"{page} set" in st.session_state:
-        st.session_state[f"{page} set"][key] = value  # also where what a late request brings is the click that sets it
 
 
 def insist(page: str) -> None:
