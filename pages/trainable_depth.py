@@ -48,7 +48,7 @@ def view() -> None:
     stage.verdict(shown.verdict)
     left, right = st.columns([3, 2])
     with left:
-        draw.chart(shown.plane, charts.phase_plane(shown.right, HIGHEST_BIAS), "plane",
+        draw.chart(shown.plane, charts.phase_plane(shown.right, HIGHEST_BIAS, shown.cell), "plane",
                    "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
                    "point. The two sliders open any point too.", 420, on_select=_open)
     with right:

@@ -11,11 +11,11 @@ from vgdash.train_params import MEMORY as TRAINING
 
 RESULT = 5e6  # of one kind, the last that were computed (``memory.Remembered``)
 KINDS = 12  # of results
-SPECIFICATIONS = Bound(0.4e6, 8e3)  # of charts, by one author (``charts.once``)
+SPECIFICATIONS = Bound(0.4e6, 8.5e3)  # of charts, by one author (``charts.once``)
 AUTHORS = 11  # of them
 READ = Bound(5e6, 25e3)  # specifications as Streamlit has read and written them (``thrift``)
 THEMES = Bound(64e3, 2e3)  # of a visitor's colours, as Streamlit sends them (``thrift``)
-PLANES = Bound(1e6, 62e3)  # the cells of a phase plane (``views.plane``)
+PLANES = Bound(0.3e6, 18e3)  # the cells of a phase plane (``views.plane``)
 STANDING = Bound(0.3e6, 9e3)  # what stands on it
 RECOMMENDED = Bound(1e6, 4e3)  # what to choose (``views.closer``)
 PREDICTED = Bound(1.6e6, 25e3)  # by layer (``views.initializers``)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import ahead, guard, session, thrift, turns, warm
+from pages.parts import ahead, guard, packets, session, thrift, turns, warm
 
 # file stem (which is the address too), name in the navigation
 PAGES = (
@@ -55,7 +55,7 @@ FOLDER = Path(__file__).resolve().parent.parent
 ICON = "data:image/png;base64," + b64encode((FOLDER / "parts" / "icon.png").read_bytes()).decode()
 
 _inside: ContextVar[bool] = ContextVar("inside the frame", default=False)
-for part in (guard, session, thrift, turns):
+for part in (guard, packets, session, thrift, turns):
     part.install()
 
 

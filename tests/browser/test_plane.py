@@ -2,6 +2,8 @@
 
 import pytest
 
+from vgdash.phases import COLUMNS, ROWS
+
 PLANE = ".st-key-plane"
 # of the plane, from its lower left corner
 PLACE = """([x, y]) => { const svg = [...document.querySelectorAll('.st-key-plane svg')].find(one => one.querySelector('.mark-rect'));
@@ -28,8 +30,20 @@ def click(visitor, place):
 
 
 def at(visitor, sigma_w2, sigma_b2):
-    """Where a point is on the screen; tanh's plane reaches to 4.05 and 0.5125."""
-    return visitor.page.evaluate(PLACE, [sigma_w2 / 4.05, sigma_b2 / 0.5125])
+    """Where a point is on the screen; tanh's plane reaches to 4.05 and 0.5."""
+    return visitor.page.evaluate(PLACE, [sigma_w2 / 4.05, sigma_b2 / 0.5])
+
+
+def test_cells_fill_the_plane_and_leave_no_gap(plane):
+    cells, whole = plane.page.evaluate("""() => {
+      const box = one => { const b = one.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom]; };
+      const svg = [...document.querySelectorAll('.st-key-plane svg')].find(one => one.querySelector('.mark-rect'));
+      return [[...svg.querySelectorAll('.mark-rect.role-mark path')].map(box), box(svg.querySelector('.background'))]; }""")
+    assert len(cells) == ROWS * COLUMNS
+    for first, last in ((0, 1), (2, 3)):  # across, then up
+        starts, ends = sorted({round(cell[first], 1) for cell in cells}), sorted({round(cell[last], 1) for cell in cells})
+        assert (starts[0], ends[-1]) == pytest.approx((whole[first], whole[last]), abs=1.1)
+        assert all(end >= start for end, start in zip(ends[:-1], starts[1:], strict=True))
 
 
 def test_a_click_on_the_plane_opens_that_point_and_the_address_and_the_sliders_follow(plane):

@@ -13,15 +13,15 @@ from pages.parts.charts.once import alt, once
 from pages.parts.charts.tables import Rows
 
 RING = 520  # square pixels
+OVERLAP = 0.2  # of a cell, a pixel on a phone: it reaches under the next, or the browser leaves a hairline between them
 INVISIBLE = 0.001  # Vega leaves no room for what has the opacity 0
-PLANE = ("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "value", "part", "text", "name")
+PLANE = ("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "part", "text", "name")
 SCALE = [-0.5, 2.5]  # log10 of the xi_c at the ends of the colours; the same colour means the same depth for every activation
 
 
-def plane_rows(part: str | np.ndarray, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.nan, value=np.nan, text: str = "",
-               name: str = "") -> Rows:
+def plane_rows(part: str, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=np.nan, text: str = "", name: str = "") -> Rows:
     """Rows of ``phase_plane``: drawn at (x, y), or from there to (x2, y2); a click opens (sigma_w2, sigma_b2)."""
-    places = np.broadcast_arrays(*(np.atleast_1d(np.asarray(c, float)) for c in (x, y, x2, y2, sigma_w2, sigma_b2, value)))
+    places = np.broadcast_arrays(*(np.atleast_1d(np.asarray(c, float)) for c in (x, y, x2, y2, sigma_w2, sigma_b2)))
     words = (np.full(places[0].shape, word, dtype=object) for word in (part, text, name))
     return dict(zip(PLANE, (*places, *words), strict=True))
 
@@ -33,14 +33,15 @@ def plane_table(parts: Iterable[Rows]) -> pa.Table:
 
 
 @once
-def phase_plane(right: float, top: float, height: int = 330) -> dict[str, Any]:
+def phase_plane(right: float, top: float, cell: tuple[float, float], height: int = 330) -> dict[str, Any]:
     """xi_c over (sigma_w2, sigma_b2) as colours, the edge of chaos as a line, initializers as points, the opened point as a ring.
 
-    Two tables: ``cells`` (parts cell and none), which a browser draws once for all points of one activation, and ``marks`` (all
-    other parts). The plane ends at ``right`` and ``top``: an axis whose ends were found in the tables would draw every cell again.
-    ``room`` is where the ring may go at most: marks that stand out make Vega draw the plane smaller. ``picked`` holds the places
-    (sigma_w2, sigma_b2) that were clicked an odd number of times: so that every click is heard, also a second one on the same
-    place. ``value`` is log10 of xi_c. The colours of marks on the plane are the same in light and dark, as those of the plane are.
+    Two tables: ``cells``, which a browser draws once for all points of one activation, and ``marks``. A cell is its middle and
+    ``value``, log10 of its xi_c, null if the variance grows without bound; all are ``cell`` wide and high. The plane ends at
+    ``right`` and ``top``: an axis whose ends were found in the tables would draw every cell again. ``room`` is where the ring may
+    go at most: marks that stand out make Vega draw the plane smaller. ``picked`` holds the places (sigma_w2, sigma_b2) that were
+    clicked an odd number of times: so that every click is heard, also a second one on the same place. The colours of marks on the
+    plane are the same in light and dark, as those of the plane are.
     """
     base = alt.Chart(alt.NamedData("marks"))
     x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=alt.Scale(domain=[0, right], nice=False),
@@ -48,13 +49,15 @@ def phase_plane(right: float, top: float, height: int = 330) -> dict[str, Any]:
     y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(grid=False, tickCount=6, **FONT))
     picked = alt.selection_point(name="picked", fields=["sigma_w2", "sigma_b2"], on="click", toggle="true", clear=False)
     said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
-    cells = alt.Chart(alt.NamedData("cells"))
-    cell = only(cells, "cell").transform_calculate(
-        said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + (datum.value > 8 ? "
-             "'on the edge of chaos' : 'ξ_c ' + format(pow(10, datum.value), '.3~r') + ', trains to about ' + "
-             "format(6 * pow(10, datum.value), ',.2r') + ' layers')")
-    none = only(cells, "none").transform_calculate(
-        said="'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': the variance grows without bound'")
+    where = "'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': ' + "
+    depth = ("datum.value > 8 ? 'on the edge of chaos' : 'ξ_c ' + format(pow(10, datum.value), '.3~r') + ', trains to about ' + "
+             "format(6 * pow(10, datum.value), ',.2r') + ' layers'")
+    wide, high = cell
+    cells = alt.Chart(alt.NamedData("cells")).transform_calculate(
+        x=f"datum.sigma_w2 < {1.2 * wide} ? 0 : datum.sigma_w2 - {wide / 2}", x2=f"min(datum.sigma_w2 + {(0.5 + OVERLAP) * wide}, {right})",
+        y=f"max(datum.sigma_b2 - {high / 2}, 0)", y2=f"min(datum.sigma_b2 + {(0.5 + OVERLAP) * high}, {top})",
+        said=f"{where}(isValid(datum.value) ? ({depth}) : 'the variance grows without bound')")
+    settled, none = cells.transform_filter("isValid(datum.value)"), cells.transform_filter("!isValid(datum.value)")
     extent = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=alt.Legend(
         title="ξ_c, layers", orient="top", direction="horizontal", titleOrient="left", labelExpr=power_of_ten(), values=[0, 1, 2],
@@ -71,7 +74,7 @@ def phase_plane(right: float, top: float, height: int = 330) -> dict[str, Any]:
     ring = only(base, "opened").encode(x=x, y=y)
     line = only(base, "line").encode(x=x, y=y, order="y:Q")
     chart = alt.layer(
-        cell.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),
+        settled.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),
         none.mark_rect(fill="#8c8c8c", strokeWidth=0).encode(**extent, tooltip=said),
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
         only(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),

@@ -15,7 +15,6 @@ from vgdash.phases import HIGHEST_BIAS, Landmark, PhaseMap, Plane, landmarks, tr
 from vgdash.phases import plane as plane_of
 
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
-OVERLAP = 0.4  # of half a cell, a pixel on a phone
 CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
 LABEL_ROW = 0.031  # of sigma_b2, from one label to the next
 TURN = 0.6  # of the plane's width: labels right of it run to the left
@@ -53,23 +52,15 @@ def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
                                charts.plane_rows("room", right_end(where), [0.0, HIGHEST_BIAS])])
 
 
-def _ends(centres: np.ndarray, first: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where cells begin and end; each reaches under the next, or the browser leaves a hairline between them."""
-    half = (centres[1] - centres[0]) / 2
-    return np.append(first, centres[1:] - half), np.append(centres[:-1] + (1 + OVERLAP) * half, centres[-1] + half)
-
-
 @lru_cache(bounds.PLANES.entries)
 def _cells(activation: str) -> pa.Table:
+    """The middles of the cells and their colours; a cell where the variance grows without bound has none."""
     plane = plane_of(activation)
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
-    (left, right), (below, above) = _ends(plane.sigma_w2, 0.0), _ends(plane.sigma_b2, 0.0)
-    x, y = (values.ravel() for values in np.meshgrid(left, below))
-    x2, y2 = (values.ravel() for values in np.meshgrid(right, above))
     with np.errstate(divide="ignore"):
-        value = np.clip(np.log10(plane.xi_c.ravel()), -DIVERGED, DIVERGED)
-    part = np.where(plane.phase.ravel() == "none", "none", "cell")
-    return charts.plane_table([charts.plane_rows(part, x, y, x2, y2, w, b, value)])
+        value = np.clip(np.log10(plane.xi_c.ravel()), -DIVERGED, DIVERGED).astype(np.float32)
+    value[plane.phase.ravel() == "none"] = np.nan
+    return pa.table({"sigma_w2": w, "sigma_b2": b, "value": pa.array(value, from_pandas=True)})
 
 
 def _line(plane: Plane) -> charts.Rows:
@@ -98,8 +89,13 @@ def _sides(plane: Plane) -> list[charts.Rows]:
     return found
 
 
+def cell(plane: Plane) -> tuple[float, float]:
+    """How wide and high a cell is."""
+    return float(plane.sigma_w2[0]), float(plane.sigma_b2[1])
+
+
 def right_end(plane: Plane) -> float:
-    return float(plane.sigma_w2[-1] + (plane.sigma_w2[1] - plane.sigma_w2[0]) / 2)
+    return float(plane.sigma_w2[-1] + cell(plane)[0] / 2)
 
 
 def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, float]:

@@ -41,6 +41,7 @@ class PhaseView:
     remarks: str
     plane: dict[str, pa.Table]  # cells and marks
     right: float  # where the plane ends, sigma_w2
+    cell: tuple[float, float]  # how wide and high one of its cells is
     correlation: pa.Table
     moment: pa.Table
     decades: bool  # moment holds log10 values
@@ -55,7 +56,7 @@ def phase_view(p: PhaseParams) -> PhaseView:
     course = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
     return PhaseView(
-        _verdict(found), _remarks(found), plane.tables(found), plane.right_end(found.plane),
+        _verdict(found), _remarks(found), plane.tables(found), plane.right_end(found.plane), plane.cell(found.plane),
         _correlation(found), _moment(found, decades), decades, _numbers(found), _landmarks(found), _links(p))
 
 
