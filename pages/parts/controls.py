@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import bounds, keyboard, scenes, told, words
+from pages.parts import address, bounds, keyboard, scenes, told, words
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -68,6 +68,7 @@ class Controls:
                 scene, st.session_state["present"] = st.session_state.pop("entering")
                 st.session_state["page"] = self.page
                 self.enter(scene)
+                address.write({"scene": [scene.name]})  # Streamlit does not say of every widget of a new page what it was set to
             return
         back = getattr(get_script_run_ctx(), "is_history_navigation", False)
         if st.session_state.get("page") == self.page and not back:
@@ -97,9 +98,7 @@ class Controls:
             without.append("scene")
         if said_otherwise or without:
             # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
-            st.query_params.update(said_otherwise)
-            for key in without:
-                del st.query_params[key]
+            address.write(said_otherwise, without)
             st.rerun()
 
     def _take_over(self, good: Mapping[str, Any], back: bool) -> None:
@@ -143,9 +142,7 @@ class Controls:
         wanted = {key: self._spelled(key) for key in self.inside}
         now = {key: st.query_params.get_all(key) for key in self.inside}
         if wanted != now:
-            st.query_params.update({key: texts for key, texts in wanted.items() if texts})
-            for key in [key for key, texts in wanted.items() if now[key] and not texts]:
-                del st.query_params[key]
+            address.write({key: texts for key, texts in wanted.items() if texts}, [key for key, texts in wanted.items() if not texts])
         st.session_state[f"{self.page} folded"] = tuple(self.inside)
         self.inside = None
 
@@ -295,18 +292,12 @@ class Controls:
 
     def enter(self, scene: Scene) -> None:
         """Set every control as the scene has it, the defaults elsewhere. For callbacks."""
+        told.forget(self.page)
         for key, value in {**self.defaults, **scene.values}.items():
             if key in st.session_state or key in scene.values:
                 self._set(key, value)
         st.session_state["scene"] = scene.name
         st.session_state.pop(f"{self.page} refused", None)
-
-    def clear(self) -> None:
-        """Set every control to its default, and no scene, so that the address is empty. For callbacks."""
-        for key, value in self.defaults.items():
-            if key in st.session_state:
-                self._set(key, value)
-        st.session_state["scene"] = None
 
     def stands(self, scene: Scene) -> bool:
         """Whether every control still is as the scene has it."""

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import segno
 import streamlit as st
 
-from pages.parts import frame, scenes
+from pages.parts import address, frame, scenes
 from pages.parts.controls import Controls
 from pages.parts.keyboard import focus_inside, hear_scenes_keys
 from pages.parts.scenes import Scene
@@ -64,22 +64,20 @@ def _steps(controls: Controls, then: Callable[[], None] | None) -> None:
     for scene, icon, key, word in ((before, "back", "p", "previous"), (after, "forward", "n", "next")):
         here = scene is not None and scene.page == controls.page
         st.button("", key=f"{word}-scene", icon=f":material/arrow_{icon}:", shortcut=key, help=f"the {word} scene", type="tertiary",
-                  disabled=scene is None, on_click=_enter if here else _leave, args=(scene, controls, then) if here else (scene, controls))
+                  disabled=scene is None, on_click=_enter if here else _leave, args=(scene, controls, then) if here else (scene,))
     hear_scenes_keys()
 
 
-def _leave(scene: Scene | None, controls: Controls) -> None:
-    """Streamlit switches pages by program only where no widget holds a part of the address: so all go back to their defaults."""
+def _leave(scene: Scene | None) -> None:
     if scene is not None:
         st.session_state["entering"] = scene, presenting()
-        controls.clear()
-        st.session_state["present"] = False
 
 
 def depart() -> None:
-    """To the page of the scene that the walk has chosen. After the controls: only then is nothing of the address bound to a value."""
+    """To the page of the scene that the walk has chosen. Before the controls, which would write into the next page's address."""
     if "entering" in st.session_state:
         scene, _ = st.session_state["entering"]
+        address.write({}, list(st.query_params))  # Streamlit leaves by program only a page whose widgets hold nothing of it
         st.switch_page(frame.FOLDER / f"{scene.page}.py")
 
 

@@ -7,9 +7,10 @@ beginning, as without this.
 
 *A run knows whether it was asked for before the answer was heard.* A browser sends the values of all widgets and its address with
 each tick of a timer, also when the server has just set others, which the browser has not heard of yet: the tick would put the old
-ones back. So would what a fragment asks for while a run of the whole page goes on: a list that is closed as a key leads on to the next
-scene. With this a page can tell such values from those that a visitor has set. And a tick enters no scene: a browser notes a click
-before it sends it, and the click, coming after such a tick, would change nothing but bring the old values of all sliders.
+ones back. So would what a fragment asks for while a run of the whole page goes on, a list that is closed as a key leads on to the
+next scene, or while the answer of that run is on its way: its address still names the scene before. With this a page can tell such
+values from those that a visitor has set. And a tick enters no scene: a browser notes a click before it sends it, and the click,
+coming after such a tick, would change nothing but bring the old values of all sliders.
 
 *What a run has said is sent, whatever comes next.* Streamlit begins a fragment's run anew where the run before is over, and forgets
 what that one said if it had not got round to sending it: of the next scene its controls would be seen, and not its title. So such a
@@ -22,6 +23,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from urllib.parse import parse_qs
 
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -34,6 +36,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, Scri
 
 HOLD = 0.04
 SOON = 0.002
+LONGEST = 10_000  # characters of an address that is looked into
 MOST = 200  # messages that leave as one; a browser's line holds 500
 
 
@@ -46,6 +49,7 @@ class Visitor:
     whole: bool = True  # the run that goes on, or is about to, draws the whole page
     early: set[str] | None = None  # if it was asked for before the answer was heard: the keys of the widgets that the browser knew of
     address: str = ""  # where the last run ended
+    before: str = ""  # the scene from which the last run of the whole page was asked for
 
 
 def visitor(pages: PagesManager) -> Visitor:
@@ -76,6 +80,16 @@ def serving() -> bool:
     return exists() and type(get_instance()) is Runtime
 
 
+def _scene(address: str) -> str:
+    """The scene that it names, if it is as short as every page's own address."""
+    return parse_qs(address).get("scene", [""])[0] if len(address) <= LONGEST else ""
+
+
+def _unheard(asks: Visitor, said: ClientState) -> bool:
+    """Whether a fragment is asked for by a browser that still shows the scene that the last run of the whole page has left."""
+    return asks.before == _scene(said.query_string) != _scene(asks.address)
+
+
 def _key(widget: WidgetState) -> str:
     """What the page calls it."""
     return widget.id.split("-", 2)[-1]
@@ -84,6 +98,8 @@ def _key(widget: WidgetState) -> str:
 def begin(visitor: Visitor, data: RerunData) -> RerunData:
     """Take note of the run that begins. What a fragment asked for early is run with the address of the answer, and enters no scene."""
     visitor.whole, visitor.early = not data.fragment_id_queue, None
+    if visitor.whole:
+        visitor.before = _scene(data.query_string)
     if visitor.whole or not data.is_auto_rerun:
         return data
     widgets = data.widget_states.widgets if data.widget_states else ()
@@ -122,7 +138,7 @@ def install() -> None:
         whole = said is None or not said.fragment_id
         if not whole and said.is_auto_rerun and busy:  # what a visitor did goes first, and the next tick comes soon
             return
-        if not whole and busy and asks.whole:
+        if not whole and ((busy and asks.whole) or _unheard(asks, said)):
             said.is_auto_rerun = True  # it is as old as a tick
         asks.asked += whole or not said.is_auto_rerun
         asks.whole = asks.whole or whole

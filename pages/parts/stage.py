@@ -17,6 +17,7 @@ from vgdash.params import Params
 
 def top(question: str, controls: Controls, then: Callable[[], None] | None = None) -> None:
     """Question, tools and scenes. ``then`` is called when a scene has been entered."""
+    lecture.depart()
     scene = lecture.settle(controls)
     st.session_state["top"] = lecture.above(controls)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="top"):
@@ -30,6 +31,7 @@ class Stage:
 
     def __init__(self, controls: Controls):
         self._page, self._said, self._answer = controls.page, [], ""
+        lecture.depart()
         told.insist(controls.page)
         lecture.settle(controls)
         if lecture.above(controls) != st.session_state["top"]:
@@ -44,7 +46,6 @@ class Stage:
 
     def ready(self, controls: Controls, p: Params) -> bool:
         """Say what was refused, and ask the scene's question. False while a question hides the chart."""
-        lecture.depart()
         controls.remember()
         self._said = controls.notices()
         if lecture.asks(self._page, p):

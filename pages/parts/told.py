@@ -18,12 +18,20 @@ def tell(page: str, key: str, value: Any) -> None:
     """Set a widget, whose browser has yet to hear of it."""
     st.session_state[key] = value
     st.session_state.setdefault(f"{page} told", {})[key] = session.present().asked
+    if f"{page} set" in st.session_state:
+        st.session_state[f"{page} set"][key] = value  # also where what a late request brings is the click that sets it
+
+
+def forget(page: str) -> None:
+    """Nothing is kept of what was set here: all is about to be set anew."""
+    st.session_state.pop(f"{page} set", None)
 
 
 def insist(page: str) -> None:
     """Keep what has been set here when a request says otherwise that left the browser before the browser heard of it.
 
-    What was set here before the visitor's last request the browser knows: there a timer brings what the visitor is about to say.
+    Call it before any control is drawn; of several fragments that run in one, the first does it for all. What was set here before
+    the visitor's last request the browser knows: there a timer brings what the visitor is about to say.
     """
     visitor = session.present()
     if visitor.early is not None and get_script_run_ctx().fragment_ids_this_run:
@@ -31,6 +39,7 @@ def insist(page: str) -> None:
         for key, value in st.session_state.get(f"{page} set", {}).items():
             if key not in visitor.early or (told.get(key) == visitor.asked and st.session_state.get(key, value) != value):
                 st.session_state[key] = value
+        visitor.early = None
 
 
 def remember(page: str, keys: Iterable[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pages.parts.lecture import LARGE
 from pages.parts.scenes import of_page
 from tests.pages.wire import Session, state
 from tests.server import ROOT, serving
+from vgdash.neuron import NeuronParams
 
 SCRIPT = f"""
 import sys, time
@@ -201,6 +202,47 @@ def test_what_a_fragment_asked_for_before_the_answer_does_not_undo_a_scene():
         last = addresses(together(visitor, visitor.message(pills, stale, fragment=""), visitor.message(pills, stale)))[-1]
         assert last["scene"] == [new.name]
         assert float(last[key][0]) == getattr(new.params, key)
+
+
+def test_what_a_fragment_asked_for_while_the_answer_was_on_its_way_does_not_undo_a_scene():
+    """Far from the server a key to the next scene and one for the slider are 0.1 s apart, and the answer takes longer."""
+    new = of_page("linear_chain")[0]
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        page = visitor.open("linear_chain", "seed=3")
+        late = visitor.message(state(page.widget("factor").id, "double_array_value", [1.01]))
+        visitor.send(state(page.widget("next-scene").id, "trigger_value", True), fragment="")
+        visitor.socket.send(late.SerializeToString())
+        answers = visitor.overheard()
+        assert not [title for answer in answers if (title := answer.delta.new_element.heading.body)], "the title stands"
+        assert all(written["scene"] == [new.name] for written in addresses(answers))
+        sliders = [answer.delta.new_element.slider for answer in answers if answer.delta.new_element.WhichOneof("type") == "slider"]
+        assert [list(slider.value) for slider in sliders if slider.id.endswith("-factor")] == [[new.params.factor]]
+
+
+def test_the_way_to_another_page_is_gone_though_a_fragment_asks_for_it_that_brings_old_values():
+    last, first = of_page("linear_chain")[-1], of_page("neuron_variance")[0]
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        page = visitor.open("linear_chain", f"scene={quote(last.name)}")
+        stale = [state(page.widget("depth").id, "double_array_value", [last.params.depth])]
+        go = state(page.widget("next-scene").id, "trigger_value", True)
+        answers = together(visitor, visitor.message(*stale, fragment=""), visitor.message(*stale, go))
+        elements = [answer.delta.new_element for answer in answers if answer.HasField("delta")]
+        assert not [element for element in elements if element.WhichOneof("type") == "exception"]
+        assert first.say in [element.heading.body for element in elements]
+        assert addresses(answers)[-1]["scene"] == [first.name]
+
+
+def test_the_way_back_to_what_a_control_cannot_read_says_so():
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("neuron_variance", "activation=relu")
+        visitor.query = "activation=nonsense"
+        back = visitor.message(fragment="")
+        back.rerun_script.is_history_navigation = True
+        page = visitor.exchange(back)
+        assert not page.exceptions
+        assert "nonsense" in page.warnings[0]
+        assert page.widget("activation").set_value
+        assert page.widget("activation").raw_value == NeuronParams().activation
 
 
 def test_what_a_run_of_the_whole_page_said_is_sent_though_a_fragment_asks_for_more():
