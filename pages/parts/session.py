@@ -3,7 +3,8 @@
 *What one rerun says is heard at once.* Streamlit sends what a script has drawn every 10 ms, and the browser renders what has arrived:
 two or three pictures for a rerun of 15 ms, of which only the last is looked at, and each costs the browser as long as the script
 took. So the messages of a run are held until it ends, for ``HOLD`` seconds at most, and leave as one: whatever takes longer shows its
-beginning, as without this.
+beginning, as without this. That a fragment runs is not said where it is over by then: the browser would render the page to mark what
+is old, and once more to take the marks away.
 
 *A run knows whether it was asked for before the answer was heard.* A browser sends the values of all widgets and its address with
 each tick of a timer, also when the server has just set others, which the browser has not heard of yet: the tick would put the old
@@ -75,6 +76,21 @@ def _holds(session: AppSession) -> bool:
     return time.monotonic() < session._held_until
 
 
+def _worth_saying(messages: list[ForwardMsg]) -> list[ForwardMsg]:
+    """All but that a fragment runs, where it is said in the same breath that it does no more."""
+    needless, begun, fragment = set(), None, False
+    for k, message in enumerate(messages):
+        match message.WhichOneof("type"):
+            case "new_session":
+                begun, fragment = None, bool(message.metadata.run.fragment_ids)
+            case "session_status_changed" if message.session_status_changed.script_is_running:
+                begun = k if fragment else None
+            case "session_status_changed" if begun is not None:
+                needless |= {begun, k}
+                begun = None
+    return [message for k, message in enumerate(messages) if k not in needless]
+
+
 def serving() -> bool:
     """Whether this is a server: what tests a script alone has a stand-in for it."""
     return exists() and type(get_instance()) is Runtime
@@ -117,7 +133,7 @@ def install() -> None:
     def together(self: AppSession) -> list[ForwardMsg]:
         if _holds(self):
             return []
-        messages, runtime = flush(self), get_instance()
+        messages, runtime = _worth_saying(flush(self)), get_instance()
         info = runtime._session_mgr.get_active_session_info(self.id)
         if info is None or len(messages) > MOST:
             return messages

@@ -22,13 +22,20 @@ session.install()
 st.markdown("first")
 time.sleep(float(st.query_params["pause"]))
 st.markdown("second")
+
+@st.fragment
+def part():
+    st.button("again")
+    time.sleep(float(st.query_params["pause"]))
+
+part()
 """
 
 
 def heard(visitor, pause):
     """Seconds from hearing "first" to hearing "second"."""
     visitor.query = f"pause={pause}"
-    visitor.socket.send(visitor.message().SerializeToString())
+    visitor.socket.send(visitor.message(fragment="").SerializeToString())
     at = {}
     while True:
         answer = ForwardMsg()
@@ -54,6 +61,19 @@ def test_what_a_short_run_says_is_heard_at_once(visitor):
 
 def test_a_long_run_shows_its_beginning_before_it_ends(visitor):
     assert heard(visitor, 1) > 0.7
+
+
+def said_to_run(visitor, pause, **more):
+    """What is said of whether the script runs."""
+    visitor.query = f"pause={pause}"
+    visitor.socket.send(visitor.message(**more).SerializeToString())
+    return [answer.session_status_changed.script_is_running for answer in visitor.overheard() if answer.HasField("session_status_changed")]
+
+
+def test_that_a_fragment_runs_is_said_only_where_it_still_does(visitor):
+    assert said_to_run(visitor, 0, fragment="")[-2:] == [True, False], "a browser that has just come waits for it"
+    assert said_to_run(visitor, 0) == []
+    assert said_to_run(visitor, 0.3) == [True, False]
 
 
 def test_a_tick_that_left_the_browser_before_it_heard_of_a_scene_does_not_undo_it():
