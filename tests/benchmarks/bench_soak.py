@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,7 @@ def addresses(numbers: Iterable[int], runs: bool) -> list[tuple[str, str]]:
     pages, found = itertools.cycle(PAGES.items()), []
     for k in numbers:
         page, query = ("training", TRAINING) if runs and k % (SETS // RUNS) == 0 else next(pages)
-        found.append((page, query.format(f"{0.5 + (k % 1900) / 1900:.4f}", 5 + k % 900, k, 10 + k % 90)))
+        found.append((page, query.format(f"{0.5 + k / 4000:.5f}", 5 + k % 900, k, 10 + k % 90)))
     return found
 
 
@@ -49,26 +48,11 @@ def resident(process: subprocess.Popen) -> float:
     return int(line.split()[1]) / 1024
 
 
-def fill(port: int) -> None:
-    """One visitor each to open the first sets, a few at a time."""
-    def visit(mine: list[tuple[str, str]]) -> None:
-        with Session(port) as visitor:
-            for page, query in mine:
-                visitor.open(page, query)
+def hall(port: int, sets: list[tuple[str, str]], each: int, pace: float, done: list[int], errors: list[str]) -> list[threading.Thread]:
+    """Visitors of whom a few are there at a time; everyone opens ``each`` sets, one every ``pace`` seconds, and leaves."""
+    turns, taking = iter([sets[k:k + each] for k in range(0, len(sets), each)]), threading.Lock()
 
-    first = addresses(range(FIRST), runs=False)
-    with ThreadPoolExecutor(AT_ONCE) as visitors:
-        list(visitors.map(visit, (first[k:k + 20] for k in range(0, FIRST, 20))))
-
-
-def main(minutes: float) -> int:
-    everything = addresses(range(FIRST, FIRST + SETS), runs=True)
-    each = len(everything) // VISITORS
-    turns = iter([everything[k:k + each] for k in range(0, len(everything), each)])
-    pace, taking = minutes * 60 / len(everything) * AT_ONCE, threading.Lock()
-    done, errors, processes = [0, 0], [], []
-
-    def visit(port: int) -> None:
+    def visit() -> None:
         while True:
             with taking:
                 mine = next(turns, None)
@@ -85,13 +69,23 @@ def main(minutes: float) -> int:
             except Exception as error:
                 errors.append(repr(error))
 
+    visitors = [threading.Thread(target=visit, daemon=True) for _ in range(AT_ONCE)]
+    for one in visitors:
+        one.start()
+    return visitors
+
+
+def main(minutes: float) -> int:
+    everything = addresses(range(FIRST, FIRST + SETS), runs=True)
+    each, pace = SETS // VISITORS, minutes * 60 / SETS * AT_ONCE
+    done, errors, processes, curve, peak = [0, 0], [], [], [], 0.0
+
     with serving(seen=processes) as address:
-        port, curve, peak = int(address.rsplit(":", 1)[1]), [], 0.0
-        fill(port)
+        port = int(address.rsplit(":", 1)[1])
+        for one in hall(port, addresses(range(FIRST), runs=False), each, 0.0, [0, 0], errors):
+            one.join()
         start = time.monotonic()
-        visitors = [threading.Thread(target=visit, args=(port,), daemon=True) for _ in range(AT_ONCE)]
-        for one in visitors:
-            one.start()
+        visitors = hall(port, everything, each, pace, done, errors)
         print("minute  MB    visitors  sets")
         while any(one.is_alive() for one in visitors):
             readings, until = [], time.monotonic() + min(30.0, minutes * 3)
