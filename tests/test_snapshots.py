@@ -1,7 +1,9 @@
 """When a run is looked at, and who came first."""
 
+import gc
 import itertools
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +30,20 @@ def test_a_long_run_has_so_many_looks_that_it_can_be_watched_and_few_of_them_ans
     most = TrainParams((64, *(8,) * 255, 10), seeds=8, initializers=tuple(INITIALIZERS)[:8])
     assert 1 < len(most.marks) < 50
     assert 0.9 * 24e6 - 2e6 < most.snapshot_bytes < 24e6
+
+
+def test_snapshots_of_small_nets_say_how_much_memory_they_take():
+    p = TrainParams(widths=(2, 16, 16, 2), dataset="spirals", steps=200)
+    list(train(p))  # what is computed once
+    tracemalloc.start()
+    try:
+        kept = list(train(p))
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(snapshot.nbytes for snapshot in kept) == pytest.approx(taken, rel=0.1)
+    assert all(array.base is None for array in vars(kept[-1]).values() if isinstance(array, np.ndarray))
 
 
 def test_held_out_examples_are_answered_at_the_steps_that_say_so():

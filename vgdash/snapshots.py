@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,8 +68,8 @@ class Snapshot:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+        """Bytes of memory: small nets' arrays are smaller than what NumPy needs to describe them."""
+        return sys.getsizeof(self.__dict__) + sum(sys.getsizeof(value) for name, value in vars(self).items() if name != "params")
 
     def frame(self) -> pd.DataFrame:
         """One row for each net and layer: step, initializer, seed, layer, then the numbers from ``loss`` to ``drift``."""

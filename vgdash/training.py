@@ -138,15 +138,18 @@ class Trainer:
                 self._change.wait()
             return None
 
-    def _shaped(self, values: np.ndarray) -> np.ndarray:
-        return values.reshape(len(self.params.initializers), self.params.columns, *values.shape[1:])
+    def _joined(self, groups: list[np.ndarray]) -> np.ndarray:
+        """The nets of all groups, (initializers, seeds, ...), as an array of its own: a view would be kept beside what it looks at."""
+        per_net = groups[0].shape[1:]
+        joined = np.empty((len(self.params.initializers), self.params.columns, *per_net), groups[0].dtype)
+        np.concatenate(groups, out=joined.reshape(-1, *per_net))
+        return joined
 
     def _snapshot(self, index: int, step: int) -> Snapshot:
         moments = [{**vars(measured), **vars(seen)} for measured, seen in (group[index] for group in self._moments)]
-        arrays = {name: np.concatenate([moment[name] for moment in moments]) for name, value in moments[0].items() if value is not None}
-        arrays["diverged"] = np.concatenate([nets.diverged for nets in self.groups])
+        arrays = {name: self._joined([moment[name] for moment in moments]) for name, value in moments[0].items() if value is not None}
+        arrays["diverged"] = self._joined([nets.diverged for nets in self.groups])
         arrays["diverged"][arrays["diverged"] > step] = -1
-        arrays = {name: self._shaped(values) for name, values in arrays.items()}
         arrays["decision"] = arrays["decision"][:, 0].copy() if "decision" in arrays else None
         for values in arrays.values():
             if values is not None:
