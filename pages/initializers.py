@@ -31,8 +31,7 @@ def page() -> None:
     top("Does the signal survive fifty layers? And the way back?", controls)
     view()
     if not lecture.presenting():
-        st.markdown(WHY)
-        st.markdown(LEFT_OVER)
+        st.markdown(f"{WHY}\n\n{LEFT_OVER}")
 
 
 @st.fragment

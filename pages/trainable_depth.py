@@ -52,14 +52,12 @@ def view() -> None:
                    "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
                    "point. The two sliders open any point too.", 420, on_select=_open)
     with right:
-        draw.chart(shown.correlation, charts.depth_profile("", "correlation c", 165), "correlation",
-                   "Correlation of two inputs by layer: predicted from three starts, measured from 0")
-        draw.chart(shown.moment, charts.depth_profile("layer", "q = E[z²]", 105, shown.decades), "moment",
-                   "Mean square of the signal by layer: predicted line, measured points")
+        draw.chart(shown.course, charts.depth_profiles(shown.decades), "course",
+                   "By layer: above, the correlation of two inputs, predicted from three starts and measured from 0; below, the mean "
+                   "square of the signal, predicted and measured", 420)
     if lecture.presenting():
         return
-    st.caption("Click a point or any place on the plane to open it. " + shown.remarks)
-    st.markdown(f"{shown.numbers} {shown.links}")
+    st.markdown(f"Click a point or any place on the plane to open it. {shown.numbers} {shown.remarks} {shown.links}")
     st.markdown(shown.landmarks)
     draw.table_and_download(lambda: phase_map(p).frame(), words.file_name("trainable-depth", p), "phases")
 

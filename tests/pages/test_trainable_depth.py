@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -39,10 +38,9 @@ def verdict(page):
 
 
 def drawn(page):
-    """The specifications and the tables of the charts: the plane, the correlation, the second moment."""
-    protos = [chart.proto for chart in page.get("vega_lite_chart")][:3]
-    tables = [table(p.data.data) if p.data.data else pd.concat(table(d.data.data) for d in p.datasets) for p in protos]
-    return [json.loads(p.spec) for p in protos], tables
+    """The specifications of the charts, and their tables by name: of the plane, and of the opened point by layer."""
+    protos = [chart.proto for chart in page.get("vega_lite_chart")][:2]
+    return [json.loads(p.spec) for p in protos], [{d.name: table(d.data.data) for d in p.datasets} for p in protos]
 
 
 def table(data):
@@ -51,13 +49,11 @@ def table(data):
 
 def standing(page):
     """What stands on the plane."""
-    table = drawn(page)[1][0]
-    return table[table.part.notna()]
+    return drawn(page)[1][0]["marks"]
 
 
 def cells(page):
-    table = drawn(page)[1][0]
-    return table[table.part.isna()]
+    return drawn(page)[1][0]["cells"]
 
 
 # ---- what is drawn
@@ -84,7 +80,8 @@ def test_the_plane_that_is_drawn_is_the_plane_that_is_computed():
 
 
 def test_the_course_that_is_drawn_is_the_course_that_is_computed():
-    (_, correlation, moment), direct = drawn(opened(sigma_w2="2.5"))[1], phase_map(PhaseParams(sigma_w2=2.5)).profile
+    (_, course), direct = drawn(opened(sigma_w2="2.5"))[1], phase_map(PhaseParams(sigma_w2=2.5)).profile
+    correlation, moment = course["correlation"], course["moment"]
     lines = correlation[correlation.part == "line"].groupby("series", sort=False)
     for (_, line), values in zip(lines, direct.correlation, strict=True):
         np.testing.assert_array_equal(line.y, values[line.x.astype(int) - 1])
@@ -189,7 +186,7 @@ def test_no_word_and_no_mark_is_not_a_number(activation, sigma_w2, sigma_b2, fan
     for words in (shown.verdict, shown.remarks, shown.numbers, shown.landmarks):
         assert not re.search(r"\bnan\b|\binf\b|not a number|\de[+-]\d", words), words
     assert np.isfinite(shown.plane["cells"].to_pandas()[["sigma_w2", "sigma_b2"]].to_numpy()).all()
-    for drawn in (shown.plane["marks"], shown.correlation, shown.moment):
+    for drawn in (shown.plane["marks"], *shown.course.values()):
         assert np.isfinite(drawn.to_pandas()[["x", "y"]].to_numpy(float)).all()
 
 

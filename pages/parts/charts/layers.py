@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: 
     left, right = (right, 5) if mirrored else (5, right)
     spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
     palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
-    _say_axes_once(spec["layer"])
+    _say_once(spec["layer"])
     if spec.get("datasets", {}).pop("empty", None) is not None:  # what Altair calls a chart without data: it takes the table
         for layer in spec["layer"]:
             if layer.get("data") == {"name": "empty"}:
@@ -88,16 +89,17 @@ def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: 
     return spec
 
 
-def _say_axes_once(layers: list[dict[str, Any]]) -> None:
-    """Leave an axis out where an earlier layer has the same one: half of the specification, which travels with every rerun."""
-    said: list[tuple[str, dict[str, Any]]] = []
-    for layer in layers:
-        for channel in ("x", "y"):
-            where = layer["encoding"].get(channel, {})
-            if (axis := (channel, where.get("axis"))) in said:
-                del where["axis"]
-            elif axis[1]:
-                said.append(axis)
+def _say_once(layers: list[dict[str, Any]]) -> None:
+    """Leave an axis or a scale out where an earlier layer has the same one: most of the specification, which travels with every
+    rerun. Vega-Lite gives the channel of all layers what one of them says."""
+    said: list[tuple[str, str, dict[str, Any]]] = []
+    for layer in itertools.chain.from_iterable(layer.get("layer", [layer]) for layer in layers):
+        for channel, where in layer["encoding"].items():
+            for what in ("axis", "scale"):
+                if isinstance(where, dict) and (one := (channel, what, where.get(what))) in said:
+                    del where[what]
+                elif isinstance(where, dict) and one[2]:
+                    said.append(one)
 
 
 ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 1.05}

@@ -24,6 +24,8 @@ from pages.parts.charts.once import alt, once
 from pages.parts.looks import LOOKS, SLOTS
 
 PHONE = 400  # pixels: a plot narrower than this is one on a phone
+PANELS = {"correlation": (0, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
+PANELS_HEIGHT = 360
 
 
 @once
@@ -60,18 +62,29 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
 
 
 @once
-def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False) -> dict[str, Any]:
-    """Lines over the layers with measured points; depth scales as upright rules, where things settle as level ones."""
-    base = alt.Chart()
-    x = alt.X("x:Q", title=x_title or None, scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
-    axis = decades_axis(y_title) if decades else alt.Axis(title=y_title, format="~g", tickCount=5, **FONT)
-    y, low = (alt.Y(f"{end}:Q", axis=axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
+def depth_profiles(decades: bool = False) -> dict[str, Any]:
+    """Two panels over the same layers, of the tables ``correlation`` and ``moment``: lines with measured points, depth scales as
+    upright rules, where things settle as level ones. With ``decades`` the moment is log10 of it."""
+    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    side = {"orient": "left"}
+    moments = "q = E[z²]"
+    axes = {"correlation": alt.Axis(title="correlation c", format="~g", tickCount=5, **FONT, **side),
+            "moment": decades_axis(moments, **side) if decades else alt.Axis(title=moments, format="~g", tickCount=5, **FONT, **side)}
+    return compiled(alt.layer(*(_panel(name, x, axis, *PANELS[name]) for name, axis in axes.items())).resolve_scale(y="independent"),
+                    10, PANELS_HEIGHT, finite=True)
+
+
+def _panel(table: str, x: alt.X, axis: alt.Axis, top: float, bottom: float) -> alt.LayerChart:
+    """One table's lines and marks, drawn between these shares of the chart's height."""
+    base, (top, bottom) = alt.Chart(alt.NamedData(table)), ({"expr": f"{share} * height"} for share in (top, bottom))
+    scale = alt.Scale(zero=False, nice=True, range=[bottom, top])
+    y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
     rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
-    chart = alt.layer(
+    layers = [
         only(base, "limit").mark_rule(**rule).encode(y=y, color=neutral()),
         only(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(
             y=y, x=alt.value("width"), text="text:N", color=neutral()),
-        only(base, "scale").mark_rule(**rule).encode(x=x, color=neutral()),
+        only(base, "scale").mark_rule(**rule).encode(x=x, y=alt.value(top), y2=alt.value(bottom), color=neutral()),
         only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N", color=neutral()),
         only(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
@@ -80,8 +93,8 @@ def depth_profile(x_title: str, y_title: str, height: int, decades: bool = False
             x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" ")),
         only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
             x=x, y=y, color=colour(), text="text:N"),
-    )
-    return compiled(chart, 10, height, finite=True)
+    ]
+    return alt.layer(*layers)
 
 
 @once
@@ -126,22 +139,22 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
              "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + (" + power_of_ten('floor(datum.forward)') + ")) + "
              f"(width < {PHONE} ? '' : ' after {depth} layers')")
     x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
-    domain = [depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4]
+    size = alt.Scale(domain=[depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4], nice=False)
     colours = alt.Scale(domain=list(range(SLOTS)))
 
     def line(field: str, series: str) -> alt.Chart:
         look = LOOKS[series]
         return layers.mark_line(strokeWidth=3, strokeDash=list(look.dash)).encode(
-            x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=alt.Scale(domain=domain)),
+            x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=size),
             color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
 
     def end(series: str, field: str, where: str, dy: int = 0) -> alt.Chart:
         return layers.transform_filter(where).mark_text(align="left", dx=8, dy=dy, fontSize=14, fontWeight="bold").encode(
-            x=x, y=alt.Y(f"{field}:Q", scale=alt.Scale(domain=domain)), text=alt.value(series),
+            x=x, y=alt.Y(f"{field}:Q", scale=size), text=alt.value(series),
             color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
 
     marks = alt.Chart(alt.InlineData([{"y": level, "text": name} for name, level in limits]))
-    level = alt.Y("y:Q", scale=alt.Scale(domain=domain))
+    level = alt.Y("y:Q", scale=size)
     chart = alt.layer(
         marks.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=level, color=neutral()),
         *(marks.transform_filter(f"datum.y {side} 0").mark_text(

@@ -42,8 +42,7 @@ class PhaseView:
     plane: dict[str, pa.Table]  # cells and marks
     right: float  # where the plane ends, sigma_w2
     cell: tuple[float, float]  # how wide and high one of its cells is
-    correlation: pa.Table
-    moment: pa.Table
+    course: dict[str, pa.Table]  # correlation and moment by layer
     decades: bool  # moment holds log10 values
     numbers: str
     landmarks: str
@@ -57,7 +56,7 @@ def phase_view(p: PhaseParams) -> PhaseView:
     decades = course.size > 0 and bool(np.ptp(course) > DECADES)
     return PhaseView(
         _verdict(found), _remarks(found), plane.tables(found), plane.right_end(found.plane), plane.cell(found.plane),
-        _correlation(found), _moment(found, decades), decades, _numbers(found), _landmarks(found), _links(p))
+        {"correlation": _correlation(found), "moment": _moment(found, decades)}, decades, _numbers(found), _landmarks(found), _links(p))
 
 
 # ---- words
