@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import pandas as pd
 
 from vgdash.inspection import BINS, GRID, REACH
 from vgdash.params import ParamError, Real
-from vgdash.train_params import TrainParams
+from vgdash.train_params import DESCRIBED, TrainParams
 
 __all__ = ["Ranking", "Snapshot", "steps_to"]
 
@@ -68,8 +67,8 @@ class Snapshot:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory: small nets' arrays are smaller than what NumPy needs to describe them."""
-        return sys.getsizeof(self.__dict__) + sum(sys.getsizeof(value) for name, value in vars(self).items() if name != "params")
+        """Bytes of all arrays, and what Python and NumPy need to describe them: more than their numbers, where nets are small."""
+        return DESCRIBED + sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def frame(self) -> pd.DataFrame:
         """One row for each net and layer: step, initializer, seed, layer, then the numbers from ``loss`` to ``drift``."""

@@ -25,6 +25,7 @@ __all__ = ["TrainParams"]
 
 DEPTH, WIDTH = 30, 64
 MEMORY, KEPT, WORK = 256e6, 24e6, 3e13  # bytes of a run, of its snapshots; floating-point operations, five minutes on two cores
+DESCRIBED = 2000  # bytes of a snapshot beside its numbers: what Python and NumPy need for its twelve arrays
 HISTOGRAMS = 12  # layers, at the most
 DECIDING = 0.05  # share of a run's operations that decision grids may take
 FEWEST, MOST = 50, 400  # intervals between looks, where a run is to be watched live
@@ -199,13 +200,13 @@ class TrainParams(Params):
 
     @property
     def snapshot_bytes(self) -> int:
-        """Bytes of the arrays of all snapshots: per net and mark 32, and 36 per layer, and 4 + 2·31 per histogram; a decision grid is
-        1,024 per initializer."""
+        """Bytes of all snapshots: per net and mark 32, and 36 per layer, and 4 + 2·31 per histogram; a decision grid is 1,024 per
+        initializer; and 2,000 per mark that say what all of these are."""
         return len(self.marks) * self._look_bytes + len(self.decided) * len(self.initializers) * GRID * GRID
 
     @property
     def _look_bytes(self) -> int:
-        return self.nets * (32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
+        return DESCRIBED + self.nets * (32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
 
     @property
     def memory_bytes(self) -> int:

@@ -53,11 +53,11 @@ class Trainer:
 
     def weights(self, layer: int) -> np.ndarray:
         """Weights of a layer (from 1) now, a copy ``(initializers, columns, fan_out, fan_in)``; a column is a seed."""
-        return self._shaped(np.concatenate([nets.weights(layer) for nets in self.groups]))
+        return self._joined([nets.weights(layer) for nets in self.groups])
 
     def biases(self, layer: int) -> np.ndarray:
         """Biases of a layer (from 1) now, a copy ``(initializers, columns, fan_out)``."""
-        return self._shaped(np.concatenate([nets.biases(layer) for nets in self.groups]))
+        return self._joined([nets.biases(layer) for nets in self.groups])
 
     def __iter__(self) -> Iterator[Snapshot]:
         threads = [threading.Thread(target=self._work, daemon=True, name=f"vgdash-training-{i}")
@@ -140,9 +140,9 @@ class Trainer:
 
     def _joined(self, groups: list[np.ndarray]) -> np.ndarray:
         """The nets of all groups, (initializers, seeds, ...), as an array of its own: a view would be kept beside what it looks at."""
-        per_net = groups[0].shape[1:]
-        joined = np.empty((len(self.params.initializers), self.params.columns, *per_net), groups[0].dtype)
-        np.concatenate(groups, out=joined.reshape(-1, *per_net))
+        rows, columns, per_net = len(self.params.initializers), self.params.columns, groups[0].shape[1:]
+        joined = np.empty((rows, columns, *per_net), groups[0].dtype)
+        np.concatenate(groups, out=joined.reshape(rows * columns, *per_net))
         return joined
 
     def _snapshot(self, index: int, step: int) -> Snapshot:
