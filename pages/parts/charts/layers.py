@@ -95,10 +95,10 @@ def _say_once(layers: list[dict[str, Any]]) -> None:
     said: list[tuple[str, str, dict[str, Any]]] = []
     for layer in itertools.chain.from_iterable(layer.get("layer", [layer]) for layer in layers):
         for channel, where in layer["encoding"].items():
-            for what in ("axis", "scale"):
-                if isinstance(where, dict) and (one := (channel, what, where.get(what))) in said:
+            for what in ("axis", "scale") if isinstance(where, dict) else ():
+                if (one := (channel, what, where.get(what))) in said:
                     del where[what]
-                elif isinstance(where, dict) and one[2]:
+                elif one[2]:
                     said.append(one)
 
 

@@ -66,10 +66,10 @@ def depth_profiles(decades: bool = False) -> dict[str, Any]:
     """Two panels over the same layers, of the tables ``correlation`` and ``moment``: lines with measured points, depth scales as
     upright rules, where things settle as level ones. With ``decades`` the moment is log10 of it."""
     x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
-    side = {"orient": "left"}
-    moments = "q = E[z²]"
-    axes = {"correlation": alt.Axis(title="correlation c", format="~g", tickCount=5, **FONT, **side),
-            "moment": decades_axis(moments, **side) if decades else alt.Axis(title=moments, format="~g", tickCount=5, **FONT, **side)}
+    plain = {"format": "~g", "tickCount": 5, **FONT, "orient": "left"}
+    moment = "q = E[z²]"
+    axes = {"correlation": alt.Axis(title="correlation c", **plain),
+            "moment": decades_axis(moment, orient="left") if decades else alt.Axis(title=moment, **plain)}
     return compiled(alt.layer(*(_panel(name, x, axis, *PANELS[name]) for name, axis in axes.items())).resolve_scale(y="independent"),
                     10, PANELS_HEIGHT, finite=True)
 
@@ -80,7 +80,7 @@ def _panel(table: str, x: alt.X, axis: alt.Axis, top: float, bottom: float) -> a
     scale = alt.Scale(zero=False, nice=True, range=[bottom, top])
     y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
     rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
-    layers = [
+    return alt.layer(
         only(base, "limit").mark_rule(**rule).encode(y=y, color=neutral()),
         only(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(
             y=y, x=alt.value("width"), text="text:N", color=neutral()),
@@ -93,8 +93,7 @@ def _panel(table: str, x: alt.X, axis: alt.Axis, top: float, bottom: float) -> a
             x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" ")),
         only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
             x=x, y=y, color=colour(), text="text:N"),
-    ]
-    return alt.layer(*layers)
+    )
 
 
 @once
