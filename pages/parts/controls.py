@@ -33,6 +33,7 @@ def _foldable(draw: Callable[..., None]) -> Callable[..., None]:
             self._take(key)
         else:
             self.drawn.append(key)
+            told.tell_again(self.page, key)
             draw(self, key, *label, **more)
     return drawn
 
@@ -74,6 +75,7 @@ class Controls:
         if st.session_state.get("page") == self.page and not back:
             return  # the address only says what has been set on the page
         st.session_state["page"] = self.page
+        st.session_state.pop(f"{self.page} drawn", None)
         asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
         refused = [f"This page has no setting named “{words.harmless(key)}”; the link's value was left out."
                    for key in asked if key not in self.rules]
@@ -231,7 +233,7 @@ class Controls:
 
     def remember(self) -> None:
         """Take note of what is set. Call it when all controls are drawn."""
-        self.before = told.remember(self.page, {*self.drawn, *st.session_state.get(f"{self.page} folded", ())})
+        self.before = told.remember(self.page, self.drawn, st.session_state.get(f"{self.page} folded", ()))
 
     def next_steps(self) -> Iterator[Params]:
         """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""

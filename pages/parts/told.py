@@ -27,6 +27,15 @@ def forget(page: str) -> None:
     st.session_state.pop(f"{page} set", None)
 
 
+def tell_again(page: str, key: str) -> None:
+    """Have the browser take the value of a widget that the run before did not draw. Call it before the widget is drawn.
+
+    A browser that asks for it may have known its value, and forget it as it hears of the run without it.
+    """
+    if key in st.session_state and key not in st.session_state.get(f"{page} drawn", (key,)):
+        st.session_state[key] = st.session_state[key]
+
+
 def insist(page: str) -> None:
     """Keep what has been set here when a request says otherwise that left the browser before the browser heard of it.
 
@@ -42,8 +51,9 @@ def insist(page: str) -> None:
         visitor.early = None
 
 
-def remember(page: str, keys: Iterable[str]) -> dict[str, Any]:
-    """Take note of what ``keys`` are set to, for ``insist``; what they were set to in the run before."""
+def remember(page: str, drawn: Iterable[str], folded: Iterable[str]) -> dict[str, Any]:
+    """Take note of what is drawn, and what all is set to, for ``insist``; what it was set to in the run before."""
+    st.session_state[f"{page} drawn"] = set(drawn)
     before = st.session_state.get(f"{page} set", {})
-    st.session_state[f"{page} set"] = {key: st.session_state[key] for key in keys if key in st.session_state}
+    st.session_state[f"{page} set"] = {key: st.session_state[key] for key in (*drawn, *folded) if key in st.session_state}
     return before

@@ -200,6 +200,20 @@ def test_nor_does_what_stood_behind_more_when_it_was_left(query):
         assert (again.value if again.set_value else again.default) == float(parse_qs(query).get("seed", [0])[0])
 
 
+def test_more_closed_and_opened_again_before_the_browser_heard_shows_what_was_set_there():
+    """It still knows the value as it asks, then hears of the run without the widget and forgets it; a new one would show its default."""
+    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
+        visitor.open("linear_chain", "seed=3")
+        more = more_of(visitor)
+        seed = visitor.send(state(more, "bool_value", True)).widget("seed")
+        assert (seed.set_value, seed.value) == (True, 3)
+        typed = state(seed.id, "double_value", 4)
+        assert not visitor.send(state(more, "bool_value", True), typed).widget("seed").set_value, "nothing is set in the visitor's hand"
+        assert not visitor.send(state(more, "bool_value", False), typed).has("seed")
+        again = visitor.send(state(more, "bool_value", True), typed).widget("seed")
+        assert (again.set_value, again.value) == (True, 4)
+
+
 def test_the_way_back_closes_more():
     """A browser takes no values for what it does not show, and More may have been closed on the way."""
     with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
