@@ -26,8 +26,8 @@ PAGES = (
     ("published", "Published"),
 )
 # The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
-# are one row to swipe, so that the chart is not far. A slider inside a chart is as long as a hand wants it, and says no
-# number where it only counts through k frames.
+# are one row to swipe, so that the chart is not far; so is a table that is wider than its box. A slider inside a chart is as
+# long as a hand wants it, and says no number where it only counts through k frames.
 # Captions, and words on the primary colour, have a contrast of 4.5 in light and dark. The bar of a run is as
 # high without a button as with one, so that nothing jumps. Twelve presets are one row. Who comes by Tab sees where: on the
 # page itself, which the arrows then scroll, and on a chart's buttons, which Streamlit shows to a mouse only.
@@ -46,8 +46,8 @@ h2 {padding: 0 0 0.4rem 0 !important;}
 .st-key-run-bar {min-height: 2.5rem;}
 .st-key-scene button {padding: 0 0.55rem !important;}
 .st-key-scene button p {font-size: 0.82rem;}
-@media (max-width: 640px) {[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto; max-width: 100%;}
-                           .st-key-scene [role=radiogroup] {flex-wrap: nowrap !important; overflow-x: auto;}
+@media (max-width: 1100px) {[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto; max-width: 100%;}}
+@media (max-width: 640px) {.st-key-scene [role=radiogroup] {flex-wrap: nowrap !important; overflow-x: auto;}
                            .st-key-scene [role=radiogroup] > * {flex: 0 0 auto !important;}}
 </style>"""
 FOLDER = Path(__file__).resolve().parent.parent

@@ -35,6 +35,8 @@ CHART_ENDS = """() => { const svg = document.querySelector('[data-testid=stVegaL
   return Math.max(...axes.map(box => box.bottom)); }"""
 Y_LABELS = """title => [...document.querySelectorAll(`[aria-label*="Y-axis titled '${title}'"] .role-axis-label text`)]
   .filter(label => getComputedStyle(label).opacity > 0).map(label => label.textContent)"""
+TOO_WIDE = """() => [...document.querySelectorAll('[data-testid=stMain] table')].filter(table => table.getBoundingClientRect().right
+  > table.closest('[data-testid=stMarkdownContainer]').getBoundingClientRect().right + 1).map(table => table.innerText.slice(0, 40))"""
 SIDEWAYS = "() => { const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth; }"
 
 
@@ -100,9 +102,13 @@ def test_a_link_that_presents_opens_large_without_chrome_and_with_its_chart_abov
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_a_phone_never_scrolls_sideways(on, stem):
+def test_neither_a_phone_nor_a_tablet_scrolls_sideways_and_tables_stay_in_their_boxes(on, stem):
     visitor = settled(on(390, 844), stem)
-    assert visitor.page.evaluate(SIDEWAYS) <= 0
+    for width in (390, 641, 768, 1024):
+        visitor.page.set_viewport_size({"width": width, "height": 844})
+        visitor.settle()
+        assert visitor.page.evaluate(SIDEWAYS) <= 0, width
+        assert not visitor.page.evaluate(TOO_WIDE), width
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])

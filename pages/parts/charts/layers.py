@@ -12,6 +12,7 @@ from pages.parts.looks import LOOKS, SLOTS
 from pages.parts.words import SUPERSCRIPT
 
 HEIGHT = 310
+PHONE = 400  # pixels: a plot narrower than this is one on a phone
 HEADROOM = 1.15  # times what is drawn, for what a chart says of itself
 # Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
 # specification reaches it, the same in both, through a scale of its own: see ``compiled``.

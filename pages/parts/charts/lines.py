@@ -10,6 +10,7 @@ from pages.parts.charts.layers import (
     FONT,
     HEADROOM,
     HEIGHT,
+    PHONE,
     as_given,
     colour,
     compiled,
@@ -23,9 +24,9 @@ from pages.parts.charts.layers import (
 from pages.parts.charts.once import alt, once
 from pages.parts.looks import LOOKS, SLOTS
 
-PHONE = 400  # pixels: a plot narrower than this is one on a phone
 PANELS = {"correlation": (0, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
 PANELS_HEIGHT = 360
+PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers: nothing moves when they change
 
 
 @once
@@ -65,7 +66,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
 def depth_profiles(decades: bool = False) -> dict[str, Any]:
     """Two panels over the same layers, of the tables ``correlation`` and ``moment``: lines with measured points, depth scales as
     upright rules, where things settle as level ones. With ``decades`` the moment is log10 of it."""
-    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False, range=[0, PANELS_WIDTH]), axis=alt.Axis(grid=False, tickCount=8, **FONT))
     plain = {"format": "~g", "tickCount": 5, **FONT, "orient": "left"}
     moment = "q = E[z²]"
     axes = {"correlation": alt.Axis(title="correlation c", **plain),
@@ -81,9 +82,9 @@ def _panel(table: str, x: alt.X, axis: alt.Axis, top: float, bottom: float) -> a
     y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
     rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
     return alt.layer(
-        only(base, "limit").mark_rule(**rule).encode(y=y, color=neutral()),
-        only(base, "limit").mark_text(align="right", dx=-4, dy=-7, **words).encode(
-            y=y, x=alt.value("width"), text="text:N", color=neutral()),
+        only(base, "limit").mark_rule(**rule).encode(y=y, x=alt.value(0), x2=alt.value(PANELS_WIDTH), color=neutral()),
+        only(base, "limit").mark_text(align="left", dx=6, baseline="middle", **words).encode(
+            y=y, x=alt.value(PANELS_WIDTH), text="text:N", color=neutral()),
         only(base, "scale").mark_rule(**rule).encode(x=x, y=alt.value(top), y2=alt.value(bottom), color=neutral()),
         only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N", color=neutral()),
         only(base, "room").mark_point(opacity=0).encode(x=x, y=y),

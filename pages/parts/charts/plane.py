@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pages.parts.charts.layers import FONT, INK, compiled, only, power_of_ten
+from pages.parts.charts.layers import FONT, INK, PHONE, compiled, only, power_of_ten
 from pages.parts.charts.once import alt, once
 from pages.parts.charts.tables import Rows
 
@@ -78,7 +78,7 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         none.mark_rect(fill="#8c8c8c", strokeWidth=0).encode(**extent, tooltip=said),
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
         only(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
-        *named("side", fontSize=17, fontWeight="bold", lineBreak="\n"),
+        *named("side", fontSize=17, fontWeight="bold", lineBreak="\n", dx={"expr": f"width < {PHONE} ? -0.09 * width : 0"}),
         *named("label to the right", align="left", dx=-6, **label), *named("label to the left", align="right", dx=6, **label),
         only(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, opacity=INVISIBLE).encode(x=x, y=y),
         ring.mark_point(size=RING, stroke="black", strokeWidth=7, filled=False, opacity=1),
