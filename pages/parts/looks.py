@@ -17,6 +17,7 @@ class Look:
     marker: str = "circle"
 
 
+GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers, as a sentence can show them
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
 LOOKS: dict[str, Look] = {

@@ -30,8 +30,8 @@ def ten_to(exponent: float, digits: int = 1) -> str:
 def number(value: float, digits: int = 1) -> str:
     """A value of any size: ``ten_to`` of its logarithm, with its sign."""
     if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "∞" if value > 0 else "-∞"
-    return "0" if value == 0 else ("-" if value < 0 else "") + ten_to(math.log10(abs(value)), digits)
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    return "0" if value == 0 else ("−" if value < 0 else "") + ten_to(math.log10(abs(value)), digits)
 
 
 def plain(value: float, significant: int = 3) -> str:

@@ -1,11 +1,15 @@
-"""Names of files: one for each state, and none that a file system minds."""
+"""Names of files: one for each state, and none that a file system minds. Numbers and sentences as people read them."""
 
 import re
 
 import pytest
 
+from pages.parts.looks import GLYPHS, LOOKS
 from pages.parts.scenes import SCENES
-from pages.parts.words import LONGEST_NAME, file_name
+from pages.parts.views.linear_chain import chain_view
+from pages.parts.words import LONGEST_NAME, file_name, number
+from vgdash.chain import ChainParams
+from vgdash.descent import OUTCOMES, DescentParams, descent
 from vgdash.network import CompareParams
 
 
@@ -25,3 +29,29 @@ def test_values_behind_more_count_however_long_the_others_are(widths):
 
 def test_a_default_needs_no_words():
     assert file_name("initializers", CompareParams()) == "initializers"
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.25, "−0.25"), (-3e-9, "−3.0·10⁻⁹"), (float("-inf"), "−∞"), (0.0, "0"), (-0.0, "0")])
+def test_a_minus_is_a_minus_and_no_hyphen(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(("factor", "depth", "rate"), [
+    (1.5, 150, 0.01), (0.5, 9, 0.01), (0.9, 152, 0.01), (1.0, 50, 0.01), (0.5, 150, 1.0), (2.0, 10, 1.0), (0.1, 60, 0.001)])
+def test_the_sentence_on_learning_explains_every_mark_of_its_chart(factor, depth, rate):
+    view = chain_view(ChainParams(factor=factor, depth=depth), rate)
+    marks = view.steps.to_pandas()
+    drawn = {GLYPHS[LOOKS[outcome].marker] for outcome in marks.series[marks.part == "point"]}
+    assert {glyph for glyph in GLYPHS.values() if glyph in view.learning} == drawn
+    assert ("The line" in view.learning) == (marks.part == "line").any()
+
+
+def test_the_sentence_on_learning_says_at_which_depths():
+    learned = descent(DescentParams(0.5, 60, learning_rate=1.0, cap=1_000))
+    said = chain_view(ChainParams(factor=0.5, depth=60), 1.0).learning
+    assert set(learned.outcome) == set(OUTCOMES)
+    for outcome, words in (("capped", r"at some of (\d+) to (\d+) layers"), ("frozen", r"from (\d+) layers on()")):
+        first, last = re.search(f"{words} {OUTCOMES[outcome]}", said).groups(default="")
+        there = learned.depths[learned.outcome == outcome]
+        assert (int(first), int(last or learned.params.depth)) == (there.min(), there.max())
+        assert (len(there) == there.max() - there.min() + 1) == (not last)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
+from pages.parts.looks import GLYPHS, LOOKS
 from pages.parts.words import ten_to, times
 from vgdash.chain import Chain, ChainParams, linear_chain
 from vgdash.descent import OUTCOMES, Descent, DescentParams, descent
@@ -112,27 +113,47 @@ def _format_table(chain: Chain) -> str:
 
 
 def _learning(learned: Descent) -> str:
-    """What gradient descent makes of chains that start at this factor, in words."""
+    """What gradient descent makes of chains that start at this factor, in words, each outcome after the marker that the chart gives it."""
     p = learned.params
     parts = []
     if learned.reached.any():
         deepest = int(learned.depths[learned.reached].max())
-        parts.append(f"{deepest} layer{'s need' if deepest > 1 else ' needs'} {learned.steps[deepest - 1]:,} steps")
+        steps = int(learned.steps[deepest - 1])
+        parts.append(f"{_marker('reached')} {deepest} layer{'s need' if deepest > 1 else ' needs'} {steps:,} step{'s' * (steps != 1)}")
     for outcome in ("capped", "frozen", "diverged"):
         if (there := learned.outcome == outcome).any():
-            first = int(learned.depths[there].min())
             cap = f" of {p.cap:,} steps" if outcome == "capped" else ""
-            parts.append(f"from {first} layers on {OUTCOMES[outcome]}{cap}")
-    return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}."
+            parts.append(f"{_marker(outcome)} {_where(learned.depths[there], p.depth)} {OUTCOMES[outcome]}{cap}")
+    line = " The line is the limit of small steps, gradient flow." if _flow(learned)[0].size else ""
+    return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}.{line}"
+
+
+def _where(depths: np.ndarray, deepest: int) -> str:
+    """Which depths, in words: "from 8 layers on", "at 7 layers", "at 3 to 5 layers", "at some of 3 to 54 layers"."""
+    first, last = int(depths.min()), int(depths.max())
+    if last - first + 1 > len(depths):
+        return f"at some of {first} to {last} layers"
+    if last == deepest:
+        return f"from {first} layer{'s' * (first > 1)} on"
+    return f"at {first} layer{'s' * (first > 1)}" if first == last else f"at {first} to {last} layers"
+
+
+def _marker(outcome: str) -> str:
+    return GLYPHS[LOOKS[outcome].marker]
+
+
+def _flow(learned: Descent) -> tuple[np.ndarray, np.ndarray]:
+    """Depths, and log10 of the steps in the limit of small ones, as far as the chart shows them."""
+    steps = learned.log10_flow_steps
+    shown = (steps > 0) & (steps < np.log10(learned.params.cap) + 3)
+    return learned.depths[shown], steps[shown]
 
 
 def _steps(learned: Descent) -> pa.Table:
     p = learned.params
     log10_steps = np.log10(np.maximum(learned.steps, 1))
     parts = [charts.rows("limit", "", [learned.depths.mean()], [np.log10(p.cap)], text=[f"cap of {p.cap:,} steps"])]
-    flow = np.where(learned.log10_flow_steps > 0, learned.log10_flow_steps, np.nan)
-    shown = flow < np.log10(p.cap) + 3
-    parts.append(charts.rows("line", "small steps", learned.depths[shown], flow[shown]))
+    parts.append(charts.rows("line", "small steps", *_flow(learned)))
     for outcome in OUTCOMES:
         there = learned.outcome == outcome
         parts.append(charts.rows("point", outcome, learned.depths[there], log10_steps[there], text=[

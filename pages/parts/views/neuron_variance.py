@@ -79,7 +79,7 @@ def _numbers(found: NeuronVariance) -> str:
             ("Var(z) over inputs, weights fixed", found.predicted_within, found.measured_within, found.stderr_within)]
     lines = ["| quantity | predicted | measured | apart, in standard errors |", "|---|--:|--:|--:|"]
     for name, predicted, value, error in rows:
-        apart = f"{(value - predicted) / error:+.1f}" if error else "–"
+        apart = f"{(value - predicted) / error:+.1f}".replace("-", "−") if error else "–"
         lines.append(f"| {name} | {number(predicted, 2)} | {measured(value, error)} | {apart} |")
     return "\n".join(lines)
 
