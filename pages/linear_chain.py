@@ -28,7 +28,8 @@ def view() -> None:
     controls = Controls("linear_chain", ChainParams, BESIDE)
     stage = Stage(controls)
     with stage.controls():
-        controls.slider("factor", "factor c of each layer", 0.01)
+        random = controls.chosen("kind") == "gaussian"
+        controls.slider("factor", "factor c, for learning only" if random else "factor c of each layer", 0.01)
         controls.slider("depth", "depth L")
         controls.segments("scale", "axis")
         with controls.more():

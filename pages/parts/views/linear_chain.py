@@ -34,6 +34,8 @@ so the first layers learn least (or are thrown furthest), and a step of gradient
 WHY_RANDOM = r"""
 **Random matrices.** With entries $N(0, \sigma^2/n)$ the mean of $|a|^2$ grows by $\sigma^2$ a layer, but rare huge draws carry that mean.
 What you typically see is the Lyapunov exponent, $\tfrac12\left(\ln\tfrac{2\sigma^2}{n} + \psi(\tfrac n2)\right)$ a layer.
+
+Lines are this exponent; points are the median of the chains drawn, and the band holds 8 of 10 of them.
 """
 
 
@@ -61,7 +63,7 @@ def _verdict(chain: Chain) -> str:
     end = chain.log10_activation[-1]
     if p.kind == "gaussian":
         typical, rms = 10**chain.log10_factor, 10**chain.log10_factor_rms
-        growth = (f"**typically {times(typical)} a layer** (measured {times(10**chain.log10_factor_measured)}), "
+        growth = (f"**Typically {times(typical)} a layer** (measured {times(10**chain.log10_factor_measured)}), "
                   f"while the root mean square grows {times(rms)}")
     else:
         growth = f"**{times(10**chain.log10_factor)} a layer**"

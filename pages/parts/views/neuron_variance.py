@@ -22,6 +22,8 @@ ReLU throws half of $E[z^2]$ away, $E[a^2] = \tfrac12 \mathrm{Var}(z)$: so $\mat
 
 “Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks.
 $\gamma$ multiplies the weights, so variances gain $\gamma^2$.
+
+Over $n$, lines are this theory; points are sampled, with two standard errors.
 """
 
 
