@@ -73,7 +73,7 @@ def test_a_saturated_layer_is_named_and_relu_at_rest_is_not():
 
 def test_the_sentence_tells_all_and_nothing_when_all_is_well():
     healthy = first_trouble(predict(uniform(50, 256, "relu", "he_normal")))
-    assert healthy.sentence == "Every layer is healthy, in every number format."
+    assert healthy.sentence == "No layer fails: root mean squares stay within a factor of 1,000 of 1, and every number format holds them."
     ill = first_trouble(predict(uniform(50, 64, "relu", "standard_normal")))
     layer = formats(ill)["float16"].overflow
     assert ill.sentence.startswith(f"The signal explodes at layer {ill.explodes}; ")

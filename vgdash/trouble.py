@@ -18,6 +18,7 @@ from vgdash.prediction import Prediction
 __all__ = ["FormatTrouble", "Trouble", "first_trouble"]
 
 FAINT = 3.0  # decades of root mean square below 1 (or above it) from which a signal counts as vanished (or exploded)
+WELL = f"No layer fails: root mean squares stay within a factor of {10**FAINT:,.0f} of 1, and every number format holds them"
 SATURATED = 0.75  # share of saturated units from which a layer counts as saturated; ReLU rests at 0.5
 
 
@@ -64,7 +65,7 @@ class Trouble:
             ("units saturate from layer {}", self.saturates), ("the gradient vanishes at layer {}", self.gradient_vanishes),
             ("the gradient explodes at layer {}", self.gradient_explodes)) if layer]
         broken = next((text for text in map(_break, self.formats) if text), "")
-        return _sentence("; ".join([*said, *([broken] if broken else [])]) or "Every layer is healthy, in every number format")
+        return _sentence("; ".join([*said, *([broken] if broken else [])]) or WELL)
 
     def frame(self) -> pd.DataFrame:
         """One row a format: format, overflow, subnormal, zero, gradient_overflow, gradient_subnormal, gradient_zero (layers)."""

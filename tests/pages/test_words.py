@@ -6,11 +6,12 @@ import pytest
 
 from pages.parts.looks import GLYPHS, LOOKS
 from pages.parts.scenes import SCENES
+from pages.parts.views.closer import advice_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.words import LONGEST_NAME, file_name, number
 from vgdash.chain import ChainParams
 from vgdash.descent import OUTCOMES, DescentParams, descent
-from vgdash.network import CompareParams
+from vgdash.network import CompareParams, ProbeParams, probe
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():
@@ -55,3 +56,20 @@ def test_the_sentence_on_learning_says_at_which_depths():
         there = learned.depths[learned.outcome == outcome]
         assert (int(first), int(last or learned.params.depth)) == (there.min(), there.max())
         assert (len(there) == there.max() - there.min() + 1) == (not last)
+
+
+@pytest.mark.parametrize(("activation", "initializer", "more", "settles", "gammas"), [
+    ("relu", "lecun_normal", {}, "tends to 0", ("At E[z²] = 1, γ = 1.41 would balance both",)),
+    ("relu", "he_normal", {}, None, ("γ = 1 balances both",)),
+    ("relu", "he_normal", {"gamma": 1.1}, "grows without end", ("γ = 1 would balance both",)),
+    ("tanh", "he_normal", {}, "settles at 0.618", ("would balance the signal", "the gradient")),
+    ("tanh", "lecun_normal", {}, "tends to 0", ("would balance the signal", "the gradient")),
+    ("relu", "lecun_normal", {"sigma_b2": 0.1}, "settles at 0.200", ("At E[z²] = 1 and without biases, γ = 1.41",)),
+    ("relu", "he_normal", {"normalization": "batch"}, None, ()),
+])
+def test_the_balance_says_where_its_factors_hold(activation, initializer, more, settles, gammas):
+    p = ProbeParams(activation=activation, initializer=initializer, widths=(16,) * 4, batch=8, **more)
+    words = advice_view(probe(p), "pytorch").balance
+    assert (f"Deep inside, where E[z²] {settles}, a layer" if settles else "Deep inside, a layer") in words
+    assert all(gamma in words for gamma in gammas)
+    assert ("γ" in words) == bool(gammas)

@@ -146,9 +146,15 @@ def _balance(p: ProbeParams) -> str:
         return ""
     if not (math.isfinite(found.forward) and math.isfinite(found.backward)):
         return ""
-    words = f"Deep inside, a layer passes **{times(found.forward)}** forward and **{times(found.backward)}** backward of the mean square."
+    settles = {0.0: "tends to 0", math.inf: "grows without end"}.get(found.q_star, f"settles at {number(found.q_star, 2)}")
+    where = "" if math.isnan(found.q_star) or p.normalization != "none" else f", where E[z²] {settles}"
+    words = (f"Deep inside{where}, a layer passes **{times(found.forward)}** forward and **{times(found.backward)}** backward "
+             "of the mean square.")
     if abs(math.log(max(found.forward, 1e-300))) < 0.005 < abs(math.log(max(found.backward, 1e-300))):
         words += " The signal is balanced, the gradient is not."
     if math.isfinite(found.gamma_forward):
-        words += f" γ = {found.gamma_forward:.3g} would balance the signal, γ = {found.gamma_backward:.3g} the gradient."
+        signal, gradient = f"{found.gamma_forward:.3g}", f"{found.gamma_backward:.3g}"
+        verb = "balances" if signal == f"{p.gamma:.3g}" else "would balance"
+        at = "At E[z²] = 1" + (" and without biases" if p.sigma_b2 else "")
+        words += f" {at}, γ = {signal} {verb} {'both' if signal == gradient else f'the signal, γ = {gradient} the gradient'}."
     return words
