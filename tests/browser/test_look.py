@@ -19,7 +19,8 @@ COLOURS = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] 
   const seen = node => { const box = node.getBoundingClientRect(); return box.width + box.height > 0; };
   // what is drawn inside a map stands on its cells, not on the background, and has a rim
   const onCells = t => svg.querySelector('.mark-rect') && !t.closest('.role-axis, .role-legend, .role-title');
-  const words = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim() && seen(t) && !onCells(t)).map(t => ({
+  const rim = t => getComputedStyle(t).stroke !== 'none'; // of a name that stands over lines: the name follows
+  const words = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim() && seen(t) && !onCells(t) && !rim(t)).map(t => ({
     chart, kind: 'text', what: t.textContent.trim(), colour: getComputedStyle(t).fill, behind,
     opacity: +getComputedStyle(t).opacity, size: parseFloat(getComputedStyle(t).fontSize),
     bold: +getComputedStyle(t).fontWeight >= 700}));

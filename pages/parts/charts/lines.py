@@ -46,8 +46,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     tooltip = alt.Tooltip("text:N", title=" ")
     limit = only(base, "limit")
     layers = {
-        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral()),
-                  limit.mark_text(dy=-7, fontSize=13, opacity=0.8).encode(y=y, x=x, text="text:N", color=neutral())],
+        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral())],
         "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
         "band": [only(base, "line").mark_area(opacity=0.18).encode(x=x, y=low, y2="high:Q", color=colour(), detail="series:N",
                                                                    order=as_given())],
@@ -59,7 +58,12 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
         "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
                                                  fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N")],
     }
-    return compiled(alt.layer(*(layer for part in parts.split() for layer in layers[part])), right, height, mirrored, finite=True)
+    drawn = [layer for part in parts.split() for layer in layers[part]]
+    if "limit" in parts:  # names stand over the lines, on a rim of the background
+        named, rim = {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
+        drawn += [limit.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **named).encode(y=y, x=x, text="text:N"),
+                  limit.mark_text(**named).encode(y=y, x=x, text="text:N", color=neutral())]
+    return compiled(alt.layer(*drawn), right, height, mirrored, finite=True)
 
 
 @once
