@@ -53,7 +53,8 @@ def view() -> None:
     shown = results.comparison(p)
     stage.verdict(shown.verdict)
     look = controls.chosen("look")
-    one = _one(p, controls.chosen("of"))
+    wanted = controls.chosen("of")
+    one = _one(p, wanted)
     if p.depth * p.width**2 < LIGHT:
         ahead.wish(_everything, ((q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()))
     stage.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other), controls, p)
@@ -66,7 +67,8 @@ def view() -> None:
             st.caption(shown.remarks)
     with right:
         advice = results.advice(p, one.initializer, controls.chosen("framework"))
-        st.markdown(f"**What fails first, and what to choose instead.** {advice.trouble} {advice.balance}\n\n{advice.choice}")
+        absent = "" if one.initializer == wanted else f"{wanted} is not compared here. "
+        st.markdown(f"**What fails first, and what to choose instead.** {absent}{advice.trouble} {advice.balance}\n\n{advice.choice}")
         with draw.drawer("Code to paste", "code", ":material/code:") as opened:
             if opened:
                 controls.select("framework", "for", label_visibility="collapsed", width=WIDE)

@@ -35,8 +35,8 @@ STYLE = """<style>
 h1 {padding: 0 !important;}
 h2 {padding: 0 0 0.4rem 0 !important;}
 [data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * {color: light-dark(#595959, #b9b9b9) !important; opacity: 1;}
-[data-testid=stBaseButton-primary] *, [data-testid=stMultiSelect] [data-baseweb=tag] *, [data-testid=stMultiSelect] span[title]
-  {color: light-dark(#ffffff, #000000) !important;}
+[data-testid=stBaseButton-primary]:not(:disabled) *,
+[data-testid=stMultiSelect] [data-baseweb=tag] *, [data-testid=stMultiSelect] span[title] {color: light-dark(#ffffff, #000000) !important;}
 [data-testid=stElementContainer]:has(> [data-testid=stHtml] > script) {display: none;}
 [data-testid=stElementToolbar]:focus-within {opacity: 1 !important;}
 [data-testid=stMain]:focus-visible {outline: 2px solid light-dark(#0072B2, #56B4E9); outline-offset: -2px;}

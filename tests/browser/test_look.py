@@ -1,5 +1,6 @@
 """What a back row, a phone and a dark room see: the main chart above the fold, no sideways scrolling, and colours that can be read."""
 
+import itertools
 import re
 
 import pytest
@@ -36,6 +37,9 @@ CHART_ENDS = """() => { const svg = document.querySelector('[data-testid=stVegaL
   return Math.max(...axes.map(box => box.bottom)); }"""
 Y_LABELS = """title => [...document.querySelectorAll(`[aria-label*="Y-axis titled '${title}'"] .role-axis-label text`)]
   .filter(label => getComputedStyle(label).opacity > 0).map(label => label.textContent)"""
+NAMES = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')].map(svg =>
+  [...svg.querySelectorAll('.mark-text text')].filter(t => +getComputedStyle(t).fontWeight >= 700 && t.textContent.trim())
+    .map(t => [t.getBoundingClientRect().top, parseFloat(getComputedStyle(t).fontSize)]))"""
 TOO_WIDE = """() => [...document.querySelectorAll('[data-testid=stMain] table')].filter(table => table.getBoundingClientRect().right
   > table.closest('[data-testid=stMarkdownContainer]').getBoundingClientRect().right + 1).map(table => table.innerText.slice(0, 40))"""
 SIDEWAYS = "() => { const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth; }"
@@ -129,6 +133,26 @@ def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
         if ratio < wanted:
             pale[mark["kind"], mark["what"], mark["colour"]] = round(ratio, 2)
     assert not pale
+
+
+@pytest.mark.parametrize("present", ["true", "false"])
+@pytest.mark.parametrize("stem", ["neuron_variance", "initializers", "training"])
+def test_names_of_lines_do_not_stand_on_each_other(on, stem, present):
+    visitor = settled(on(1280, 720), stem, present=present)
+    charts = visitor.page.evaluate(NAMES)
+    assert max(map(len, charts)) > 1
+    for names in charts:
+        tops = sorted(top for top, _ in names)
+        assert all(below - above >= 0.95 * names[0][1] for above, below in itertools.pairwise(tops)), names
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_a_button_that_waits_for_an_answer_can_be_read(on, light):
+    visitor = settled(on(1280, 720, light), "initializers", scene="parallel inputs")
+    button = visitor.page.get_by_role("button", name="Lock my answer")
+    assert button.is_disabled()
+    colour = button.locator("p").evaluate("words => getComputedStyle(words).color")
+    assert contrast(colour, visitor.page.evaluate(PAGE_BEHIND)) > 1.5
 
 
 @pytest.mark.parametrize(("stem", "title", "labels"), [

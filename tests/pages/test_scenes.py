@@ -88,6 +88,11 @@ def test_every_scene_is_a_valid_state(scene):
     assert scene.source
 
 
+@pytest.mark.parametrize("scene", scenes.of_page("initializers"), ids=lambda scene: scene.name)
+def test_a_scene_looks_closer_at_an_initializer_that_it_compares(scene):
+    assert scene.values.get("of", "lecun_normal") in scene.params.initializers
+
+
 def test_the_walk_passes_every_scene_once_in_both_directions():
     assert len(SCENES) == len(BY_NAME) >= 20
     here, forwards = SCENES[0], [SCENES[0]]

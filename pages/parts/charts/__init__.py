@@ -14,13 +14,26 @@ The browser interprets every expression of a specification for every row: filter
 
 from pages.parts.charts.bars import histogram, scrubbed_histograms, spectrum
 from pages.parts.charts.fields import decision, heat_map, measured_map
-from pages.parts.charts.layers import HEIGHT, enlarged
+from pages.parts.charts.layers import ENLARGED, HEIGHT, enlarged
 from pages.parts.charts.lines import curves, depth_profiles, draggable_chain, scrubbed_lines
 from pages.parts.charts.plane import phase_plane, plane_rows, plane_table
-from pages.parts.charts.tables import Rows, end_labels, on_decades, rows, spread, table, with_room_for, with_room_in_each
+from pages.parts.charts.tables import (
+    LEAST,
+    NAME,
+    Rows,
+    apart,
+    end_labels,
+    on_decades,
+    pushed_apart,
+    rows,
+    spread,
+    table,
+    with_room_for,
+    with_room_in_each,
+)
 
 __all__ = [
-    "HEIGHT", "Rows", "curves", "decision", "depth_profiles", "draggable_chain", "end_labels", "enlarged", "heat_map",
-    "histogram", "measured_map", "on_decades", "phase_plane", "plane_rows", "plane_table", "rows", "scrubbed_histograms",
-    "scrubbed_lines", "spectrum", "spread", "table", "with_room_for", "with_room_in_each",
+    "ENLARGED", "HEIGHT", "LEAST", "NAME", "Rows", "apart", "curves", "decision", "depth_profiles", "draggable_chain", "end_labels",
+    "enlarged", "heat_map", "histogram", "measured_map", "on_decades", "phase_plane", "plane_rows", "plane_table", "pushed_apart", "rows",
+    "scrubbed_histograms", "scrubbed_lines", "spectrum", "spread", "table", "with_room_for", "with_room_in_each",
 ]

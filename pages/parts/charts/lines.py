@@ -44,9 +44,11 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
     tooltip = alt.Tooltip("text:N", title=" ")
-    limit = only(base, "limit")
+    limit, words, rim = only(base, "limit"), {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
     layers = {
         "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral())],
+        "words": [limit.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **words).encode(y=y, x=x, text="text:N"),
+                  limit.mark_text(**words).encode(y=y, x=x, text="text:N", color=neutral())],
         "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
         "band": [only(base, "line").mark_area(opacity=0.18).encode(x=x, y=low, y2="high:Q", color=colour(), detail="series:N",
                                                                    order=as_given())],
@@ -58,12 +60,10 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
         "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
                                                  fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N")],
     }
-    drawn = [layer for part in parts.split() for layer in layers[part]]
-    if "limit" in parts:  # names stand over the lines, on a rim of the background
-        named, rim = {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
-        drawn += [limit.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **named).encode(y=y, x=x, text="text:N"),
-                  limit.mark_text(**named).encode(y=y, x=x, text="text:N", color=neutral())]
-    return compiled(alt.layer(*drawn), right, height, mirrored, finite=True)
+    order = parts.split()
+    if "limit" in order:  # its words stand over the lines, and under their names
+        order.insert(order.index("label") if "label" in order else len(order), "words")
+    return compiled(alt.layer(*(layer for part in order for layer in layers[part])), right, height, mirrored, finite=True)
 
 
 @once

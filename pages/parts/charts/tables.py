@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pyarrow as pa
 from pages.parts.looks import LOOKS
 
 COLUMNS = ("part", "x", "y", "low", "high", "series", "slot", "text")
-LABEL_GAP = 0.075  # of the axis: line height of an end label at 330 px
+NAME = 14  # font size of a name, in pixels
+LINE_HEIGHT = 1.5  # font sizes from name to name: an axis with round ends is longer than what is drawn
+LEAST = 0.01  # of y on an axis, where all lines are one
 
 Rows = dict[str, np.ndarray]
 
@@ -73,15 +76,32 @@ def spread(count: int, at_most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
 
 
-def end_labels(ends: Mapping[str, tuple[float, float]], low: float, high: float) -> list[Rows]:
-    """Names at the ends of lines, pushed apart where they would overlap on an axis from low to high."""
-    gap = LABEL_GAP * max(high - low, 1e-9)
-    names = sorted((name for name in ends if np.isfinite(ends[name][1])), key=lambda name: ends[name][1])
-    if not names:
-        return []
-    places = np.array([ends[name][1] for name in names])
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + gap)
-    if (over := places[-1] - max(high, max(ends[name][1] for name in names))) > 0:
-        places -= over / 2
-    return [rows("label", name, [ends[name][0]], [place]) for name, place in zip(names, places, strict=True)]
+def end_labels(ends: Mapping[str, tuple[float, float]]) -> list[Rows]:
+    """Names at the ends of lines. Where they would overlap, ``apart`` moves them."""
+    return [rows("label", name, [x], [y]) for name, (x, y) in ends.items()]
+
+
+def apart(shown: Any, height: float, font: float = NAME) -> Any:
+    """The table with its names pushed apart where they would overlap in a chart of this height, in pixels. Tables of other charts stay."""
+    if not isinstance(shown, pa.Table) or shown.column_names != list(COLUMNS):
+        return shown
+    part, y, low, high = (shown[column].to_numpy(zero_copy_only=False) for column in ("part", "y", "low", "high"))
+    names = np.flatnonzero(part == "label")
+    drawn = np.concatenate([y[part != "label"], *(end[(part == "line") | (part == "point")] for end in (low, high))])
+    if len(names) < 2 or not np.isfinite(drawn).any():
+        return shown
+    bottom, top = np.nanmin(drawn), np.nanmax(drawn)
+    y = y.copy()
+    y[names] = pushed_apart(y[names], LINE_HEIGHT * font / height * max(top - bottom, LEAST), top)
+    return shown.set_column(COLUMNS.index("y"), "y", pa.array(y, from_pandas=True))
+
+
+def pushed_apart(places: np.ndarray, gap: float, top: float) -> np.ndarray:
+    """Places at least a gap apart, in the same order: the upper ones move up, and all down by half of what then is above the top."""
+    order = np.argsort(places, kind="stable")
+    moved = places[order]
+    top = max(top, moved[-1])
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    moved -= max(0.0, moved[-1] - top) / 2
+    return moved[np.argsort(order)]

@@ -185,7 +185,7 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     """q or grad2 by layer, as log10: theory as lines with its band, measurement as points with the range of the seeds."""
     depth = pairs[0][0].params.depth
     along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
-    parts, ends, every = [], {}, []
+    parts, ends = [], {}
     for probe, theory in pairs:
         series = probe.params.initializer
         line, values = getattr(theory, f"log10_{name}"), probe.log10(name)
@@ -202,9 +202,7 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
         if len(finite):
             at = finite[-1] if name == "q" else finite[0]
             ends[series] = (at + 1, shown[at])
-            reached = np.concatenate([low[along], high[along], middle[along], shown[along]])
-            every += [end for end in (np.nanmin(reached), np.nanmax(reached)) if np.isfinite(end)]
-    return charts.table([*parts, *charts.end_labels(ends, min(every, default=-1), max(every, default=1))])
+    return charts.table([*parts, *charts.end_labels(ends)])
 
 
 FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
@@ -213,7 +211,7 @@ FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     depth = pairs[0][0].params.depth
     along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
-    parts, ends, every = [], {}, [0.0, 0.01]
+    parts, ends = [], {}
     for probe, theory in pairs:
         series, values = probe.params.initializer, getattr(probe, name)
         if name != "dead":
@@ -224,5 +222,4 @@ def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
             text=[f"{series}, layer {layer}: {value:.3f}" for layer, value in zip(dots + 1, middle[dots], strict=True)]))
         if len(finite := np.flatnonzero(np.isfinite(middle))):
             ends[series] = (finite[-1] + 1, middle[finite[-1]])
-            every += [middle[finite].min(), middle[finite].max()]
-    return charts.table([*parts, *charts.end_labels(ends, min(every), max(every))])
+    return charts.table([*parts, *charts.end_labels(ends)])

@@ -20,6 +20,7 @@ STATISTICS = {
     "dead": ("dead units", False), "saturated": ("saturated units", False),
 }
 FRAMES = 25  # moments of a finished run to scrub through
+GAP = 0.1  # of the axis: line height of a name on a projector
 CELLS = 40  # layers of a chart at the most
 POINTS = 240  # of the data, drawn over the decision
 
@@ -46,9 +47,12 @@ def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list
     """A line for each name, and the names where their lines begin, apart from each other."""
     lines = [charts.rows("line", name, layers, row) for name, row in zip(names, values, strict=True)]
     first = {name: (line["x"][0], line["y"][0]) for name, line in zip(names, lines, strict=True) if len(line["x"])}
-    low, high = (edge(values, where=np.isfinite(values), initial=start) for edge, start in ((np.min, np.inf), (np.max, -np.inf)))
-    return lines + [label for at in sorted({x for x, _ in first.values()})
-                    for label in charts.end_labels({name: place for name, place in first.items() if place[0] == at}, low, high)]
+    drawn = values[np.isfinite(values)]
+    for at in {x for x, _ in first.values()}:
+        there = [name for name, (x, _) in first.items() if x == at]
+        places = charts.pushed_apart(np.array([first[name][1] for name in there]), GAP * max(np.ptp(drawn), charts.LEAST), drawn.max())
+        first.update({name: (at, place) for name, place in zip(there, places, strict=True)})
+    return lines + charts.end_labels(first)
 
 
 def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
@@ -98,6 +102,5 @@ def rates(found: Rates) -> tuple[str, pd.DataFrame]:
                       f"{name}, rate {rate:.2g}: loss {10**value:.2f}"
                       for rate, value in zip(found.rates[alive], loss[alive], strict=True)])]
         ends[name] = (found.rates[alive[-1]], loss[alive[-1]])
-    values = [y for part in parts for y in part["y"]]
-    labels = charts.end_labels(ends, min(values, default=0), max(values, default=1))
-    return f"After {found.params.steps} steps: {'; '.join(said)}. A line ends where the nets diverge.", charts.table([*parts, *labels])
+    words = f"After {found.params.steps} steps: {'; '.join(said)}. A line ends where the nets diverge."
+    return words, charts.table([*parts, *charts.end_labels(ends)])

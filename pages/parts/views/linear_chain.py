@@ -181,7 +181,7 @@ def _sizes(chain: Chain) -> pa.Table:
         rms = chain.log10_activation_theory[0] + along * chain.log10_factor_rms
         parts.append(charts.rows("line", "root mean square", along, rms))
         ends["root mean square"] = (p.depth, rms[-1])
-    return charts.table([*parts, *charts.end_labels(ends, low, high)])
+    return charts.table([*parts, *charts.end_labels(ends)])
 
 
 def _limits(low: float, high: float, depth: int) -> list[charts.Rows]:
@@ -214,5 +214,4 @@ def _linear(chain: Chain) -> tuple[pa.Table, bool]:
         parts += [charts.rows("line", series, along, values[along]), _points(series, dots, values[dots], sizes[dots])]
         if len(shown := np.flatnonzero(np.isfinite(values))):
             ends[series] = (shown[-1], values[shown[-1]])
-    top = max(value for _, value in ends.values())
-    return charts.table([*parts, *charts.end_labels(ends, 0, top)]), beyond
+    return charts.table([*parts, *charts.end_labels(ends)]), beyond

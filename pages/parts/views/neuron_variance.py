@@ -70,8 +70,7 @@ def _against_n(sweep: VarianceSweep) -> pa.Table:
                   charts.rows("point", rule, sweep.n, np.log10(values), low, high, text=[
                       f"n = {n:,}, rule {rule}: {measured(v, e)}" for n, v, e in zip(sweep.n, values, error, strict=True)])]
         ends[rule] = (sweep.n[-1], y[-1])
-    everything = np.log10(sweep.predicted)
-    return charts.table([*parts, *charts.end_labels(ends, everything.min(), everything.max())])
+    return charts.table([*parts, *charts.end_labels(ends)])
 
 
 def _numbers(found: NeuronVariance) -> str:

@@ -98,9 +98,8 @@ def mistake_view(mistake: Mistake) -> MistakeView:
     parts = [charts.rows("line", "mistaken", layers, curves.wrong), charts.rows("line", "right", layers, curves.right),
              charts.rows("point", "right", layers[shown], measured[shown], curves.measured.min(axis=0)[shown],
                          curves.measured.max(axis=0)[shown], text=[f"layer {layers[i]}: {ten_to(measured[i])} measured" for i in shown])]
-    low, high = min(curves.wrong.min(), curves.right.min()), max(curves.wrong.max(), curves.right.max())
     ends = {"mistaken": (layers[at], curves.wrong[at]), "right": (layers[at], curves.right[at])}
-    return MistakeView(f"{said}\n\n{compared}", charts.table([*parts, *charts.end_labels(ends, low, high)]), mistake.quantity, backward)
+    return MistakeView(f"{said}\n\n{compared}", charts.table([*parts, *charts.end_labels(ends)]), mistake.quantity, backward)
 
 
 # ---- one row

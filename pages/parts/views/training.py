@@ -135,7 +135,7 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, lim
     low, high = (min([span[0], *(y for _, y in ends.values())]), max([span[1], *(y for _, y in ends.values())]))
     # the axis is as long as the run, so that it does not move while the lines grow
     room = charts.rows("room", "", [0, p.steps], [low, high])
-    return charts.table([*parts, room, *charts.end_labels(ends, low, high)])
+    return charts.table([*parts, room, *charts.end_labels(ends)])
 
 
 def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
         log10 = np.log10(np.minimum(loss, 1e30))
     guess = math.log10(math.log(classes))
     low = float(np.nanmin(np.where(np.isfinite(log10), log10, np.nan), initial=guess))
-    limits = [charts.rows("limit", "", [p.steps / 2], [guess], text=[f"guessing: ln {classes}"])]
+    limits = [charts.rows("limit", "", [p.steps / 4], [guess], text=[f"guessing: ln {classes}"])]
     finite, span = np.where(np.isfinite(log10), log10, np.nan), (min(low, guess - 1), guess + 0.2)
     return _lines(p, steps, finite, "log10 loss {:.2f}", limits, span, len(p.marks))
 
@@ -154,7 +154,7 @@ def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     tested = [snapshot for snapshot in snapshots if snapshot.step in p.tested]
     steps, held_out = _steps(tested), _stacked(tested, "held_out")
     classes = DATASETS[p.dataset].classes
-    limits = [charts.rows("limit", "", [p.steps / 2], [1 / classes], text=[f"guessing: 1/{classes}"])]
+    limits = [charts.rows("limit", "", [p.steps / 4], [1 / classes], text=[f"guessing: 1/{classes}"])]
     return _lines(p, steps, held_out, "{:.0%} held out", limits, (0.0, 1.0), len(p.tested))
 
 
@@ -166,7 +166,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
         middle = np.full(finite.shape[:-1], np.nan)
         there = np.isfinite(finite).any(axis=-1)
         middle[there] = np.nanmedian(finite[there], axis=-1)
-    limits = [charts.rows("limit", "", [p.steps / 2] * 2, [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
+    limits = [charts.rows("limit", "", [p.steps / 4] * 2, [HEALTHY, NOTHING], text=["healthy: a thousandth", "nothing moves"])]
     return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits, (NOTHING, HEALTHY + 1), len(p.marks))
 
 

@@ -1,0 +1,44 @@
+"""Tables of charts: names at the ends of lines stand apart, in their order, near where they belong."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pages.parts import charts
+
+HEIGHT = 300
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=8), st.floats(0.01, 2))
+def test_names_are_pushed_apart_in_their_order_and_no_farther_than_all_of_them_need(places, gap):
+    places = np.array(places)
+    moved = charts.pushed_apart(places, gap, 5.0)
+    order = np.argsort(places, kind="stable")
+    assert (np.diff(moved[order]) >= gap * (1 - 1e-9)).all()
+    assert np.abs(moved - places).max() <= gap * (len(places) - 1) + 1e-9
+    if len(places) < 2 or np.diff(places[order]).min() > gap:
+        assert moved == pytest.approx(places)
+
+
+def lines(*ends):
+    parts = [charts.rows("line", name, [0, 1], [0.0, end]) for name, end in zip(("zeros", "orthogonal", "identity"), ends, strict=True)]
+    return charts.table([*parts, *charts.end_labels({part["series"][0]: (1, part["y"][-1]) for part in parts})])
+
+
+@pytest.mark.parametrize("ends", [(1.0, 1.0, 1.0), (1.0, 1.001, 0.0), (0.0, 0.0, 0.0), (-3.0, 5.0, 4.99)])
+def test_names_of_lines_that_end_together_stand_a_line_apart_and_nothing_else_moves(ends):
+    table = lines(*ends)
+    before, after = table.to_pandas(), charts.apart(table, HEIGHT, 20).to_pandas()
+    names = after.part == "label"
+    span = max(max(*ends, 0) - min(*ends, 0), 0.01)
+    assert (np.diff(np.sort(after.y[names])) >= 20 / HEIGHT * span).all()
+    assert after[~names].equals(before[~names])
+    assert after.drop(columns="y").equals(before.drop(columns="y"))
+
+
+def test_names_that_stand_apart_and_tables_of_other_charts_stay():
+    table = lines(-1.0, 0.0, 1.0)
+    assert charts.apart(table, HEIGHT).equals(table)
+    for other in (table.drop_columns("low"), table.to_pandas(), None):
+        assert charts.apart(other, HEIGHT) is other
