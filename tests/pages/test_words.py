@@ -9,6 +9,7 @@ from pages.parts.scenes import SCENES
 from pages.parts.views.closer import advice_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.words import LONGEST_NAME, file_name, number
+from tests.opened import opened
 from vgdash.chain import ChainParams
 from vgdash.descent import OUTCOMES, DescentParams, descent
 from vgdash.network import CompareParams, ProbeParams, probe
@@ -73,3 +74,18 @@ def test_the_balance_says_where_its_factors_hold(activation, initializer, more, 
     assert (f"Deep inside, where E[z²] {settles}, a layer" if settles else "Deep inside, a layer") in words
     assert all(gamma in words for gamma in gammas)
     assert ("γ" in words) == bool(gammas)
+
+
+def test_a_closer_look_says_when_it_is_not_at_the_one_that_was_asked_for():
+    def said(**query):
+        return " ".join(text.value for text in opened("initializers", **query).markdown)
+
+    assert "lecun_normal is not compared here. he_normal: " in said(initializers="he_normal")
+    assert "not compared here" not in said(initializers="he_normal", of="he_normal")
+
+
+@pytest.mark.parametrize(("kind", "acts"), [
+    ("scaled identity", "of each layer"), ("diagonal", "of each layer"), ("gaussian", "for learning only")])
+def test_the_slider_of_the_factor_says_what_it_acts_on(kind, acts):
+    (slider,) = (slider for slider in opened("linear_chain", kind=kind).slider if slider.key == "factor")
+    assert acts in slider.label
