@@ -4,7 +4,7 @@
 two or three pictures for a rerun of 15 ms, of which only the last is looked at, and each costs the browser as long as the script
 took. So the messages of a run are held until it ends, for ``HOLD`` seconds at most, and leave as one: whatever takes longer shows its
 beginning, as without this. That a fragment runs is not said where it is over by then: the browser would render the page to mark what
-is old, and once more to take the marks away.
+is old, and once more to take the marks away. And of what a fragment has drawn it hears only what is ``news``.
 
 *A run knows whether it was asked for before the answer was heard.* A browser sends the values of all widgets and its address with
 each tick of a timer, also when the server has just set others, which the browser has not heard of yet: the tick would put the old
@@ -34,6 +34,8 @@ from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequestType
+
+from pages.parts import news
 
 HOLD = 0.04
 SOON = 0.002
@@ -133,8 +135,10 @@ def install() -> None:
     def together(self: AppSession) -> list[ForwardMsg]:
         if _holds(self):
             return []
-        messages, runtime = _worth_saying(flush(self)), get_instance()
+        runtime = get_instance()
         info = runtime._session_mgr.get_active_session_info(self.id)
+        screen = vars(self).setdefault("_screen", news.Screen())
+        messages = screen.news(info and info.client, _worth_saying(flush(self)))
         if info is None or len(messages) > MOST:
             return messages
         for message in messages:  # Streamlit lets others speak after each; so it would be as many packets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -14,11 +14,68 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
 PATIENCE = 5.0  # seconds until the server's first word
+ENDS = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+
+
+@dataclass
+class Node:
+    """An element or a block on the page, and the run that drew it last."""
+
+    run: str
+    fragment: str
+    drawn: Any  # Element or Block
+
+    @property
+    def kind(self) -> str | None:
+        """Which block; of an element none."""
+        return None if isinstance(self.drawn, Element) else self.drawn.WhichOneof("type") or ""
+
+
+@dataclass
+class Browser:
+    """What a browser shows: as Streamlit's own it keeps what it is not told of, and takes away what a run left over."""
+
+    nodes: dict[tuple[int, ...], Node] = field(default_factory=dict)
+    run: str = ""
+
+    def hears(self, message: ForwardMsg) -> None:
+        match message.WhichOneof("type"):
+            case "new_session":
+                self.run = message.metadata.run.script_run_id
+            case "delta" if not message.delta.HasField("new_transient"):
+                self._puts(tuple(message.metadata.delta_path), message.delta)
+            case "script_finished" if message.script_finished in ENDS and message.metadata.HasField("run"):
+                self._takes_away(message.metadata.run.script_run_id, message.metadata.run.fragment_ids)
+
+    def _puts(self, path: tuple[int, ...], delta: Any) -> None:
+        for k in range(2, len(path)):
+            assert self.nodes[path[:k]].kind is not None, f"{path} is inside of what is no block"
+            self.nodes[path[:k]].run = self.run
+        assert path[-1] == 0 or (*path[:-1], path[-1] - 1) in self.nodes, f"there is nothing before {path}"
+        node, before = Node(self.run, delta.fragment_id, getattr(delta, delta.WhichOneof("type"))), self.nodes.get(path)
+        if before and before.kind is not None and before.kind != node.kind:
+            self._drops(lambda place: place[:len(path)] == path)
+        self.nodes[path] = node
+
+    def _takes_away(self, run: str, fragments: Sequence[str]) -> None:
+        old = {path for path, node in self.nodes.items() if node.run != run}
+        if fragments:
+            drawn = {path for path, node in self.nodes.items() if node.fragment in fragments and node.kind is not None} - old
+            old = {path for path in old if any(path[:k] in drawn for k in range(len(path)))}
+        self._drops(lambda place: any(place[:k] in old for k in range(1, len(place) + 1)))
+
+    def _drops(self, gone: Callable[[tuple[int, ...]], bool]) -> None:
+        self.nodes = {path: node for path, node in self.nodes.items() if not gone(path)}
+
+    @property
+    def elements(self) -> list[Element]:
+        """In the order of the page."""
+        return [self.nodes[path].drawn for path in sorted(self.nodes) if self.nodes[path].kind is None]
 
 
 @dataclass
 class Page:
-    """What one run of the script sent: its elements, and the widgets among them."""
+    """What the browser shows after a run: the page's elements, and the widgets among them."""
 
     elements: list[Element] = field(default_factory=list)
     fragment: str = ""  # the first one: that of the page's controls
@@ -63,7 +120,7 @@ class Session:
                                   additional_headers={"Cookie": cookie} if cookie else None)
         self.id = again
         self.page_hash = self.query = self.name = ""
-        self.page = Page()
+        self.page, self.browser = Page(), Browser()
 
     def __enter__(self) -> Self:
         self.socket = self.connection.__enter__()
@@ -93,26 +150,29 @@ class Session:
         return self.exchange(self.message(*states, fragment=fragment))
 
     def exchange(self, message: BackMsg) -> Page:
-        """Send it, and collect what comes until the script has finished."""
-        before, self.page = self.page, Page()
+        """Send it, and hear what comes until the script has finished."""
+        fragment = self.page.fragment
         self.socket.send(message.SerializeToString())
         while True:
-            answer = ForwardMsg()
-            answer.ParseFromString(self.socket.recv(timeout=30))
+            answer = self.hear(timeout=30)
             kind = answer.WhichOneof("type")
-            if kind == "new_session":
-                self.id = answer.new_session.initialize.session_id
-            elif kind == "navigation":
-                self.page_hash = answer.navigation.page_script_hash
-            elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
-                self.page.elements.append(answer.delta.new_element)
-                self.page.fragment = self.page.fragment or answer.delta.fragment_id
-            elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                self.page = Page()
-            elif kind == "script_finished":
-                self.page.status = answer.script_finished
-                self.page.fragment = self.page.fragment or before.fragment
+            if kind == "new_session" and not answer.metadata.run.fragment_ids:
+                fragment = ""
+            elif kind == "delta":
+                fragment = fragment or answer.delta.fragment_id
+            elif kind == "script_finished" and answer.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                self.page = Page(self.browser.elements, fragment, answer.script_finished)
                 return self.page
+
+    def hear(self, timeout: float) -> ForwardMsg:
+        """The server's next word; the browser shows it."""
+        answer = ForwardMsg.FromString(self.socket.recv(timeout=timeout))
+        if answer.HasField("new_session"):
+            self.id = answer.new_session.initialize.session_id
+        elif answer.HasField("navigation"):
+            self.page_hash = answer.navigation.page_script_hash
+        self.browser.hears(answer)
+        return answer
 
     def send_together(self, *messages: BackMsg) -> None:
         """All in one packet: nothing comes between them, however busy the machine is."""
@@ -127,7 +187,7 @@ class Session:
         answers = []
         while True:
             try:
-                answers.append(ForwardMsg.FromString(self.socket.recv(timeout=quiet if answers else PATIENCE)))
+                answers.append(self.hear(timeout=quiet if answers else PATIENCE))
             except TimeoutError:
                 return answers
 
