@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from pages.parts.charts.layers import FONT, HEADROOM, HEIGHT, as_given, colour, compiled, dash, neutral, only, power_of_ten, slot
+from pages.parts.charts.layers import (
+    FONT,
+    HEADROOM,
+    HEIGHT,
+    TOP,
+    UPRIGHT,
+    as_given,
+    colour,
+    compiled,
+    dash,
+    neutral,
+    only,
+    power_of_ten,
+    slot,
+)
 from pages.parts.charts.once import alt, once
 
 
@@ -14,7 +28,7 @@ def histogram(x_title: str, y_title: str, room: bool = False) -> dict[str, Any]:
     base = alt.Chart()
     x, low = (alt.X(f"{end}:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **FONT))
               for end in ("x", "low"))
-    y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **FONT))
+    y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **UPRIGHT))
     chart = alt.layer(
         *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
         only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
@@ -38,7 +52,7 @@ def scrubbed_histograms(last: int, x_title: str = "z", y_title: str = "density",
     ends = f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + ({power_of_ten(f'(abs(datum.value) + {base})')})"
     decades = {} if base is None else {"labelExpr": ends, "tickMinStep": 1}
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(grid=False, **decades, **FONT))
-    y, high, head = (alt.Y(f"{end}:Q", axis=alt.Axis(title=y_title, **FONT)) for end in ("y", "room", "head"))
+    y, high, head = (alt.Y(f"{end}:Q", axis=alt.Axis(title=y_title, **UPRIGHT)) for end in ("y", "room", "head"))
     tops = ["y", *(["predicted"] if predicted else []), *(["room"] if room else [])]
     bars = chart.mark_rect(opacity=0.45).encode(x=x, x2="x2:Q", y=y, y2=alt.datum(0), color=slot("sampled"))
     line = chart.transform_calculate(middle="(datum.x + datum.x2) / 2").mark_line(strokeWidth=2.5).encode(
@@ -49,7 +63,7 @@ def scrubbed_histograms(last: int, x_title: str = "z", y_title: str = "density",
             head=f"{HEADROOM} * max({', '.join(f'datum.top_{top} || 0' for top in tops)})").mark_point(opacity=0).encode(y=head),
         *([bars, line] if predicted else [bars]),
         chart.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
-            x=alt.value(12), y=alt.value(14), text="said:N", color=neutral()),
+            x=alt.value(12), y=alt.value(TOP + 14), text="said:N", color=neutral()),
     ).add_params(which)
     return compiled(layers, 10, HEIGHT - 40)
 
@@ -60,12 +74,12 @@ def spectrum(room: bool = False) -> dict[str, Any]:
     base = alt.Chart()
     x, low = (alt.X(f"{end}:Q", title="singular value of the input-output Jacobian", scale=alt.Scale(nice=False, zero=False),
                     axis=alt.Axis(grid=False, labelExpr=power_of_ten(), tickMinStep=1, **FONT)) for end in ("x", "low"))
-    y = alt.Y("y:Q", axis=alt.Axis(title="share per decade", **FONT))
+    y = alt.Y("y:Q", axis=alt.Axis(title="share per decade", **UPRIGHT))
     chart = alt.layer(
         *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
         only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
         only(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=colour()),
         only(base, "mark").mark_text(align="left", fontSize=14, fontWeight="bold").encode(  # clear of the edge, wherever the rule is
-            x=alt.value(12), y=alt.value(10), text="text:N", color=colour()),
+            x=alt.value(12), y=alt.value(TOP + 10), text="text:N", color=colour()),
     )
     return compiled(chart, 20)

@@ -13,12 +13,14 @@ from pages.parts.words import SUPERSCRIPT
 
 HEIGHT = 310
 PHONE = 400  # pixels: a plot narrower than this is one on a phone
+TOP = 11  # pixels above what is drawn, for half a label of the axis: one that stood out would push all down, and as numbers change up again
 HEADROOM = 1.15  # times what is drawn, for what a chart says of itself
 # Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
 # specification reaches it, the same in both, through a scale of its own: see ``compiled``.
 INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
 FINE = 2.3  # decades up to which an axis has room for labels at 2 and 5
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
+UPRIGHT = {"minExtent": 46.5, **FONT}  # room for 10⁻¹²: the plot stays as wide as it is while labels change
 
 
 def power_of_ten(value: str = "datum.value") -> str:
@@ -34,12 +36,12 @@ def power_of_ten(value: str = "datum.value") -> str:
 def decades_axis(title: str, fine: bool = False, **more) -> alt.Axis:
     """An axis of log10 values that reads as the quantity; ``fine``: in full around 1, and with ticks at 2 and 5 too on ``FINE`` decades."""
     if not fine:
-        return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **FONT, **more)
+        return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **UPRIGHT, **more)
     powers = [*range(-8, 5)]
     between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
     ticks = alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")
     return alt.Axis(title=title, labelExpr=f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {power_of_ten()}",
-                    values=ticks, **FONT, **more)
+                    values=ticks, **UPRIGHT, **more)
 
 
 def only(chart: alt.Chart, *parts: str) -> alt.Chart:
@@ -77,8 +79,9 @@ def shape() -> alt.Shape:
 def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False, finite: bool = False) -> dict[str, Any]:
     """The specification, with room for the names at the ends of the lines; ``finite``: the browser need not look for other numbers."""
     left, right = (right, 5) if mirrored else (5, right)
-    spec = chart.properties(height=height, padding={"left": left, "top": 8, "bottom": 5, "right": right}).to_dict(validate=False)
+    spec = chart.properties(height=height, padding={"left": left, "top": 0, "bottom": 5, "right": right}).to_dict(validate=False)
     palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
+    _below_the_top(spec["layer"])
     _say_once(spec["layer"])
     if spec.get("datasets", {}).pop("empty", None) is not None:  # what Altair calls a chart without data: it takes the table
         for layer in spec["layer"]:
@@ -88,6 +91,13 @@ def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: 
     spec.pop("$schema", None)
     spec["config"] = {"mark": {"aria": False} | ({"invalid": None} if finite else {})}  # the chart has one description
     return spec
+
+
+def _below_the_top(layers: list[dict[str, Any]]) -> None:
+    """End the vertical axis ``TOP`` below the chart's upper edge, where it does not say itself where it ends."""
+    for layer in itertools.chain.from_iterable(layer.get("layer", [layer]) for layer in layers):
+        if "field" in (y := layer["encoding"].get("y", {})):
+            y["scale"] = {"range": [{"expr": "height"}, TOP], **y.get("scale", {})}
 
 
 def _say_once(layers: list[dict[str, Any]]) -> None:
@@ -103,7 +113,7 @@ def _say_once(layers: list[dict[str, Any]]) -> None:
                     said.append(one)
 
 
-ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
+ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "minExtent": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
 
 
 def enlarged(spec: Any) -> Any:

@@ -11,6 +11,8 @@ from pages.parts.charts.layers import (
     HEADROOM,
     HEIGHT,
     PHONE,
+    TOP,
+    UPRIGHT,
     as_given,
     colour,
     compiled,
@@ -24,7 +26,7 @@ from pages.parts.charts.layers import (
 from pages.parts.charts.once import alt, once
 from pages.parts.looks import LOOKS, SLOTS
 
-PANELS = {"correlation": (0, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
+PANELS = {"correlation": (0.03, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
 PANELS_HEIGHT = 360
 PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers: nothing moves when they change
 
@@ -41,7 +43,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
               axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"tickMinStep": 1})))
     side = {"orient": "right" if mirrored else "left"}
-    y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **FONT, **side)
+    y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **UPRIGHT, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
     tooltip = alt.Tooltip("text:N", title=" ")
     limit, words, rim = only(base, "limit"), {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
@@ -71,7 +73,7 @@ def depth_profiles(decades: bool = False) -> dict[str, Any]:
     """Two panels over the same layers, of the tables ``correlation`` and ``moment``: lines with measured points, depth scales as
     upright rules, where things settle as level ones. With ``decades`` the moment is log10 of it."""
     x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False, range=[0, PANELS_WIDTH]), axis=alt.Axis(grid=False, tickCount=8, **FONT))
-    plain = {"format": "~g", "tickCount": 5, **FONT, "orient": "left"}
+    plain = {"format": "~g", "tickCount": 5, **UPRIGHT, "orient": "left"}
     moment = "q = E[z²]"
     axes = {"correlation": alt.Axis(title="correlation c", **plain),
             "moment": decades_axis(moment, orient="left") if decades else alt.Axis(title=moment, **plain)}
@@ -111,7 +113,7 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
     lines = only(base, "line")
     x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT))
     right = {"orient": "right"}  # the names stand at the first layer, where the lines are apart
-    axis = decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **FONT, **right)
+    axis = decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **UPRIGHT, **right)
     y, head = (alt.Y(f"{end}:Q", axis=axis, scale=alt.Scale(zero=False, nice=False)) for end in ("y", "head"))
     chart = alt.layer(
         lines.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
@@ -121,7 +123,7 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
         base.transform_aggregate(low="min(y)", high="max(y)").transform_calculate(
             head=f"datum.high + {HEADROOM - 1:.2f} * (datum.high - datum.low)").mark_point(opacity=0).encode(y=head),
         base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
-            x=alt.value(12), y=alt.value(12), text="said:N", color=neutral()),
+            x=alt.value(12), y=alt.value(TOP + 12), text="said:N", color=neutral()),
     )
     if last:
         chart = chart.add_params(alt.param(name="k", value=last, bind=alt.binding_range(
@@ -166,7 +168,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
             opacity=0.8).encode(y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()) for side, dy in ((">", -7), ("<", 9))),
         line("forward", "activation"), line("backward", "gradient"),
         last.mark_text(align="center", fontSize=alt.expr(f"width < {PHONE} ? 15 : 22"), fontWeight="bold").encode(
-            x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),
+            x=alt.datum(depth / 2), y=alt.value(TOP + 16), text="said:N", color=neutral()),
         end("activation", "forward", f"datum.layer == {depth}"),
         end("gradient", "backward", "datum.layer == 0 && c < 1", 16), end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
     ).add_params(factor)
