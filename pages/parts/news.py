@@ -22,11 +22,11 @@ TAKEN_AWAY = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN
 
 
 class Drawn(NamedTuple):
-    """What stands in one place of the page."""
+    """What stands in one place of the page, as hashes: of hundreds of visitors it is to be small."""
 
-    fragment: str
-    kind: tuple[str, str, str]  # element or block, which, and whose state in the browser it has
-    content: str  # Streamlit's hash
+    fragment: int
+    kind: int  # element or block, which, and whose state in the browser it has
+    content: int
 
 
 @dataclass
@@ -76,7 +76,8 @@ class Screen:
 
     def _of(self, fragments: Collection[str]) -> set[Place]:
         """Where these fragments, and those inside of them, have drawn."""
-        own = {place for place, at in self.shown.items() if at.fragment in fragments}
+        known = set(map(hash, fragments))
+        own = {place for place, at in self.shown.items() if at.fragment in known}
         return {place for place in self.shown if any(place[:k] in own for k in range(1, len(place) + 1))}
 
 
@@ -98,4 +99,4 @@ def _drawn(message: ForwardMsg) -> Drawn:
     what = getattr(delta, kind)
     which = "" if kind == "new_transient" else what.WhichOneof("type") or ""
     state = getattr(what, "id", "") or (getattr(getattr(what, which), "id", "") if which else "")
-    return Drawn(delta.fragment_id, (kind, which, state), message.hash)
+    return Drawn(hash(delta.fragment_id), hash((kind, which, state)), hash(message.hash))

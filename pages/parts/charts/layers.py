@@ -94,9 +94,10 @@ def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: 
 
 
 def _below_the_top(layers: list[dict[str, Any]]) -> None:
-    """End the vertical axis ``TOP`` below the chart's upper edge, where it does not say itself where it ends."""
+    """End the vertical axis ``TOP`` below the chart's upper edge, where the numbers say how far it goes."""
     for layer in itertools.chain.from_iterable(layer.get("layer", [layer]) for layer in layers):
-        if "field" in (y := layer["encoding"].get("y", {})):
+        y = layer["encoding"].get("y", {})
+        if "field" in y and "domain" not in y.get("scale", {}):
             y["scale"] = {"range": [{"expr": "height"}, TOP], **y.get("scale", {})}
 
 

@@ -168,7 +168,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
             opacity=0.8).encode(y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()) for side, dy in ((">", -7), ("<", 9))),
         line("forward", "activation"), line("backward", "gradient"),
         last.mark_text(align="center", fontSize=alt.expr(f"width < {PHONE} ? 15 : 22"), fontWeight="bold").encode(
-            x=alt.datum(depth / 2), y=alt.value(TOP + 16), text="said:N", color=neutral()),
+            x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),
         end("activation", "forward", f"datum.layer == {depth}"),
         end("gradient", "backward", "datum.layer == 0 && c < 1", 16), end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
     ).add_params(factor)
