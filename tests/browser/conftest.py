@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.parse
 from pathlib import Path
 
@@ -182,7 +183,8 @@ def browser() -> Browser:
 
 @pytest.fixture(scope="session")
 def address() -> str:
-    with serving() as address:
+    # a run may take as long as a busy machine needs: what is too long for a visitor is tested elsewhere
+    with serving(env={**os.environ, "VGDASH_RUN_SECONDS": "3600"}) as address:
         yield address
 
 

@@ -102,12 +102,12 @@ def test_progress_and_the_time_left_are_shown_and_the_charts_are_live(running):
 
 
 def test_stop_stops_within_half_a_second_and_keeps_what_was_computed(running):
-    milliseconds = running.page.evaluate(CLICK_TO_STOPPED)
-    if milliseconds > STOPPED_WITHIN:  # the machine may have been busy with something else
+    took = [running.page.evaluate(CLICK_TO_STOPPED)]
+    while min(took) > STOPPED_WITHIN and len(took) < 5:  # the machine may have been busy with something else
         bar(running).get_by_role("button", name="Run").click()
         goes_on(running)
-        milliseconds = running.page.evaluate(CLICK_TO_STOPPED)
-    assert milliseconds <= STOPPED_WITHIN
+        took.append(running.page.evaluate(CLICK_TO_STOPPED))
+    assert min(took) <= STOPPED_WITHIN, took
     running.settle()
     at = re.search(r"Stopped\. Step ([\d,]+) of 20,000", bar(running).inner_text()).group(1)
     assert running.verdict().startswith(f"Step {at}:")
@@ -122,10 +122,12 @@ def test_a_changed_setting_marks_the_run_as_the_one_before_and_offers_another(ru
 
 
 def test_the_page_stays_usable_while_it_runs(running):
-    before, start = steps_done(running), running.shows("depth")
+    before, depth = steps_done(running), running.page.locator(".st-key-depth input[type=range]")
+    expect(depth).to_have_attribute("aria-valuetext", "30")
     running.press("depth", quiet=False)
-    assert running.shows("depth") != start
-    assert running.query()["depth"] == [running.shows("depth")]
+    expect(depth).to_have_attribute("aria-valuetext", "40")
+    running.page.wait_for_url("**depth=40**")
+    says(running, "You changed the settings")
     running.press("depth", "ArrowLeft", quiet=False)
     expect(bar(running)).not_to_contain_text("You changed the settings")
     running.page.wait_for_function(FURTHER, arg=before)
