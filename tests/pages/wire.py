@@ -13,7 +13,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
-PATIENCE = 5.0  # seconds until the server's first word
+PATIENCE = 5.0  # seconds until the server says something while a run is expected, or goes on
 ENDS = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 
 
@@ -183,13 +183,15 @@ class Session:
             self.socket.socket.sendall(together)
 
     def overheard(self, quiet: float = 0.5) -> list[ForwardMsg]:
-        """All that the server says until it has been silent for ``quiet`` seconds; its first word may take longer on a busy machine."""
-        answers = []
+        """All that the server says until it has been silent for ``quiet`` seconds after the end of a run, however slow the machine is."""
+        answers, over = [], False
         while True:
             try:
-                answers.append(self.hear(timeout=quiet if answers else PATIENCE))
+                answers.append(self.hear(timeout=quiet if over else PATIENCE))
             except TimeoutError:
                 return answers
+            kind = answers[-1].WhichOneof("type")
+            over = kind == "script_finished" or (over and kind != "new_session")
 
 
 def state(widget_id: str, kind: str, value: Any) -> WidgetState:
