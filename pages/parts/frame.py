@@ -25,12 +25,12 @@ PAGES = (
     ("trainable_depth", "Trainable depth"),
     ("published", "Published"),
 )
-# The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets
-# are one row to swipe, so that the chart is not far; so is a table that is wider than its box. A slider inside a chart is as
-# long as a hand wants it, and says no number where it only counts through k frames.
-# Captions, and words on the primary colour, have a contrast of 4.5 in light and dark. The bar of a run is as
-# high without a button as with one, so that nothing jumps. Twelve presets are one row. Who comes by Tab sees where: on the
-# page itself, which the arrows then scroll, and on a chart's buttons, which Streamlit shows to a mouse only.
+# The fold of a projector is 720 px down: headings without the room that Streamlit leaves around them. On a phone the presets are one row
+# to swipe, as is a table that is wider than its box, and controls stand close, so that the chart is not far. A slider inside a chart is
+# as long as a hand wants it, and says no number where it only counts through k frames. Captions, and words on the primary colour, have a
+# contrast of 4.5 in light and dark. The bar of a run is as high without a button as with one, so that nothing jumps. Twelve presets are
+# one row. Who comes by Tab sees where: on the page itself, which the arrows then scroll, and on a chart's buttons, which Streamlit shows
+# to a mouse only.
 STYLE = """<style>
 h1 {padding: 0 !important;}
 h2 {padding: 0 0 0.4rem 0 !important;}
@@ -48,7 +48,10 @@ h2 {padding: 0 0 0.4rem 0 !important;}
 .st-key-scene button p {font-size: 0.82rem;}
 @media (max-width: 1100px) {[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto; max-width: 100%;}}
 @media (max-width: 640px) {.st-key-scene [role=radiogroup] {flex-wrap: nowrap !important; overflow-x: auto;}
-                           .st-key-scene [role=radiogroup] > * {flex: 0 0 auto !important;}}
+                           .st-key-scene [role=radiogroup] > * {flex: 0 0 auto !important;}
+                           :is(.st-key-top, .st-key-controls, .st-key-looks) {gap: 0.5rem !important;}
+                           .st-key-looks > :is(.st-key-of, .st-key-statistic) {flex: 0 0 calc(50% - 0.25rem) !important; min-width: 0;}
+                           .st-key-top > :has(h1) {flex: 1 0 100% !important;}}
 </style>"""
 FOLDER = Path(__file__).resolve().parent.parent
 # In the message itself: a file of Streamlit's store is gone as soon as a run is broken off before it asks for it again.

@@ -148,7 +148,7 @@ class Store:
     def __init__(self, running: int = bounds.RUNNING, kept_bytes: float = bounds.RUNS, unwatched: float = bounds.UNWATCHED,
                  memory: float = bounds.RUNNING_MEMORY, make=trainer):
         self.running, self.kept_bytes, self.unwatched, self.memory, self.make = running, kept_bytes, unwatched, memory, make
-        self.rate = FIRST_RATE
+        self.rate, self._tried = FIRST_RATE, 0.0
         self._runs: OrderedDict[TrainParams, Run] = OrderedDict()
         self._lock = threading.RLock()
 
@@ -216,16 +216,20 @@ class Store:
         return p.effort / self.rate
 
     def try_out(self, p: TrainParams) -> None:
-        """Learn this machine's rate from a short run, unless one is under way or has told before."""
-        if self.rate != FIRST_RATE or self._runs:
+        """Learn this machine's rate from a short run, unless one is under way or runs have told before. Of several tries the fastest
+        counts: the processor may have been busy with something else."""
+        if self._known():
             return
         trainer = self.make(p)
         start = time.monotonic()
         for _ in trainer:
             pass
         with self._lock:
-            if self.rate == FIRST_RATE and not self._runs:
-                self.rate = p.effort / max(time.monotonic() - start, 1e-3)
+            if not self._known():
+                self.rate = self._tried = max(self._tried, p.effort / max(time.monotonic() - start, 1e-3))
+
+    def _known(self) -> bool:
+        return bool(self._runs) or self.rate not in (FIRST_RATE, self._tried)
 
     # ---- inside
 

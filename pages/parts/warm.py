@@ -25,6 +25,7 @@ from pages import parts
 from pages.parts import heaps
 
 TENTH = {"steps": 150, "snapshots": 5}  # of the run that the training page opens with: tells how long the whole one takes
+TRIES = 3
 
 
 @asynccontextmanager
@@ -75,6 +76,6 @@ def _get_ready() -> None:
     from pages.parts import ahead, live, results
     from vgdash.train_params import TrainParams
 
-    ahead.prepare(live.store().try_out, [(TrainParams(**TENTH),)])
+    ahead.prepare(live.store().try_out, [(TrainParams(**TENTH),)] * TRIES)
     results.prepare()
     gc.freeze()

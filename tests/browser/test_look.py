@@ -42,6 +42,7 @@ NAMES = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] sv
     .map(t => [t.getBoundingClientRect().top, parseFloat(getComputedStyle(t).fontSize)]))"""
 TOO_WIDE = """() => [...document.querySelectorAll('[data-testid=stMain] table')].filter(table => table.getBoundingClientRect().right
   > table.closest('[data-testid=stMarkdownContainer]').getBoundingClientRect().right + 1).map(table => table.innerText.slice(0, 40))"""
+CHART_BEGINS = "() => document.querySelector('[data-testid=stVegaLiteChart]').getBoundingClientRect().top"
 SIDEWAYS = "() => { const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth; }"
 
 
@@ -107,11 +108,13 @@ def test_a_link_that_presents_opens_large_without_chrome_and_with_its_chart_abov
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_neither_a_phone_nor_a_tablet_scrolls_sideways_and_tables_stay_in_their_boxes(on, stem):
+def test_a_phone_and_a_tablet_show_the_chart_at_once_and_nothing_too_wide(on, stem):
     for width in (390, 641, 1024):  # each a page of its own: one that is resized stands too wide until its charts are drawn anew
         visitor = settled(on(width, 844), stem)
         assert visitor.page.evaluate(SIDEWAYS) <= 0, width
         assert not visitor.page.evaluate(TOO_WIDE), width
+        if width == 390 and stem not in WITHOUT_CHART:
+            assert visitor.page.evaluate(CHART_BEGINS) <= 844 - 120
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])
