@@ -42,3 +42,14 @@ def test_names_that_stand_apart_and_tables_of_other_charts_stay():
     assert charts.apart(table, HEIGHT).equals(table)
     for other in (table.drop_columns("low"), table.to_pandas(), None):
         assert charts.apart(other, HEIGHT) is other
+
+
+def test_a_line_has_as_many_points_as_it_bends():
+    x = np.arange(101)
+    curves = np.array([3.0 - 0.3 * x, np.sqrt(x), np.full(101, 5.0)])
+    assert list(charts.bends(curves[[0, 2]], 21, 0.01)) == [0, 100]
+    kept = charts.bends(curves, 60, 0.05)
+    assert 4 < len(kept) < 20
+    assert max(np.abs(np.interp(x, kept, curve[kept]) - curve).max() for curve in curves) <= 0.05
+    assert len(charts.bends(curves, 5, 1e-9)) == 5
+    assert list(charts.bends(np.where(x < 50, curves, np.nan), 21, 0.01)) == list(charts.spread(101, 21)), "what is not known has gaps"

@@ -22,6 +22,7 @@ from pages.parts.charts.tables import (
     NAME,
     Rows,
     apart,
+    bends,
     end_labels,
     on_decades,
     pushed_apart,
@@ -33,7 +34,8 @@ from pages.parts.charts.tables import (
 )
 
 __all__ = [
-    "ENLARGED", "HEIGHT", "LEAST", "NAME", "Rows", "apart", "curves", "decision", "depth_profiles", "draggable_chain", "end_labels",
-    "enlarged", "heat_map", "histogram", "measured_map", "on_decades", "phase_plane", "plane_rows", "plane_table", "pushed_apart", "rows",
-    "scrubbed_histograms", "scrubbed_lines", "spectrum", "spread", "table", "with_room_for", "with_room_in_each",
+    "ENLARGED", "HEIGHT", "LEAST", "NAME", "Rows", "apart", "bends", "curves", "decision", "depth_profiles", "draggable_chain",
+    "end_labels", "enlarged", "heat_map", "histogram", "measured_map", "on_decades", "phase_plane", "plane_rows", "plane_table",
+    "pushed_apart", "rows", "scrubbed_histograms", "scrubbed_lines", "spectrum", "spread", "table", "with_room_for",
+    "with_room_in_each",
 ]

@@ -76,6 +76,21 @@ def spread(count: int, at_most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int))
 
 
+def bends(curves: np.ndarray, at_most: int, close: float) -> np.ndarray:
+    """At most so many indices of ``curves``, (curves, points), both ends included: straight lines between them pass within ``close`` of
+    each curve, where so many do. A browser takes as long for a point of a line as for one that is seen."""
+    points = np.arange(curves.shape[1])
+    if not np.isfinite(curves).all():
+        return spread(len(points), at_most)
+    kept = spread(len(points), 2)
+    while len(kept) < min(at_most, len(points)):
+        off = np.abs(curves - [np.interp(points, kept, curve[kept]) for curve in curves]).max(axis=0)
+        if off.max() <= close:
+            break
+        kept = np.sort(np.append(kept, off.argmax()))
+    return kept
+
+
 def end_labels(ends: Mapping[str, tuple[float, float]]) -> list[Rows]:
     """Names at the ends of lines. Where they would overlap, ``apart`` moves them."""
     return [rows("label", name, [x], [y]) for name, (x, y) in ends.items()]

@@ -41,6 +41,7 @@ STEADY = 1.0  # decades that q or the gradient may move over the whole depth and
 POINTS = 11
 NO_BREAK = "\u00a0"
 LINE = 21
+CLOSE = 0.002  # of what the theory of a chart spans: half a pixel
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,14 @@ def _remarks(pairs: list[tuple[Probe, Prediction]]) -> str:
 def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     """q or grad2 by layer, as log10: theory as lines with its band, measurement as points with the range of the seeds."""
     depth = pairs[0][0].params.depth
-    along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
+    dots = charts.spread(depth, POINTS)
+    foreseen = np.array([(getattr(theory, f"log10_{name}"), *theory.interval(name)) for _, theory in pairs])  # (nets, 3, depth)
+    foreseen[~(np.abs(foreseen) < FARTHEST)] = np.nan
+    known = foreseen[np.isfinite(foreseen)]
     parts, ends = [], {}
-    for probe, theory in pairs:
-        series = probe.params.initializer
-        line, values = getattr(theory, f"log10_{name}"), probe.log10(name)
-        low, high = theory.interval(name)
-        line, low, high = (np.where(np.abs(x) < FARTHEST, x, np.nan) for x in (line, low, high))
+    for (probe, _), (line, low, high) in zip(pairs, foreseen, strict=True):
+        series, values = probe.params.initializer, probe.log10(name)
+        along = charts.bends(np.array([line, low, high]), LINE, CLOSE * np.ptp(known) if known.size else 0.0)
         middle = values.mean(axis=0)
         parts += [
             charts.rows("line", series, along + 1, line[along], low[along], high[along]),
