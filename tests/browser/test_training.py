@@ -13,6 +13,9 @@ LONG = {"steps": "20000", "depth": "30", "width": "64", "initializers": ["he_nor
 STOPPED_WITHIN = 500  # milliseconds from the click to the word on screen
 FURTHER = """before => { const said = /Step ([\\d,]+) of/.exec(document.querySelector('.st-key-run-bar').innerText);
   return said && +said[1].replace(',', '') > before; }"""
+NOTE_VALUES = """slider => { window.__values = []; new MutationObserver(() => {
+  const value = slider.getAttribute('aria-valuetext'); if (window.__values.at(-1) !== value) window.__values.push(value);
+}).observe(slider, {attributes: true, attributeFilter: ['aria-valuetext']}); }"""
 CLICK_TO_STOPPED = """() => new Promise((resolve, reject) => {
   const start = performance.now(), bar = () => document.querySelector('.st-key-run-bar');
   const watch = new MutationObserver(() => {
@@ -102,12 +105,12 @@ def test_progress_and_the_time_left_are_shown_and_the_charts_are_live(running):
 
 
 def test_stop_stops_within_half_a_second_and_keeps_what_was_computed(running):
-    took = [running.page.evaluate(CLICK_TO_STOPPED)]
-    while min(took) > STOPPED_WITHIN and len(took) < 5:  # the machine may have been busy with something else
+    milliseconds = running.page.evaluate(CLICK_TO_STOPPED)
+    if milliseconds > STOPPED_WITHIN:  # the machine may have been busy with something else
         bar(running).get_by_role("button", name="Run").click()
         goes_on(running)
-        took.append(running.page.evaluate(CLICK_TO_STOPPED))
-    assert min(took) <= STOPPED_WITHIN, took
+        milliseconds = running.page.evaluate(CLICK_TO_STOPPED)
+    assert milliseconds <= STOPPED_WITHIN
     running.settle()
     at = re.search(r"Stopped\. Step ([\d,]+) of 20,000", bar(running).inner_text()).group(1)
     assert running.verdict().startswith(f"Step {at}:")
@@ -124,10 +127,12 @@ def test_a_changed_setting_marks_the_run_as_the_one_before_and_offers_another(ru
 def test_the_page_stays_usable_while_it_runs(running):
     before, depth = steps_done(running), running.page.locator(".st-key-depth input[type=range]")
     expect(depth).to_have_attribute("aria-valuetext", "30")
+    depth.evaluate(NOTE_VALUES)
     running.press("depth", quiet=False)
     expect(depth).to_have_attribute("aria-valuetext", "40")
     running.page.wait_for_url("**depth=40**")
     says(running, "You changed the settings")
+    assert running.page.evaluate("window.__values") == ["40"], "it goes there and does not jump back meanwhile"
     running.press("depth", "ArrowLeft", quiet=False)
     expect(bar(running)).not_to_contain_text("You changed the settings")
     running.page.wait_for_function(FURTHER, arg=before)
