@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
+from queue import SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -90,25 +91,42 @@ def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Resu
     return [results[k] for k in range(len(jobs))]
 
 
-def run_in_parts(function: Callable[[Job], Sequence[Callable[[], None]]], jobs: Sequence[Job]) -> None:
-    """``function(job)`` for every job on all cores. What it leaves to do comes back in parts, for any core once all jobs have begun.
+def run_in_parts(function: Callable[[Job], Iterable[Callable[[], None]]], jobs: Sequence[Job]) -> None:
+    """``function(job)`` for every job on all cores. What it leaves to do it yields in parts, for any core once all jobs have begun.
 
-    So a core without a job helps with what the others leave. Floating-point warnings are off.
+    So a core without a job helps with what the others leave, as soon as they leave it. Floating-point warnings are off.
     """
-    def begin(job: Job) -> list[Future]:
-        with np.errstate(all="ignore"):
-            return [pool.submit(finish, part) for part in function(job)]
+    left, unfinished = iter(jobs), len(jobs)
+    parts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: there are no more
+    lock = threading.Lock()
 
-    def finish(part: Callable[[], None]) -> None:
+    def work() -> None:
+        nonlocal unfinished
         with np.errstate(all="ignore"):
-            part()
+            try:
+                for job in left:
+                    for part in function(job):
+                        parts.put(part)
+                    with lock:
+                        unfinished -= 1
+                        if not unfinished:
+                            end()
+                while part := parts.get():
+                    part()
+            except BaseException:
+                for _ in left:
+                    pass
+                end()
+                raise
 
-    with side_by_side():
-        if min(WORKERS, len(jobs)) < 2:
-            for job in jobs:
-                run_all(finish, run_all(function, [job])[0])
-            return
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for begun in [pool.submit(begin, job) for job in jobs]:
-                for part in begun.result():
-                    part.result()
+    def end() -> None:
+        for _ in range(WORKERS):
+            parts.put(None)
+
+    if not jobs:
+        return
+    with side_by_side(), ThreadPoolExecutor(max(WORKERS - 1, 1)) as pool:
+        others = [pool.submit(work) for _ in range(WORKERS - 1)]
+        work()
+        for one in others:
+            one.result()

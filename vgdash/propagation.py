@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vgdash import scratch
 from vgdash.activations import ACTIVATIONS
 from vgdash.draws import layers_of, stream
 from vgdash.initializers import BASES, INITIALIZERS
@@ -148,38 +149,39 @@ def measure(nets: Sequence[ProbeParams]) -> list[Statistics]:
     steady = {_base(net): which for which, net in enumerate(nets) if factors[which]}  # of each family one stands for all
     tapes: dict[int, Tape] = {}  # to be used again, by place
 
-    for first in range(0, p.seeds, at_once):
-        seeds = range(first, min(first + at_once, p.seeds))
-        drawn = layers_of(families, p.widths, p.seed, seeds)
+    with scratch.lent() as empty:
+        for first in range(0, p.seeds, at_once):
+            seeds = range(first, min(first + at_once, p.seeds))
+            drawn = layers_of(families, p.widths, p.seed, seeds)
 
-        def begin(place: int, jobs: Sequence[_Job], into: dict[str, np.ndarray], drawn=drawn) -> list[_Part]:
-            built, x, cotangent = zip(*(_built(nets[which], draw, drawn, is_steady) for which, draw, is_steady in jobs), strict=True)
-            if place not in tapes or len(tapes[place].a[0]) != len(jobs):
-                tapes[place] = Tape(p.widths, p.batch, nets=len(jobs))
-            return _run(stack(built), np.stack(x), np.stack(cotangent), tapes[place], into)
+            def begin(place: int, jobs: Sequence[_Job], into: dict[str, np.ndarray], drawn=drawn) -> Iterator[_Part]:
+                built, x, cotangent = zip(*(_built(nets[which], draw, drawn, is_steady) for which, draw, is_steady in jobs), strict=True)
+                if place not in tapes or len(tapes[place].a[0]) != len(jobs):
+                    tapes[place] = Tape(p.widths, p.batch, nets=len(jobs), empty=partial(empty, place))
+                return _run(stack(built), np.stack(x), np.stack(cotangent), tapes[place], into)
 
-        own = [(which, draw, False) for which in range(len(nets)) if not factors[which] for draw in seeds]
-        found = _in_stacks(begin, [*((which, draw, True) for which in steady.values() for draw in seeds), *own], p)
-        multiples = {(which, draw, False): _multiplied(found[steady[_base(nets[which])], draw, True], *factors[which])
-                     for which in range(len(nets)) if factors[which] for draw in seeds}
-        found |= multiples | _in_stacks(begin, [job for job, statistics in multiples.items() if statistics is None], p)
-        for which, draw, is_steady in found:
-            if not is_steady:
-                for name in STATISTICS:
-                    results[which][name][draw] = found[which, draw, False][name]
+            own = [(which, draw, False) for which in range(len(nets)) if not factors[which] for draw in seeds]
+            found = _in_stacks(begin, [*((which, draw, True) for which in steady.values() for draw in seeds), *own], p)
+            multiples = {(which, draw, False): _multiplied(found[steady[_base(nets[which])], draw, True], *factors[which])
+                         for which in range(len(nets)) if factors[which] for draw in seeds}
+            found |= multiples | _in_stacks(begin, [job for job, statistics in multiples.items() if statistics is None], p)
+            for which, draw, is_steady in found:
+                if not is_steady:
+                    for name in STATISTICS:
+                        results[which][name][draw] = found[which, draw, False][name]
 
     for array in (array for arrays in results for array in arrays.values()):
         array.flags.writeable = False
     return results
 
 
-def _in_stacks(begin: Callable[[int, Sequence[_Job], Statistics], list[_Part]], jobs: Sequence[_Job],
+def _in_stacks(begin: Callable[[int, Sequence[_Job], Statistics], Iterator[_Part]], jobs: Sequence[_Job],
                p: ProbeParams) -> dict[_Job, Statistics]:
     """``begin(place, stack of jobs, their rows of the statistics)`` for all jobs, ``MOST_WORKERS`` stacks at a time."""
     found = {name: np.full((len(jobs), p.depth), np.nan) for name in STATISTICS}
     stacks = _evenly(len(jobs), together(p.batch, p.widths))  # small stacks on two cores only fight for the interpreter
 
-    def begin_at(place: int, rows: slice) -> list[_Part]:
+    def begin_at(place: int, rows: slice) -> Iterator[_Part]:
         return begin(place, jobs[rows], {name: values[rows] for name, values in found.items()})
 
     for group in _evenly(len(stacks), MOST_WORKERS):
@@ -193,10 +195,10 @@ def _evenly(count: int, most: int) -> list[slice]:
     return [slice(first, first + size) for first in range(0, count, size or 1)]
 
 
-def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Statistics) -> list[_Part]:
+def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Statistics) -> Iterator[_Part]:
     """A stack of nets forward and back; ``into`` go statistics ``(nets, depth)``, each net's up to the first layer that is not finite.
 
-    The gradients of the weights, on which nothing else waits, are left as parts.
+    The gradients of the weights, on which nothing else waits, are left as parts, each as soon as its layers are passed.
     """
     batch = x.shape[1]
     threshold = net.activation.saturation_slope
@@ -207,13 +209,19 @@ def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Stati
         into["q"][going, at], into["correlation"][going, at] = np.where(np.isfinite(q), q, np.inf)[going], cosine[going]
         going &= np.isfinite(q)
         if not going.any():
-            return []
+            return
         flat = np.abs(step.slope) < threshold
         dead = flat.all(axis=1)
         into["a2"][going, at], into["a_mean"][going, at] = mean_square(step.a)[going], mean(step.a)[going]
         for one in np.flatnonzero(going):
             into["saturated"][one, at] = np.count_nonzero(flat[one]) / flat[one].size
             into["dead"][one, at] = np.count_nonzero(dead[one]) / dead[one].size
+
+    def weights(steps: Sequence[tuple[Backward, np.ndarray]]) -> None:
+        for step, nets in steps:
+            into["dw2"][nets, step.layer - 1] = (mean_square_product(step.inner, step.a) / batch**2)[nets]
+
+    at_once = math.ceil(PART / (x.size * max(matrix.shape[0] for (matrix, *_) in net.weights)))
     steps: list[tuple[Backward, np.ndarray]] = []  # and the nets that have a gradient there
     for step in backward(net, cotangent, tape):
         at = step.layer - 1
@@ -225,10 +233,7 @@ def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Stati
         if not going.any():
             break
         steps.append((step, going.copy()))
-
-    def weights(part: slice) -> None:
-        for step, nets in steps[part]:
-            into["dw2"][nets, step.layer - 1] = (mean_square_product(step.inner, step.a) / batch**2)[nets]
-
-    work = x.size * max(matrix.shape[0] for (matrix, *_) in net.weights)
-    return [partial(weights, part) for part in _evenly(len(steps), max(1, round(PART / work)))]
+        if len(steps) == at_once:
+            yield partial(weights, steps)
+            steps = []
+    yield partial(weights, steps)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
+from vgdash import scratch
+
 HEAPS = 2
 EVERY = 5.0  # seconds; it takes five milliseconds at the most
 M_ARENA_MAX = -8  # in glibc's malloc.h
@@ -31,4 +33,5 @@ def begin() -> None:
 def _give_back(trim: Callable[[int], int]) -> None:
     while True:
         time.sleep(EVERY)
+        scratch.forget()
         trim(0)
