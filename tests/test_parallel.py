@@ -74,6 +74,17 @@ def test_a_core_without_a_job_takes_parts_that_another_one_left(monkeypatch):
         run_in_parts(lambda job: [both.wait] * 2 if job == 0 else [], range(jobs))
 
 
+def test_a_part_is_taken_while_its_job_goes_on(monkeypatch):
+    monkeypatch.setattr(parallel, "WORKERS", 2)
+    taken = threading.Event()
+
+    def job(_):
+        yield taken.set
+        assert taken.wait(10)
+
+    run_in_parts(job, range(1))
+
+
 def test_no_part_begins_before_every_job_has_begun(monkeypatch):
     monkeypatch.setattr(parallel, "WORKERS", 2)
     begun, seen = [], []

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from vgdash import propagation
+from vgdash import moments, propagation
 from vgdash.initializers import INITIALIZERS
-from vgdash.network import STATISTICS, CompareParams, ProbeParams, compare
+from vgdash.network import STATISTICS, CompareParams, ProbeParams, compare, probe
 from vgdash.propagation import measure
 
 
@@ -26,10 +26,11 @@ def alone(p, monkeypatch):
 
 @pytest.mark.parametrize(("activation", "keep"), [("relu", 1.0), ("leaky_relu", 1.0), ("linear", 1.0), ("relu", 0.8)])
 def test_a_multiple_has_the_statistics_of_the_net_itself(activation, keep, runs, monkeypatch):
-    names = ("lecun_normal", "he_normal", "pytorch_default", "lecun_uniform", "glorot_uniform", "he_uniform", "glorot_normal")
+    names = ("lecun_normal", "he_normal", "pytorch_default", "lecun_uniform", "glorot_uniform", "he_uniform", "glorot_normal",
+             "orthogonal")
     p = CompareParams((40, 60, 60, 30, 50), activation, names, gamma=1.3, keep=keep, batch=24, seeds=3, seed=5)
     found = measure(p.probes)
-    assert len(runs) == 3 * 3  # normal, uniform, truncated
+    assert len(runs) == 4 * 3  # normal, uniform, truncated, orthogonal
     for one, other in zip(found, alone(p, monkeypatch), strict=True):
         for name in STATISTICS:
             np.testing.assert_allclose(one[name], other[name], rtol=3e-5, atol=1e-6 * np.abs(other[name]).max(), err_msg=name)
@@ -77,6 +78,20 @@ def test_every_net_is_run_where_something_else_stands_between_two_layers(change,
     assert len(runs) == 4
 
 
-def test_only_draws_that_several_initializers_start_from_are_shared():
-    assert {INITIALIZERS[name].base.name for name in ("he_normal", "he_uniform")} <= propagation.SHARED
-    assert not {"orthogonal", "identity", "zeros"} & propagation.SHARED
+def test_what_is_not_drawn_is_run_as_it_is(runs, monkeypatch):
+    p = CompareParams((30, 30, 20, 20), initializers=("identity", "zeros"), seeds=1)
+    assert not any(propagation._factors(one) for one in p.probes)
+    for one, other in zip(measure(p.probes), alone(p, monkeypatch), strict=True):
+        for name in STATISTICS:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    drawn = set(INITIALIZERS) - {"identity", "zeros"}
+    assert all(propagation._factors(ProbeParams((30, 30, 20, 20), "relu", name)) for name in drawn)
+
+
+def test_of_a_net_that_shrinks_no_square_needs_care(monkeypatch):
+    def fail(*_):
+        raise AssertionError("divided before squaring")
+
+    monkeypatch.setattr(moments, "_divided", fail)
+    found = probe(ProbeParams.uniform(100, 64, "relu", "glorot_normal", seeds=1))
+    assert 0 < found.q[0, -1] < 1e-20

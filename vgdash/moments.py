@@ -19,6 +19,11 @@ def _sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array([np.vdot(one, other) for one, other in zip(x, y, strict=True)], dtype=np.float64)
 
 
+def _are_safe(totals: np.ndarray, entries: int) -> bool:
+    """Whether these sums of squares of so many entries are; a loop, as there are a few nets and the layers may be small."""
+    return all(SAFE_LOW * entries < total < SAFE_HIGH * entries for total in totals.tolist())
+
+
 def _units(x: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """What to divide each net by before squaring: 1 where ``totals``, the sums of squares, are safe, else the largest magnitude."""
     means = totals / x[0].size
@@ -30,8 +35,6 @@ def _units(x: np.ndarray, totals: np.ndarray) -> np.ndarray:
 
 def _divided(x: np.ndarray, units: np.ndarray) -> np.ndarray:
     """x/units; where a unit is 0, inf or nan nothing is divided."""
-    if (units == 1).all():
-        return x
     usable = np.where((units > 0) & np.isfinite(units), units, 1.0)
     return x / usable.astype(x.dtype)[:, None, None]
 
@@ -39,9 +42,11 @@ def _divided(x: np.ndarray, units: np.ndarray) -> np.ndarray:
 def _safe(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x/units, the sums of its squares, and units."""
     totals = _sums(x, x)
+    if _are_safe(totals, x[0].size):
+        return x, totals, np.ones(len(x))
     units = _units(x, totals)
     divided = _divided(x, units)
-    return divided, totals if divided is x else _sums(divided, divided), units
+    return divided, _sums(divided, divided), units
 
 
 def mean_square(x: np.ndarray) -> np.ndarray:
@@ -66,17 +71,21 @@ def mean_square_and_cosine(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     rows = np.vecdot(x, x)
     totals = rows.sum(axis=1, dtype=np.float64)
-    units = _units(x, totals)
-    divided = _divided(x, units)
-    if divided is not x:
-        rows = np.vecdot(divided, divided)
+    units = np.ones(len(x))
+    if not _are_safe(totals, x[0].size):
+        units = _units(x, totals)
+        x = _divided(x, units)
+        rows = np.vecdot(x, x)
         totals = rows.sum(axis=1, dtype=np.float64)
     lengths = np.sqrt(rows, dtype=np.float64)
     lengths = lengths[:, :-1] * lengths[:, 1:]
-    defined = lengths > 0
-    cosines = np.vecdot(divided[:, :-1], divided[:, 1:]) / np.where(defined, lengths, 1.0)
-    pairs = defined.sum(axis=1)
-    cosine = np.where(defined, cosines, 0.0).sum(axis=1) / np.where(pairs, pairs, np.nan)
+    cosines = np.vecdot(x[:, :-1], x[:, 1:])
+    if lengths.all():
+        cosine = (cosines / lengths).sum(axis=1) / lengths.shape[1]
+    else:
+        defined = lengths > 0
+        pairs = defined.sum(axis=1)
+        cosine = np.where(defined, cosines / np.where(defined, lengths, 1.0), 0.0).sum(axis=1) / np.where(pairs, pairs, np.nan)
     return totals * units**2 / x[0].size, np.where((units > 0) & np.isfinite(units), cosine, np.nan)
 
 
@@ -85,11 +94,14 @@ def mean_square_product(g: np.ndarray, a: np.ndarray) -> np.ndarray:
 
     In a small batch through Σ (g gᵀ) ∘ (a aᵀ), which is the same sum without the ``(m, n)`` matrix.
     """
-    (g, _, g_units), (a, _, a_units) = _safe(g), _safe(a)
     batch, m, n = g.shape[1], g.shape[2], a.shape[2]
     if batch * (m + n) < m * n:
-        totals = _sums(g @ g.mT, a @ a.mT)
-    else:
+        (g, _, g_units), (a, _, a_units) = _safe(g), _safe(a)
+        return _sums(g @ g.mT, a @ a.mT) * (g_units * a_units) ** 2 / (m * n)
+    product = g.mT @ a
+    totals = _sums(product, product)
+    if not _are_safe(totals, m * n):
+        (g, _, g_units), (a, _, a_units) = _safe(g), _safe(a)
         product = g.mT @ a
-        totals = _sums(product, product)
-    return totals * (g_units * a_units) ** 2 / (m * n)
+        totals = _sums(product, product) * (g_units * a_units) ** 2
+    return totals / (m * n)

@@ -1,14 +1,14 @@
 """A batch forward through nets at initialization and a cotangent back: what the arrays of every layer are like, in a few numbers.
 
 Where f(cz) = c·f(z) for c > 0 and nothing but weights stands between two layers, nets whose weights are multiples of one draw have
-signals and gradients that are multiples of each other. Of them one is run, the one that keeps the signal's size; what the others
-would give follows from it exactly, up to rounding, as long as float32 has room for their numbers. Where it has not, they are run.
+signals and gradients that are multiples of each other. Run is the one that keeps the signal's size, also for a single net: its squares
+need no care. What the others would give follows from it exactly, up to rounding, as long as float32 has room for their numbers. Where
+it has not, they are run.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,7 @@ CACHE = 256e3  # bytes of one layer's activations, of all nets that go side by s
 PART = 1e8  # multiplications of the gradients of weights that a core does before it looks for the next ones: about 2 ms
 # Root mean squares in this range leave float32 room for the largest entry and the longest sum, and for the smallest that counts.
 ROOM_LOW, ROOM_HIGH = 1e-25, 1e30
-SHARED = frozenset(base for base, count in Counter(i.base.name for i in INITIALIZERS.values()).items() if count > 1)
+DRAWN = frozenset(BASES) - {"identity", "zeros"}  # with independent random rows or columns, whose size a scale can keep
 
 Statistics = dict[str, np.ndarray]  # by name: (depth,), (seeds, depth) or (nets, depth)
 _Job = tuple[int, int, bool]  # number of the net, draw, and whether it is the steady one of its family
@@ -98,7 +98,7 @@ def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
     None where they are no multiples, or where a layer is so far from the steady net's that float32 has no room for it.
     """
     alone = p.sigma_b2 or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
-    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in SHARED or p.gamma == 0:
+    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in DRAWN or p.gamma == 0:
         return None
     logs = np.log(np.divide(_scales(p), _steady(p)))
     onward, back = np.cumsum(logs), np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
@@ -203,37 +203,44 @@ def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Stati
     batch = x.shape[1]
     threshold = net.activation.saturation_slope
     going = np.ones(len(x), bool)
+    rows: slice | np.ndarray = slice(None)  # those of the nets that are going: mostly all, and a slice is faster
     for step in forward(net, x, tape):
         at = step.layer - 1
         q, cosine = mean_square_and_cosine(step.z)
-        into["q"][going, at], into["correlation"][going, at] = np.where(np.isfinite(q), q, np.inf)[going], cosine[going]
-        going &= np.isfinite(q)
-        if not going.any():
-            return
+        into["q"][rows, at], into["correlation"][rows, at] = np.where(np.isfinite(q), q, np.inf)[rows], cosine[rows]
+        if not np.isfinite(q).all():
+            going &= np.isfinite(q)
+            if not going.any():
+                return
+            rows = np.flatnonzero(going)
         flat = np.abs(step.slope) < threshold
-        dead = flat.all(axis=1)
-        into["a2"][going, at], into["a_mean"][going, at] = mean_square(step.a)[going], mean(step.a)[going]
-        for one in np.flatnonzero(going):
-            into["saturated"][one, at] = np.count_nonzero(flat[one]) / flat[one].size
-            into["dead"][one, at] = np.count_nonzero(dead[one]) / dead[one].size
+        into["a2"][rows, at], into["a_mean"][rows, at] = mean_square(step.a)[rows], mean(step.a)[rows]
+        into["saturated"][rows, at], into["dead"][rows, at] = _shares(flat)[rows], _shares(flat.all(axis=1))[rows]
 
-    def weights(steps: Sequence[tuple[Backward, np.ndarray]]) -> None:
-        for step, nets in steps:
-            into["dw2"][nets, step.layer - 1] = (mean_square_product(step.inner, step.a) / batch**2)[nets]
+    def weights(steps: Sequence[tuple[Backward, slice | np.ndarray]]) -> None:
+        for step, rows in steps:
+            into["dw2"][rows, step.layer - 1] = (mean_square_product(step.inner, step.a) / batch**2)[rows]
 
     at_once = math.ceil(PART / (x.size * max(matrix.shape[0] for (matrix, *_) in net.weights)))
-    steps: list[tuple[Backward, np.ndarray]] = []  # and the nets that have a gradient there
+    steps: list[tuple[Backward, slice | np.ndarray]] = []  # and the nets that have a gradient there
     for step in backward(net, cotangent, tape):
         at = step.layer - 1
         grad2 = mean_square(step.gradient)
-        into["grad2"][going, at] = np.where(np.isfinite(grad2), grad2, np.inf)[going]
-        ended = going & (grad2 == 0)  # and so is everything below
-        into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
-        going &= np.isfinite(grad2) & (grad2 != 0)
-        if not going.any():
-            break
-        steps.append((step, going.copy()))
+        into["grad2"][rows, at] = np.where(np.isfinite(grad2), grad2, np.inf)[rows]
+        if not (np.isfinite(grad2) & (grad2 != 0)).all():
+            ended = going & (grad2 == 0)  # and so is everything below
+            into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
+            going &= np.isfinite(grad2) & (grad2 != 0)
+            if not going.any():
+                break
+            rows = np.flatnonzero(going)
+        steps.append((step, rows))
         if len(steps) == at_once:
             yield partial(weights, steps)
             steps = []
     yield partial(weights, steps)
+
+
+def _shares(x: np.ndarray) -> np.ndarray:
+    """Of each net the share of entries that are true."""
+    return np.array([np.count_nonzero(one) for one in x]) / x[0].size

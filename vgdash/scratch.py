@@ -37,6 +37,7 @@ def lent() -> Iterator[Callable[[Hashable, int, np.dtype], np.ndarray]]:
             for array in places.values():
                 if sum(each.nbytes for each in _kept) + array.nbytes <= bounds.SCRATCH:
                     _kept.append(array)
+            places.clear()
 
 
 def _taken(size: int) -> np.ndarray:

@@ -24,13 +24,16 @@ M_ARENA_MAX = -8  # in glibc's malloc.h
 @cache
 def begin() -> None:
     """Once a server: from now on all threads share so many heaps, and what is free is given back again and again."""
-    with suppress(AttributeError, OSError, TypeError):  # another C library manages its heaps itself
+    trim: Callable[[int], int] = int  # another C library manages its heaps itself
+    with suppress(AttributeError, OSError, TypeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(M_ARENA_MAX, HEAPS)
-        threading.Thread(target=_give_back, args=(libc.malloc_trim,), name="heaps", daemon=True).start()
+        trim = libc.malloc_trim
+    threading.Thread(target=_give_back, args=(trim,), name="heaps", daemon=True).start()
 
 
 def _give_back(trim: Callable[[int], int]) -> None:
+    """Again and again: what the last nets left (``scratch``), then all that is free."""
     while True:
         time.sleep(EVERY)
         scratch.forget()
