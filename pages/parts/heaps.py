@@ -14,8 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
-from vgdash import scratch
-
 HEAPS = 2
 EVERY = 5.0  # seconds; it takes five milliseconds at the most
 M_ARENA_MAX = -8  # in glibc's malloc.h
@@ -34,6 +32,8 @@ def begin() -> None:
 
 def _give_back(trim: Callable[[int], int]) -> None:
     """Again and again: what the last nets left (``scratch``), then all that is free."""
+    from vgdash import scratch  # a thread of its own has the time; the server's start has not
+
     while True:
         time.sleep(EVERY)
         scratch.forget()
