@@ -32,9 +32,9 @@ def begin() -> None:
 
 def _give_back(trim: Callable[[int], int]) -> None:
     """Again and again: what the last nets left (``scratch``), then all that is free."""
-    from vgdash import scratch  # a thread of its own has the time; the server's start has not
-
     while True:
         time.sleep(EVERY)
+        from vgdash import scratch  # by now everything is loaded, which this module is not to begin
+
         scratch.forget()
         trim(0)
