@@ -148,6 +148,7 @@ def test_weights_drawn_last_stay_within_their_bytes():
     assert len(draws._kept.matrices) == before, "a matrix of 4 MB is not kept"
 
 
+@pytest.mark.usefixtures("alone")
 def test_tiny_matrices_count_with_what_python_takes_for_each():
     kept = draws._Kept()
     tracemalloc.start()

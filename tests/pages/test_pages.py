@@ -220,7 +220,7 @@ def test_a_slider_value_beyond_all_limits_leaves_the_page_as_it_was(stem, key, v
     assert verdict(sound(page.run())) == before
 
 
-@pytest.mark.usefixtures("no_runs")
+@pytest.mark.usefixtures("no_runs", "alone")
 @pytest.mark.parametrize("text", ["10x999999999", "4096x257", "0-0", "-1", "nan", "1e9", "<b>784</b>-10", "9" * 1900, "x", "10--10"])
 def test_widths_that_are_refused_cost_one_sentence_and_no_memory(text):
     page = more(opened("initializers", depth="3", width="8"))
