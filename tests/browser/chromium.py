@@ -1,4 +1,7 @@
-"""A Chromium to drive: the one on the machine, else Debian's package (as root), else Playwright's own."""
+"""A Chromium to drive: the one on the machine, else Debian's package (as root), else Playwright's own.
+
+The headless shell first: the same engine without the browser around it, which opens a page in three quarters of the time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
 
@@ -29,7 +32,8 @@ def _install() -> str | None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
         subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], check=False, **quiet)
+        for package in ("chromium", "chromium-headless-shell"):  # the shell is not in every release
+            subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], check=False, **quiet)
         if found := _on_path():
             return found
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
