@@ -5,6 +5,22 @@ import threading
 import pytest
 
 from tests.pages.slow import Slow
+from tests.pages.wire import Session
+from tests.server import serving
+
+
+@pytest.fixture(scope="session")
+def port():
+    """Of the app, on a server of those tests that leave it as it was."""
+    with serving() as address:
+        yield int(address.rsplit(":", 1)[1])
+
+
+@pytest.fixture
+def visitor(port):
+    """Who has just come to that server."""
+    with Session(port) as visitor:
+        yield visitor
 
 
 @pytest.fixture

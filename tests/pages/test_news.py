@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from pages.parts.news import Screen
-from tests.pages.wire import Browser, Session, state
-from tests.server import serving
+from tests.pages.wire import Browser, state
 
 LINE = object()
 count = itertools.count()
@@ -221,17 +220,16 @@ def test_what_else_is_said_is_sent_too(screen):
     ("neuron_variance", "n", "string_array_value", [["64"], ["4"], ["64"]]),
     ("trainable_depth", "sigma_w2", "string_array_value", [["1.5"], ["2.5"], ["1.5"]]),
 ])
-def test_the_pages_show_what_a_run_of_the_whole_page_shows(page, widget, kind, values):
-    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
-        slider = visitor.open(page).widget(widget).id
-        counts = []
-        for value in (*values, *values):
-            visitor.socket.send(visitor.message(state(slider, kind, value)).SerializeToString())
-            counts.append(sum(answer.HasField("delta") for answer in visitor.overheard()))
-            asked = visitor.page.fragment  # what else stands on the page may change meanwhile, as estimates do
-            told = shown(visitor.browser, asked)
-            visitor.send(fragment="")
-            assert len(told) > 12
-            assert shown(visitor.browser, asked) == told
-            visitor.send()  # the first of a fragment after a run of the page is heard whole
-        assert min(counts) < len(told) / 2, counts  # of a run that takes longer its beginning is sent as it comes
+def test_the_pages_show_what_a_run_of_the_whole_page_shows(page, widget, kind, values, visitor):
+    slider = visitor.open(page).widget(widget).id
+    counts = []
+    for value in (*values, *values):
+        visitor.socket.send(visitor.message(state(slider, kind, value)).SerializeToString())
+        counts.append(sum(answer.HasField("delta") for answer in visitor.overheard()))
+        asked = visitor.page.fragment  # what else stands on the page may change meanwhile, as estimates do
+        told = shown(visitor.browser, asked)
+        visitor.send(fragment="")
+        assert len(told) > 12
+        assert shown(visitor.browser, asked) == told
+        visitor.send()  # the first of a fragment after a run of the page is heard whole
+    assert min(counts) < len(told) / 2, counts  # of a run that takes longer its beginning is sent as it comes

@@ -18,7 +18,6 @@ from pages.parts.views.plane import layers
 from pages.parts.views.trainable_depth import phase_view
 from tests.opened import opened as opened_app
 from tests.pages.wire import Session, state
-from tests.server import serving
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.meanfield import fixed_point
@@ -192,12 +191,6 @@ def test_no_word_and_no_mark_is_not_a_number(activation, sigma_w2, sigma_b2, fan
 
 # ---- clicks, as the browser sends them and as none does
 
-@pytest.fixture(scope="module")
-def port():
-    with serving() as address:
-        yield int(address.rsplit(":", 1)[1])
-
-
 def select(visitor, text):
     widget = next(name for name in visitor.page.widgets() if name.endswith("-plane"))
     return visitor.send(state(widget, "string_value", text))
@@ -220,35 +213,31 @@ def test_a_click_opens_the_point(port):
         assert "tanh at σ_w² = 2, σ_b² = 0: " in heading(click(visitor, {"sigma_w2": 2, "sigma_b2": 0}))
 
 
-def test_every_click_opens_its_place_also_the_second_on_the_same(port):
+def test_every_click_opens_its_place_also_the_second_on_the_same(visitor):
     """The browser picks with one click on a place and unpicks with the next."""
     here, there = {"sigma_w2": 2.5, "sigma_b2": 0.05}, {"sigma_w2": 3.5, "sigma_b2": 0.1}
-    with Session(port) as visitor:
-        visitor.open("trainable_depth")
-        for picked, opened in (([here], 2.5), ([here, there], 3.5), ([there], 2.5), ([], 3.5), ([here], 2.5)):
-            assert f"tanh at σ_w² = {opened:g}, " in heading(click(visitor, *picked)), picked
+    visitor.open("trainable_depth")
+    for picked, opened in (([here], 2.5), ([here, there], 3.5), ([there], 2.5), ([], 3.5), ([here], 2.5)):
+        assert f"tanh at σ_w² = {opened:g}, " in heading(click(visitor, *picked)), picked
 
 
-def test_an_initializer_beyond_the_plane_opens_where_it_is(port):
-    with Session(port) as visitor:
-        visitor.open("trainable_depth")
-        assert "tanh at σ_w² = 21.33, σ_b² = 0.01: " in heading(click(visitor, {"sigma_w2": 21.3333, "sigma_b2": 0.01}))
+def test_an_initializer_beyond_the_plane_opens_where_it_is(visitor):
+    visitor.open("trainable_depth")
+    assert "tanh at σ_w² = 21.33, σ_b² = 0.01: " in heading(click(visitor, {"sigma_w2": 21.3333, "sigma_b2": 0.01}))
 
 
 @pytest.mark.parametrize("points", [[], [{}], [{"sigma_w2": "x", "sigma_b2": 0}], [{"sigma_w2": 1e9, "sigma_b2": 0}], [7], [[1, 2]],
                                     [{"sigma_w2": None, "sigma_b2": True}]], ids=str)
-def test_what_is_no_point_opens_nothing_and_breaks_nothing(port, points):
-    with Session(port) as visitor:
-        before = heading(visitor.open("trainable_depth"))
-        after = click(visitor, *points)
-        assert not after.exceptions
+def test_what_is_no_point_opens_nothing_and_breaks_nothing(visitor, points):
+    before = heading(visitor.open("trainable_depth"))
+    after = click(visitor, *points)
+    assert not after.exceptions
+    assert heading(after) == before
+
+
+def test_a_selection_of_another_shape_breaks_nothing(visitor):
+    before = heading(visitor.open("trainable_depth"))
+    for text in ('{"selection": {"picked": null}}', '{"selection": {}}', '{"selection": {"picked": {"sigma_w2": [1]}}}', "{}", "[]"):
+        after = select(visitor, text)
+        assert not after.exceptions, text
         assert heading(after) == before
-
-
-def test_a_selection_of_another_shape_breaks_nothing(port):
-    with Session(port) as visitor:
-        before = heading(visitor.open("trainable_depth"))
-        for text in ('{"selection": {"picked": null}}', '{"selection": {}}', '{"selection": {"picked": {"sigma_w2": [1]}}}', "{}", "[]"):
-            after = select(visitor, text)
-            assert not after.exceptions, text
-            assert heading(after) == before

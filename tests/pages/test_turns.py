@@ -128,23 +128,22 @@ def test_a_script_that_was_told_to_stop_while_it_waited_is_not_begun():
         ScriptRunner._run_script(SimpleNamespace(_requests=untold, _pages_manager=SimpleNamespace()), RerunData())
 
 
-def test_what_a_page_asks_that_its_visitor_has_left_does_not_bring_it_back():
+def test_what_a_page_asks_that_its_visitor_has_left_does_not_bring_it_back(visitor):
     """A slider sends a moment later what it was set to; in between its visitor may have gone to another page."""
-    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
-        assert visitor.open("neuron_variance")
-        target = visitor.page_hash
-        for pause in (*8 * [0.0], 0.01, 0.03, 0.1, 0.3):
-            visitor.open("linear_chain")
-            late = visitor.message()
-            assert late.rerun_script.fragment_id
-            assert visitor.page_hash not in ("", target)
-            visitor.page_hash = target
-            visitor.socket.send(visitor.message(fragment="").SerializeToString())
-            time.sleep(pause)
-            visitor.socket.send(late.SerializeToString())
-            begun = [answer.new_session.page_script_hash for answer in visitor.overheard() if answer.HasField("new_session")]
-            assert begun, pause
-            assert set(begun) == {target}, pause
+    assert visitor.open("neuron_variance")
+    target = visitor.page_hash
+    for pause in (*8 * [0.0], 0.01, 0.03, 0.1, 0.3):
+        visitor.open("linear_chain")
+        late = visitor.message()
+        assert late.rerun_script.fragment_id
+        assert visitor.page_hash not in ("", target)
+        visitor.page_hash = target
+        visitor.socket.send(visitor.message(fragment="").SerializeToString())
+        time.sleep(pause)
+        visitor.socket.send(late.SerializeToString())
+        begun = [answer.new_session.page_script_hash for answer in visitor.overheard() if answer.HasField("new_session")]
+        assert begun, pause
+        assert set(begun) == {target}, pause
 
 
 @pytest.mark.parametrize(("waiting", "page", "taken"), [("another", "one", False), ("another", "another", True), (None, "one", True),
@@ -159,11 +158,10 @@ def test_a_fragment_is_not_made_one_request_with_the_way_to_another_page(waiting
     assert requests._rerun_data.page_script_hash == (page if taken else waiting)
 
 
-def test_a_client_that_does_not_say_which_page_it_means_is_answered():
-    with serving() as address, Session(int(address.rsplit(":", 1)[1])) as visitor:
-        visitor.open("linear_chain")
-        visitor.page_hash = ""
-        assert visitor.send().has("factor")
+def test_a_client_that_does_not_say_which_page_it_means_is_answered(visitor):
+    visitor.open("linear_chain")
+    visitor.page_hash = ""
+    assert visitor.send().has("factor")
 
 
 def test_a_visitors_next_run_waits_for_the_one_before_unless_that_steps_aside():
