@@ -18,6 +18,11 @@ FOUND = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')]
           place: [box.left, box.top, box.width, box.height].map(Math.round), marks: drawing.querySelectorAll('path, text').length,
           drawn: drawing.innerHTML}; })"""
 
+# all but the cells of the plane, which never change
+POINTS = "[data-testid=stVegaLiteChart] :is(.mark-symbol, .mark-rule, .mark-text, .mark-rect:not(.st-key-plane *)).role-mark > *"
+STAMP = f"() => {{ for (const mark of document.querySelectorAll('{POINTS}')) mark.__mark = true; }}"
+STAMPED = f"() => [...document.querySelectorAll('{POINTS}')].map(mark => mark.__mark === true)"
+
 
 def watched(visitor):
     """The charts as they stand, each with the mark it was given, its place and what is drawn."""
@@ -46,3 +51,15 @@ def test_ten_moves_of_a_slider_rebuild_no_chart_and_move_none(visitor, stem, key
     assert [c["place"] for c in after] == [c["place"] for c in before], "a chart jumped"
     if stem != "training":  # there the run on screen stays the one before, until it is run again
         assert any(a["drawn"] != b["drawn"] for a, b in zip(after, before, strict=True)), "the charts must show the new values"
+
+
+@pytest.mark.parametrize(("stem", "key"), [(stem, keys[0]) for stem, keys in MOVES.items() if stem != "training"])
+def test_marks_move_and_are_not_drawn_anew(visitor, stem, key):
+    visitor.open(link(stem, {}))
+    before = [chart["drawn"] for chart in watched(visitor)]
+    visitor.page.evaluate(STAMP)
+    visitor.press(key)
+    kept = visitor.page.evaluate(STAMPED)
+    assert len(kept) > 40
+    assert sum(kept) > 0.9 * len(kept), f"{sum(kept)} of {len(kept)}"
+    assert [chart["drawn"] for chart in watched(visitor)] != before

@@ -4,6 +4,7 @@ No Streamlit here. A specification never holds a number that changes, or the bro
 in the table, whose columns are
 
     part    which layers of the chart draw the row: line (and its band), point (and its interval), label, limit, bar
+    nth     which row of its part it is: its mark is kept, and moved, while there is such a row
     x, y    position; on a ``decades`` axis y is log10 of the quantity
     low, high   the ends of the line's band, of the point's interval; of a bar along x
     series  name in ``looks.LOOKS``: dash and marker; ``slot`` its colour

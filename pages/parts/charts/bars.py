@@ -14,6 +14,7 @@ from pages.parts.charts.layers import (
     colour,
     compiled,
     dash,
+    kept,
     neutral,
     only,
     power_of_ten,
@@ -31,10 +32,10 @@ def histogram(x_title: str, y_title: str, room: bool = False) -> dict[str, Any]:
     y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **UPRIGHT))
     chart = alt.layer(
         *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
-        only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
+        only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour(), key=kept()),
         only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
         only(base, "label").mark_text(align="left", dx=6, dy=-6, fontSize=14, fontWeight="bold").encode(
-            x=x, y=y, color=colour(), text="text:N"),
+            x=x, y=y, color=colour(), text="text:N", key=kept()),
     )
     return compiled(chart, 20)
 
@@ -77,7 +78,7 @@ def spectrum(room: bool = False) -> dict[str, Any]:
     y = alt.Y("y:Q", axis=alt.Axis(title="share per decade", **UPRIGHT))
     chart = alt.layer(
         *([only(base, "room").mark_point(opacity=0).encode(x=x, y=y)] if room else []),
-        only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour()),
+        only(base, "bar").mark_rect(opacity=0.45).encode(x=low, x2="high:Q", y=y, y2=alt.datum(0), color=colour(), key=kept()),
         only(base, "mark").mark_rule(strokeWidth=2.5).encode(x=x, color=colour()),
         only(base, "mark").mark_text(align="left", fontSize=14, fontWeight="bold").encode(  # clear of the edge, wherever the rule is
             x=alt.value(12), y=alt.value(TOP + 10), text="text:N", color=colour()),

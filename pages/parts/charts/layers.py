@@ -67,6 +67,11 @@ def as_given() -> alt.OrderValue:
     return alt.OrderValue(None)
 
 
+def kept() -> alt.Key:
+    """The browser keeps a mark and moves it where its row comes again with another place: a new one takes it as long as ten moves."""
+    return alt.Key("nth:Q")
+
+
 def dash() -> alt.StrokeDash:
     return alt.StrokeDash("series:N", legend=None,
                           scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))

@@ -18,6 +18,7 @@ from pages.parts.charts.layers import (
     compiled,
     dash,
     decades_axis,
+    kept,
     neutral,
     only,
     power_of_ten,
@@ -48,19 +49,20 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     tooltip = alt.Tooltip("text:N", title=" ")
     limit, words, rim = only(base, "limit"), {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
     layers = {
-        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral())],
-        "words": [limit.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **words).encode(y=y, x=x, text="text:N"),
-                  limit.mark_text(**words).encode(y=y, x=x, text="text:N", color=neutral())],
+        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral(), key=kept())],
+        "words": [limit.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **words).encode(
+                      y=y, x=x, text="text:N", key=kept()),
+                  limit.mark_text(**words).encode(y=y, x=x, text="text:N", color=neutral(), key=kept())],
         "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
         "band": [only(base, "line").mark_area(opacity=0.18).encode(x=x, y=low, y2="high:Q", color=colour(), detail="series:N",
                                                                    order=as_given())],
         "line": [only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(),
                                                                       order=as_given())],
-        "interval": [only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour())],
+        "interval": [only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour(), key=kept())],
         "point": [only(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
-            x=x, y=y, color=colour(), shape=shape(), tooltip=tooltip)],
+            x=x, y=y, color=colour(), shape=shape(), tooltip=tooltip, key=kept())],
         "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
-                                                 fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N")],
+                                                 fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N", key=kept())],
     }
     order = parts.split()
     if "limit" in order:  # its words stand over the lines, and under their names
@@ -88,18 +90,19 @@ def _panel(table: str, x: alt.X, axis: alt.Axis, top: float, bottom: float) -> a
     y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
     rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
     return alt.layer(
-        only(base, "limit").mark_rule(**rule).encode(y=y, x=alt.value(0), x2=alt.value(PANELS_WIDTH), color=neutral()),
+        only(base, "limit").mark_rule(**rule).encode(y=y, x=alt.value(0), x2=alt.value(PANELS_WIDTH), color=neutral(), key=kept()),
         only(base, "limit").mark_text(align="left", dx=6, baseline="middle", **words).encode(
-            y=y, x=alt.value(PANELS_WIDTH), text="text:N", color=neutral()),
-        only(base, "scale").mark_rule(**rule).encode(x=x, y=alt.value(top), y2=alt.value(bottom), color=neutral()),
-        only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(x=x, y=y, text="text:N", color=neutral()),
+            y=y, x=alt.value(PANELS_WIDTH), text="text:N", color=neutral(), key=kept()),
+        only(base, "scale").mark_rule(**rule).encode(x=x, y=alt.value(top), y2=alt.value(bottom), color=neutral(), key=kept()),
+        only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(
+            x=x, y=y, text="text:N", color=neutral(), key=kept()),
         only(base, "room").mark_point(opacity=0).encode(x=x, y=y),
         only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
-        only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour()),
+        only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour(), key=kept()),
         only(base, "point").mark_point(filled=True, size=45, opacity=1).encode(
-            x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" ")),
+            x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" "), key=kept()),
         only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
-            x=x, y=y, color=colour(), text="text:N"),
+            x=x, y=y, color=colour(), text="text:N", key=kept()),
     )
 
 

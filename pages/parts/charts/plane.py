@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pages.parts.charts.layers import FONT, INK, PHONE, compiled, only, power_of_ten
+from pages.parts.charts.layers import FONT, INK, PHONE, compiled, kept, only, power_of_ten
 from pages.parts.charts.once import alt, once
-from pages.parts.charts.tables import Rows
+from pages.parts.charts.tables import Rows, counted
 
 RING = 520  # square pixels
 OVERLAP = 0.2  # of a cell, a pixel on a phone: it reaches under the next, or the browser leaves a hairline between them
@@ -29,7 +29,8 @@ def plane_rows(part: str, x, y, x2=np.nan, y2=np.nan, sigma_w2=np.nan, sigma_b2=
 def plane_table(parts: Iterable[Rows]) -> pa.Table:
     """One table for ``phase_plane`` from its parts."""
     parts = list(parts)
-    return pa.table({column: pa.array(np.concatenate([part[column] for part in parts]), from_pandas=True) for column in PLANE})
+    places = {column: pa.array(np.concatenate([part[column] for part in parts]), from_pandas=True) for column in PLANE}
+    return pa.table({**places, "nth": counted(parts)})
 
 
 @once
@@ -66,24 +67,24 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
 
     def named(part: str, **look) -> list[alt.Chart]:
         """Light letters with a dark rim, readable on every colour."""
-        chart = only(base, part).encode(x=x, y=y, text=alt.Text("name:N"), **({} if part == "side" else {"tooltip": about}))
+        chart = only(base, part).encode(x=x, y=y, text=alt.Text("name:N"), key=kept(), **({} if part == "side" else {"tooltip": about}))
         return [chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **look), chart.mark_text(fill="white", **look)]
 
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
     label = {"dy": -8, "fontSize": 14, "limit": {"expr": "0.72 * width"}}
-    ring = only(base, "opened").encode(x=x, y=y)
+    ring = only(base, "opened").encode(x=x, y=y, key=kept())
     line = only(base, "line").encode(x=x, y=y, order="y:Q")
     chart = alt.layer(
         settled.mark_rect(strokeWidth=0).encode(**extent, color=colour, tooltip=said).add_params(picked).properties(name="cells"),
         none.mark_rect(fill="#8c8c8c", strokeWidth=0).encode(**extent, tooltip=said),
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
-        only(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent),
+        only(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**extent, key=kept()),
         *named("side", fontSize=17, fontWeight="bold", lineBreak="\n", dx={"expr": f"width < {PHONE} ? -0.09 * width : 0"}),
         *named("label to the right", align="left", dx=-6, **label), *named("label to the left", align="right", dx=6, **label),
         only(base, "room").mark_point(size=RING, strokeWidth=7, filled=False, opacity=INVISIBLE).encode(x=x, y=y),
         ring.mark_point(size=RING, stroke="black", strokeWidth=7, filled=False, opacity=1),
         ring.mark_point(size=RING, stroke="#ff5a36", strokeWidth=4, filled=False, opacity=1),
-        only(base, "point").mark_point(shape="circle", size=110, **rim).encode(x=x, y=y, tooltip=about),
-        only(base, "beyond").mark_point(shape="triangle-right", size=170, **rim).encode(x=x, y=y, tooltip=about),
+        only(base, "point").mark_point(shape="circle", size=110, **rim).encode(x=x, y=y, tooltip=about, key=kept()),
+        only(base, "beyond").mark_point(shape="triangle-right", size=170, **rim).encode(x=x, y=y, tooltip=about, key=kept()),
     )
     return compiled(chart, 14, height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from pages.parts.looks import LOOKS
 
-COLUMNS = ("part", "x", "y", "low", "high", "series", "slot", "text")
+COLUMNS = ("part", "nth", "x", "y", "low", "high", "series", "slot", "text")
 NAME = 14  # font size of a name, in pixels
 LINE_HEIGHT = 1.5  # font sizes from name to name: an axis with round ends is longer than what is drawn
 LEAST = 0.01  # of y on an axis, where all lines are one
@@ -34,11 +35,19 @@ def table(parts: Iterable[Rows]) -> pa.Table:
     parts = list(parts)
 
     def joined(column: str) -> pa.Array:
+        if column == "nth":
+            return counted(parts)
         if column in ("x", "y", "low", "high"):
             return pa.array(np.concatenate([part[column] for part in parts]) if parts else [], pa.float64(), from_pandas=True)
         return pa.array([value for part in parts for value in part[column]], pa.int64() if column == "slot" else pa.string())
 
     return pa.table({column: joined(column) for column in COLUMNS})
+
+
+def counted(parts: Iterable[Rows]) -> pa.Array:
+    """The column ``nth``: which row of its part each one is, from 0."""
+    so_far = defaultdict(itertools.count)
+    return pa.array([next(so_far[name]) for part in parts for name in part["part"]], pa.int32())
 
 
 def with_room_for(shown: pa.Table, other: pa.Table | None) -> pa.Table:
