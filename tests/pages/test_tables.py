@@ -1,11 +1,20 @@
-"""Tables of charts: names at the ends of lines stand apart, in their order, near where they belong."""
+"""Tables of charts: names at the ends of lines stand apart, in their order, near where they belong; no two marks are one."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pages.parts import charts
+from pages.parts.views.initializers import comparison_view
+from pages.parts.views.linear_chain import chain_view
+from pages.parts.views.neuron_variance import neuron_view
+from pages.parts.views.trainable_depth import phase_view
+from vgdash.chain import ChainParams
+from vgdash.network import CompareParams, compare
+from vgdash.neuron import NeuronParams
+from vgdash.phases import PhaseParams
 
 HEIGHT = 300
 
@@ -53,3 +62,16 @@ def test_a_line_has_as_many_points_as_it_bends():
     assert max(np.abs(np.interp(x, kept, curve[kept]) - curve).max() for curve in curves) <= 0.05
     assert len(charts.bends(curves, 5, 1e-9)) == 5
     assert list(charts.bends(np.where(x < 50, curves, np.nan), 21, 0.01)) == list(charts.spread(101, 21)), "what is not known has gaps"
+
+
+@pytest.mark.parametrize("found", [
+    lambda: chain_view(ChainParams(), 0.01), lambda: neuron_view(NeuronParams()), lambda: phase_view(PhaseParams()),
+    lambda: comparison_view(tuple(compare(CompareParams()).probes.values()))], ids=["chain", "neuron", "phases", "comparison"])
+def test_every_mark_of_a_layer_has_a_key_of_its_own(found):
+    """Of two that share one a browser draws one."""
+    shown = [value for value in vars(found()).values() if isinstance(value, (pa.Table, dict))]
+    tables = [table for value in shown for table in (value.values() if isinstance(value, dict) else [value]) if "nth" in table.column_names]
+    assert len(tables) >= 2
+    for table in tables:
+        assert not table.to_pandas().duplicated(["part", "nth"]).any()
+        assert table["nth"].null_count == 0

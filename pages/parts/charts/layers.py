@@ -68,7 +68,7 @@ def as_given() -> alt.OrderValue:
 
 
 def kept() -> alt.Key:
-    """The browser keeps a mark and moves it where its row comes again with another place: a new one takes it as long as ten moves."""
+    """Marks stay and move as their rows come with other numbers: without it the browser draws all of them anew. Lines need none."""
     return alt.Key("nth:Q")
 
 
