@@ -158,12 +158,17 @@ def steps_done(page):
     return next((int(found[1].replace(",", "")) for text in page.texts if (found := re.search(r"Step ([\d,]+) of", text))), 0)
 
 
+def with_results(visitor):
+    """The page once the run has something to show: controls come with it."""
+    wait_for(lambda: steps_done(visitor.send()) > 0 and visitor.page.has("goal"))
+    return visitor.page
+
+
 def test_after_a_restart_in_the_middle_of_a_run_the_address_brings_everything_back():
     port, query, seen = free_port(), f"{LONG}&learning_rate=0.003&look=gradient+by+step", []
     with serving(port=port, seen=seen), Session(port) as visitor:
-        before = visitor.open("training", query)
-        assert before.has("stop"), "the link has started the run"
-        wait_for(lambda: steps_done(visitor.send()) > 0)
+        assert visitor.open("training", query).has("stop"), "the link has started the run"
+        before = with_results(visitor)
         seen[0].kill()
         seen[0].wait(10)
     with serving(port=port), Session(port) as visitor:
@@ -171,8 +176,7 @@ def test_after_a_restart_in_the_middle_of_a_run_the_address_brings_everything_ba
         assert not after.exceptions
         assert not after.warnings
         assert after.has("stop"), "and starts it again"
-        assert numbers(after) == numbers(before) != {}
-        wait_for(lambda: steps_done(visitor.send()) > 0)
+        assert numbers(with_results(visitor)) == numbers(before) != {}
 
 
 def test_who_comes_back_with_the_same_session_finds_the_run_going_on():
