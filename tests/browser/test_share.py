@@ -1,12 +1,10 @@
 """Share: the link and its QR code give the very same state, every parameter and the version, to a browser that knows nothing."""
 
-import re
 from io import BytesIO
 
 import pytest
 import segno
 from PIL import Image
-from playwright.sync_api import expect
 
 from pages.parts import lecture
 from pages.parts.scenes import KINDS
@@ -14,17 +12,8 @@ from tests.browser.conftest import query_of
 from tests.browser.states import STATES, link, texts
 
 TYPED = STATES["initializers"][1]  # widths typed by hand
-SHARED = [pytest.param("linear_chain", STATES["linear_chain"][-1], id="linear_chain")]
-SHARED.append(pytest.param("initializers", TYPED, id="typed"))
+SHARED = [pytest.param("linear_chain", STATES["linear_chain"][-1], id="linear_chain"), pytest.param("initializers", TYPED, id="typed")]
 BORDER = 3  # modules of white around the code
-
-
-def settled(visitor, path):
-    visitor.open(path, quiet="training" not in path)
-    if "training" in path:
-        expect(visitor.page.locator(".st-key-run-bar")).to_contain_text(re.compile(r"steps in .* s\."), timeout=60_000)
-        visitor.settle()
-    return visitor
 
 
 def opened(visitor):
@@ -53,7 +42,7 @@ def modules(picture, across):
 
 @pytest.mark.parametrize(("stem", "state"), SHARED)
 def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh, stem, state):
-    settled(visitor, link(stem, state))
+    visitor.open(link(stem, state))
     address = shared(visitor)
     query, kind = query_of(address), KINDS[stem]
     assert query.pop("v") == [lecture.VERSION]
@@ -64,7 +53,7 @@ def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh
     typed = {key for key in controls if key == "widths" and not controls[key]}
     assert set(controls) - {"present"} - typed <= set(query), "every control is spelled out, at its default too"
 
-    settled(fresh, address.removeprefix(visitor.address).lstrip("/"))
+    fresh.open(address.removeprefix(visitor.address).lstrip("/"))
     assert not fresh.notices()
     assert fresh.controls() == controls
     assert fresh.verdict() == visitor.verdict()
@@ -73,7 +62,7 @@ def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh
 
 @pytest.mark.parametrize(("stem", "state"), [("linear_chain", STATES["linear_chain"][2]), ("initializers", TYPED)])
 def test_the_qr_code_on_screen_is_that_of_the_link_and_large(visitor, stem, state):
-    settled(visitor, link(stem, state))
+    visitor.open(link(stem, state))
     body = opened(visitor)
     address = body.locator("code").inner_text()
     code = body.locator("img").first
@@ -85,9 +74,9 @@ def test_the_qr_code_on_screen_is_that_of_the_link_and_large(visitor, stem, stat
 
 
 def test_the_link_holds_the_state_kept_as_a_too(visitor, fresh):
-    settled(visitor, link("neuron_variance", {"n": "12345", "rule": "2/n"})).click("Keep as A")
+    visitor.open(link("neuron_variance", {"n": "12345", "rule": "2/n"})).click("Keep as A")
     visitor.press("n", "ArrowLeft")
-    settled(fresh, shared(visitor).removeprefix(visitor.address).lstrip("/"))
+    fresh.open(shared(visitor).removeprefix(visitor.address).lstrip("/"))
     assert fresh.page.get_by_role("button", name="Forget A").count() == 1
     assert fresh.controls() == visitor.controls()
     assert "n=12345&rule=2%2Fn&" in fresh.query()["held"][0]
