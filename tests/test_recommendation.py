@@ -10,14 +10,15 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.network import ProbeParams, probe
 from vgdash.prediction import predict
 from vgdash.recommendation import EARNED, EQUAL, STEADY, TUNED, recommend
+from vgdash.training import TrainParams, train
 
 uniform = ProbeParams.uniform
 
 
 def worst(p):
-    """The largest distance in decades between two layers, from ``predict``."""
+    """The largest distance in decades between two layers, from ``predict``: of means or of sums over the units, whichever is less."""
     theory = predict(p)
-    return max(np.ptp(theory.log10_q), np.ptp(theory.log10_grad2))
+    return max(min(np.ptp(values), np.ptp(values + np.log10(p.widths[1:]))) for values in (theory.log10_q, theory.log10_grad2))
 
 
 @pytest.mark.parametrize(("activation", "present", "initializer"), [
@@ -99,8 +100,32 @@ def test_unequal_widths_are_ranked_by_both_directions():
     found = recommend(p)
     expected = {name: worst(replace(p, initializer=name)) for name in INITIALIZERS if name not in ("identity", "zeros")}
     assert expected[found.initializer] == pytest.approx(min(expected.values()), abs=EQUAL)
-    # He: fan_out·(2/fan_in)/2 a layer back: 10/256 and 256/512
-    assert found.drift == pytest.approx((0, math.log10(10 / 256 * 256 / 512), math.log10(512 / 10)), abs=1e-9)
+    # He: fan_out·(2/fan_in)/2 a layer back: 10/256 and 256/512, and the sum over the units is always the same
+    assert found.drift == pytest.approx((0, math.log10(10 / 256 * 256 / 512), 0), abs=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("widths", [(64, 512, 256, 10), (64, 128, 64, 10)])
+def test_what_is_recommended_for_a_net_that_tapers_learns_as_well_as_any(widths, activation):
+    found = recommend(ProbeParams(widths, activation, "glorot_normal"))
+    assert found.gamma == 1
+    names = tuple(dict.fromkeys((found.initializer, "glorot_normal", "lecun_normal", "he_normal", "standard_normal")))
+    *_, last = train(TrainParams(widths, activation, names, learning_rate=0.05, steps=300, seeds=1, snapshots=2))
+    learned = dict(zip(last.params.initializers, last.held_out[:, 0], strict=True))
+    assert learned[found.initializer] > max(learned.values()) - 0.03 > 0.5, learned
+
+
+@pytest.mark.parametrize(("more", "wants"), [
+    ({}, "relu wants n_in·Var(w) = 2 "), ({"keep": 0.9}, "90% of its units kept wants n_in·Var(w) = 1.8 "),
+    ({"residual": "plain"}, ""), ({"rescale": "lsuv"}, ""), ({"normalization": "layer"}, "")])
+def test_what_an_activation_wants_is_said_where_nothing_else_stands_between_layers_and_agrees_with_the_choice(more, wants):
+    found = recommend(uniform(50, 256, "relu", "lecun_normal", **more))
+    said = " ".join(found.why)
+    assert ("wants" in said) == bool(wants)
+    assert wants in said
+    if wants:
+        chosen = found.gamma**2 * 256 * INITIALIZERS[found.initializer].variance(256, 256)
+        assert f"{chosen:.2g}" == wants.split("= ")[1].strip()
 
 
 def test_the_identity_is_measured_because_there_is_no_theory():

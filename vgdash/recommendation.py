@@ -1,7 +1,9 @@
 """What to choose instead, and why: every initializer's drift over the layers, computed and ranked; and which layer fails first.
 
 Forward a layer multiplies E[z²] by fan_in w E[f²]/q, backward E[δ²] by fan_out w E[f'²]. A net is healthy if neither product
-strays far from 1 in any layer.
+strays far from 1 in any layer. Where widths differ, those are two products of one Var(w), but they stray from each other only by the ratio
+of the outermost widths, whatever the depth: He et al. 2015 (arXiv 1502.01852, section 2.2) show that either is enough. So of a direction
+the mean over the units counts or the sum, whichever keeps steadier.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from vgdash.meanfield import log_moment, log_slope
 from vgdash.network import ProbeParams, probe
 from vgdash.prediction import Prediction, predict
 
-__all__ = ["STEADY", "Drift", "Recommendation", "recommend"]
+__all__ = ["FEW", "STEADY", "Drift", "Recommendation", "recommend"]
 
 STEADY = 1.0  # decades that E[z²] or E[δ²] may move over all layers in a steady net
 EARNED = 1.2  # decades that a gamma must save before it is worth a hyperparameter: a factor 4 of the root mean square
@@ -30,7 +32,8 @@ EQUAL = 0.01  # decades below which two drifts count as equal
 TUNED = "lecun_normal"  # the Gaussian whose gamma is tuned: its gamma² is sigma_w2
 GAMMAS = np.geomspace(0.05, 50.0, 145)  # 5 % steps, then 0.1 % steps between the neighbours of the best
 MEASURED_BATCH = 16  # inputs, where there is no theory and one net is measured
-LARGE_BATCH = 64  # stands in for batches of 2 or 3, for which batch normalization has no mean gradient
+FEW = 3  # inputs of which batch normalization has no mean gradient
+LARGE_BATCH = 64  # stands in for so few
 UNSTABLE = 3.0  # decades of scatter beyond which a theory of first order in 1/width gives no number
 SATURATED = 0.25  # share of saturated units from which it is worth a word
 LN10 = math.log(10)
@@ -41,7 +44,7 @@ class Drift(NamedTuple):
 
     forward: float  # log10 E[z²] at the last layer minus the first
     backward: float  # log10 E[δ²] at the first layer minus the last
-    worst: float  # the largest difference between any two layers, in the worse of the two directions; inf if one is 0
+    worst: float  # the largest difference between any two layers, of means or of sums over the units; the worse direction; inf if one is 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ def recommend(p: ProbeParams) -> Recommendation:
     choice, drift = _choice((p, present), named[0], tuned)
     theory = _theory(choice) if choice.initializer != "identity" else None
     if theory:
-        drift = _drift(theory.log10_q, theory.log10_grad2)
+        drift = _foreseen(theory)
     scatter = _scatter(theory)
     candidates = sorted([*named, *tuned], key=_rank)
     return Recommendation(
@@ -152,19 +155,24 @@ def _best_gamma(p: ProbeParams, sigma_b2: float) -> Candidate:
     plain = replace(p, initializer=TUNED, gamma=1.0, sigma_b2=sigma_b2)
     gammas, best = GAMMAS, 1.0
     for _ in range(2):
-        at = int(np.argmin(_worst(*_courses(plain, _log_weights(plain) + 2 * np.log(gammas)[:, None], sigma_b2))))
+        at = int(np.argmin(_worst(p, *_courses(plain, _log_weights(plain) + 2 * np.log(gammas)[:, None], sigma_b2))))
         best = float(f"{gammas[at]:.4g}")
         gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 101)
     tuned = replace(plain, gamma=best)
     return tuned, _drifts([tuned])[0]
 
 
-def _worst(log_q: np.ndarray, log_grad2: np.ndarray) -> np.ndarray:
+def _worst(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray) -> np.ndarray:
     """How far the signal or the gradient wanders, by candidate; inf where one is not finite."""
     wandered = np.full(len(log_q), math.inf)
     there = np.isfinite(log_q).all(axis=1) & np.isfinite(log_grad2).all(axis=1)
-    wandered[there] = np.maximum(np.ptp(log_q[there], axis=1), np.ptp(log_grad2[there], axis=1))
+    wandered[there] = np.maximum(*(_wandered(p, logs[there]) for logs in (log_q, log_grad2)))
     return wandered
+
+
+def _wandered(p: ProbeParams, logs: np.ndarray) -> np.ndarray:
+    """The largest difference between two layers, the last axis: of mean squares or of their sums over the units."""
+    return np.minimum(np.ptp(logs, axis=-1), np.ptp(logs + np.log(p.widths[1:]), axis=-1))
 
 
 def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
@@ -172,12 +180,11 @@ def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
     p = candidates[0]
     log_w = np.array([_log_weights(candidate) for candidate in candidates])
     if p.normalization != "batch":
-        return _all_drifts(*_courses(p, log_w, p.sigma_b2))
+        return [_drift(p, q, g) for q, g in zip(*_courses(p, log_w, p.sigma_b2), strict=True)]
     found: dict[bytes, Drift] = {}  # initializers of one variance share their mean field
     for candidate, row in zip(candidates, log_w, strict=True):
         if (key := row.tobytes()) not in found:
-            theory = _theory(candidate)
-            found[key] = _drift(theory.log10_q, theory.log10_grad2)
+            found[key] = _foreseen(_theory(candidate))
     return [found[row.tobytes()] for row in log_w]
 
 
@@ -187,11 +194,11 @@ def _present(p: ProbeParams) -> tuple[Drift, bool]:
         return _drifts([p])[0], False
     found = probe(replace(p, seeds=1, batch=min(p.batch, MEASURED_BATCH)))
     with np.errstate(divide="ignore"):
-        return _drift(np.log10(found.q[0]), np.log10(found.grad2[0])), True
+        return _drift(p, np.log(found.q[0]), np.log(found.grad2[0])), True
 
 
 def _theory(p: ProbeParams) -> Prediction:
-    return predict(replace(p, batch=LARGE_BATCH) if p.normalization == "batch" and p.batch <= 3 else p)
+    return predict(replace(p, batch=LARGE_BATCH) if p.normalization == "batch" and p.batch <= FEW else p)
 
 
 def _scatter(theory: Prediction | None) -> float:
@@ -201,21 +208,21 @@ def _scatter(theory: Prediction | None) -> float:
     return NormalDist().inv_cdf(0.975) * math.sqrt(variance) / LN10 if variance >= 0 else math.nan
 
 
-def _drift(log10_q: np.ndarray, log10_grad2: np.ndarray) -> Drift:
-    if not (np.isfinite(log10_q).all() and np.isfinite(log10_grad2).all()):
-        forward, backward = (float(x) if x == x else -math.inf for x in (_end(log10_q), _end(log10_grad2[::-1])))
+def _foreseen(theory: Prediction) -> Drift:
+    return _drift(theory.params, theory.log10_q * LN10, theory.log10_grad2 * LN10)
+
+
+def _drift(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray) -> Drift:
+    if not (np.isfinite(log_q).all() and np.isfinite(log_grad2).all()):
+        forward, backward = (float(x / LN10) if x == x else -math.inf for x in (_end(log_q), _end(log_grad2[::-1])))
         return Drift(forward, backward, math.inf)
-    return Drift(float(log10_q[-1] - log10_q[0]), float(log10_grad2[0] - log10_grad2[-1]),
-                 float(max(np.ptp(log10_q), np.ptp(log10_grad2))))
+    return Drift(float(log_q[-1] - log_q[0]) / LN10, float(log_grad2[0] - log_grad2[-1]) / LN10,
+                 float(max(_wandered(p, log_q), _wandered(p, log_grad2))) / LN10)
 
 
 def _end(values: np.ndarray) -> float:
     """Last minus first, and the infinity itself where one of them is infinite."""
     return values[-1] - values[0] if np.isfinite(values[0]) else values[0]
-
-
-def _all_drifts(log_q: np.ndarray, log_grad2: np.ndarray) -> list[Drift]:
-    return [_drift(q / LN10, g / LN10) for q, g in zip(log_q, log_grad2, strict=True)]
 
 
 # ---- the mean field of many scales at once, without correlations
@@ -280,8 +287,10 @@ def _why(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, name
          scatter: float) -> tuple[str, ...]:
     said = [f"{_name(p)}: {_words(present, p.depth)}."]
     said += [f"{_name(choice)}: {_words(drift, p.depth)}."] if choice != p else ["Nothing else here is clearly better: leave it."]
-    if p.normalization == "none":
-        said.append(_cause(p.activation))
+    if p.normalization == "batch" and p.batch <= FEW:
+        said.append(f"These are the factors of large batches: with {p.batch} inputs the gradient has no mean, and no theory.")
+    if p.normalization == "none" and p.residual == "none" and p.rescale == "none":
+        said.append(_cause(p))
     if choice.gamma != 1 and named[0][1].worst > STEADY:
         best, best_drift = named[0]
         said.append(f"No named initializer is steady here: the best, {_name(best)}, {_words(best_drift, p.depth)}.")
@@ -320,10 +329,11 @@ def _moves(decades: float) -> str:
     return f"{'grows' if decades > 0 else 'shrinks'} by {abs(decades):.2f} decades"
 
 
-def _cause(activation: str) -> str:
-    forward, backward = (float(np.exp(-log(activation, 0.0))) for log in (log_moment, log_slope))
+def _cause(p: ProbeParams) -> str:
+    forward, backward = (p.keep * float(np.exp(-log(p.activation, 0.0))) for log in (log_moment, log_slope))
     agree = "the same number" if abs(forward - backward) < 0.01 * forward else "one number cannot be both"
-    return (f"At E[z²] = 1, {activation} wants n_in·Var(w) = {forward:.3g} forward and n_out·Var(w) = {backward:.3g} "
+    dropout = f" with {p.keep:.0%} of its units kept" if p.keep < 1 else ""
+    return (f"At E[z²] = 1, {p.activation}{dropout} wants n_in·Var(w) = {forward:.3g} forward and n_out·Var(w) = {backward:.3g} "
             f"backward: {agree}.")
 
 
