@@ -110,11 +110,10 @@ class _Settings(_Layers):
                   "widths": _entries(self.widths) / (DEPTH * WIDTH**2)}
         blamed = max(excess, key=excess.get)
         instead = "Take fewer or narrower layers, a smaller batch or fewer seeds."
-        if self.memory > MEMORY:
-            raise ParamError(blamed, f"small enough for {MEMORY / 1e6:.0f} MB in all", _Amount(f"{self.memory / 1e6:,.0f} MB"), instead)
-        if self.work > WORK:
-            raise ParamError(blamed, f"small enough for {WORK / 1e9:.0f} billion operations in all",
-                             _Amount(f"{self.work / 1e9:,.0f} billion"), instead)
+        for amount, most, unit in ((self.memory / 1e6, MEMORY / 1e6, "MB"), (self.work / 1e9, WORK / 1e9, "billion operations")):
+            if amount > most:
+                raise ParamError(blamed, f"small enough for {most:.0f} {unit} in all, where these nets take {amount:,.0f} {unit}",
+                                 _Spelled(", ".join(self.spell()[blamed])), instead)
         if self.residual == "zero" and self.normalization != "none":
             raise ParamError("residual", "other than zero when there is normalization", self.residual,
                              "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
@@ -146,7 +145,7 @@ class CompareParams(_Settings, _Several):
 
 
 @dataclass(frozen=True)
-class _Amount:
+class _Spelled:
     text: str
 
     def __repr__(self) -> str:

@@ -36,7 +36,7 @@ SHORT = 8192  # entries (units x batch) of a call: below, threads wait for Pytho
 AT_ONCE = 32768  # the same: below, Python's time per call shows; above, the cache overflows
 
 
-class _Amount(str):
+class _Said(str):
     def __repr__(self) -> str:
         return str(self)
 
@@ -246,7 +246,7 @@ class TrainParams(Params):
         ends = (dataset.features, dataset.classes)
         if (self.widths[0], self.widths[-1]) != ends:
             raise ParamError("widths", f"from {ends[0]} features to {ends[1]} classes for {self.dataset}",
-                             _Amount(f"{self.widths[0]} to {self.widths[-1]}"),
+                             _Said(f"{self.widths[0]} to {self.widths[-1]}"),
                              "TrainParams.uniform(depth, width, dataset=…) sets both.")
         if self.batch > len(self.data.x_train):
             raise ParamError("batch", f"at most the {len(self.data.x_train):,} training examples of {self.dataset}", self.batch)
@@ -256,12 +256,13 @@ class TrainParams(Params):
             raise ParamError("residual", "other than zero when there is normalization", self.residual,
                              "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
         if self.memory_bytes > MEMORY:
-            raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all", _Amount(f"{self.memory_bytes / 1e6:,.0f} MB"),
+            raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all, where these nets take "
+                             f"{self.memory_bytes / 1e6:,.0f} MB", _Said(", ".join(self.spell()["widths"])),
                              "Take fewer or narrower layers, fewer initializers or seeds, or a smaller batch.")
         if self.snapshot_bytes > KEPT:
             raise ParamError("snapshots", f"few enough for {KEPT / 1e6:.0f} MB in all", self.looks,
                              f"{max(1, int(len(self.marks) * KEPT / self.snapshot_bytes) - 1):,} would do; or take fewer layers or nets.")
         if self.flops > WORK:
-            raise ParamError("steps", f"few enough for {WORK / 1e12:.0f} trillion operations in all",
-                             _Amount(f"{self.flops / 1e12:,.0f} trillion"),
+            raise ParamError("steps", f"few enough for {WORK / 1e12:.0f} trillion operations in all, where this run takes "
+                             f"{self.flops / 1e12:,.0f} trillion", self.steps,
                              f"About {max(1, int(self.steps * WORK / self.flops)):,} steps would do; or take fewer or narrower layers.")

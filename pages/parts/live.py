@@ -192,7 +192,7 @@ def _state(run: Run | None, p: TrainParams) -> str:
         return f"{old}The run broke off ({words.harmless(run.error)}). Change a setting or run it again."
     if run.state == "stopped":
         return f"{old}Stopped{f', since {run.error}' if run.error else ''}. {_done(run)}."
-    return f"{old}{run.params.steps:,} steps in {words.seconds(run.ended - run.started)}."
+    return f"{old}{words.count(run.params.steps, 'step')} in {words.seconds(run.ended - run.started)}."
 
 
 def _done(run: Run) -> str:
