@@ -39,11 +39,12 @@ def view() -> None:
     controls = Controls("initializers", CompareParams, BESIDE)
     stage = Stage(controls)
     with stage.controls():
-        controls.steps("depth", "depth L", DEPTHS)
+        own = controls.is_typed("widths")  # they say how deep, and how wide
+        controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
         controls.select("activation", "activation", width=NARROW)
         controls.several("initializers", "initializers")
         with controls.more():
-            _more(controls)
+            _more(controls, own)
     with stage.controls("looks"):
         controls.segments("look", "look at", label_visibility="collapsed")
         controls.select("of", "a closer look at", label_visibility="collapsed", width=WIDE)
@@ -127,8 +128,8 @@ def _course(shown, side: str, other, parts: str) -> None:
                    "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 
-def _more(controls: Controls) -> None:
-    controls.steps("width", "width n of every layer", WIDTHS)
+def _more(controls: Controls, own: bool) -> None:
+    controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
     controls.typed("widths", "or your own widths, input first", "784-512-256-10")
     controls.real("gamma", "γ, multiplies the weights")
     controls.real("sigma_b2", "σ_b², variance of the biases")

@@ -68,7 +68,7 @@ def _main(shown, scale: str, kind: str, side: str, other) -> None:
                charts.curves("layer", "size", decades=False, parts=f"{room}line point label"), f"linear{side}",
                "Size of activations and gradients by layer, linear axis")
     if shown.beyond_float64:
-        st.caption("No float64 holds what is beyond 10³⁰⁰, so a linear axis cannot show it: the log axis can.")
+        st.caption("What is beyond 10³⁰⁰ is left out: a linear axis counts in float64, which ends at 1.8·10³⁰⁸. The log axis shows all.")
 
 
 def _more(controls: Controls) -> None:

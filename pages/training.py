@@ -98,6 +98,8 @@ def _main(tables, look: str, statistic: str, run) -> None:
     elif look == LAYERS:
         draw.chart(tables["layers"], charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0), f"layers {run.over}",
                    "A statistic by layer, for each initializer, at a moment of the run")
+    elif look == HISTOGRAMS and not run.params.histogram_layers:
+        st.info("A net of one layer has no hidden layer, so there are no activations to draw. Take two layers or more.")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
         spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units", predicted=False)

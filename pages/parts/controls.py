@@ -224,6 +224,10 @@ class Controls:
         """A text that spells the value as an address does; left empty it does not count."""
         self._read_typed(key, st.text_input(label, key=key, placeholder=example, max_chars=MAX_TEXT, **self._keep))
 
+    def is_typed(self, key: str) -> bool:
+        """Whether a text stands in the control of ``key`` that counts, before it is drawn."""
+        return bool(self._text(key, st.session_state.get(key, "")))
+
     def _read_typed(self, key: str, text: str) -> None:
         if text:
             try:

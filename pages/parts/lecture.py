@@ -12,7 +12,7 @@ from pages.parts import address, frame, scenes
 from pages.parts.controls import Controls
 from pages.parts.keyboard import focus_inside, hear_scenes_keys
 from pages.parts.scenes import Scene
-from pages.parts.words import harmless
+from pages.parts.words import escaped
 from vgdash.params import MAX_TEXT, Params
 
 SIDE_BY_SIDE = ("linear_chain", "neuron_variance", "initializers")  # pages that can draw A beside B
@@ -194,6 +194,15 @@ def held(controls: Controls) -> Params | None:
 
 def difference(p: Params, other: Params) -> str:
     """What sets ``p`` apart, in words."""
-    mine, theirs = p.spell(), other.spell()
-    apart = [f"{key.replace('_', ' ')} {harmless(', '.join(mine[key]))}" for key in mine if mine[key] != theirs[key]]
+    mine, theirs = _in_short(p), _in_short(other)
+    apart = [f"{key.replace('_', ' ')} {escaped(', '.join(mine[key])[:40])}" for key in mine if mine[key] != theirs.get(key)]
     return "; ".join(apart[:4]) or "the same"
+
+
+def _in_short(p: Params) -> dict[str, list[str]]:
+    """Every value as text; layers that are all as wide by depth and width, as the sliders say them."""
+    spelled = p.spell()
+    if len(set(getattr(p, "widths", ()))) == 1:
+        del spelled["widths"]
+        return {"depth": [str(p.depth)], "width": [str(p.width)], **spelled}
+    return spelled

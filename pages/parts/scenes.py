@@ -133,7 +133,7 @@ def _he_gradient(p: CompareParams) -> float:
 
 
 FINITE = Question(
-    "He's initialization keeps the mean square exactly 1 on average. How far apart are two nets of width 16 after 50 layers?",
+    "He's initialization keeps the mean square exactly 1 on average. How far apart are two nets of width 20 after 100 layers?",
     ("not at all", "by a factor of 2 or so", "by a factor of 1,000 and more"),
     lambda p: _first_above((math.log10(1.2), 2.0), _spread(p)),
     lambda p: f"19 of 20 nets lie within a factor of {ten_to(_spread(p))}: ln q scatters with variance {_variance(p):.1f}, 5 for each "

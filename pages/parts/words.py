@@ -58,7 +58,7 @@ def measured(value: float, stderr: float) -> str:
 def seconds(value: float) -> str:
     """A duration: "0.4 s", "12 s", "3 min 20 s"."""
     if value < 10:
-        return f"{value:.1f} s"
+        return f"{max(value, 0.1):.1f} s"
     if value < 60:
         return f"{value:.0f} s"
     return f"{value // 60:.0f} min {value % 60:.0f} s"
@@ -67,6 +67,16 @@ def seconds(value: float) -> str:
 def listed(items: list[str], last: str = "and") -> str:
     """"a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def count(number: int, thing: str) -> str:
+    """"1 layer", "1,000 layers"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def escaped(text: str) -> str:
+    """Text of our own, as it stands, inside Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>~$|^#])", r"\\\1", text)
 
 
 def harmless(text: str) -> str:

@@ -14,6 +14,7 @@ from pages.parts import bounds, live
 from pages.parts.frame import PAGES
 from pages.parts.runs import Store
 from pages.parts.scenes import SCENES
+from pages.parts.views.training import DECISION, HISTOGRAMS, LOOKS_AT, RATES
 from tests.opened import opened, sound
 from vgdash.chain import ChainParams, linear_chain
 from vgdash.network import CompareParams, ProbeParams, probe
@@ -178,12 +179,7 @@ def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
 
 def test_a_training_run_is_plotted_as_trained(own_store):
     query = {"steps": "60", "depth": "3", "width": "16", "initializers": ["he_normal", "zeros"], "seed": "4"}
-    page = opened("training", **query)
-    deadline = time.monotonic() + 60
-    while any(not run.over for run in own_store._runs.values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    page = sound(page.run())
+    page = ended(opened("training", **query), own_store)
     p = TrainParams.tolerant({key: value if isinstance(value, list) else [value] for key, value in query.items()}, text=True)[0]
     snapshots = list(train(p))
     for i, name in enumerate(p.initializers):
@@ -192,6 +188,68 @@ def test_a_training_run_is_plotted_as_trained(own_store):
         np.testing.assert_allclose(log10, np.log10([s.loss[i].mean() for s in snapshots]), rtol=1e-5, atol=1e-6)
     assert verdict(page).startswith("## Step 60:")
     assert f"zeros stands still at ln 10 = {math.log(10):.3f}" in verdict(page)
+
+
+def ended(page, store):
+    """The page when its runs are over."""
+    deadline = time.monotonic() + 60
+    while any(not run.over for run in store._runs.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return sound(page.run())
+
+
+@pytest.mark.parametrize("look", LOOKS_AT)
+@pytest.mark.parametrize("query", [{"depth": "1"}, {"depth": "5", "learning_rate": "10", "initializers": "standard_normal"}],
+                         ids=["one layer", "diverged"])
+def test_every_look_at_a_run_shows_or_says_something(own_store, look, query):
+    page = opened("training", **{"steps": "50", "width": "8", "initializers": "he_normal", "look": look, **query})
+    page = ended(page, own_store)
+    said = " ".join(box.value for box in page.info)
+    if look in (DECISION, RATES):
+        return
+    if look == HISTOGRAMS and "learning_rate" not in query:
+        assert "no hidden layer" in said
+        return
+    if look == HISTOGRAMS:
+        texts = set(plotted(page).text)
+        assert texts
+        assert all("the net diverged at step" in text for text in texts)
+        assert "not a number" not in " ".join(texts)
+    assert all(len(plotted(page, index)) for index in range(len(page.get("vega_lite_chart"))))
+    assert said or page.get("vega_lite_chart")
+
+
+def test_a_run_of_one_step_is_told_in_the_singular(own_store):
+    page = ended(opened("training", steps="1", depth="2", width="8", initializers="zeros"), own_store)
+    assert any("1 step in " in text.value for text in page.markdown)
+
+
+@pytest.mark.usefixtures("no_runs")
+def test_own_widths_say_how_deep_and_how_wide_and_the_sliders_step_back():
+    page = more(opened("initializers", widths="64-32-10", depth="20"))
+    sliders = {slider.key: slider for slider in page.select_slider}
+    assert all(sliders[key].disabled for key in ("depth", "width"))
+    assert "as typed" in sliders["depth"].label
+    assert verdict(page).startswith("## 2 layers")
+    page.text_input(key="widths").set_value("")
+    page = sound(page.run())
+    sliders = {slider.key: slider for slider in page.select_slider}
+    assert not any(sliders[key].disabled for key in ("depth", "width"))
+    assert verdict(page).startswith("## 20 layers")
+    page.text_input(key="widths").set_value("nonsense")
+    page = sound(page.run())
+    assert not any(slider.disabled for slider in page.select_slider)
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize(("query", "sentence"), [
+    ({"widths": "4096x257", "batch": "4096"}, "where these nets take 206,695 MB; “4096x257” was left out"),
+    ({"depth": "100", "width": "256", "batch": "256", "seeds": "32"}, "billion operations in all, where these nets take"),
+])
+def test_a_budget_says_what_is_too_much_and_for_what(query, sentence):
+    page = opened("initializers", **query)
+    assert any(sentence in warning.value for warning in page.warning), [warning.value for warning in page.warning]
 
 
 def test_a_run_beyond_the_budget_is_not_begun_and_the_page_says_how_many_steps_are_within(own_store, monkeypatch):

@@ -1,6 +1,7 @@
 """The lecture as data: every scene is valid, every answer is recomputed here by other means, old links keep their meaning."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,12 @@ def test_every_answer_is_the_one_that_other_means_give():
 def test_an_answer_follows_the_parameters_and_its_reason_has_a_number(scene):
     assert 3 <= len(scene.question.options) <= 5
     assert any(character.isdigit() for character in scene.question.why(scene.params))
+
+
+@pytest.mark.parametrize("scene", [scene for scene in ASKED if scene.page == "initializers"], ids=lambda scene: scene.name)
+def test_a_question_is_about_the_net_that_its_scene_shows(scene):
+    for pattern, of_scene in ((r"(\d+) layers", scene.params.depth), (r"width (\d+)", scene.params.width)):
+        assert {int(said) for said in re.findall(pattern, scene.question.text)} <= {of_scene}
 
 
 def test_an_answer_is_not_stored_text():

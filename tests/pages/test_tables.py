@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pages.parts import charts
-from pages.parts.views.initializers import comparison_view
+from pages.parts.views.initializers import comparison_view, shares_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
 from pages.parts.views.trainable_depth import phase_view
 from vgdash.chain import ChainParams
-from vgdash.network import CompareParams, compare
+from vgdash.network import CompareParams, ProbeParams, compare, probe
 from vgdash.neuron import NeuronParams
 from vgdash.phases import PhaseParams
+from vgdash.prediction import predict
 
 HEIGHT = 300
 
@@ -62,6 +63,25 @@ def test_a_line_has_as_many_points_as_it_bends():
     assert max(np.abs(np.interp(x, kept, curve[kept]) - curve).max() for curve in curves) <= 0.05
     assert len(charts.bends(curves, 5, 1e-9)) == 5
     assert list(charts.bends(np.where(x < 50, curves, np.nan), 21, 0.01)) == list(charts.spread(101, 21)), "what is not known has gaps"
+
+
+@pytest.mark.parametrize(("depth", "name"), [(256, "correlation"), (152, "correlation"), (50, "saturated")])
+def test_the_line_of_a_statistic_passes_through_what_theory_says_of_every_layer(depth, name):
+    p = ProbeParams.uniform(depth, 16, "relu" if name == "correlation" else "tanh", "he_normal", batch=4)
+    table = shares_view([probe(p)], name).to_pandas()
+    line = table[table.part == "line"]
+    layers = np.arange(1, depth + 1)
+    np.testing.assert_allclose(np.interp(layers, line.x, line.y), getattr(predict(p), name), atol=0.01)
+
+
+@pytest.mark.parametrize(("depth", "width", "initializer"), [(256, 2, "small_normal"), (50, 100, "he_normal"), (256, 2, "he_normal")])
+def test_a_band_has_both_ends_wherever_there_is_a_line(depth, width, initializer):
+    """Of an end that is not there a browser makes a 0, and draws a spike to it."""
+    view = comparison_view([probe(ProbeParams.uniform(depth, width, "relu", initializer, batch=4))])
+    for table in (view.forward.to_pandas(), view.backward.to_pandas()):
+        line = table[table.part == "line"]
+        assert len(line)
+        assert (line.low <= line.high).all()
 
 
 @pytest.mark.parametrize("found", [

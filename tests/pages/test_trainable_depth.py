@@ -167,6 +167,21 @@ def test_the_opened_point_is_named_if_an_initializer_stands_there():
     assert "This is" not in phase_view(PhaseParams("relu", 1.9, 0.0)).remarks
 
 
+def test_the_identity_is_not_judged_as_a_random_matrix():
+    for p in (PhaseParams("tanh", fan_in=2), PhaseParams("relu", fan_in=1)):
+        rows = [line.split("|")[1:-1] for line in phase_view(p).landmarks.splitlines()[2:]]
+        (row,) = (cells for cells in rows if "identity" in cells[0])
+        assert [cell.strip() for cell in (row[0], *row[3:])] == ["identity", "not random", "–", "–"]
+        assert any("zeros" in cells[0] and "ordered" in cells[3] for cells in rows)
+
+
+def test_where_nothing_passes_there_is_no_correlation_and_the_page_says_so():
+    for sigma_b2, silent in ((0.0, True), (0.1, False)):
+        shown = phase_view(PhaseParams("tanh", 0.0, sigma_b2))
+        table = shown.course["correlation"].to_pandas()
+        assert (not (table.part == "line").any()) == silent == ("no correlation to draw" in shown.remarks)
+
+
 def test_without_a_fixed_point_the_verdict_says_so_and_by_how_much_it_grows():
     text = phase_view(PhaseParams("relu", 3.0, 0.05)).verdict
     assert "**no fixed point: the variance grows without bound (×1.5 a layer)**; gradients grow ×1.22 a layer" in text

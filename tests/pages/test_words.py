@@ -1,18 +1,26 @@
 """Names of files: one for each state, and none that a file system minds. Numbers and sentences as people read them."""
 
+import itertools
+import math
 import re
 
+import numpy as np
 import pytest
 
+from pages.parts.lecture import difference
 from pages.parts.looks import GLYPHS, LOOKS
 from pages.parts.scenes import SCENES
-from pages.parts.views.closer import advice_view
+from pages.parts.views.closer import advice_view, spectrum_view
+from pages.parts.views.initializers import comparison_view
 from pages.parts.views.linear_chain import chain_view
-from pages.parts.words import LONGEST_NAME, file_name, number
+from pages.parts.words import LONGEST_NAME, escaped, file_name, number, seconds
 from tests.opened import opened
 from vgdash.chain import ChainParams
 from vgdash.descent import OUTCOMES, DescentParams, descent
-from vgdash.network import CompareParams, ProbeParams, probe
+from vgdash.initializers import INITIALIZERS
+from vgdash.jacobian import jacobian_spectrum
+from vgdash.network import CompareParams, ProbeParams, compare, probe
+from vgdash.neuron import NeuronParams
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():
@@ -74,6 +82,105 @@ def test_the_balance_says_where_its_factors_hold(activation, initializer, more, 
     assert (f"Deep inside, where E[z²] {settles}, a layer" if settles else "Deep inside, a layer") in words
     assert all(gamma in words for gamma in gammas)
     assert ("γ" in words) == bool(gammas)
+
+
+@pytest.mark.parametrize(("widths", "initializer", "forward", "backward"), [
+    ((784, 512, 256, 10), "lecun_normal", "0.50", "0.25"), ((784, 512, 256, 10), "glorot_normal", "0.67", "0.33"),
+    ((16, 32, 16, 32, 16), "he_normal", "1.00", "0.50")])
+def test_the_balance_of_unequal_widths_is_that_of_one_matrix_between_two_of_them(widths, initializer, forward, backward):
+    p = ProbeParams(widths=widths, initializer=initializer, batch=8)
+    words = advice_view(probe(p), "pytorch").balance
+    fan_in, fan_out = map(int, re.match(r"From (\d+) to (\d+) units, a layer passes", words).groups())
+    assert (fan_in, fan_out) in list(itertools.pairwise(widths))[1:]
+    assert f"**×{forward}** forward and **×{backward}** backward" in words
+    half = INITIALIZERS[initializer].variance(fan_in, fan_out) / 2
+    assert (float(forward), float(backward)) == pytest.approx((fan_in * half, fan_out * half), abs=0.005)
+
+
+@pytest.mark.parametrize("more", [{"residual": "plain"}, {"rescale": "lsuv"}, {"keep": 0.9}, {"normalization": "batch", "batch": 2},
+                                  {"widths": (16, 16)}, {"widths": (16, 32, 16), "activation": "tanh"}], ids=str)
+def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more):
+    p = ProbeParams(**{"widths": (16,) * 4, "batch": 8, **more})
+    assert advice_view(probe(p), "pytorch").balance == ""
+
+
+@pytest.mark.parametrize(("activation", "depth", "digits", "zero"), [("relu", 50, 33, 39), ("relu", 36, 33, None)])
+def test_lost_digits_are_not_called_zero_and_float64_is_not_said_to_end_where_float32_does(activation, depth, digits, zero):
+    found = probe(ProbeParams.uniform(depth, 100, activation, "small_normal"))
+    verdict, formats = comparison_view([found]).verdict, advice_view(found, "pytorch").formats
+    assert f"vanishes (float32 loses digits from layer {digits})" in verdict
+    assert found.q[0, digits - 1] > 0
+    assert zero is None or found.q[0, zero - 1] == 0 < found.q[0, zero - 2]
+    rows = {line.split("|")[1].strip(): line for line in formats.splitlines() if line.startswith("| ")}
+    assert ("layer" in rows["float64"]) == (zero is not None)
+    if zero:
+        assert f"| layer {zero}\\*" in rows["float64"]
+        assert formats.endswith("\\* The nets are computed in float32. Where that ends, nothing is known of float64.")
+
+
+def test_verbs_agree_with_who_does_it():
+    def said(*initializers, **more):
+        return comparison_view([*compare(CompareParams.uniform(50, 16, initializers=initializers, **more)).probes.values()]).verdict
+
+    assert said("zeros") == "50 layers: zeros vanishes (is zero from layer 1)."
+    assert said("zeros", "he_normal", gamma=0.0) == "50 layers: zeros and he_normal vanish (are zero from layer 1)."
+    assert "he_normal vanishes (its gradient is zero at layer 49)" in said("he_normal", gamma=0.0, sigma_b2=0.1)
+    assert "zeros and he_normal vanish (their gradients are zero at layer 49)" in said("zeros", "he_normal", gamma=0.0, sigma_b2=0.1)
+    one = comparison_view([probe(ProbeParams.uniform(1, 8))]).verdict
+    assert one.startswith("1 layer: ")
+
+
+def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_widths():
+    probes = compare(CompareParams((784, 512, 256, 10), initializers=("lecun_normal", "he_normal", "small_normal"))).probes
+    view = comparison_view([*probes.values()])
+    found = probes["he_normal"].log10("grad2").mean(axis=0)
+    assert found[0] - found[-1] < -1 < found[0] + math.log10(512) - found[-1] - math.log10(10)
+    assert "lecun_normal and he_normal hold" in view.verdict
+    assert "small_normal vanishes" in view.verdict
+    assert "or its sum" in view.remarks
+    assert "or its sum" not in comparison_view([probe(ProbeParams.uniform(3, 8))]).remarks
+
+
+@pytest.mark.parametrize(("depth", "initializer"), [(50, "he_normal"), (5, "he_normal"), (50, "identity"), (50, "zeros")])
+def test_a_spectrum_says_when_its_lower_end_is_cut_and_is_a_sentence(depth, initializer):
+    view = spectrum_view(ProbeParams.uniform(depth, 64, "relu", initializer))
+    table = view.table.to_pandas()
+    lowest = table.low[table.part == "bar"].min() if len(table) else 0
+    found = jacobian_spectrum(ProbeParams.uniform(depth, 64, "relu", initializer)).log10_s
+    cut = len(table) > 0 and lowest > found[np.isfinite(found)].min() + 0.5
+    assert ("The chart shows the upper" in view.words) == cut == (depth == 50 and initializer == "he_normal")
+    assert not re.search(r"\. [a-z]", view.words)
+    assert view.words.endswith(".")
+    assert ("mark" in set(table.part)) == (initializer == "he_normal")
+
+
+@pytest.mark.parametrize(("now", "head"), [
+    ({"gamma": 0.0}, "Choose **he_normal** with γ = 1."), ({"sigma_b2": 0.5}, "Choose **he_normal** with no bias."),
+    ({"initializer": "lecun_normal"}, "Choose **he_normal**."), ({}, "**he_normal** is the best there is here")])
+def test_the_choice_names_what_sets_it_apart_from_what_is_there(now, head):
+    p = ProbeParams.uniform(50, 64, **{"activation": "relu", "initializer": "he_normal", "batch": 4, "seeds": 1, **now})
+    assert advice_view(probe(p), "pytorch").choice.startswith(head)
+
+
+def test_a_and_b_are_told_apart_as_they_are_written():
+    rules = [NeuronParams(n=512, n_out=10, rule=rule) for rule in ("1/n", "2/(n_in+n_out)", "0.01^2")]
+    shown = [re.sub(r"\\(.)", r"\1", difference(one, rules[i - 1])) for i, one in enumerate(rules)]
+    assert shown == ["rule 1/n", "rule 2/(n_in+n_out)", "rule 0.01^2"]
+    deep, shallow = CompareParams.uniform(100, 64), CompareParams.uniform(10, 64)
+    assert (difference(deep, shallow), difference(shallow, deep)) == ("depth 100", "depth 10")
+    assert difference(CompareParams((8, 16, 8)), CompareParams.uniform(10, 8)) == "widths 8-16-8"
+    assert difference(CompareParams.uniform(10, 8), CompareParams((8, 16, 8))) == "depth 10; width 8"
+
+
+@pytest.mark.parametrize("text", ["a*b_c", "[x](y)", "<b>", "`x`", "x^2~y$z|w", "#1", "\\"])
+def test_our_own_words_stand_as_they_are_in_markdown(text):
+    assert re.sub(r"\\(.)", r"\1", escaped(text)) == text
+    assert not re.search(r"(?<!\\)[*_`\[\]<>~$|^#]", escaped(text))
+
+
+@pytest.mark.parametrize(("seconds_", "said"), [(0.0, "0.1 s"), (0.26, "0.3 s"), (12.4, "12 s"), (200, "3 min 20 s")])
+def test_a_duration_is_never_nothing(seconds_, said):
+    assert seconds(seconds_) == said
 
 
 def test_a_closer_look_says_when_it_is_not_at_the_one_that_was_asked_for():

@@ -42,7 +42,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     """
     base = alt.Chart()
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"tickMinStep": 1})))
+              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"format": ",", "tickMinStep": 1})))
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **UPRIGHT, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))

@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pages.parts import bounds, charts
-from pages.parts.words import number, ten_to, times
+from pages.parts.words import count, listed, number, ten_to, times
+from vgdash.activations import ACTIVATIONS
 from vgdash.balance import BalanceParams, balance
 from vgdash.export import export
 from vgdash.histograms import activation_histograms
@@ -19,7 +20,7 @@ from vgdash.jacobian import jacobian_spectrum
 from vgdash.network import Probe, ProbeParams
 from vgdash.params import ParamError
 from vgdash.precision import FORMATS
-from vgdash.recommendation import Recommendation, recommend
+from vgdash.recommendation import FEW, Recommendation, recommend
 from vgdash.trouble import first_trouble
 
 LAYERS = 10  # to scrub through
@@ -84,19 +85,22 @@ def spectrum_view(p: ProbeParams) -> Spectrum:
     except ParamError as error:
         return Spectrum(charts.table([]), f"No singular values: {error.field} must be {error.rule}. {error.instead}")
     finite = found.log10_s[np.isfinite(found.log10_s)]
+    reason = f" {_sentence(found.reason)}" if found.reason else ""
     if not finite.size:
-        return Spectrum(charts.table([]), f"All singular values are 0: nothing of the input reaches layer {p.depth}. {found.reason}")
+        return Spectrum(charts.table([]), f"All singular values are 0: nothing of the input reaches layer {p.depth}.{reason}")
     width = np.diff(found.edges)
     low = max(found.edges[0], finite.max() - BEYOND)
     shown = found.edges[1:] > low
     parts = [charts.rows("bar", "sampled", *(values[shown] for values in (
         (found.edges[:-1] + found.edges[1:]) / 2, found.share / width, found.edges[:-1], found.edges[1:])))]
     measured_mean = float(np.mean(found.log10_mean))
-    parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0], text=["│ predicted √mean s²"]))
+    if math.isfinite(found.predicted_log10_mean):
+        parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0], text=["│ predicted √mean s²"]))
+    cut = f" The chart shows the upper {BEYOND:.0f} decades." if low > found.edges[0] else ""
     words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ten_to(finite.min())} to {ten_to(finite.max())}"
              f"{f', {found.zeros:.0%} are exactly 0' if found.zeros else ''}. Mean of s²: {ten_to(measured_mean)} measured"
              + (f", {ten_to(found.predicted_log10_mean)} predicted" if math.isfinite(found.predicted_log10_mean) else "")
-             + f". {found.reason}")
+             + f".{cut}{reason}")
     return Spectrum(charts.table(parts), words)
 
 
@@ -109,9 +113,10 @@ def advice_view(seen: Probe, framework: str) -> Advice:
     """What fails first in these nets, what to choose instead and why, and the code for it."""
     p, trouble = seen.params, first_trouble(seen)
     found = _recommended(replace(p, seed=0, seeds=1))  # theory knows no seeds
-    tuned = f" with γ = {found.gamma:.3g}" if found.gamma != 1 else ""
-    bias = f" and σ_b² = {found.choice.sigma_b2:.3g}" if found.choice.sigma_b2 else ""
-    head = f"Choose **{found.initializer}**{tuned}{bias}." if found.change else f"**{p.initializer}** is the best there is here: keep it."
+    tuned = f"γ = {found.gamma:.3g}" if found.gamma != 1 or p.gamma != 1 else ""
+    bias = f"σ_b² = {found.choice.sigma_b2:.3g}" if found.choice.sigma_b2 else "no bias" if p.sigma_b2 else ""
+    with_ = f" with {listed(there)}" if (there := [what for what in (tuned, bias) if what]) else ""
+    head = f"Choose **{found.initializer}**{with_}." if found.change else f"**{p.initializer}** is the best there is here: keep it."
     choice = f"{head} {' '.join(found.why)}"
     code = export(found.initializer, p.activation, framework, p.widths, found.gamma, found.choice.sigma_b2)
     return Advice(f"{p.initializer}: {trouble.sentence[0].lower()}{trouble.sentence[1:]}", _formats(trouble), choice, _ranking(found),
@@ -121,11 +126,20 @@ def advice_view(seen: Probe, framework: str) -> Advice:
 def _formats(trouble) -> str:
     lines = ["| number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |",
              "|---|--:|--:|--:|--:|--:|--:|"]
+    last = trouble.formats[-1]  # float64: whatever ends there has ended in float32
     for one in trouble.formats:
         cells = (one.subnormal, one.zero, one.overflow, one.gradient_subnormal, one.gradient_zero, one.gradient_overflow)
-        lines.append(f"| {one.name} | " + " | ".join("–" if layer is None else f"layer {layer}" for layer in cells) + " |")
+        end = "\\*" if one is last else ""
+        lines.append(f"| {one.name} | " + " | ".join("–" if layer is None else f"layer {layer}{end}" for layer in cells) + " |")
     assert len(trouble.formats) == len(FORMATS)
+    ended = any((last.zero, last.overflow, last.gradient_zero, last.gradient_overflow))
+    if ended:
+        lines += ["", f"\\* The nets are computed in float32. Where that ends, nothing is known of {last.name}."]
     return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
 def _ranking(found) -> str:
@@ -136,19 +150,24 @@ def _ranking(found) -> str:
 
 
 def _balance(p: ProbeParams) -> str:
-    """The forward and the backward factor of one layer deep inside, in words."""
-    middle = len(p.widths) // 2
-    fan_in, fan_out = p.widths[middle - 1], p.widths[min(middle + 1, len(p.widths) - 1)]
+    """The forward and the backward factor of one layer deep inside, in words; nothing where more than weights and f decide on them."""
+    if p.residual != "none" or p.rescale != "none" or p.keep < 1 or p.depth < 2 or (p.normalization == "batch" and p.batch <= FEW):
+        return ""
+    middle = max(2, len(p.widths) // 2)
+    fan_in, fan_out = p.widths[middle - 1:middle + 1]
+    if fan_in != fan_out and not (ACTIVATIONS[p.activation].homogeneous and p.normalization == "none" and not p.sigma_b2):
+        return ""  # the factors depend on E[z²], which settles nowhere
     try:
-        found = balance(BalanceParams(p.activation, p.initializer, p.gamma, p.sigma_b2, fan_in, fan_out,
-                                      p.normalization))
+        found = balance(BalanceParams(p.activation, p.initializer, p.gamma, p.sigma_b2, fan_in, fan_out, p.normalization))
     except ParamError:
         return ""
     if not (math.isfinite(found.forward) and math.isfinite(found.backward)):
         return ""
     settles = {0.0: "tends to 0", math.inf: "grows without end"}.get(found.q_star, f"settles at {number(found.q_star, 2)}")
-    where = "" if math.isnan(found.q_star) or p.normalization != "none" else f", where E[z²] {settles}"
-    words = (f"Deep inside{where}, a layer passes **{times(found.forward)}** forward and **{times(found.backward)}** backward "
+    where = "Deep inside" if math.isnan(found.q_star) or p.normalization != "none" else f"Deep inside, where E[z²] {settles}"
+    if fan_in != fan_out:
+        where = f"From {fan_in:,} to {count(fan_out, 'unit')}"
+    words = (f"{where}, a layer passes **{times(found.forward)}** forward and **{times(found.backward)}** backward "
              "of the mean square.")
     if abs(math.log(max(found.forward, 1e-300))) < 0.005 < abs(math.log(max(found.backward, 1e-300))):
         words += " The signal is balanced, the gradient is not."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import bounds, charts
-from pages.parts.words import listed, measured, ten_to, times
+from pages.parts.words import count, listed, measured, ten_to, times
 from vgdash.network import Probe
 from vgdash.prediction import Prediction, predict
 
@@ -91,19 +92,23 @@ def _predicted_factor(values: np.ndarray) -> float:
 def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
     """What becomes of the signal and of the gradient: a word for sorting, and what happens where, or to which statistic.
 
-    Where the mean over all nets is steady, single nets of finite width still wander, most of them down.
+    Where the mean over all nets is steady, single nets of finite width still wander, most of them down. Of a verb and its subject
+    there are two forms, {of one|of several}.
     """
-    if probe.overflow:
-        return "explodes", f"overflows float32 at layer {probe.overflow}"
-    if probe.underflow:
-        return "vanishes", f"is zero in float32 from layer {probe.underflow}"
-    if probe.overflow_backward:
-        return "explodes", f"its gradient overflows float32 at layer {probe.overflow_backward}"
-    if probe.underflow_backward:
-        return "vanishes", f"its gradient is zero in float32 at layer {probe.underflow_backward}"
+    if at := probe.overflow:
+        return "explodes", f"{{overflows|overflow}} float32 at layer {at}"
+    if at := probe.underflow:
+        return "vanishes", f"{{is|are}} zero from layer {at}" if _zero(probe.q, at) else f"float32 loses digits from layer {at}"
+    if at := probe.overflow_backward:
+        return "explodes", f"{{its gradient overflows|their gradients overflow}} float32 at layer {at}"
+    if at := probe.underflow_backward:
+        subject = "{its gradient is|their gradients are} zero" if _zero(probe.grad2, at) else "float32 loses digits of the gradient"
+        return "vanishes", f"{subject} at layer {at}"
+    wider = math.log10(probe.params.widths[-1] / probe.params.widths[1])  # a sum over the units may hold where the mean does not
     for name in NAMES:
         values = probe.log10(name)
-        change = float(np.mean(values[:, -1] - values[:, 0])) * SIGNS[name]
+        change = float(np.mean(values[:, -1] - values[:, 0]))
+        change = min(change, change + wider, key=abs) * SIGNS[name]
         if abs(change) > STEADY:
             mean, end = getattr(theory, f"log10_{name}"), -1 if name == "q" else 0
             low, high = (bound[end] for bound in theory.interval(name))
@@ -111,6 +116,10 @@ def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
                 return "holds on average", name
             return ("vanishes" if change < 0 else "explodes"), name
     return "holds", ""
+
+
+def _zero(squares: np.ndarray, layer: int) -> bool:
+    return bool((squares[:, layer - 1] == 0).any())
 
 
 def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
@@ -123,8 +132,10 @@ def _verdict(pairs: list[tuple[Probe, Prediction]]) -> str:
     said = []
     for (word, where, _), group in sorted(groups.items(), key=lambda item: item[0]):
         what = f" ({_a_layer(where, group) if where in NAMES else where})" if where else ""
-        said.append(f"{listed([probe.params.initializer for probe, _ in group])} {word if len(group) == 1 else PLURAL[word]}{what}")
-    return f"{depth} layers: {'; '.join(said)}."
+        names = [probe.params.initializer for probe, _ in group]
+        verb, form = (word, r"\1") if len(group) == 1 else (PLURAL[word], r"\2")
+        said.append(f"{listed(names)} {verb}{FORMS.sub(form, what)}")
+    return f"{count(depth, 'layer')}: {'; '.join(said)}."
 
 
 def _a_layer(name: str, group: list[tuple[Probe, Prediction]]) -> str:
@@ -144,6 +155,7 @@ def _from_to(exponents: list[float]) -> str:
 
 
 NAMES, SIGNS = {"q": "E[z²]", "grad2": "the gradient"}, {"q": 1, "grad2": -1}  # the gradient runs from the last layer to the first
+FORMS = re.compile(r"\{(.+?)\|(.+?)\}")
 PLURAL = {"holds": "hold", "holds on average": "hold on average", "vanishes": "vanish", "explodes": "explode"}
 
 
@@ -172,12 +184,14 @@ def _measured_factor(factor: float, log10_error: float) -> str:
 
 
 def _remarks(pairs: list[tuple[Probe, Prediction]]) -> str:
-    """Where the theory is silent, and why."""
+    """Where the theory is silent, and why; and what counts as holding."""
     reasons: dict[str, list[str]] = {}
+    uneven = len(set(pairs[0][0].params.widths[1:])) > 1
+    said = ["Where widths differ, a direction holds if its mean over the units does, or its sum: either is enough (He et al. 2015)."]
     for probe, theory in pairs:
         if theory.reason:
             reasons.setdefault(theory.reason, []).append(probe.params.initializer)
-    return " ".join(f"{listed(names)}: {reason}." for reason, names in reasons.items())
+    return " ".join([*said[:uneven], *(f"{listed(names)}: {reason}." for reason, names in reasons.items())])
 
 
 # ---- tables
@@ -188,6 +202,9 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     dots = charts.spread(depth, POINTS)
     foreseen = np.array([(getattr(theory, f"log10_{name}"), *theory.interval(name)) for _, theory in pairs])  # (nets, 3, depth)
     foreseen[~(np.abs(foreseen) < FARTHEST)] = np.nan
+    line, low, high = foreseen.transpose(1, 0, 2)
+    without = ~(np.isfinite(low) & np.isfinite(high))
+    low[without] = high[without] = line[without]  # a band of no height: a browser takes an end that is missing for 0
     known = foreseen[np.isfinite(foreseen)]
     parts, ends = [], {}
     for (probe, _), (line, low, high) in zip(pairs, foreseen, strict=True):
@@ -212,11 +229,12 @@ FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 
 def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     depth = pairs[0][0].params.depth
-    along, dots = charts.spread(depth, LINE), charts.spread(depth, POINTS)
+    dots = charts.spread(depth, POINTS)
     parts, ends = [], {}
     for probe, theory in pairs:
         series, values = probe.params.initializer, getattr(probe, name)
         if name != "dead":
+            along = charts.bends(getattr(theory, name)[None], LINE, CLOSE)
             parts.append(charts.rows("line", series, along + 1, getattr(theory, name)[along]))
         middle = values.mean(axis=0)
         parts.append(charts.rows(

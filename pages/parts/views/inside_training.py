@@ -63,9 +63,10 @@ def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
         counts = snapshot.histogram[which, 0, k].astype(float)
         share = counts / counts.sum() if counts.sum() else np.zeros(BINS)
         size = number(float(snapshot.rms[which, 0, k]))
+        gone = f"no number any more, the net diverged at step {at:,}" if (at := snapshot.diverged[which, 0]) >= 0 else ""
         tables.append(pd.DataFrame({"k": k, "x": edges[:-1], "x2": edges[1:], "y": share,
-                                    "text": f"layer {layer}, step {snapshot.step:,}: root mean square {size}"}))
-    return pd.concat(tables, ignore_index=True)
+                                    "text": f"layer {layer}, step {snapshot.step:,}: {gone or f'root mean square {size}'}"}))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.DataFrame]:

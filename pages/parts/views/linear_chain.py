@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.looks import GLYPHS, LOOKS
-from pages.parts.words import ten_to, times
+from pages.parts.words import count, ten_to, times
 from vgdash.chain import Chain, ChainParams, linear_chain
 from vgdash.descent import OUTCOMES, Descent, DescentParams, descent
 from vgdash.precision import FORMATS
@@ -67,7 +67,7 @@ def _verdict(chain: Chain) -> str:
                   f"while the root mean square grows {times(rms)}")
     else:
         growth = f"**{times(10**chain.log10_factor)} a layer**"
-    return f"{growth}: after {p.depth:,} layers {ten_to(end)}. {_formats(chain)}"
+    return f"{growth}: after {count(p.depth, 'layer')} {ten_to(end)}. {_formats(chain)}"
 
 
 def _formats(chain: Chain) -> str:
@@ -126,7 +126,7 @@ def _learning(learned: Descent) -> str:
         if (there := learned.outcome == outcome).any():
             cap = f" of {p.cap:,} steps" if outcome == "capped" else ""
             parts.append(f"{_marker(outcome)} {_where(learned.depths[there], p.depth)} {OUTCOMES[outcome]}{cap}")
-    line = " The line is the limit of small steps, gradient flow." if _flow(learned)[0].size else ""
+    line = " The line is the limit of small steps, gradient flow." if _flow(learned)[0].size > 1 else ""
     return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}.{line}"
 
 
@@ -212,6 +212,6 @@ def _linear(chain: Chain) -> tuple[pa.Table, bool]:
         beyond |= bool(np.isnan(held).any())
         values = 10**held
         parts += [charts.rows("line", series, along, values[along]), _points(series, dots, values[dots], sizes[dots])]
-        if len(shown := np.flatnonzero(np.isfinite(values))):
+        if len(shown := along[np.isfinite(values[along])]):
             ends[series] = (shown[-1], values[shown[-1]])
     return charts.table([*parts, *charts.end_labels(ends)]), beyond

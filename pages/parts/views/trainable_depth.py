@@ -103,6 +103,8 @@ def _remarks(found: PhaseMap) -> str:
         scaled, notes = f" and γ = {p.gamma:g}" if p.gamma != 1 else "", "; ".join(mark.note for mark in marks if mark.note)
         said.append(f"This is {listed(plane.short([mark.name for mark in marks]))} with {p.fan_in:,} inputs{scaled}"
                     + (f" ({notes})" if notes else "") + ".")
+    if np.isnan(found.profile.correlation).all():
+        said.append("Every z is 0 there, so there is no correlation to draw.")
     if at.reason and not math.isinf(at.q_star):
         said.append(_readable(at.reason[0].upper() + at.reason[1:]) + ".")
     if trainable_depth(at.xi_c) > p.fan_in:
@@ -127,7 +129,7 @@ def _numbers(found: PhaseMap) -> str:
     predicted = profile.correlation[0, -1].round(3) + 0.0  # no minus before a 0
     if np.isfinite(seen).all() and math.isfinite(predicted):
         said.append(f"correlation at layer {depth}: {predicted:.3f} predicted, {seen.mean():.3f} measured on "
-                    f"{len(seen)} nets of width {profile.measured.params.width}")
+                    f"{len(seen)} nets of width {profile.measured.params.width}".replace("-", "−"))
     return f"**The opened point**: {'; '.join(said)}."
 
 
@@ -146,14 +148,15 @@ def _or_dash(value: float) -> str:
 def _landmarks(found: PhaseMap) -> str:
     """Markdown: every initializer and default, where it stands and how deep it trains."""
     lines = ["| starts at | σ_w² | σ_b² | phase | trains to, layers | gradient a layer |", "|---|--:|--:|---|--:|--:|"]
-    places: dict[tuple[float, float], list[Landmark]] = {}
+    places: dict[tuple[float, float, bool], list[Landmark]] = {}
     for mark in sorted(found.landmarks, key=lambda mark: mark.sigma_w2):
-        places.setdefault((mark.sigma_w2, mark.sigma_b2), []).append(mark)
-    for (sigma_w2, sigma_b2), marks in places.items():
-        at = marks[0].at
-        phase, names = "no fixed point" if math.isinf(at.q_star) else at.phase, ", ".join(plane.short([mark.name for mark in marks]))
-        lines.append(f"| {names} | {plane.value(sigma_w2)} | {plane.value(sigma_b2)} | {phase} | "
-                     f"{plane.layers(at.xi_c).removeprefix('about ').split(' layer')[0]} | {times(math.sqrt(at.chi_1))} |")
+        places.setdefault((mark.sigma_w2, mark.sigma_b2, mark.name == "identity"), []).append(mark)
+    for (sigma_w2, sigma_b2, fixed), marks in places.items():
+        at, names = marks[0].at, ", ".join(plane.short([mark.name for mark in marks]))
+        phase = "not random" if fixed else "no fixed point" if math.isinf(at.q_star) else at.phase
+        depth = plane.layers(at.xi_c).removeprefix("about ").split(" layer")[0]
+        deep, gradient = ("–", "–") if fixed else (depth, times(math.sqrt(at.chi_1)))
+        lines.append(f"| {names} | {plane.value(sigma_w2)} | {plane.value(sigma_b2)} | {phase} | {deep} | {gradient} |")
     return "\n".join(lines)
 
 

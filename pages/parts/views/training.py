@@ -22,8 +22,8 @@ one of $10^{12}$ throws it away.
 
 Healthy: the update is about a thousandth of the weight, $\log_{10} \frac{|\Delta w|}{|w|} \approx -3$.
 
-A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero only the output bias
-has a gradient, so the loss stays there.
+A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero in two layers or more only
+the output bias has a gradient, so the loss stays there.
 
 With several seeds, lines are their means and bands their range.
 """
