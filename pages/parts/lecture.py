@@ -22,6 +22,8 @@ html {font-size: 20px;}
 [data-testid=stHeader] {display: none;}
 .st-key-scene, .st-key-of, .st-key-statistic {display: none !important;}
 [data-testid=stMainBlockContainer] {padding: 0.5rem 1.5rem !important;}
+[data-testid=stMainBlockContainer] [data-testid=stVerticalBlock] {gap: 0.5rem;}
+.st-key-verdict [data-testid=stAlertContainer] {padding: 0.4rem 0.8rem;}
 </style>"""
 VERSION = "1"  # of the links; a later one would read the old meaning from this
 
@@ -115,7 +117,8 @@ def answer(page: str, p: Params) -> str:
     question, locked = scene.question, st.session_state[f"locked {page} {scene.name}"]
     truth = question.answer(p)
     verdict = "You skipped it" if locked is None else "Yes" if locked == truth else "Not quite"
-    return f"{question.text} **{verdict}: {question.options[truth]}.** {question.why(p)}"
+    asked = "" if presenting() else f"{question.text} "  # a projector has room for the chart and the answer
+    return f"{asked}**{verdict}: {question.options[truth]}.** {question.why(p)}"
 
 
 def ask(page: str, place) -> None:

@@ -107,6 +107,24 @@ def test_a_link_that_presents_opens_large_without_chrome_and_with_its_chart_abov
     assert visitor.page.evaluate(CHART_ENDS) <= 720
 
 
+@pytest.mark.parametrize("scene", ["ReLU", "tanh", "parallel inputs"])
+def test_a_revealed_answer_leaves_the_chart_above_the_fold_of_a_projector(on, scene):
+    visitor = settled(on(1280, 720), "initializers", scene=scene, present="true")
+    visitor.page.get_by_role("button", name="Skip", exact=True).click()
+    visitor.settle()
+    assert visitor.page.evaluate(CHART_ENDS) <= 720
+
+
+@pytest.mark.parametrize(("stem", "more"), [
+    ("trainable_depth", {"activation": "sigmoid", "sigma_w2": "100", "sigma_b2": "0.3", "depth": "128"}),
+    ("linear_chain", {"depth": "150"}), ("initializers", {"depth": "1"})])
+def test_an_axis_says_80_and_1_and_not_8e_1_or_1_000000(on, stem, more):
+    visitor = settled(on(1280, 900), stem, **more)
+    labels = visitor.page.evaluate("() => [...document.querySelectorAll('.role-axis-label text')].map(label => label.textContent)")
+    assert len(labels) >= 5
+    assert not [label for label in labels if re.search(r"\de[+-]|\.0000", label)], labels
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_phone_and_a_tablet_show_the_chart_at_once_and_nothing_too_wide(on, stem):
     for width in (390, 641, 1024):  # each a page of its own: one that is resized stands too wide until its charts are drawn anew
@@ -158,11 +176,12 @@ def test_a_button_that_waits_for_an_answer_can_be_read(on, light):
     assert contrast(colour, visitor.page.evaluate(PAGE_BEHIND)) > 1.5
 
 
-@pytest.mark.parametrize(("stem", "title", "labels"), [
-    ("linear_chain", "steps to learn", ["1", "10", "100", "1,000"]),
-    ("trainable_depth", "depth L", ["5", "10", "20", "50", "100", "200"]),
+@pytest.mark.parametrize(("stem", "more", "title", "labels"), [
+    ("linear_chain", {}, "steps to learn", ["1", "10", "100", "1,000"]),
+    ("trainable_depth", {}, "depth L", ["5", "10", "20", "50", "100", "200"]),
+    ("initializers", {"scene": "784-512-256-10"}, "E[z²], the signal →", ["0.2", "0.5", "1", "2"]),
 ])
-def test_a_log_axis_names_decades_where_there_are_many_and_2_and_5_where_there_are_few(on, stem, title, labels):
-    visitor = settled(on(1280, 900), stem)
+def test_a_log_axis_names_decades_where_there_are_many_and_2_and_5_where_there_are_few(on, stem, more, title, labels):
+    visitor = settled(on(1280, 900), stem, **more)
     visitor.page.wait_for_function(f"({Y_LABELS})({title!r}).length")
-    assert sorted(visitor.page.evaluate(Y_LABELS, title), key=lambda label: int(label.replace(",", ""))) == labels
+    assert sorted(visitor.page.evaluate(Y_LABELS, title), key=lambda label: float(label.replace(",", ""))) == labels

@@ -18,6 +18,7 @@ HEADROOM = 1.15  # times what is drawn, for what a chart says of itself
 # Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
 # specification reaches it, the same in both, through a scale of its own: see ``compiled``.
 INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
+NEAR = 3  # decades from 1 within which an axis may have them
 FINE = 2.3  # decades up to which an axis has room for labels at 2 and 5
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
 UPRIGHT = {"minExtent": 46.5, **FONT}  # room for 10⁻¹²: the plot stays as wide as it is while labels change
@@ -33,15 +34,30 @@ def power_of_ten(value: str = "datum.value") -> str:
     return f"{fraction} ? format(pow(10, {value}), '.2~r') : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {exponent}"
 
 
-def decades_axis(title: str, fine: bool = False, **more) -> alt.Axis:
-    """An axis of log10 values that reads as the quantity; ``fine``: in full around 1, and with ticks at 2 and 5 too on ``FINE`` decades."""
-    if not fine:
-        return alt.Axis(title=title, labelExpr=power_of_ten(), tickMinStep=1, tickCount=8, **UPRIGHT, **more)
-    powers = [*range(-8, 5)]
-    between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
-    ticks = alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")
-    return alt.Axis(title=title, labelExpr=f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {power_of_ten()}",
-                    values=ticks, **UPRIGHT, **more)
+def linear_axis(title: str, **more) -> alt.Axis:
+    """An axis that says 80 and not 8e+1, and of what is beyond a million its power of ten."""
+    label = "abs(datum.value) < 1e6 ? format(datum.value, ',.6~r') : replace(format(datum.value, '.1~e'), 'e+', '·10^')"
+    return alt.Axis(title=title, labelExpr=label, **UPRIGHT, **more)
+
+
+def decades_axis(title: str, fine: bool = False, close: bool = False, **more) -> alt.Axis:
+    """An axis of log10 values that reads as the quantity.
+
+    ``fine``: in full around 1, and with ticks at 2 and 5 too on ``FINE`` decades. ``close``: these ticks where all is within ``NEAR``
+    decades of 1, as powers of ten alone would be one or two. Both for the scale y.
+    """
+    if fine:
+        powers = [*range(-8, 5)]
+        between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
+        ticks = alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")
+        return alt.Axis(title=title, labelExpr=f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {power_of_ten()}",
+                        values=ticks, **UPRIGHT, **more)
+    steps: dict[str, Any] = {"tickMinStep": 1}
+    if close:
+        far = f"span(domain('y')) > {FINE} || abs(domain('y')[0]) > {NEAR} || abs(domain('y')[1]) > {NEAR}"
+        between = [round(k + part, 3) for k in range(-NEAR, NEAR) for part in (0, 0.301, 0.699)] + [NEAR]
+        steps = {"tickMinStep": alt.ExprRef(f"{far} ? 1 : 0.1"), "values": alt.ExprRef(f"{far} ? null : {between}")}
+    return alt.Axis(title=title, labelExpr=power_of_ten(), tickCount=8, **steps, **UPRIGHT, **more)
 
 
 def only(chart: alt.Chart, *parts: str) -> alt.Chart:

@@ -19,6 +19,7 @@ from pages.parts.charts.layers import (
     dash,
     decades_axis,
     kept,
+    linear_axis,
     neutral,
     only,
     power_of_ten,
@@ -42,9 +43,9 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     """
     base = alt.Chart()
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"format": ",", "tickMinStep": 1})))
+              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1})))
     side = {"orient": "right" if mirrored else "left"}
-    y_axis = decades_axis(y_title, fine, **side) if decades else alt.Axis(title=y_title, format="~g", **UPRIGHT, **side)
+    y_axis = decades_axis(y_title, fine, close=True, **side) if decades else linear_axis(y_title, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
     tooltip = alt.Tooltip("text:N", title=" ")
     limit, words, rim = only(base, "limit"), {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
@@ -75,10 +76,9 @@ def depth_profiles(decades: bool = False) -> dict[str, Any]:
     """Two panels over the same layers, of the tables ``correlation`` and ``moment``: lines with measured points, depth scales as
     upright rules, where things settle as level ones. With ``decades`` the moment is log10 of it."""
     x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False, range=[0, PANELS_WIDTH]), axis=alt.Axis(grid=False, tickCount=8, **FONT))
-    plain = {"format": "~g", "tickCount": 5, **UPRIGHT, "orient": "left"}
     moment = "q = E[z²]"
-    axes = {"correlation": alt.Axis(title="correlation c", **plain),
-            "moment": decades_axis(moment, orient="left") if decades else alt.Axis(title=moment, **plain)}
+    axes = {"correlation": linear_axis("correlation c", tickCount=5, orient="left"),
+            "moment": decades_axis(moment, orient="left") if decades else linear_axis(moment, tickCount=5, orient="left")}
     return compiled(alt.layer(*(_panel(name, x, axis, *PANELS[name]) for name, axis in axes.items())).resolve_scale(y="independent"),
                     10, PANELS_HEIGHT, finite=True)
 
@@ -158,7 +158,8 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
             color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
 
     def end(series: str, field: str, where: str, dy: int = 0) -> alt.Chart:
-        return layers.transform_filter(where).mark_text(align="left", dx=8, dy=dy, fontSize=14, fontWeight="bold").encode(
+        return layers.transform_filter(where).mark_text(
+            align="left", dx=alt.expr(f"width < {PHONE} ? 2 : 8"), dy=dy, fontSize=14, fontWeight="bold").encode(
             x=x, y=alt.Y(f"{field}:Q", scale=size), text=alt.value(series),
             color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
 
