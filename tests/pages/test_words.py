@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pages.parts.scenes import SCENES
 from pages.parts.views.closer import advice_view, spectrum_view
 from pages.parts.views.initializers import comparison_view
 from pages.parts.views.linear_chain import chain_view
+from pages.parts.views.neuron_variance import neuron_view
 from pages.parts.words import LONGEST_NAME, escaped, file_name, number, seconds
 from tests.opened import opened
 from vgdash.chain import ChainParams
@@ -21,6 +23,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.jacobian import jacobian_spectrum
 from vgdash.network import CompareParams, ProbeParams, compare, probe
 from vgdash.neuron import NeuronParams
+from vgdash.prediction import predict
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():
@@ -141,13 +144,47 @@ def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_width
     assert "or its sum" not in comparison_view([probe(ProbeParams.uniform(3, 8))]).remarks
 
 
+def test_nets_that_leave_the_interval_of_a_steady_theory_at_the_end_of_their_way_do_not_hold_on_average():
+    found = probe(ProbeParams.uniform(100, 20, "relu", "he_normal", seeds=8))
+    assert "holds on average" in comparison_view([found]).verdict
+    way = np.linspace(0, 1, 100)
+    for name, factor in (("q", 10 ** (-30 * way)), ("grad2", 10 ** (-30 * way[::-1]))):
+        assert "vanishes" in comparison_view([replace(found, **{name: getattr(found, name) * factor})]).verdict
+
+
+def test_the_table_of_factors_is_what_theory_and_nets_go_by_a_layer():
+    found = probe(ProbeParams.uniform(30, 50, "tanh", "he_normal", seeds=4))
+    theory = predict(found.params)
+    (row,) = (line for line in comparison_view([found]).numbers.splitlines() if line.startswith("| he_normal"))
+    cells = [re.findall(r"×([\d.]+)", cell) for cell in row.split("|")[2:4]]
+    for (predicted, measured_), name, way in zip(cells, ("q", "grad2"), ((0, -1), (-1, 0)), strict=True):
+        values, foreseen = found.log10(name), getattr(theory, f"log10_{name}")
+        assert float(predicted) == pytest.approx(10 ** ((foreseen[way[1]] - foreseen[way[0]]) / 29), abs=6e-4)
+        assert float(measured_) == pytest.approx(10 ** ((values[:, way[1]] - values[:, way[0]]).mean() / 29), rel=0.01)
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    ({}, ()), ({"mean": 1.0}, ("Inputs with a mean",)), ({"correlation": 0.3}, ("Correlated inputs",)),
+    ({"mean": 1.0, "correlation": 0.3}, ("Inputs with a mean", "Correlated inputs")),
+    ({"distribution": "uniform", "activation": "tanh"}, ("off by about 1/n",)), ({"distribution": "uniform", "activation": "linear"}, ())])
+def test_the_neuron_says_what_is_not_as_simple_as_it_looks_and_nothing_else(more, words):
+    remarks = neuron_view(NeuronParams(n=20, samples=2_000, **more)).remarks
+    for said in ("Inputs with a mean", "Correlated inputs", "off by about 1/n"):
+        assert (said in remarks) == (said in words), remarks
+    if "mean" in more:
+        share = float(re.search(r"(\d+)% of Var\(z\)", remarks).group(1)) / 100
+        assert share == 0.5
+
+
 @pytest.mark.parametrize(("depth", "initializer"), [(50, "he_normal"), (5, "he_normal"), (50, "identity"), (50, "zeros")])
 def test_a_spectrum_says_when_its_lower_end_is_cut_and_is_a_sentence(depth, initializer):
     view = spectrum_view(ProbeParams.uniform(depth, 64, "relu", initializer))
     table = view.table.to_pandas()
     lowest = table.low[table.part == "bar"].min() if len(table) else 0
     found = jacobian_spectrum(ProbeParams.uniform(depth, 64, "relu", initializer)).log10_s
-    cut = len(table) > 0 and lowest > found[np.isfinite(found)].min() + 0.5
+    finite = found[np.isfinite(found)]
+    cut = len(table) > 0 and lowest > finite.min() + 0.5
+    assert not cut or finite.max() - lowest == pytest.approx(12, abs=0.5)
     assert ("The chart shows the upper" in view.words) == cut == (depth == 50 and initializer == "he_normal")
     assert not re.search(r"\. [a-z]", view.words)
     assert view.words.endswith(".")

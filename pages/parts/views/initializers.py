@@ -105,6 +105,7 @@ def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
         subject = "{its gradient is|their gradients are} zero" if _zero(probe.grad2, at) else "float32 loses digits of the gradient"
         return "vanishes", f"{subject} at layer {at}"
     wider = math.log10(probe.params.widths[-1] / probe.params.widths[1])  # a sum over the units may hold where the mean does not
+    wandered = ""
     for name in NAMES:
         values = probe.log10(name)
         change = float(np.mean(values[:, -1] - values[:, 0]))
@@ -112,10 +113,10 @@ def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
         if abs(change) > STEADY:
             mean, end = getattr(theory, f"log10_{name}"), -1 if name == "q" else 0
             low, high = (bound[end] for bound in theory.interval(name))
-            if abs(mean[-1] - mean[0]) < STEADY and low < values[:, end].mean() < high:
-                return "holds on average", name
-            return ("vanishes" if change < 0 else "explodes"), name
-    return "holds", ""
+            if not (abs(mean[-1] - mean[0]) < STEADY and low < values[:, end].mean() < high):
+                return ("vanishes" if change < 0 else "explodes"), name
+            wandered = wandered or name
+    return ("holds on average", wandered) if wandered else ("holds", "")
 
 
 def _zero(squares: np.ndarray, layer: int) -> bool:
