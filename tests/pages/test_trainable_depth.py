@@ -175,6 +175,12 @@ def test_the_identity_is_not_judged_as_a_random_matrix():
         assert any("zeros" in cells[0] and "ordered" in cells[3] for cells in rows)
 
 
+@pytest.mark.parametrize(("sigma_w2", "fan_in", "said"), [(1.76, 16, True), (1.76, 2048, True), (0.5, 4, True), (0.5, 2048, False)])
+def test_nets_that_would_be_deeper_than_wide_are_told_of_the_other_limit(sigma_w2, fan_in, said):
+    p = PhaseParams("tanh", sigma_w2, 0.05, fan_in=fan_in)
+    assert ("Nets deeper than they are wide" in phase_view(p).remarks) == said == (6 * phase_map(p).opened.xi_c > fan_in)
+
+
 def test_where_nothing_passes_there_is_no_correlation_and_the_page_says_so():
     for sigma_b2, silent in ((0.0, True), (0.1, False)):
         shown = phase_view(PhaseParams("tanh", 0.0, sigma_b2))
