@@ -66,7 +66,7 @@ def view() -> None:
     with right:
         controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         st.markdown(shown.ranking)
-    draw.table_and_download(lambda: live.table(run), words.file_name("training", run.params), "training", p)
+    draw.table_and_download(lambda: live.table(run), words.file_name("training", run.params), "training", run.params)
 
 
 def _rates(p: TrainParams) -> None:

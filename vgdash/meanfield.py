@@ -152,13 +152,15 @@ def _settle(maps: _Map) -> tuple[float, list[str]]:
         i = turned[0]
         return _root(maps, *sorted((xs[i - 1], xs[i]))), []
     if start > 0:
-        return math.inf, ["no fixed point: the variance grows without bound" + _pace(rates[-1])]
+        return math.inf, ["no fixed point: the variance grows without bound" + _pace(rates[-1], maps.sigma_b2)]
     return -math.inf, [_death(maps, rates[-1])]
 
 
-def _pace(rate: float) -> str:
+def _pace(rate: float, sigma_b2: float) -> str:
     factor = math.exp(rate)
-    return f" (x{factor:.3g} a layer)" if factor >= 1.0005 else " (by a sum, not by a factor)"
+    if factor >= 1.0005:
+        return f" (x{factor:.3g} a layer)"
+    return " (by a sum, not by a factor)" if sigma_b2 else f" (x{factor:.5g} a layer)"
 
 
 def _death(maps: _Map, rate: float) -> str:

@@ -295,7 +295,9 @@ def _why(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, name
         best, best_drift = named[0]
         said.append(f"No named initializer is steady here: the best, {_name(best)}, {_words(best_drift, p.depth)}.")
     if drift.worst > STEADY:
-        said.append("Not even the best choice is steady: take fewer layers, another activation, skip connections or normalization.")
+        others = ["another activation", *(["skip connections"] if p.residual == "none" else []),
+                  *(["normalization"] if p.normalization == "none" else [])]
+        said.append(f"Not even the best choice is steady: take {', '.join(['fewer layers', *others[:-1]])} or {others[-1]}.")
     if theory and (flat := float(theory.saturated[-1])) > SATURATED and drift.worst < math.inf and ACTIVATIONS[p.activation].kinks == ():
         said.append(f"It has a price: {flat:.0%} of the units of the last layer are saturated. "
                     "Another activation is the better remedy.")
@@ -326,6 +328,8 @@ def _layers(depth: int) -> str:
 def _moves(decades: float) -> str:
     if math.isinf(decades):
         return "is 0" if decades < 0 else "overflows"
+    if abs(decades) < 0.005:
+        return "stays"
     return f"{'grows' if decades > 0 else 'shrinks'} by {abs(decades):.2f} decades"
 
 

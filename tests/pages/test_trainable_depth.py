@@ -181,6 +181,26 @@ def test_nets_that_would_be_deeper_than_wide_are_told_of_the_other_limit(sigma_w
     assert ("Nets deeper than they are wide" in phase_view(p).remarks) == said == (6 * phase_map(p).opened.xi_c > fan_in)
 
 
+@pytest.mark.parametrize(("activation", "sigma_w2", "sigma_b2", "away"), [
+    ("gelu", 2.3, 0.0, True), ("silu", 2.5, 0.05, True), ("mish", 2.2, 0.0, True), ("gelu", 2.0, 0.0, False), ("gelu", 2.6, 0.0, False),
+    ("tanh", 1.76, 0.05, False), ("tanh", 4.0, 0.0, False), ("relu", 1.0, 0.1, False), ("sigmoid", 100.0, 0.3, False)])
+def test_a_point_that_unit_inputs_never_come_to_is_not_said_to_be_where_nets_end(activation, sigma_w2, sigma_b2, away):
+    p = PhaseParams(activation, sigma_w2, sigma_b2, depth=60)
+    shown = phase_view(p)
+    log10_q = phase_map(p).profile.log10_q
+    assert ("runs away from" in shown.verdict) == away
+    assert (", from E[z²] = 1 on" in shown.numbers) == away
+    if away:
+        assert (np.diff(log10_q) > 0).all()
+        assert log10_q[-1] > 2
+        assert "dies out" not in shown.remarks
+
+
+def test_a_variance_that_grows_by_a_factor_is_not_said_to_grow_by_a_sum():
+    assert "(×1.0001 a layer)" in phase_view(PhaseParams("leaky_relu", 2.0, 0.0)).verdict
+    assert "by a sum" in phase_view(PhaseParams("relu", 2.0, 0.1)).verdict
+
+
 def test_where_nothing_passes_there_is_no_correlation_and_the_page_says_so():
     for sigma_b2, silent in ((0.0, True), (0.1, False)):
         shown = phase_view(PhaseParams("tanh", 0.0, sigma_b2))

@@ -83,6 +83,32 @@ def test_a_statistic_by_layer_is_the_mean_over_seeds_at_moments_from_the_first_t
     assert set(looked(run, LAYERS, statistic, over=False).tables["layers"].k) == {0}
 
 
+def test_a_net_that_diverged_is_counted_and_the_others_go_on():
+    p = TrainParams.uniform(5, 32, initializers=("he_normal",), learning_rate=0.7, steps=200, seeds=8, snapshots=8)
+    snapshots = list(train(p))
+    last = snapshots[-1]
+    gone = last.diverged[0] >= 0
+    assert 0 < gone.sum() < gone.size
+    view = training_view(p, snapshots, COURSE, "he_normal", "grad2", 0.9, True)
+    assert f"{gone.sum()} of 8 nets of he_normal diverged" in view.verdict
+    assert f"{np.nanmean(last.held_out[0]):.0%} held out" in view.verdict
+    drawn = line(view.tables["accuracy"], "he_normal")
+    assert drawn.x.iloc[-1] == p.steps, "the line of the others goes on"
+    assert drawn.y.iloc[-1] == pytest.approx(np.nanmean(last.held_out[0]))
+
+
+def test_a_net_that_answers_better_than_chance_does_not_stand_still_though_wrong_labels_hold_its_loss_up():
+    p = TrainParams.uniform(3, 32, dataset="moons", initializers=("zeros", "he_normal"), label_noise=0.4, optimizer="adam", steps=300, seeds=1,
+                            snapshots=5)
+    snapshots = list(train(p))
+    last = snapshots[-1]
+    assert abs(last.loss[1, 0] - np.log(2)) < 0.03 * np.log(2), "its loss has hardly moved"
+    assert last.held_out[1, 0] > 0.65
+    said = training_view(p, snapshots, COURSE, "he_normal", "grad2", 0.9, True).verdict
+    assert f"{last.held_out[1, 0]:.0%} held out" in said
+    assert "zeros stands still" in said
+
+
 def test_rates_are_told_and_drawn_as_found():
     found = find_rate(RateParams.uniform(4, 16, steps=50, batch=16, rates_tried=7, lowest=0.01, highest=100.0, seeds=2,
                                          initializers=("zeros", "he_normal")))

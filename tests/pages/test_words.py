@@ -100,6 +100,33 @@ def test_the_balance_of_unequal_widths_is_that_of_one_matrix_between_two_of_them
     assert (float(forward), float(backward)) == pytest.approx((fan_in * half, fan_out * half), abs=0.005)
 
 
+@pytest.mark.parametrize(("more", "named"), [
+    ({}, ""), ({"residual": "plain", "keep": 0.5}, "plain skip connections and dropout that keeps 50%"),
+    ({"normalization": "batch"}, "batch normalization"), ({"rescale": "lsuv"}, "LSUV rescaling")])
+def test_code_to_paste_says_what_it_leaves_out(more, named):
+    code = advice_view(probe(ProbeParams(widths=(16,) * 4, batch=8, **more)), "pytorch").code
+    first = code.splitlines()[0]
+    assert first.startswith("# The choice holds for the net with") == bool(named)
+    assert named in first
+    compile(code, "pasted", "exec")
+
+
+@pytest.mark.parametrize(("more", "remedies"), [
+    ({"activation": "softplus"}, "take fewer layers, another activation, skip connections or normalization."),
+    ({"normalization": "batch"}, "take fewer layers, another activation or skip connections.")])
+def test_nobody_is_told_to_take_what_is_there_already(more, remedies):
+    choice = advice_view(probe(ProbeParams.uniform(50, 16, batch=16, seeds=1, **more)), "pytorch").choice
+    assert f"Not even the best choice is steady: {remedies}" in choice
+    assert "by 0.00 decades" not in choice
+
+
+@pytest.mark.parametrize(("activation", "gamma"), [("gelu", 1.5), ("silu", 1.6)])
+def test_there_is_no_balance_of_a_point_that_the_signal_never_comes_to(activation, gamma):
+    found = probe(ProbeParams.uniform(30, 64, activation, "lecun_normal", gamma=gamma, batch=16))
+    assert "explodes" in comparison_view([found]).verdict
+    assert advice_view(found, "pytorch").balance == ""
+
+
 @pytest.mark.parametrize("more", [{"residual": "plain"}, {"rescale": "lsuv"}, {"keep": 0.9}, {"normalization": "batch", "batch": 2},
                                   {"widths": (16, 16)}, {"widths": (16, 32, 16), "activation": "tanh"}], ids=str)
 def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more):

@@ -119,8 +119,17 @@ def advice_view(seen: Probe, framework: str) -> Advice:
     head = f"Choose **{found.initializer}**{with_}." if found.change else f"**{p.initializer}** is the best there is here: keep it."
     choice = f"{head} {' '.join(found.why)}"
     code = export(found.initializer, p.activation, framework, p.widths, found.gamma, found.choice.sigma_b2)
+    if left_out := _beside_weights(p):
+        code = f"# The choice holds for the net with {listed(left_out)}, which this code leaves to you.\n{code}"
     return Advice(f"{p.initializer}: {trouble.sentence[0].lower()}{trouble.sentence[1:]}", _formats(trouble), choice, _ranking(found),
                   _balance(p), code)
+
+
+def _beside_weights(p: ProbeParams) -> list[str]:
+    """What a net has besides weights, biases and activation."""
+    return [name for name, there in (
+        (f"{p.normalization} normalization", p.normalization != "none"), (f"{p.residual} skip connections", p.residual != "none"),
+        (f"dropout that keeps {p.keep:.0%}", p.keep < 1), ("LSUV rescaling", p.rescale != "none")) if there]
 
 
 def _formats(trouble) -> str:
@@ -163,6 +172,8 @@ def _balance(p: ProbeParams) -> str:
         return ""
     if not (math.isfinite(found.forward) and math.isfinite(found.backward)):
         return ""
+    if (found.forward_first - 1) * (found.q_star - found.q_first) < 0:
+        return ""  # the first layer lies beyond an unstable point, and E[z²] never comes to where it would settle from 1
     settles = {0.0: "tends to 0", math.inf: "grows without end"}.get(found.q_star, f"settles at {number(found.q_star, 2)}")
     where = "Deep inside" if math.isnan(found.q_star) or p.normalization != "none" else f"Deep inside, where E[z²] {settles}"
     if fan_in != fan_out:

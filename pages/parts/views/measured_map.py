@@ -26,6 +26,8 @@ def words(found: Trainability) -> str:
     right = (found.trained & trains) | (~found.trained & stalls)
     clear = (trains | stalls) & found.done
     setting = f"{p.activation}, {p.dataset}, width {p.width}, {p.steps:,} steps of {p.optimizer} at {p.learning_rate:g}"
+    if not np.isfinite(found.predicted).any():
+        return f"{setting}, σ_b² = {p.sigma_b2:g}. There is no line of 6 ξ_c: nothing settles at any of these variances."
     return (f"{setting}, σ_b² = {p.sigma_b2:g}. The line is 6 ξ_c. Of the {int(clear.sum())} cells that lie clearly above or below it, "
             f"{int((right & clear).sum())} do as it says.")
 

@@ -12,7 +12,7 @@ from pages.parts.words import measured, number, times
 from vgdash.neuron import NeuronParams, NeuronVariance, VarianceSweep, neuron_variance, variance_against_n
 
 WHY = r"""
-**Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ independent terms with mean 0, so variances add:
+**Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ uncorrelated terms with mean 0, so variances add:
 
 $$\mathrm{Var}(z) = n \cdot \mathrm{Var}(w) \cdot E[x^2]$$
 
@@ -94,8 +94,8 @@ def _remarks(found: NeuronVariance) -> str:
     if not found.a2_exact:
         said.append("The prediction of E[a²] is the one for normal weights, off by about 1/n.")
     if p.mean:
-        said.append(f"Inputs with a mean count through E[x²] = mean² + std²; {found.shared:.0%} of Var(z) is then the same for "
-                    "every input.")
+        share = f"{found.shared:.{0 if found.shared < 0.99 else 2}%}"
+        said.append(f"Inputs with a mean count through E[x²] = mean² + std²; {share} of Var(z) is then the same for every input.")
     if p.correlation:
         said.append("Correlated inputs leave Var(z) alone, but make neurons unequal: z is no longer Gaussian, however large n is.")
     if found.outside > 0.001:

@@ -74,12 +74,24 @@ def _verdict(found: PhaseMap) -> str:
     at = found.opened
     subject = f"{at.activation} at σ_w² = {plane.value(at.sigma_w2)}, σ_b² = {plane.value(at.sigma_b2)}"
     gradient = _gradient(at.chi_1)
+    if _runs_away(found):
+        first = number(10 ** found.profile.log10_q[0], 2)
+        return (f"{subject}: **unit inputs start beyond an unstable point, and E[z²] runs away from {first}**; smaller ones "
+                f"would come to q\\* = {number(at.q_star, 2)}.")
     if math.isinf(at.q_star):
         return f"{subject}: **{_readable(at.reason)}**; {gradient}."
     if math.isinf(at.xi_c):
         return f"{subject}: **on the edge of chaos**, ξ_c is infinite. Mean-field theory sets no limit to the depth."
     place = "on the edge of chaos" if abs(at.chi_1 - 1) < NEAR_EDGE else at.phase
     return f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, trains to **{plane.layers(at.xi_c)}**; {gradient}."
+
+
+def _runs_away(found: PhaseMap) -> bool:
+    """Whether E[z²] of unit inputs moves away from the fixed point, which is the one that 1 comes to."""
+    log_q, at = found.profile.log10_q[:2], found.opened
+    if len(log_q) < 2 or not np.isfinite(log_q).all() or math.isinf(at.q_star) or math.isnan(at.q_star):
+        return False
+    return bool(log_q[1] > log_q[0] and 10 ** log_q[0] > at.q_star * (1 + STEADY))
 
 
 def _readable(reason: str) -> str:
@@ -105,7 +117,7 @@ def _remarks(found: PhaseMap) -> str:
                     + (f" ({notes})" if notes else "") + ".")
     if np.isnan(found.profile.correlation).all():
         said.append("Every z is 0 there, so there is no correlation to draw.")
-    if at.reason and not math.isinf(at.q_star):
+    if at.reason and not math.isinf(at.q_star) and not _runs_away(found):
         said.append(_readable(at.reason[0].upper() + at.reason[1:]) + ".")
     if trainable_depth(at.xi_c) > p.fan_in:
         said.append(f"Nets deeper than they are wide ({p.fan_in:,}) meet another limit first: the fluctuations of finite width, "
@@ -130,7 +142,7 @@ def _numbers(found: PhaseMap) -> str:
     if np.isfinite(seen).all() and math.isfinite(predicted):
         said.append(f"correlation at layer {depth}: {predicted:.3f} predicted, {seen.mean():.3f} measured on "
                     f"{len(seen)} nets of width {profile.measured.params.width}".replace("-", "−"))
-    return f"**The opened point**: {'; '.join(said)}."
+    return f"**The opened point**{', from E[z²] = 1 on' if _runs_away(found) else ''}: {'; '.join(said)}."
 
 
 def _links(p: PhaseParams) -> str:

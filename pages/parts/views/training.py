@@ -25,9 +25,10 @@ Healthy: the update is about a thousandth of the weight, $\log_{10} \frac{|\Delt
 A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero in two layers or more only
 the output bias has a gradient, so the loss stays there.
 
-With several seeds, lines are their means and bands their range.
+With several seeds, lines are the means of those that have not diverged, and bands their range.
 """
 LEARNED = 0.5  # share of the way from guessing to certainty
+MOVED = 0.2  # share of that way from which a net has learned something, however near to ln K wrong labels keep its loss
 STILL = 0.03  # a loss within this share of ln K has not moved
 HEALTHY = -3.0  # log10 of update : weight, a thousandth (Karpathy, CS231n notes)
 NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update long before
@@ -91,16 +92,19 @@ def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
     chance = math.log(classes)
     learned, moving, still, diverged = [], [], [], []
     for i, name in enumerate(p.initializers):
-        if (last.diverged[i] >= 0).any():
+        gone = last.diverged[i] >= 0
+        if gone.all():
             diverged.append(f"{name} diverged at step {last.diverged[i].max():,}")
             continue
-        held_out, loss = float(np.mean(tested.held_out[i])), float(np.mean(last.loss[i]))
+        if gone.any():
+            diverged.append(f"{gone.sum()} of {gone.size} nets of {name} diverged")
+        held_out, loss = float(np.nanmean(tested.held_out[i])), float(np.nanmean(last.loss[i]))
         if held_out > 1 / classes + LEARNED * (1 - 1 / classes):
             learned.append(f"{name} learns ({held_out:.0%} held out)")
-        elif abs(loss - chance) < STILL * chance:
+        elif abs(loss - chance) < STILL * chance and held_out < 1 / classes + MOVED * (1 - 1 / classes):
             still.append(name)
         else:
-            moving.append(f"{name} is at loss {loss:.2f}")
+            moving.append(f"{name} is at loss {loss:.2f} ({held_out:.0%} held out)")
     parts = [*learned, *moving, *diverged]
     if still:
         parts.append(f"{listed(still)} {'stands' if len(still) == 1 else 'stand'} still at ln {classes} = {chance:.3f}")
@@ -109,15 +113,16 @@ def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
 
 def _over_seeds(series: str, steps: np.ndarray, values: np.ndarray, of: int,
                 said: str) -> tuple[list[charts.Rows], tuple[float, float] | None]:
-    """Line of the mean over seeds ``(steps, seeds)``, band of their range, and where the line ends. At the end it has ``of`` steps."""
-    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
+    """Line of the mean over the seeds that have not diverged, from ``(steps, seeds)``, band of their range, and where the line ends. At
+    the end it has ``of`` steps."""
+    finite = np.flatnonzero(np.isfinite(values).any(axis=1))
     if not len(finite):
         return [], None
     # always the same ones while the line grows, and where it is now
     finite = np.union1d(finite[::math.ceil(of / POINTS)], finite[-1:])
     steps, values = steps[finite], values[finite]
-    middle = values.mean(axis=1)
-    band = (values.min(axis=1), values.max(axis=1)) if values.shape[1] > 1 else ()
+    middle = np.nanmean(values, axis=1)
+    band = (np.nanmin(values, axis=1), np.nanmax(values, axis=1)) if values.shape[1] > 1 else ()
     parts = [charts.rows("line", series, steps, middle, *band),
              charts.rows("point", series, steps[-1:], middle[-1:], text=[f"{series}, step {steps[-1]}: {said.format(middle[-1])}"])]
     return parts, (steps[-1], middle[-1])
