@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from pages.parts.views.initializers import LOOKS_AT, SPECTRUM
 from pages.parts.views.published import KINDS, link
 from vgdash.initializers import INITIALIZERS
 from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, check
@@ -140,7 +141,12 @@ def test_the_page_that_shows_it_takes_every_value_of_its_state(item):
         assert getattr(made, key) == kind.keys()[key].check(key, value)
     path, _, query = link(item).partition("?")
     assert path == item.page
-    assert kind.tolerant(urllib.parse.parse_qs(query), text=True) == (made, [])
+    asked = urllib.parse.parse_qs(query)
+    look = asked.pop("look", [""])
+    assert kind.tolerant(asked, text=True) == (made, [])
+    assert look == [getattr(item, "look", "")]
+    assert look[0] in ("", *LOOKS_AT)
+    assert (look[0] == SPECTRUM) == ("singular value" in item.setup and item.page == "initializers")
 
 
 # ---- mistakes

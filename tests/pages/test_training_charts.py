@@ -98,8 +98,8 @@ def test_a_net_that_diverged_is_counted_and_the_others_go_on():
 
 
 def test_a_net_that_answers_better_than_chance_does_not_stand_still_though_wrong_labels_hold_its_loss_up():
-    p = TrainParams.uniform(3, 32, dataset="moons", initializers=("zeros", "he_normal"), label_noise=0.4, optimizer="adam", steps=300, seeds=1,
-                            snapshots=5)
+    p = TrainParams.uniform(3, 32, dataset="moons", initializers=("zeros", "he_normal"), label_noise=0.4, optimizer="adam", steps=300,
+                            seeds=1, snapshots=5)
     snapshots = list(train(p))
     last = snapshots[-1]
     assert abs(last.loss[1, 0] - np.log(2)) < 0.03 * np.log(2), "its loss has hardly moved"

@@ -152,7 +152,7 @@ NETS: tuple[Claim, ...] = (
         tolerance=0.022,
         reason="4 standard errors of two nets (0.5 % each), and 2/width",
         compute=_batch_normalized,
-        page="initializers", state={"initializers": ("he_normal",), "normalization": "batch", "depth": 30},
+        page="initializers", state={"initializers": ("he_normal",), "normalization": "batch", "depth": 30, "width": 256, "batch": 128},
     ),
     Claim(
         key="residual-variance",
@@ -217,7 +217,7 @@ NETS: tuple[Claim, ...] = (
         tolerance=5e-6,
         reason="weights are float32",
         compute=_orthogonal,
-        page="initializers", state={"activation": "linear", "initializers": ("orthogonal",), "width": 64},
+        page="initializers", state={"activation": "linear", "initializers": ("orthogonal",), "width": 64}, look="singular values",
     ),
     Claim(
         key="gaussian-singular-values",
@@ -232,6 +232,7 @@ NETS: tuple[Claim, ...] = (
         compute=_gaussian,
         page="initializers",
         state={"activation": "linear", "initializers": ("lecun_normal", "orthogonal"), "depth": LINEAR.depth, "width": LINEAR.width},
+        look="singular values",
     ),
     Claim(
         key="relu-singular-values",
@@ -245,7 +246,7 @@ NETS: tuple[Claim, ...] = (
         tolerance=0.1,
         reason="4 standard errors: nets scatter by 6 %, and finite width",
         compute=_rectified,
-        page="initializers", state={"initializers": ("he_normal", "orthogonal"), "depth": 4, "width": 128},
+        page="initializers", state={"initializers": ("he_normal", "orthogonal"), "depth": 4, "width": 128}, look="singular values",
     ),
     Claim(
         key="zero-weights",

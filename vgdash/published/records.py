@@ -22,7 +22,7 @@ class Claim:
     ``tolerance``: what ours may be off, for all numbers or for each; a share of theirs, or with ``absolute`` in their own unit.
     ``reason`` says where it comes from: rounding of the published digits, sampling error, or the next term of an expansion.
 
-    ``page`` and ``state``: where the app shows it, and the values of the parameters there.
+    ``page`` and ``state``: where the app shows it, and the values of the parameters there; ``look``: at what of it, if not the usual.
     """
 
     key: str
@@ -37,6 +37,7 @@ class Claim:
     compute: Callable[[], Values]
     page: str
     state: Mapping[str, Any] = field(default_factory=dict)
+    look: str = ""
     absolute: bool = False
     derived: bool = False
 

@@ -76,7 +76,9 @@ def frame(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
 def link(item: Claim | Mistake) -> str:
     """The address of the page that shows it, from any page of the app."""
     keys = KINDS[item.page].keys()
-    return f"{item.page}?{urlencode([(key, text) for key, value in item.state.items() for text in keys[key].spell(value)])}"
+    state = [(key, text) for key, value in item.state.items() for text in keys[key].spell(value)]
+    look = [("look", item.look)] if isinstance(item, Claim) and item.look else []
+    return f"{item.page}?{urlencode(state + look)}"
 
 
 def mistake_view(mistake: Mistake) -> MistakeView:
