@@ -39,7 +39,7 @@ OF_THE_CODE = {
     "vgdash.gaussian.sector", "vgdash.maps.two_rays",
     "vgdash.meanfield._scan_moments", "vgdash.meanfield._scan_slopes", "vgdash.parallel._controller", "vgdash.phases._plane",
     "vgdash.prediction._saturated_zones",
-    "vgdash.recommendation._table", "vgdash.sweep.run.shipped", "vgdash.tabulated._angles", "vgdash.tabulated._powers",
+    "vgdash.courses._table", "vgdash.sweep.run.shipped", "vgdash.tabulated._angles", "vgdash.tabulated._powers",
     "pages.parts.charts.once.shipped", "pages.parts.controls._defaults", "pages.parts.heaps.begin", "pages.parts.warm.begin",
 }
 
@@ -176,7 +176,7 @@ def test_data_sets_stay_within_their_bytes():
 
 def test_the_tables_of_the_vocabulary_stay_within_their_bytes():
     planes = sum(len(pickle.dumps(phases.plane(name))) for name in ACTIVATIONS)
-    moments = sum(sum(part.nbytes for part in importlib.import_module("vgdash.recommendation")._table(name)) for name in ACTIVATIONS)
+    moments = sum(sum(part.nbytes for part in importlib.import_module("vgdash.courses")._table(name)) for name in ACTIVATIONS)
     assert planes + moments + len(pickle.dumps(data._digits())) <= package.VOCABULARY
 
 
