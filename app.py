@@ -6,10 +6,10 @@
 import streamlit as st
 
 if st.runtime.exists():
-    from pages.parts import frame
+    from pages.parts import shell as frame
 
     frame.main()
 else:
-    from pages.parts import warm
+    from pages.parts import startup as warm
 
     app = st.App(__file__, lifespan=warm.starting)

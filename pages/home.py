@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.parts import charts, frame
-from vgdash.precision import FORMATS
+from pages.parts import charts, shell
+from vgdash.number_formats import FORMATS
 
 DEPTH = 150
 CARDS = (
@@ -30,7 +30,7 @@ def page() -> None:
         for column, (stem, question, line, state) in zip(st.columns(2), pair, strict=True):
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{question}**  \n{line}")
-                st.page_link(frame.FOLDER / f"{stem}.py", label="Open", icon=":material/arrow_forward:", query_params=state)
+                st.page_link(shell.FOLDER / f"{stem}.py", label="Open", icon=":material/arrow_forward:", query_params=state)
 
 
-frame.show(page)
+shell.show(page)

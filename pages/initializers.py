@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, results, words
+from pages.parts import charts, elements, prefetch, presenter, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.stage import Stage, top
-from pages.parts.views.closer import on_one_axis
+from pages.parts.page import Stage, top
+from pages.parts.views.diagnosis import on_one_axis
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
-from vgdash.export import FRAMEWORKS
+from vgdash.codegen.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
-from vgdash.network import CompareParams, ProbeParams, compare
 from vgdash.params import Choice
+from vgdash.probe.probe import CompareParams, ProbeParams, compare
 
 BESIDE = {
     "look": (Choice(LOOKS_AT), COURSE),
@@ -30,7 +30,7 @@ def page() -> None:
     controls.read_address()
     top("Does the signal survive fifty layers? And the way back?", controls)
     view()
-    if not lecture.presenting():
+    if not presenter.presenting():
         st.markdown(f"{WHY}\n\n{LEFT_OVER}")
 
 
@@ -57,9 +57,9 @@ def view() -> None:
     wanted = controls.chosen("of")
     one = _one(p, wanted)
     if p.depth * p.width**2 < LIGHT:
-        ahead.wish(_everything, ((q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()))
+        prefetch.wish(_everything, ((q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()))
     stage.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other), controls, p)
-    if lecture.presenting():
+    if presenter.presenting():
         return
     left, right = st.columns(2, border=True)
     with left:
@@ -70,14 +70,14 @@ def view() -> None:
         advice = results.advice(p, one.initializer, controls.chosen("framework"))
         absent = "" if one.initializer == wanted else f"{wanted} is not compared here. "
         st.markdown(f"**What fails first, and what to choose instead.** {absent}{advice.trouble} {advice.balance}\n\n{advice.choice}")
-        with draw.drawer("Code to paste", "code", ":material/code:") as opened:
+        with elements.drawer("Code to paste", "code", ":material/code:") as opened:
             if opened:
                 controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
                 st.code(advice.code, language="python", wrap_lines=True)
-        with draw.drawer("Every initializer, and every number format", "ranking", ":material/list:") as opened:
+        with elements.drawer("Every initializer, and every number format", "ranking", ":material/list:") as opened:
             if opened:
                 st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
-    draw.table_and_download(lambda: compare(p).frame(), words.file_name("initializers", p), "comparison", p)
+    elements.table_and_download(lambda: compare(p).frame(), text.file_name("initializers", p), "comparison", p)
 
 
 def _everything(p: CompareParams, name: str, framework: str) -> None:
@@ -100,18 +100,18 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
         table, base = on_one_axis(shown, other and results.histograms(_one(other, one.initializer)))
         spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade", room=other is not None,
                                           base=base)
-        draw.chart(table, spec, f"histograms{side}{shown.last}{base}",
+        elements.chart(table, spec, f"histograms{side}{shown.last}{base}",
                    "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
         st.caption(shown.words)
     elif look == SPECTRUM:
         with st.spinner("Computing singular values …"):
             shown = results.spectrum(one)
             beside = other and results.spectrum(_one(other, one.initializer))
-        draw.chart(charts.with_room_for(shown.table, beside and beside.table), charts.spectrum(other is not None), f"spectrum{side}",
+        elements.chart(charts.with_room_for(shown.table, beside and beside.table), charts.spectrum(other is not None), f"spectrum{side}",
                    "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
-        draw.chart(charts.with_room_for(results.shares(p, look), other and results.shares(other, look)),
+        elements.chart(charts.with_room_for(results.shares(p, look), other and results.shares(other, look)),
                    charts.curves("layer", STATISTICS[look], decades=False, parts=f"{room}{SHARES}"), f"{look}{side}",
                    f"{STATISTICS[look]} by layer, for each initializer")
 
@@ -119,12 +119,12 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
 def _course(shown, side: str, other, parts: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
-        draw.chart(charts.with_room_for(shown.forward, other and other.forward),
+        elements.chart(charts.with_room_for(shown.forward, other and other.forward),
                    charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts), f"forward{side}",
                    "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
     with backward:
         spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=parts)
-        draw.chart(charts.with_room_for(shown.backward, other and other.backward), spec, f"backward{side}",
+        elements.chart(charts.with_room_for(shown.backward, other and other.backward), spec, f"backward{side}",
                    "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 
@@ -142,4 +142,4 @@ def _more(controls: Controls, own: bool) -> None:
     controls.select("rescale", "data-dependent rescaling")
 
 
-frame.show(page)
+shell.show(page)

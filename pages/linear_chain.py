@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, results, words
+from pages.parts import charts, elements, prefetch, presenter, results, shell, text
 from pages.parts.controls import Controls
-from pages.parts.stage import Stage, top
+from pages.parts.page import Stage, top
 from pages.parts.views.linear_chain import WHY, WHY_RANDOM
-from vgdash.chain import ChainParams, linear_chain
-from vgdash.descent import DescentParams
+from vgdash.chain_learning import DescentParams
+from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Choice
 
 BESIDE = {
@@ -39,11 +39,11 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.chain(p, rate)
-    ahead.wish(results.chain, ((q, rate) for q in controls.next_steps()))
+    prefetch.wish(results.chain, ((q, rate) for q in controls.next_steps()))
     stage.verdict(shown.verdict)
     stage.beside(lambda params, side, other: _main(
         results.chain(params, rate), scale, params.kind, side, other and results.chain(other, rate)), controls, p)
-    if lecture.presenting():
+    if presenter.presenting():
         return
     left, right = st.columns(2, border=True)
     with left:
@@ -51,20 +51,20 @@ def view() -> None:
         st.markdown("**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n" + shown.formats)
     with right:
         st.markdown("**And learning?**")
-        draw.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, fine=True, parts="limit line point"), "steps",
+        elements.chart(shown.steps, charts.curves("depth", "steps to learn", height=190, fine=True, parts="limit line point"), "steps",
                    "Steps of gradient descent until the chain has learned, by depth")
         st.markdown(shown.learning)  # below the chart: its length changes, and the chart must not jump
-    draw.table_and_download(lambda: linear_chain(p).frame(), words.file_name("linear-chain", p), "chain", p)
+    elements.table_and_download(lambda: linear_chain(p).frame(), text.file_name("linear-chain", p), "chain", p)
 
 
 def _main(shown, scale: str, kind: str, side: str, other) -> None:
     room = "room " if other else ""
     if scale == "log":
         parts = f"{room}limit band line point label" if kind == "gaussian" else f"{room}limit line point label"
-        draw.chart(charts.with_room_for(shown.sizes, other and other.sizes), charts.curves("layer", "size", parts=parts), f"sizes{side}",
+        elements.chart(charts.with_room_for(shown.sizes, other and other.sizes), charts.curves("layer", "size", parts=parts), f"sizes{side}",
                    "Size of activations and gradients by layer, log axis")
         return
-    draw.chart(charts.with_room_for(shown.linear, other and other.linear),
+    elements.chart(charts.with_room_for(shown.linear, other and other.linear),
                charts.curves("layer", "size", decades=False, parts=f"{room}line point label"), f"linear{side}",
                "Size of activations and gradients by layer, linear axis")
     if shown.beyond_float64:
@@ -83,4 +83,4 @@ def _more(controls: Controls) -> None:
     controls.steps("learning_rate", "step size η of gradient descent", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 
 
-frame.show(page)
+shell.show(page)

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, results, words
+from pages.parts import charts, elements, prefetch, presenter, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.stage import Stage, top
+from pages.parts.page import Stage, top
 from pages.parts.views.neuron_variance import WHY
-from vgdash.neuron import NeuronParams, neuron_variance
+from vgdash.single_neuron import NeuronParams, neuron_variance
 
 INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
 
@@ -32,27 +32,27 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.neuron(p)
-    ahead.wish(results.neuron, ((q,) for q in controls.next_steps()))
+    prefetch.wish(results.neuron, ((q,) for q in controls.next_steps()))
     stage.verdict(shown.verdict)
     stage.beside(lambda params, side, other: _main(results.neuron(params), side, other and results.neuron(other)), controls, p)
-    if lecture.presenting():
+    if presenter.presenting():
         return
     if shown.remarks:
         st.info(shown.remarks, icon=":material/lightbulb:")
     left, right = st.columns(2)
     left.markdown(WHY)
     right.markdown(shown.numbers)
-    draw.table_and_download(lambda: neuron_variance(p).frame(), words.file_name("neuron-variance", p), "neuron", p)
+    elements.table_and_download(lambda: neuron_variance(p).frame(), text.file_name("neuron-variance", p), "neuron", p)
 
 
 def _main(shown, side: str, other) -> None:
     left, right = st.columns(1 if side else 2) * (2 if side else 1)
     with left:
-        draw.chart(charts.with_room_for(shown.histogram, other and other.histogram), charts.histogram("z", "density", other is not None),
+        elements.chart(charts.with_room_for(shown.histogram, other and other.histogram), charts.histogram("z", "density", other is not None),
                    f"histogram{side}", "Histogram of z over its predicted density")
     with right:
         parts = ("room " if other else "") + "line interval point label"
-        draw.chart(charts.with_room_for(shown.against_n, other and other.against_n),
+        elements.chart(charts.with_room_for(shown.against_n, other and other.against_n),
                    charts.curves("n, inputs", "Var(z)", log_x=True, parts=parts), f"against_n{side}",
                    "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
 
@@ -68,4 +68,4 @@ def _more(controls: Controls) -> None:
     controls.whole("seed", "seed")
 
 
-frame.show(page)
+shell.show(page)

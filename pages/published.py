@@ -4,9 +4,9 @@ import time
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, results
+from pages.parts import charts, elements, results, shell
 from pages.parts.controls import Controls
-from pages.parts.stage import Stage, top
+from pages.parts.page import Stage, top
 from pages.parts.views import published as views
 from vgdash.params import Params
 from vgdash.published import Outcome
@@ -35,7 +35,7 @@ def view() -> None:
 
     with st.container(height=430, key="claims"):
         st.markdown(views.sections(outcomes))
-    draw.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")
+    elements.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")
     st.markdown("### Mistakes that circulate", anchors=False)
     for pair in zip(mistakes[::2], mistakes[1::2], strict=True):
         for column, (key, shown) in zip(st.columns(2), pair, strict=True):
@@ -61,8 +61,8 @@ def _computed(place) -> tuple[dict[str, Outcome], list[tuple[str, views.MistakeV
 def _card(key: str, shown: views.MistakeView) -> None:
     st.markdown(shown.words)
     if shown.table is not None:
-        draw.chart(shown.table, charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored, fine=True), f"mistake {key}",
+        elements.chart(shown.table, charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored, fine=True), f"mistake {key}",
                    f"{shown.quantity} by layer: the mistaken curve and the right one as lines, measured nets as points")
 
 
-frame.show(page)
+shell.show(page)

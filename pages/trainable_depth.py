@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from pages.parts import ahead, charts, draw, frame, lecture, live, results, told, words
+from pages.parts import charts, elements, prefetch, presenter, results, shell, text, told, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.stage import Stage, top
-from pages.parts.views import measured_map
-from pages.parts.views.trainable_depth import WHY
+from pages.parts.page import Stage, top
+from pages.parts.views import trainability_map
+from pages.parts.views.phase_point import WHY
 from vgdash.params import ParamError
-from vgdash.phases import HIGHEST_BIAS, ROWS, PhaseParams, phase_map, plane
+from vgdash.theory.phase_diagram import HIGHEST_BIAS, ROWS, PhaseParams, phase_map, plane
 
 BIASES = [round(HIGHEST_BIAS * k / (ROWS - 1), 10) for k in range(ROWS)]
 CLICKS = 500  # that one visitor makes on one plane, at most
@@ -24,7 +24,7 @@ def page() -> None:
     controls.read_address()
     top("How deep can it go?", controls)
     view()
-    if not lecture.presenting():
+    if not presenter.presenting():
         _measured()
 
 
@@ -44,22 +44,22 @@ def view() -> None:
     if not stage.ready(controls, p):
         return
     shown = results.phases(p)
-    ahead.wish(results.phases, ((q,) for q in controls.next_steps()))
+    prefetch.wish(results.phases, ((q,) for q in controls.next_steps()))
     stage.verdict(shown.verdict)
     left, right = st.columns([3, 2])
     with left:
-        draw.chart(shown.plane, charts.phase_plane(shown.right, HIGHEST_BIAS, shown.cell), "plane",
+        elements.chart(shown.plane, charts.phase_plane(shown.right, HIGHEST_BIAS, shown.cell), "plane",
                    "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer as a "
                    "point. The two sliders open any point too.", 420, on_select=_open)
     with right:
-        draw.chart(shown.course, charts.depth_profiles(shown.decades), "course",
+        elements.chart(shown.course, charts.depth_profiles(shown.decades), "course",
                    "By layer: above, the correlation of two inputs, predicted from three starts and measured from 0; below, the mean "
                    "square of the signal, predicted and measured", 420)
-    if lecture.presenting():
+    if presenter.presenting():
         return
     st.markdown(f"Click a point or any place on the plane to open it. {shown.numbers} {shown.remarks} {shown.links}")
     st.markdown(shown.landmarks)
-    draw.table_and_download(lambda: phase_map(p).frame(), words.file_name("trainable-depth", p), "phases")
+    elements.table_and_download(lambda: phase_map(p).frame(), text.file_name("trainable-depth", p), "phases")
 
 
 def _measured() -> None:
@@ -68,20 +68,20 @@ def _measured() -> None:
     left, right = st.columns(2)
     with left:
         said, table = results.shipped_map()
-        draw.chart(table, charts.measured_map(), "shipped", "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
+        elements.chart(table, charts.measured_map(), "shipped", "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
         st.caption(said + " Computed once; it ships with vgdash.")
     with right:
-        live.ticking(sweep)
+        training_panel.ticking(sweep)
         st.markdown(WHY)
 
 
 def sweep() -> None:
     controls = Controls("trainable_depth", PhaseParams)
     told.insist(controls.page)
-    found = live.sweep(measured_map.small(controls.chosen("activation"), controls.chosen("sigma_b2")))
+    found = training_panel.sweep(trainability_map.small(controls.chosen("activation"), controls.chosen("sigma_b2")))
     if found is not None:
-        draw.chart(measured_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
-        st.caption(measured_map.words(found))
+        elements.chart(trainability_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
+        st.caption(trainability_map.words(found))
 
 
 def _and_current(key: str, usual: Iterable[float]) -> list[float]:
@@ -104,4 +104,4 @@ def _open() -> None:
         told.tell("trainable_depth", key, value)
 
 
-frame.show(page)
+shell.show(page)

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from pages.parts import charts, draw, frame, lecture, live, words
+from pages.parts import charts, elements, presenter, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.stage import Stage, top
-from pages.parts.views.inside_training import FRAMES, STATISTICS, rates
+from pages.parts.page import Stage, top
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
+from pages.parts.views.training_details import FRAMES, STATISTICS, rates
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice, Real
-from vgdash.training import TrainParams
+from vgdash.training.trainer import TrainParams
 
 BESIDE = {
     "look": (Choice(LOOKS_AT), COURSE),
@@ -27,9 +27,9 @@ def page() -> None:
     controls = Controls("training", TrainParams, BESIDE)
     controls.read_address()
     if asked and "run" not in st.session_state:
-        live.start_when_ready()
-    top("Who learns, who stands still, who blows up?", controls, live.start_when_ready)
-    live.ticking(view)
+        training_panel.start_when_ready()
+    top("Who learns, who stands still, who blows up?", controls, training_panel.start_when_ready)
+    training_panel.ticking(view)
 
 
 def view() -> None:
@@ -47,7 +47,7 @@ def view() -> None:
         controls.select("of", "of", label_visibility="collapsed", width=WIDE)
         controls.select("statistic", "by layer", label_visibility="collapsed", width=WIDE)
     p = controls.params()
-    run = live.run_bar(p)
+    run = training_panel.run_bar(p)
     if not stage.ready(controls, p):
         return
     if controls.chosen("look") == RATES:
@@ -56,24 +56,24 @@ def view() -> None:
         stage.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
         st.markdown(WHY)
         return
-    shown = live.view(run, controls.chosen("look"), controls.chosen("of"), controls.chosen("statistic"), controls.chosen("goal"))
+    shown = training_panel.view(run, controls.chosen("look"), controls.chosen("of"), controls.chosen("statistic"), controls.chosen("goal"))
     stage.verdict(shown.verdict)
     _main(shown.tables, controls.chosen("look"), controls.chosen("statistic"), run)
-    if lecture.presenting():
+    if presenter.presenting():
         return
     left, right = st.columns(2)
     left.markdown(WHY)
     with right:
         controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         st.markdown(shown.ranking)
-    draw.table_and_download(lambda: live.table(run), words.file_name("training", run.params), "training", run.params)
+    elements.table_and_download(lambda: training_panel.table(run), text.file_name("training", run.params), "training", run.params)
 
 
 def _rates(p: TrainParams) -> None:
-    found = live.find_rates(p)
+    found = training_panel.find_rates(p)
     if found is not None:
         said, table = rates(found)
-        draw.chart(table, charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT), "rates",
+        elements.chart(table, charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT), "rates",
                    "Loss after a few steps against the learning rate, for each initializer, log axes")
         st.caption(said)
 
@@ -82,28 +82,28 @@ def _main(tables, look: str, statistic: str, run) -> None:
     if look == COURSE:
         loss, accuracy = st.columns(2)
         with loss:
-            draw.chart(tables["loss"], charts.curves("step", "training loss", height=HEIGHT, fine=True), "loss",
+            elements.chart(tables["loss"], charts.curves("step", "training loss", height=HEIGHT, fine=True), "loss",
                        "Training loss by step, log axis")
         with accuracy:
-            draw.chart(tables["accuracy"], charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT), "accuracy",
+            elements.chart(tables["accuracy"], charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT), "accuracy",
                        "Share of held-out examples that are classified right, by step")
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
-            draw.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
+            elements.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
                        "Size of the gradient by layer and step. A layer whose row is dark learns nothing.")
         with updates:
-            draw.chart(tables["updates"], charts.curves("step", "update : weight", height=HEIGHT), "updates",
+            elements.chart(tables["updates"], charts.curves("step", "update : weight", height=HEIGHT), "updates",
                        "Update divided by weight, median layer, by step, log axis. Healthy is about a thousandth.")
     elif look == LAYERS:
-        draw.chart(tables["layers"], charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0), f"layers {run.over}",
+        elements.chart(tables["layers"], charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0), f"layers {run.over}",
                    "A statistic by layer, for each initializer, at a moment of the run")
     elif look == HISTOGRAMS and not run.params.histogram_layers:
         st.info("A net of one layer has no hidden layer, so there are no activations to draw. Take two layers or more.")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
         spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units", predicted=False)
-        draw.chart(tables["histograms"], spec, f"histograms {last}",
+        elements.chart(tables["histograms"], spec, f"histograms {last}",
                    "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
         st.info("Digits have 64 features: there is no plane to draw a decision on. Choose spirals, circles, moons or gaussians.")
@@ -111,7 +111,7 @@ def _main(tables, look: str, statistic: str, run) -> None:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:
                 st.markdown(f"**{name}**")
-                draw.chart(table, charts.decision(), f"decision {name}", f"What the net of {name} decides on the plane, and the data")
+                elements.chart(table, charts.decision(), f"decision {name}", f"What the net of {name} decides on the plane, and the data")
 
 
 def _more(controls: Controls) -> None:
@@ -130,4 +130,4 @@ def _more(controls: Controls) -> None:
     controls.real("sigma_b2", "σ_b², variance of the first biases")
 
 
-frame.show(page)
+shell.show(page)

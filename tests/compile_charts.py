@@ -13,8 +13,8 @@ from typing import Any
 
 from pages.parts import charts
 from pages.parts.charts import once
-from pages.parts.frame import PAGES
 from pages.parts.scenes import SCENES
+from pages.parts.shell import PAGES
 from pages.parts.views import initializers, training
 from tests.opened import ROOT, opened
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from pages.parts.frame import PAGES
+from pages.parts.shell import PAGES
 from tests.opened import opened
 
 

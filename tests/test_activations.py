@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from vgdash.activations import ACTIVATIONS, SATURATION
-from vgdash.gaussian import GRID, WEIGHTS, gaussian_mean
+from vgdash.quadrature import GRID, WEIGHTS, gaussian_mean
 
 EVERY = list(ACTIVATIONS.values())
 every = pytest.mark.parametrize("activation", EVERY, ids=lambda a: a.name)

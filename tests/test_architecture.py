@@ -67,7 +67,7 @@ def test_the_docstring_finder_is_not_fooled_by_the_docstring_a_dataclass_gives_i
 
 
 def test_there_is_something_to_check():
-    assert {"params", "activations", "initializers", "neuron", "data"} <= {file.stem for file in PACKAGE}
+    assert {"params", "activations", "initializers", "single_neuron", "data"} <= {file.stem for file in PACKAGE}
     assert PAGES
     assert PARTS
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import vgdash.layers
+from tests.gradients import check_gradients
 from vgdash.activations import ACTIVATIONS
-from vgdash.gradients import check_gradients
 from vgdash.layers import dropout_mask, normalize, normalize_backward, residual_factors
-from vgdash.network import ProbeParams
 from vgdash.params import ParamError
+from vgdash.probe.probe import ProbeParams
 
 REMEDIES = {
     "plain net": {},

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgdash.data import DataParams
-from vgdash.neuron import NeuronParams
 from vgdash.params import Integers, ParamError, Params, choice, choices, flag, integer, integers, real
+from vgdash.single_neuron import NeuronParams
+from vgdash.training.data import DataParams
 
 FRUIT = ("apple", "pear", "fig", "plum")
 WHOLE = 2**60

@@ -8,27 +8,27 @@ Useful alone, in a notebook: every computation takes one frozen parameter set an
 """
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.balance import BalanceParams, balance
-from vgdash.chain import ChainParams, linear_chain
-from vgdash.data import DATASETS, load
-from vgdash.descent import DescentParams, descent
-from vgdash.export import export
+from vgdash.chain_learning import DescentParams, descent
+from vgdash.codegen.export import export
+from vgdash.diagnosis.balance import BalanceParams, balance
+from vgdash.diagnosis.first_failure import first_trouble
+from vgdash.diagnosis.jacobian import jacobian_spectrum
+from vgdash.diagnosis.recommendation import recommend
 from vgdash.initializers import INITIALIZERS
-from vgdash.jacobian import jacobian_spectrum
-from vgdash.meanfield import c_star, chi_1, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
-from vgdash.network import CompareParams, ProbeParams, compare, probe
-from vgdash.neuron import NeuronParams, neuron_variance
+from vgdash.linear_chain import ChainParams, linear_chain
+from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
-from vgdash.phases import PhaseParams, phase_map
-from vgdash.precision import FORMATS
-from vgdash.prediction import predict
+from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
 from vgdash.published import MISTAKES, PUBLISHED
-from vgdash.rate_finder import RateParams, find_rate
-from vgdash.recommendation import recommend
-from vgdash.snapshots import steps_to
+from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.sweep import SweepParams, trainability
-from vgdash.training import TrainParams, train
-from vgdash.trouble import first_trouble
+from vgdash.theory.fixed_points import c_star, chi_1, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
+from vgdash.theory.layerwise import predict
+from vgdash.theory.phase_diagram import PhaseParams, phase_map
+from vgdash.training.data import DATASETS, load
+from vgdash.training.lr_finder import RateParams, find_rate
+from vgdash.training.snapshots import steps_to
+from vgdash.training.trainer import TrainParams, train
 
 __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",

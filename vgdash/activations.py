@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vgdash.gaussian import GRID, gaussian_mean
+from vgdash.quadrature import GRID, gaussian_mean
 
 __all__ = ["ACTIVATIONS", "Activation"]
 

@@ -4,10 +4,10 @@ import os
 
 from vgdash import bounds as package
 from vgdash.bounds import Bound
-from vgdash.network import MEMORY as PROBE
 from vgdash.parallel import WORKERS
-from vgdash.train_params import KEPT as LARGEST_RUN
-from vgdash.train_params import MEMORY as TRAINING
+from vgdash.probe.probe import MEMORY as PROBE
+from vgdash.training.params import KEPT as LARGEST_RUN
+from vgdash.training.params import MEMORY as TRAINING
 
 RESULT = 5e6  # of one kind, the last that were computed (``memory.Remembered``)
 KINDS = 12  # of results

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import address, bounds, keyboard, scenes, told, words
+from pages.parts import address, bounds, keyboard, scenes, text, told
 from pages.parts.scenes import Scene
 from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
 
@@ -77,14 +77,14 @@ class Controls:
         st.session_state["page"] = self.page
         st.session_state.pop(f"{self.page} drawn", None)
         asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
-        refused = [f"This page has no setting named “{words.harmless(key)}”; the link's value was left out."
+        refused = [f"This page has no setting named “{text.harmless(key)}”; the link's value was left out."
                    for key in asked if key not in self.rules]
         good: dict[str, Any] = {}
         for key in (key for key in asked if key in self.rules):
             try:
                 good[key] = self.rules[key].read(key, asked[key])
             except ParamError as error:
-                refused.append(words.refusal(error))
+                refused.append(text.refusal(error))
         st.session_state[f"{self.page} refused"] = (refused[:5], None)
         for key, value in good.items():
             self._offer(key, value)
@@ -233,7 +233,7 @@ class Controls:
             try:
                 self.values[key] = self.rules[key].read(key, [text])
             except ParamError as error:
-                self.misread.append(words.refusal(error))
+                self.misread.append(text.refusal(error))
 
     def remember(self) -> None:
         """Take note of what is set. Call it when all controls are drawn."""
@@ -258,7 +258,7 @@ class Controls:
     def params(self) -> Params:
         """The parameter set of the widgets' values; a value that is refused leaves its field at the default, and is named."""
         p, refused = self.kind.tolerant(self.values)
-        self.refused = [*self.misread, *(words.refusal(error) for error in refused)]
+        self.refused = [*self.misread, *(text.refusal(error) for error in refused)]
         return p
 
     def chosen(self, key: str) -> Any:
@@ -268,7 +268,7 @@ class Controls:
                 return self.rules[key].read(key, st.query_params.get_all(key))
             return self.rules[key].check(key, self.values.get(key, st.session_state.get(key, self.defaults[key])))
         except ParamError as error:
-            self.refused.append(words.refusal(error))
+            self.refused.append(text.refusal(error))
             return self.defaults[key]
 
     def notices(self) -> list[str]:

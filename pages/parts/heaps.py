@@ -34,7 +34,7 @@ def _give_back(trim: Callable[[int], int]) -> None:
     """Again and again: what the last nets left (``scratch``), then all that is free."""
     while True:
         time.sleep(EVERY)
-        from vgdash import scratch  # by now everything is loaded, which this module is not to begin
+        from vgdash.probe import scratch  # by now everything is loaded, which this module is not to begin
 
         scratch.forget()
         trim(0)

@@ -14,20 +14,20 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
-from pages.parts import ahead, bounds, turns
+from pages.parts import bounds, prefetch, turns
 from pages.parts.gate import Asker, Gate, Gone
 from pages.parts.memory import Remembered
 from pages.parts.scenes import SCENES
-from pages.parts.views import closer, measured_map
+from pages.parts.views import diagnosis, trainability_map
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
+from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
-from pages.parts.views import trainable_depth as phase_views
-from vgdash.descent import DescentParams
-from vgdash.export import FRAMEWORKS
-from vgdash.network import CompareParams, Probe, ProbeParams, compare
+from vgdash.chain_learning import DescentParams
+from vgdash.codegen.export import FRAMEWORKS
 from vgdash.params import Params
+from vgdash.probe.probe import CompareParams, Probe, ProbeParams, compare
 from vgdash.published import Outcome, check
 from vgdash.sweep import shipped
 
@@ -133,24 +133,24 @@ def recompute() -> None:
 
 
 @remembered
-def histograms(p: ProbeParams) -> closer.Scrubbing:
-    return closer.histograms_view(p)
+def histograms(p: ProbeParams) -> diagnosis.Scrubbing:
+    return diagnosis.histograms_view(p)
 
 
 @remembered_long
-def spectrum(p: ProbeParams) -> closer.Spectrum:
-    return closer.spectrum_view(p)
+def spectrum(p: ProbeParams) -> diagnosis.Spectrum:
+    return diagnosis.spectrum_view(p)
 
 
 @remembered
-def advice(p: CompareParams, initializer: str, framework: str) -> closer.Advice:
-    return closer.advice_view(compared(p)[p.initializers.index(initializer)], framework)
+def advice(p: CompareParams, initializer: str, framework: str) -> diagnosis.Advice:
+    return diagnosis.advice_view(compared(p)[p.initializers.index(initializer)], framework)
 
 
 @remembered
 def shipped_map() -> tuple[str, pd.DataFrame]:
     found = shipped()
-    return measured_map.words(found), measured_map.table(found)
+    return trainability_map.words(found), trainability_map.table(found)
 
 
 OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opened computes
@@ -171,7 +171,7 @@ def open_pages() -> None:
 
 def prepare() -> None:
     """Have ready what all scenes show, as soon as nobody asks for anything."""
-    ahead.prepare(_open, [(scene.params,) for scene in SCENES if type(scene.params) in OPENING])
+    prefetch.prepare(_open, [(scene.params,) for scene in SCENES if type(scene.params) in OPENING])
 
 
 def _open(p: Params) -> None:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pages.parts.text import number, ten_to, times
 from pages.parts.views.training import GRADIENTS
-from pages.parts.words import number, ten_to, times
-from vgdash.chain import ChainParams, linear_chain
-from vgdash.descent import DescentParams, descent
-from vgdash.network import CompareParams
-from vgdash.neuron import NeuronParams, neuron_variance
+from vgdash.chain_learning import DescentParams, descent
+from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Params
-from vgdash.phases import PhaseParams
-from vgdash.prediction import predict
-from vgdash.training import TrainParams
+from vgdash.probe.probe import CompareParams
+from vgdash.single_neuron import NeuronParams, neuron_variance
+from vgdash.theory.layerwise import predict
+from vgdash.theory.phase_diagram import PhaseParams
+from vgdash.training.trainer import TrainParams
 
 KINDS: dict[str, type[Params]] = {
     "linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams, "training": TrainParams,

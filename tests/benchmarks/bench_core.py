@@ -17,8 +17,8 @@ from vgdash import (
     neuron_variance,
     predict,
 )
-from vgdash import data as digits
-from vgdash.neuron import variance_against_n
+from vgdash.single_neuron import variance_against_n
+from vgdash.training import data as digits
 
 REPEATS = 5
 

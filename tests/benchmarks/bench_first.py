@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from pages.parts.frame import PAGES
+from pages.parts.shell import PAGES
 from tests.benchmarks.bench_pages import BARE
 from tests.browser import chromium
 from tests.browser.conftest import Visitor

@@ -9,9 +9,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pages.parts import results
-from vgdash import phases
 from vgdash.activations import ACTIVATIONS
-from vgdash.phases import PhaseParams
+from vgdash.theory import phase_diagram
+from vgdash.theory.phase_diagram import PhaseParams
 
 
 def seconds(p: PhaseParams) -> float:
@@ -23,7 +23,7 @@ def seconds(p: PhaseParams) -> float:
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # the cache works without a server and says so
     seconds(PhaseParams("linear"))  # what is made once for all: nodes of the quadrature
-    phases._plane.cache_clear()
+    phase_diagram._plane.cache_clear()
     results.phases.clear()
     print(f"{'':12}{'first':>10}{'next point':>12}{'cached':>10}")
     for name in ACTIVATIONS:

@@ -15,10 +15,10 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: processor time adds up threads
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pages.parts.views import closer, initializers
+from pages.parts.views import diagnosis, initializers
 from vgdash.activations import ACTIVATIONS
-from vgdash.network import CompareParams, ProbeParams, compare
-from vgdash.prediction import predict
+from vgdash.probe.probe import CompareParams, ProbeParams, compare
+from vgdash.theory.layerwise import predict
 
 REPEATS = 5
 BAR = 20.0
@@ -59,8 +59,8 @@ def views() -> None:
         initializers.comparison_view(probes)
 
     def advice():
-        closer._recommended.cache_clear()
-        closer.advice_view(probes[0], "pytorch")
+        diagnosis._recommended.cache_clear()
+        diagnosis.advice_view(probes[0], "pytorch")
 
     def closer_look(view: Callable):
         return lambda: view(ProbeParams.uniform(256, 100, seed=next(seeds)))
@@ -73,8 +73,8 @@ def views() -> None:
         "the probe": lambda: compare(CompareParams.uniform(256, 100, seed=next(seeds))),
         "verdict, courses, numbers": comparison,
         f"shares by layer, {len(initializers.STATISTICS)} statistics": shares,
-        "histograms of one initializer": closer_look(closer.histograms_view),
-        "its Jacobian's singular values": closer_look(closer.spectrum_view),
+        "histograms of one initializer": closer_look(diagnosis.histograms_view),
+        "its Jacobian's singular values": closer_look(diagnosis.spectrum_view),
         "its advice and code": advice,
     }
     print(f"\n256 layers x 100, {len(probes)} initializers, measured")

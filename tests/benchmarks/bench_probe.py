@@ -18,8 +18,8 @@ from pathlib import Path
 os.environ.pop("OPENBLAS_CORETYPE", None)  # before NumPy is imported
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from vgdash.network import CompareParams, compare
 from vgdash.parallel import WORKERS
+from vgdash.probe.probe import CompareParams, compare
 
 DEPTH, WIDTH, BATCH, ROUNDS = 100, 256, 256, 7
 STDS = {"small_normal": 0.01, "standard_normal": 1.0, "lecun_normal": WIDTH**-0.5, "glorot_normal": WIDTH**-0.5,

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from vgdash.training import Trainer, TrainParams
+from vgdash.training.trainer import Trainer, TrainParams
 
 INITIALIZERS = ("lecun_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")  # five nets
 SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))  # depth, width, batch, times PyTorch to reach

@@ -11,10 +11,10 @@ from pages.parts.controls import COMMON
 from pages.parts.scenes import KINDS, SCENES, of_page
 from tests.browser.conftest import Visitor, query_of
 from tests.browser.states import STATES, link, texts
-from vgdash.chain import linear_chain
-from vgdash.network import CompareParams, compare
-from vgdash.neuron import neuron_variance
-from vgdash.phases import phase_map
+from vgdash.linear_chain import linear_chain
+from vgdash.probe.probe import CompareParams, compare
+from vgdash.single_neuron import neuron_variance
+from vgdash.theory.phase_diagram import phase_map
 
 COMPUTE = {"linear_chain": linear_chain, "neuron_variance": neuron_variance, "initializers": compare, "trainable_depth": phase_map}
 SLIDERS = {"linear_chain": "factor", "neuron_variance": "n", "initializers": "depth", "training": "depth", "trainable_depth": "fan_in"}

@@ -3,7 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from pages.parts.frame import PAGES
+from pages.parts.shell import PAGES
 from tests.browser.conftest import Visitor
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages.parts.frame import PAGES
+from pages.parts.shell import PAGES
 from tests.browser.conftest import Visitor
 from tests.browser.states import STATES, link
 from tests.server import serving

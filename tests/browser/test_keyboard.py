@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from pages.parts.frame import PAGES
 from pages.parts.scenes import KINDS, of_page
+from pages.parts.shell import PAGES
 
 MOST = 250  # stops of the Tab key on a page
 # The element in focus, and whether the one before looked any different while it had the focus.

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pages.parts.frame import PAGES
+from pages.parts.shell import PAGES
 from tests.browser.conftest import Visitor
 from tests.browser.states import link
 

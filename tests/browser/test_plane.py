@@ -2,7 +2,7 @@
 
 import pytest
 
-from vgdash.phases import COLUMNS, ROWS
+from vgdash.theory.phase_diagram import COLUMNS, ROWS
 
 PLANE = ".st-key-plane"
 # of the plane, from its lower left corner

@@ -6,7 +6,7 @@ import pytest
 import segno
 from PIL import Image
 
-from pages.parts import lecture
+from pages.parts import presenter
 from pages.parts.scenes import KINDS
 from tests.browser.conftest import query_of
 from tests.browser.states import STATES, link, texts
@@ -45,7 +45,7 @@ def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh
     visitor.open(link(stem, state))
     address = shared(visitor)
     query, kind = query_of(address), KINDS[stem]
-    assert query.pop("v") == [lecture.VERSION]
+    assert query.pop("v") == [presenter.VERSION]
     p, _ = kind.tolerant(texts(state), text=True)
     own = {key: value for key, value in query.items() if key in kind.keys()}  # noqa: SIM118
     assert kind.tolerant(own, text=True) == (p, []), address

@@ -6,14 +6,14 @@
 import sys
 from pathlib import Path
 
-from pages.parts import frame, runs
+from pages.parts import shell, training_runs
 
-if not hasattr(runs.Trainer, "told"):
+if not hasattr(training_runs.Trainer, "told"):
     def tell(what, p, where=Path(sys.argv[1])):
         with where.open("a") as lines:
             lines.write(f"{what} {p.seed}\n")
 
-    class Counted(runs.Trainer):
+    class Counted(training_runs.Trainer):
         told = tell
 
         def __iter__(self):
@@ -23,6 +23,6 @@ if not hasattr(runs.Trainer, "told"):
             finally:
                 tell("ends", self.params)
 
-    runs.Trainer = Counted
+    training_runs.Trainer = Counted
 
-frame.main()
+shell.main()

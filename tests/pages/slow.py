@@ -4,7 +4,7 @@ import threading
 import time
 from typing import ClassVar
 
-from vgdash.training import TrainParams, train
+from vgdash.training.trainer import TrainParams, train
 
 SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
 

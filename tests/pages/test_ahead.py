@@ -5,28 +5,28 @@ import time
 
 import pytest
 
-from pages.parts import ahead, results
+from pages.parts import prefetch, results
 from pages.parts.controls import Controls
 from pages.parts.scenes import SCENES
 from pages.parts.views.published import CLAIMS, CORRECTED
-from vgdash.chain import ChainParams
-from vgdash.neuron import NeuronParams
+from vgdash.linear_chain import ChainParams
 from vgdash.params import Params
-from vgdash.training import TrainParams
+from vgdash.single_neuron import NeuronParams
+from vgdash.training.trainer import TrainParams
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    monkeypatch.setattr(ahead, "QUIET", 0.2)
-    time.sleep(ahead.PAUSE)
+    monkeypatch.setattr(prefetch, "QUIET", 0.2)
+    time.sleep(prefetch.PAUSE)
     quiet()
-    ahead._later.clear()
+    prefetch._later.clear()
 
 
 def quiet():
     """As if nobody had asked for anything lately."""
-    ahead._made.extend([time.monotonic() - 60] * ahead.MANY)
-    ahead._asked = time.monotonic() - 60
+    prefetch._made.extend([time.monotonic() - 60] * prefetch.MANY)
+    prefetch._asked = time.monotonic() - 60
 
 
 class Computed:
@@ -50,24 +50,24 @@ class Computed:
 def test_the_last_wish_is_computed_and_no_earlier_one():
     compute = Computed()
     for value in (1, 2, 3):
-        ahead.wish(compute, [(value,), (-value,)])
+        prefetch.wish(compute, [(value,), (-value,)])
     compute.wait(3, -3)
 
 
 def test_a_hall_gets_nothing_ahead():
     compute = Computed()
-    for value in range(ahead.MANY):
-        ahead.wish(compute, [(value,)])
+    for value in range(prefetch.MANY):
+        prefetch.wish(compute, [(value,)])
     quiet()
-    ahead.wish(compute, [("alone",)])
+    prefetch.wish(compute, [("alone",)])
     compute.wait("alone")
 
 
 def test_nothing_is_prepared_while_somebody_is_here():
     compute = Computed()
     for value in range(3):
-        ahead.put_off()
-        ahead.prepare(compute, [(value,)])
+        prefetch.put_off()
+        prefetch.prepare(compute, [(value,)])
         time.sleep(0.1)
     assert compute.seen == []
     compute.wait(0, 1, 2)
@@ -75,13 +75,13 @@ def test_nothing_is_prepared_while_somebody_is_here():
 
 def test_an_error_ends_nothing():
     compute = Computed()
-    ahead.prepare(compute, [("wrong",), (1,), (2,)])
+    prefetch.prepare(compute, [("wrong",), (1,), (2,)])
     compute.wait(1, 2)
 
 
 def test_every_scene_is_made_ready(monkeypatch):
     wanted = {}
-    monkeypatch.setattr(ahead, "prepare", lambda compute, arguments: wanted.update(dict.fromkeys(arguments, compute)))
+    monkeypatch.setattr(prefetch, "prepare", lambda compute, arguments: wanted.update(dict.fromkeys(arguments, compute)))
     results.prepare()
     ready = {argument for arguments in wanted for argument in arguments}
     assert ready >= {scene.params for scene in SCENES if type(scene.params) not in (TrainParams, Params)}
@@ -104,7 +104,7 @@ def test_a_page_whose_opening_fails_stops_no_server(monkeypatch):
 
 
 def test_a_server_that_ends_finishes_what_it_computes_and_begins_nothing(monkeypatch):
-    monkeypatch.setattr(ahead, "_stopped", False)
+    monkeypatch.setattr(prefetch, "_stopped", False)
     begun, go, done = threading.Event(), threading.Event(), []
 
     def slow(value):
@@ -112,10 +112,10 @@ def test_a_server_that_ends_finishes_what_it_computes_and_begins_nothing(monkeyp
         assert go.wait(20)
         done.append(value)
 
-    ahead.prepare(slow, [(1,), (2,)])
+    prefetch.prepare(slow, [(1,), (2,)])
     assert begun.wait(20)
     threading.Timer(0.2, go.set).start()
-    ahead.stop()
+    prefetch.stop()
     assert done == [1]
     quiet()
     time.sleep(0.3)

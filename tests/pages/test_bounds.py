@@ -21,26 +21,28 @@ from pages.parts import bounds, controls
 from pages.parts.charts.once import shipped
 from pages.parts.controls import Controls
 from pages.parts.memory import Remembered
-from pages.parts.runs import Run, Store
-from pages.parts.views import measured_map, plane
+from pages.parts.training_runs import Run, Store
+from pages.parts.views import plane, trainability_map
 from vgdash import bounds as package
-from vgdash import data, draws, phases, tabulated
 from vgdash.activations import ACTIVATIONS
-from vgdash.chain import ChainParams
-from vgdash.network import ProbeParams
-from vgdash.prediction import predict
-from vgdash.recommendation import recommend
-from vgdash.training import TrainParams
+from vgdash.diagnosis.recommendation import recommend
+from vgdash.linear_chain import ChainParams
+from vgdash.probe import random_weights
+from vgdash.probe.probe import ProbeParams
+from vgdash.theory import phase_diagram, tabulated
+from vgdash.theory.layerwise import predict
+from vgdash.training import data
+from vgdash.training.trainer import TrainParams
 
 SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
 # Caches without a bound: keys are names of the vocabulary or constants of the code, never what a visitor sends
 OF_THE_CODE = {
-    "vgdash.data._digits", "vgdash.gaussian._radii", "vgdash.fluctuations._pair_table", "vgdash.fluctuations._single_table",
-    "vgdash.gaussian.sector", "vgdash.maps.two_rays",
-    "vgdash.meanfield._scan_moments", "vgdash.meanfield._scan_slopes", "vgdash.parallel._controller", "vgdash.phases._plane",
-    "vgdash.prediction._saturated_zones",
-    "vgdash.courses._table", "vgdash.sweep.run.shipped", "vgdash.tabulated._angles", "vgdash.tabulated._powers",
-    "pages.parts.charts.once.shipped", "pages.parts.controls._defaults", "pages.parts.heaps.begin", "pages.parts.warm.begin",
+    "vgdash.training.data._digits", "vgdash.quadrature._radii", "vgdash.theory.finite_width._pair_table", "vgdash.theory.finite_width._single_table",
+    "vgdash.quadrature.sector", "vgdash.theory.maps.two_rays",
+    "vgdash.theory.fixed_points._scan_moments", "vgdash.theory.fixed_points._scan_slopes", "vgdash.parallel._controller", "vgdash.theory.phase_diagram._plane",
+    "vgdash.theory.layerwise._saturated_zones",
+    "vgdash.theory.courses._table", "vgdash.sweep.run.shipped", "vgdash.theory.tabulated._angles", "vgdash.theory.tabulated._powers",
+    "pages.parts.charts.once.shipped", "pages.parts.controls._defaults", "pages.parts.heaps.begin", "pages.parts.startup.begin",
 }
 
 
@@ -98,16 +100,16 @@ def deepest(activation="tanh", **more):
 LARGEST = {  # cache with a bound → the bound, and entries as large as any
     "pages.parts.charts.once.once.<locals>.compiled": (bounds.SPECIFICATIONS, lambda: [*shipped().values()]),
     "pages.parts.thrift.install.<locals>.populated": (bounds.THEMES, lambda: [theme("theme"), theme("theme.light")]),
-    "pages.parts.views.closer._recommended": (bounds.RECOMMENDED, lambda: [recommend(deepest(name)) for name in ("relu", "tanh", "gelu")]),
-    "pages.parts.views.measured_map.small": (bounds.SMALL_MAPS, lambda: [measured_map.small("leaky_relu", 0.123456789)]),
-    "pages.parts.views.plane._cells": (bounds.PLANES, lambda: [plane._cells(name) for name in ACTIVATIONS]),
-    "pages.parts.views.plane._standing": (bounds.STANDING, lambda: [plane._standing(name, 784, 1.0) for name in ACTIVATIONS]),
-    "vgdash.data._load": (package.DATA_SETS, lambda: []),  # below: the digits count as the vocabulary
-    "vgdash.phases.landmarks": (package.LANDMARKS, lambda: [phases.landmarks(name, 256) for name in ACTIVATIONS]),
-    "vgdash.prediction.predict": (bounds.PREDICTED, lambda: [predict(deepest()), predict(deepest("relu", sigma_b2=0.1))]),
-    "vgdash.tabulated._single_window": (package.SINGLE_WINDOWS, lambda: [tabulated._single_window(ACTIVATIONS["tanh"], 0)]),
-    "vgdash.tabulated._pair_window": (package.PAIR_WINDOWS, lambda: [tabulated._pair_window(ACTIVATIONS["tanh"], 0)]),
-    "vgdash.tabulated._pair_block": (package.PAIR_BLOCKS, lambda: [tabulated._pair_block(ACTIVATIONS["tanh"], 0)]),
+    "pages.parts.views.diagnosis._recommended": (bounds.RECOMMENDED, lambda: [recommend(deepest(name)) for name in ("relu", "tanh", "gelu")]),
+    "pages.parts.views.trainability_map.small": (bounds.SMALL_MAPS, lambda: [trainability_map.small("leaky_relu", 0.123456789)]),
+    "pages.parts.views.phase_plane._cells": (bounds.PLANES, lambda: [plane._cells(name) for name in ACTIVATIONS]),
+    "pages.parts.views.phase_plane._standing": (bounds.STANDING, lambda: [plane._standing(name, 784, 1.0) for name in ACTIVATIONS]),
+    "vgdash.training.data._load": (package.DATA_SETS, lambda: []),  # below: the digits count as the vocabulary
+    "vgdash.theory.phase_diagram.landmarks": (package.LANDMARKS, lambda: [phase_diagram.landmarks(name, 256) for name in ACTIVATIONS]),
+    "vgdash.theory.layerwise.predict": (bounds.PREDICTED, lambda: [predict(deepest()), predict(deepest("relu", sigma_b2=0.1))]),
+    "vgdash.theory.tabulated._single_window": (package.SINGLE_WINDOWS, lambda: [tabulated._single_window(ACTIVATIONS["tanh"], 0)]),
+    "vgdash.theory.tabulated._pair_window": (package.PAIR_WINDOWS, lambda: [tabulated._pair_window(ACTIVATIONS["tanh"], 0)]),
+    "vgdash.theory.tabulated._pair_block": (package.PAIR_BLOCKS, lambda: [tabulated._pair_block(ACTIVATIONS["tanh"], 0)]),
 }
 
 
@@ -140,17 +142,17 @@ def test_specifications_that_streamlit_has_read_stay_within_their_bytes():
 
 def test_weights_drawn_last_stay_within_their_bytes():
     for seed in range(400):
-        draws.layers_of(["normal"], (250, 250, 250), seed, [0])
-        assert sum(matrix.nbytes for matrix in draws._kept.matrices.values()) <= package.WEIGHTS.total
-    assert sum(matrix.nbytes for matrix in draws._kept.matrices.values()) > package.WEIGHTS.total - 2 * package.WEIGHTS.largest
-    before = len(draws._kept.matrices)
-    draws.layers_of(["normal"], (1000, 1000), 0, [0])
-    assert len(draws._kept.matrices) == before, "a matrix of 4 MB is not kept"
+        random_weights.layers_of(["normal"], (250, 250, 250), seed, [0])
+        assert sum(matrix.nbytes for matrix in random_weights._kept.matrices.values()) <= package.WEIGHTS.total
+    assert sum(matrix.nbytes for matrix in random_weights._kept.matrices.values()) > package.WEIGHTS.total - 2 * package.WEIGHTS.largest
+    before = len(random_weights._kept.matrices)
+    random_weights.layers_of(["normal"], (1000, 1000), 0, [0])
+    assert len(random_weights._kept.matrices) == before, "a matrix of 4 MB is not kept"
 
 
 @pytest.mark.usefixtures("alone")
 def test_tiny_matrices_count_with_what_python_takes_for_each():
-    kept = draws._Kept()
+    kept = random_weights._Kept()
     tracemalloc.start()
     try:
         for k in range(150_000):
@@ -160,7 +162,7 @@ def test_tiny_matrices_count_with_what_python_takes_for_each():
         assert tracemalloc.get_traced_memory()[0] <= package.WEIGHTS.total
     finally:
         tracemalloc.stop()
-    assert kept.bytes == sum(matrix.nbytes + draws.ENTRY for matrix in kept.matrices.values())
+    assert kept.bytes == sum(matrix.nbytes + random_weights.ENTRY for matrix in kept.matrices.values())
 
 
 def test_data_sets_stay_within_their_bytes():
@@ -175,8 +177,8 @@ def test_data_sets_stay_within_their_bytes():
 
 
 def test_the_tables_of_the_vocabulary_stay_within_their_bytes():
-    planes = sum(len(pickle.dumps(phases.plane(name))) for name in ACTIVATIONS)
-    moments = sum(sum(part.nbytes for part in importlib.import_module("vgdash.courses")._table(name)) for name in ACTIVATIONS)
+    planes = sum(len(pickle.dumps(phase_diagram.plane(name))) for name in ACTIVATIONS)
+    moments = sum(sum(part.nbytes for part in importlib.import_module("vgdash.theory.courses")._table(name)) for name in ACTIVATIONS)
     assert planes + moments + len(pickle.dumps(data._digits())) <= package.VOCABULARY
 
 

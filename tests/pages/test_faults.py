@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pages.parts import live
-from pages.parts.frame import PAGES
-from pages.parts.runs import Store
+from pages.parts import training_panel
+from pages.parts.shell import PAGES
+from pages.parts.training_runs import Store
 from tests.pages.slow import SMALL, wait_for
 from tests.pages.wire import Session
 from tests.server import ROOT, free_port, serving
-from vgdash.training import Trainer
+from vgdash.training.trainer import Trainer
 
 LONG = "steps=20000&depth=10&width=64&seeds=1&snapshots=400"
 
@@ -45,7 +45,7 @@ def test_whatever_ends_the_thread_of_a_run_is_said_and_frees_its_place(how, monk
     run = store.ask(SMALL, "visitor")
     wait_for(lambda: run.over)
     assert (run.state, len(run.snapshots)) == ("failed", 2)
-    said = live._state(run, SMALL)
+    said = training_panel._state(run, SMALL)
     assert type(how).__name__ in said
     assert said.endswith("Change a setting or run it again.")
     assert "<b>" not in said
@@ -56,7 +56,7 @@ def test_whatever_ends_the_thread_of_a_run_is_said_and_frees_its_place(how, monk
 
 
 def test_a_worker_thread_inside_a_run_that_dies_ends_the_run_with_its_name(monkeypatch):
-    from vgdash.engine import Nets
+    from vgdash.training.engine import Nets
     monkeypatch.setattr(Nets, "run", lambda *_, **__: sys.exit("gone"))
     store = Store(running=1)
     run = store.ask(SMALL, "visitor")
@@ -103,7 +103,7 @@ def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_
     time.sleep(0.5)  # a long one; somebody else looks at something else
     store.look(replace(SMALL, seed=1), "other")
     assert store.look(SMALL, "student").state == "stopped"
-    assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", live._state(run, SMALL))
+    assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", training_panel._state(run, SMALL))
 
 
 def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):

@@ -18,8 +18,8 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from pages.parts.frame import PAGES
 from pages.parts.scenes import KINDS
+from pages.parts.shell import PAGES
 from tests.pages.test_faults import port_of, resident
 from tests.pages.wire import Session, state
 from tests.server import serving

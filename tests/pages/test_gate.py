@@ -12,8 +12,8 @@ from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
 from pages.parts import bounds, results
 from pages.parts.gate import Asker, Gate, Gone
 from pages.parts.memory import Remembered
-from vgdash.chain import ChainParams
-from vgdash.network import CompareParams, ProbeParams
+from vgdash.linear_chain import ChainParams
+from vgdash.probe.probe import CompareParams, ProbeParams
 
 
 def wait_for(condition, seconds=10.0):

@@ -37,7 +37,7 @@ import time
 from pathlib import Path
 import numpy as np
 from pages.parts import heaps
-from vgdash import scratch
+from vgdash.probe import scratch
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

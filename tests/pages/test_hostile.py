@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from websockets.sync.client import connect
 
-from pages.parts.frame import PAGES
+from pages.parts.shell import PAGES
 from tests.pages.wire import Session, state
 from tests.server import serving
 

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pages.parts import bounds, live
-from pages.parts.frame import PAGES
-from pages.parts.runs import Store
+from pages.parts import bounds, training_panel
 from pages.parts.scenes import SCENES
+from pages.parts.shell import PAGES
+from pages.parts.training_runs import Store
 from pages.parts.views.training import DECISION, HISTOGRAMS, LOOKS_AT, RATES
 from tests.opened import opened, sound
-from vgdash.chain import ChainParams, linear_chain
-from vgdash.network import CompareParams, ProbeParams, probe
-from vgdash.neuron import NeuronParams, neuron_variance
-from vgdash.training import TrainParams, train
+from vgdash.linear_chain import ChainParams, linear_chain
+from vgdash.probe.probe import CompareParams, ProbeParams, probe
+from vgdash.single_neuron import NeuronParams, neuron_variance
+from vgdash.training.trainer import TrainParams, train
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = [stem for stem, _ in PAGES if stem != "home"]
@@ -60,14 +60,14 @@ def told(text):
 @pytest.fixture
 def no_runs(monkeypatch):
     """Links and scenes of the training page start nothing here."""
-    monkeypatch.setattr(live, "start_when_ready", lambda: None)
+    monkeypatch.setattr(training_panel, "start_when_ready", lambda: None)
 
 
 @pytest.fixture
 def own_store(monkeypatch):
     """A store of runs for this test alone."""
     mine = Store()
-    monkeypatch.setattr(live, "store", lambda: mine)
+    monkeypatch.setattr(training_panel, "store", lambda: mine)
     return mine
 
 

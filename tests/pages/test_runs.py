@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from pages.parts.runs import Full, Store, trainer
+from pages.parts.training_runs import Full, Store, trainer
 from tests.pages.slow import SMALL, wait_for
-from vgdash.training import TrainParams, train
+from vgdash.training.trainer import TrainParams, train
 
 
 def test_fifty_visitors_with_one_parameter_set_watch_one_computation(slow):

@@ -9,7 +9,7 @@ import pytest
 from pages.parts import scenes
 from pages.parts.scenes import SCENES
 from vgdash import probe
-from vgdash.network import CompareParams
+from vgdash.probe.probe import CompareParams
 
 ASKED = [scene for scene in SCENES if scene.question]
 BY_NAME = {(scene.page, scene.name): scene for scene in SCENES}

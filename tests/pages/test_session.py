@@ -7,11 +7,11 @@ from urllib.parse import parse_qs, quote
 import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from pages.parts.lecture import LARGE
+from pages.parts.presenter import LARGE
 from pages.parts.scenes import of_page
 from tests.pages.wire import Session, state
 from tests.server import ROOT, serving
-from vgdash.neuron import NeuronParams
+from vgdash.single_neuron import NeuronParams
 
 SCRIPT = f"""
 import sys, time

@@ -15,7 +15,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from pages.parts import bounds
 from tests.pages.wire import Session
 from tests.server import serving
-from vgdash.training import TrainParams
+from vgdash.training.trainer import TrainParams
 
 HALL, DIFFERENT = 50, 10
 SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "5000", "batch": "32"}

@@ -10,12 +10,12 @@ from pages.parts import charts
 from pages.parts.views.initializers import comparison_view, shares_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
-from pages.parts.views.trainable_depth import phase_view
-from vgdash.chain import ChainParams
-from vgdash.network import CompareParams, ProbeParams, compare, probe
-from vgdash.neuron import NeuronParams
-from vgdash.phases import PhaseParams
-from vgdash.prediction import predict
+from pages.parts.views.phase_point import phase_view
+from vgdash.linear_chain import ChainParams
+from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
+from vgdash.single_neuron import NeuronParams
+from vgdash.theory.layerwise import predict
+from vgdash.theory.phase_diagram import PhaseParams
 
 HEIGHT = 300
 

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pages.parts.scenes import of_page
-from pages.parts.views.plane import layers
-from pages.parts.views.trainable_depth import phase_view
+from pages.parts.views.phase_plane import layers
+from pages.parts.views.phase_point import phase_view
 from tests.opened import opened as opened_app
 from tests.pages.wire import Session, state
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.meanfield import fixed_point
-from vgdash.network import CompareParams
-from vgdash.phases import STARTS, PhaseParams, landmarks, phase_map, plane
-from vgdash.training import TrainParams
+from vgdash.probe.probe import CompareParams
+from vgdash.theory.fixed_points import fixed_point
+from vgdash.theory.phase_diagram import STARTS, PhaseParams, landmarks, phase_map, plane
+from vgdash.training.trainer import TrainParams
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = of_page("trainable_depth")

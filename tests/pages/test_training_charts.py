@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from pages.parts.views.inside_training import FRAMES, rates
 from pages.parts.views.training import COURSE, GRADIENTS, LAYERS, NOTHING, training_view
-from vgdash.rate_finder import RateParams, find_rate
-from vgdash.training import TrainParams, train
+from pages.parts.views.training_details import FRAMES, rates
+from vgdash.training.lr_finder import RateParams, find_rate
+from vgdash.training.trainer import TrainParams, train
 
 ZEROS, HE = 0, 1  # in the order of the vocabulary
 

@@ -13,7 +13,7 @@ from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
-from pages.parts import bounds, frame, turns
+from pages.parts import bounds, shell, turns
 from pages.parts.memory import Remembered
 from tests.pages.wire import Session
 from tests.server import serving
@@ -106,7 +106,7 @@ def test_a_thread_without_a_place_steps_aside_for_nobody():
 
 
 def test_the_theme_and_the_specifications_are_those_of_streamlit():
-    assert frame.main, "which puts ours in place"
+    assert shell.main, "which puts ours in place"
     plain = app_session._populate_theme_msg.__wrapped__
     for section in ("theme", "theme.light", "theme.dark", "theme.sidebar"):
         for _ in range(2):

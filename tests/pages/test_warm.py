@@ -11,13 +11,13 @@ from tests.server import ROOT
 START = """
 import asyncio, json, sys, threading
 import app
-from pages.parts import warm
+from pages.parts import startup
 from streamlit import config
 config.set_option("server.headless", json.loads(sys.argv[1]))
 config.set_option("server.port", 8599)
-early = [name for name in ("vgdash", "pandas", "altair", "pages.parts.frame") if name in sys.modules]
+early = [name for name in ("vgdash", "pandas", "altair", "pages.parts.shell") if name in sys.modules]
 opened = []
-warm.open_browser = opened.append
+startup.open_browser = opened.append
 
 def ready():
     from pages.parts import results

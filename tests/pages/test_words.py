@@ -8,22 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pages.parts.lecture import difference
-from pages.parts.looks import GLYPHS, LOOKS
+from pages.parts.presenter import difference
 from pages.parts.scenes import SCENES
-from pages.parts.views.closer import advice_view, spectrum_view
+from pages.parts.series_style import GLYPHS, LOOKS
+from pages.parts.text import LONGEST_NAME, escaped, file_name, number, seconds
+from pages.parts.views.diagnosis import advice_view, spectrum_view
 from pages.parts.views.initializers import comparison_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
-from pages.parts.words import LONGEST_NAME, escaped, file_name, number, seconds
 from tests.opened import opened
-from vgdash.chain import ChainParams
-from vgdash.descent import OUTCOMES, DescentParams, descent
+from vgdash.chain_learning import OUTCOMES, DescentParams, descent
+from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.initializers import INITIALIZERS
-from vgdash.jacobian import jacobian_spectrum
-from vgdash.network import CompareParams, ProbeParams, compare, probe
-from vgdash.neuron import NeuronParams
-from vgdash.prediction import predict
+from vgdash.linear_chain import ChainParams
+from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
+from vgdash.single_neuron import NeuronParams
+from vgdash.theory.layerwise import predict
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from vgdash.chain import ChainParams, linear_chain, typical_factor
-from vgdash.network import ProbeParams, probe
-from vgdash.precision import FORMATS, round_to
+from vgdash.linear_chain import ChainParams, linear_chain, typical_factor
+from vgdash.number_formats import FORMATS, round_to
+from vgdash.probe.probe import ProbeParams, probe
 from vgdash.published.records import Claim
 
 __all__ = ["CHAINS"]

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.gaussian import MASSES, NODES
 from vgdash.initializers import INITIALIZERS
-from vgdash.network import ProbeParams
-from vgdash.neuron import NeuronParams, neuron_variance
-from vgdash.prediction import predict
+from vgdash.probe.probe import ProbeParams
 from vgdash.published.records import Claim
+from vgdash.quadrature import MASSES, NODES
+from vgdash.single_neuron import NeuronParams, neuron_variance
+from vgdash.theory.layerwise import predict
 
 __all__ = ["FRAMEWORKS"]
 

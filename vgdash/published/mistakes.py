@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.gaussian import MASSES, NODES
 from vgdash.initializers import INITIALIZERS
-from vgdash.network import ProbeParams, probe
-from vgdash.prediction import predict
+from vgdash.probe.probe import ProbeParams, probe
+from vgdash.quadrature import MASSES, NODES
+from vgdash.theory.layerwise import predict
 
 __all__ = ["MISTAKES", "Curves", "Mistake"]
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from vgdash.draws import layers_of
-from vgdash.jacobian import jacobian_spectrum
+from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.layers import Tape, forward
-from vgdash.network import ProbeParams, probe
-from vgdash.propagation import build
+from vgdash.probe.probe import ProbeParams, probe
+from vgdash.probe.propagation import build
+from vgdash.probe.random_weights import layers_of
 from vgdash.published.records import Claim
-from vgdash.training import TrainParams, train
+from vgdash.training.trainer import TrainParams, train
 
 __all__ = ["NETS"]
 

@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.data import DATASETS
-from vgdash.meanfield import xi_c
-from vgdash.optimizers import OPTIMIZERS
 from vgdash.params import ParamError, Params, choice, integer, integers, real
-from vgdash.phases import trainable_depth
-from vgdash.training import TrainParams, train
+from vgdash.theory.fixed_points import xi_c
+from vgdash.theory.phase_diagram import trainable_depth
+from vgdash.training.data import DATASETS
+from vgdash.training.optimizers import OPTIMIZERS
+from vgdash.training.trainer import TrainParams, train
 
 __all__ = ["Cell", "Key", "SweepParams", "Trainability", "append", "read", "resume", "train_cell", "write"]
 

@@ -13,11 +13,11 @@ in the table, whose columns are
 The browser interprets every expression of a specification for every row: filters are as short as they can be.
 """
 
-from pages.parts.charts.bars import histogram, scrubbed_histograms, spectrum
-from pages.parts.charts.fields import decision, heat_map, measured_map
-from pages.parts.charts.layers import ENLARGED, HEIGHT, enlarged
+from pages.parts.charts.heatmaps import decision, heat_map, measured_map
+from pages.parts.charts.histograms import histogram, scrubbed_histograms, spectrum
 from pages.parts.charts.lines import curves, depth_profiles, draggable_chain, scrubbed_lines
-from pages.parts.charts.plane import phase_plane, plane_rows, plane_table
+from pages.parts.charts.phase_plane import phase_plane, plane_rows, plane_table
+from pages.parts.charts.spec import ENLARGED, HEIGHT, enlarged
 from pages.parts.charts.tables import (
     LEAST,
     NAME,

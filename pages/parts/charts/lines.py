@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pages.parts.charts.layers import (
+from pages.parts.charts.once import alt, once
+from pages.parts.charts.spec import (
     FONT,
     HEADROOM,
     HEIGHT,
@@ -25,8 +26,7 @@ from pages.parts.charts.layers import (
     power_of_ten,
     shape,
 )
-from pages.parts.charts.once import alt, once
-from pages.parts.looks import LOOKS, SLOTS
+from pages.parts.series_style import LOOKS, SLOTS
 
 PANELS = {"correlation": (0.03, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
 PANELS_HEIGHT = 360

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pages.parts.looks import LOOKS
+from pages.parts.series_style import LOOKS
 
 COLUMNS = ("part", "nth", "x", "y", "low", "high", "series", "slot", "text")
 NAME = 14  # font size of a name, in pixels

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import bounds, charts
-from pages.parts.words import count, listed, measured, ten_to, times
-from vgdash.network import Probe
-from vgdash.prediction import Prediction, predict
+from pages.parts.text import count, listed, measured, ten_to, times
+from vgdash.probe.probe import Probe
+from vgdash.theory.layerwise import Prediction, predict
 
 WHY = r"""
 **Why.** Forward, each layer multiplies the mean square of the signal; backward, that of the gradient:

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.looks import GLYPHS, LOOKS
-from pages.parts.words import count, ten_to, times
-from vgdash.chain import Chain, ChainParams, linear_chain
-from vgdash.descent import OUTCOMES, Descent, DescentParams, descent
-from vgdash.precision import FORMATS
+from pages.parts.series_style import GLYPHS, LOOKS
+from pages.parts.text import count, ten_to, times
+from vgdash.chain_learning import OUTCOMES, Descent, DescentParams, descent
+from vgdash.linear_chain import Chain, ChainParams, linear_chain
+from vgdash.number_formats import FORMATS
 
 PATIENCE = 1_000  # steps of gradient descent
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap

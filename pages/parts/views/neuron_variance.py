@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.words import measured, number, times
-from vgdash.neuron import NeuronParams, NeuronVariance, VarianceSweep, neuron_variance, variance_against_n
+from pages.parts.text import measured, number, times
+from vgdash.single_neuron import NeuronParams, NeuronVariance, VarianceSweep, neuron_variance, variance_against_n
 
 WHY = r"""
 **Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ uncorrelated terms with mean 0, so variances add:

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts
-from pages.parts.words import listed, number, ten_to
-from vgdash.chain import ChainParams
-from vgdash.network import CompareParams
-from vgdash.neuron import NeuronParams
+from pages.parts.text import listed, number, ten_to
+from vgdash.linear_chain import ChainParams
 from vgdash.params import Params
-from vgdash.phases import PhaseParams
+from vgdash.probe.probe import CompareParams
 from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, Claim, Mistake, Outcome
-from vgdash.training import TrainParams
+from vgdash.single_neuron import NeuronParams
+from vgdash.theory.phase_diagram import PhaseParams
+from vgdash.training.trainer import TrainParams
 
 CLAIMS: dict[str, Claim] = {claim.key: claim for claim in PUBLISHED}
 CORRECTED: dict[str, Mistake] = {mistake.key: mistake for mistake in MISTAKES}

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts
-from pages.parts.views.inside_training import by_layer, decisions, histograms
-from pages.parts.words import listed, ten_to
-from vgdash.data import DATASETS
-from vgdash.snapshots import Snapshot, steps_to
-from vgdash.training import TrainParams
+from pages.parts.text import listed, ten_to
+from pages.parts.views.training_details import by_layer, decisions, histograms
+from vgdash.training.data import DATASETS
+from vgdash.training.snapshots import Snapshot, steps_to
+from vgdash.training.trainer import TrainParams
 
 WHY = r"""
 **Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of $0.1$ by nothing;

@@ -1,0 +1,94 @@
+"""Gaussian averages against adaptive quadrature, nested quadrature and closed forms."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.quadrature import FINE, MASSES, NODES, QUICK, pair_mean, pair_nodes
+
+PIECES = (-9, -3, -1, -0.3, 0, 0.3, 1, 3, 9)
+FUNCTIONS = {"f²": lambda a, z: a.f(z) ** 2, "f'²": lambda a, z: a.df(z) ** 2, "|f|": lambda a, z: np.abs(a.f(z)),
+             "z f f'": lambda a, z: z * a.f(z) * a.df(z), "f⁴": lambda a, z: a.f(z) ** 4}
+
+
+def adaptive(g, precision=1e-11):
+    """E[g(z)] by scipy, in pieces that end at the kink."""
+    def integrand(z):
+        return float(g(np.float64(z))) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return sum(quad(integrand, *piece, epsabs=precision * 1e-3, epsrel=precision, limit=200)[0] for piece in pairwise(PIECES))
+
+
+def nested(f, scale, correlation):
+    """E[f(u) f(v)]: scipy over u, and for each u a Gauss-Legendre rule over v given u, in pieces that end at v = 0."""
+    x, w = np.polynomial.legendre.leggauss(60)
+    rest = math.sqrt(1 - correlation**2)
+
+    def given(z):
+        kink = min(9.0, max(-9.0, -correlation * z / rest))
+        ends = np.unique(np.concatenate([np.linspace(-9, kink, 12), np.linspace(kink, 9, 12)]))
+        middle, half = (ends[1:] + ends[:-1]) / 2, np.diff(ends) / 2
+        y = middle[:, None] + half[:, None] * x
+        density = np.exp(-y * y / 2) / math.sqrt(2 * math.pi)
+        return float((f(scale * (correlation * z + rest * y)) * density * w * half[:, None]).sum())
+    return adaptive(lambda z: float(f(scale * z)) * given(z), 1e-9)
+
+
+def pair(f, scale, correlation, rules=FINE):
+    u, v, *weights = pair_nodes(correlation, scale, rules)
+    return float(pair_mean(f(u) * f(v), *weights))
+
+
+def test_every_kink_is_at_zero_where_the_rules_split_the_integral():
+    assert {kink for a in ACTIVATIONS.values() for kink in a.kinks} == {0.0}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("q", [1e-3, 1.0, 100.0])
+def test_averages_of_every_activation_agree_with_adaptive_quadrature_to_ten_digits(name, q):
+    a, s = ACTIVATIONS[name], math.sqrt(q)
+    for label, g in FUNCTIONS.items():
+        assert MASSES @ g(a, s * NODES) == pytest.approx(adaptive(lambda z, g=g: g(a, s * z)), rel=1e-10), label
+
+
+@pytest.mark.parametrize("name", ["relu", "selu", "tanh", "gelu", "softsign"])
+@pytest.mark.parametrize(("q", "correlation"), [(0.01, 0.5), (1.0, -0.8), (3.0, 0.99), (50.0, 0.3)])
+def test_averages_of_a_correlated_pair_agree_with_nested_quadrature(name, q, correlation):
+    a, s = ACTIVATIONS[name], math.sqrt(q)
+    assert pair(a.f, s, correlation) == pytest.approx(nested(a.f, s, correlation), abs=1e-8 * adaptive(lambda z: a.f(s * z) ** 2))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("q", [1e-3, 1.0, 30.0, 100.0])
+def test_a_pair_of_correlation_one_is_one_variable_and_of_minus_one_its_mirror_image(name, q):
+    a, s = ACTIVATIONS[name], math.sqrt(q)
+    for f in (a.f, a.df):
+        square = MASSES @ f(s * NODES) ** 2
+        assert pair(f, s, 1.0) == pytest.approx(square, rel=1e-8)
+        assert pair(f, s, -1.0) == pytest.approx(MASSES @ (f(s * NODES) * f(-s * NODES)), abs=1e-8 * square)
+
+
+@pytest.mark.parametrize("correlation", [-1.0, -0.7, 0.0, 0.5, 0.999, 1 - 1e-9, 1.0])
+def test_relu_pairs_follow_the_arc_cosine_kernels_of_cho_and_saul(correlation):
+    a, angle = ACTIVATIONS["relu"], math.acos(correlation)
+    assert pair(a.f, 1.0, correlation) == pytest.approx((math.sin(angle) + (math.pi - angle) * correlation) / (2 * math.pi), abs=1e-12)
+    assert pair(a.df, 1.0, correlation) == pytest.approx((math.pi - angle) / (2 * math.pi), abs=1e-12)
+
+
+def test_the_faster_rules_keep_the_accuracy_they_state_at_every_scale():
+    for a in ACTIVATIONS.values():
+        for s in (0.1, 1.0, 2.0, 3.0, 6.0, 10.0, 100.0, 3000.0):
+            for correlation in (0.0, 0.5, 0.99):
+                for f in (a.f, a.df):
+                    assert pair(f, s, correlation, QUICK) == pytest.approx(
+                        pair(f, s, correlation), abs=1e-4 * float(MASSES @ f(s * NODES) ** 2)), (a.name, s, correlation)
+
+
+def test_arrays_of_pairs_give_what_each_pair_gives():
+    correlations, scales = np.array([-0.5, 0.2, 0.9]), np.array([0.5, 1.5, 1.9])
+    u, v, *weights = pair_nodes(correlations, scales)
+    tanh = pair_mean(np.tanh(u) * np.tanh(v), *weights)
+    np.testing.assert_allclose(tanh, [pair(np.tanh, s, c) for c, s in zip(correlations, scales, strict=True)], rtol=1e-8)

@@ -1,0 +1,236 @@
+"""Mean-field theory against published values, closed forms, plain iteration and adaptive quadrature."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.params import ParamError
+from vgdash.quadrature import MASSES, NODES, pair_mean, pair_nodes
+from vgdash.theory.fixed_points import c_star, chi_1, critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
+from vgdash.theory.maps import correlation_map, log_moment, log_slope, moment_exponent, slope_correlation
+
+
+def adaptive(g):
+    """E[g(z)] by scipy, in pieces that end at the kink."""
+    def integrand(z):
+        return float(g(np.float64(z))) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return sum(quad(integrand, *piece, epsabs=1e-14, epsrel=1e-11, limit=200)[0] for piece in ((-9, -1), (-1, 0), (0, 1), (1, 9)))
+
+
+def pair(f, correlation):
+    u, v, *weights = pair_nodes(correlation, 1.0)
+    return float(pair_mean(f(u) * f(v), *weights))
+
+
+def variance_map(name, q, sigma_w2, sigma_b2):
+    return sigma_w2 * adaptive(lambda z: ACTIVATIONS[name].f(math.sqrt(q) * z) ** 2) + sigma_b2
+
+
+@pytest.mark.parametrize("q", [0.01, 1.0, 1e6])
+def test_relu_chi_is_half_of_sigma_w2_at_every_q(q):
+    assert log_slope("relu", math.log(q)) == pytest.approx(-math.log(2), abs=1e-13)
+    assert log_moment("relu", math.log(q)) == pytest.approx(math.log(q / 2), abs=1e-12)
+
+
+def test_relu_at_two_is_the_edge_of_chaos_and_every_q_is_its_own_fixed_point():
+    at = fixed_point("relu", 2, 0)
+    assert at.phase == "critical"
+    assert at.chi_1 == pytest.approx(1, abs=1e-12)
+    assert math.isnan(at.q_star)
+    assert "every q is a fixed point" in at.reason
+    assert (at.c_star, at.xi_c, at.xi_q) == (1, math.inf, math.inf)
+    assert critical_sigma_w2("relu", 0) == pytest.approx(2, abs=1e-12)
+    assert critical_sigma_w2("relu", 0.3) == pytest.approx(2, abs=1e-12)
+
+
+def test_relu_above_two_has_no_fixed_point_and_says_by_how_much_it_grows():
+    at = fixed_point("relu", 3, 0.1)
+    assert at.q_star == math.inf
+    assert at.reason == "no fixed point: the variance grows without bound (x1.5 a layer)"
+    assert at.phase == "chaotic"
+    assert all(math.isnan(x) for x in (at.c_star, at.xi_q, at.xi_c))
+
+
+def test_relu_below_two_settles_at_the_closed_form():
+    assert q_star("relu", 1.5, 0.2) == pytest.approx(0.2 / 0.25, rel=1e-12)
+    assert xi_q("relu", 1.5, 0.2) == pytest.approx(-1 / math.log(0.75), rel=1e-10)
+    assert xi_c("relu", 1.5, 0.2) == pytest.approx(-1 / math.log(0.75), rel=1e-10)
+
+
+@pytest.mark.parametrize(("name", "gain"), [("relu", 1.41421), ("tanh", 1.59254), ("silu", 1.67653), ("elu", 1.24520),
+                                            ("sigmoid", 1.84623), ("selu", 1.0)])
+def test_forward_gains_at_unit_variance_are_the_known_ones(name, gain):
+    assert math.exp(-float(log_moment(name, 0.0)) / 2) == pytest.approx(gain, abs=5.1e-6)
+
+
+def test_tanh_at_gain_five_thirds_settles_at_1_178_and_gradients_grow_by_1_21():
+    assert q_star("tanh", 25 / 9, 0) == pytest.approx(1.17848, abs=5e-6)
+    assert chi_1("tanh", 25 / 9, 0) == pytest.approx(1.2098, abs=5e-5)
+
+
+@pytest.mark.parametrize(("sigma_b2", "sigma_w2", "digits"), [(0, 1, 1e-9), (0.05, 1.76095, 6e-6), (0.1, 1.9861, 6e-5)])
+def test_critical_line_of_tanh_passes_through_the_published_points(sigma_b2, sigma_w2, digits):
+    assert critical_sigma_w2("tanh", sigma_b2) == pytest.approx(sigma_w2, abs=digits)
+    assert chi_1("tanh", critical_sigma_w2("tanh", sigma_b2), sigma_b2) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(("sigma_w2", "scale", "digits", "correlation"), [(1.5, 15.79, 5e-3, 1.0), (2.0, 25.2, 0.05, 0.744),
+                                                                          (2.5, 11.8, 0.05, 0.447)])
+def test_depth_scales_of_tanh_are_the_published_ones(sigma_w2, scale, digits, correlation):
+    assert xi_c("tanh", sigma_w2, 0.05) == pytest.approx(scale, abs=digits)
+    assert c_star("tanh", sigma_w2, 0.05) == pytest.approx(correlation, abs=5.1e-4)
+
+
+def test_tanh_at_the_critical_point_decays_as_one_over_two_l():
+    at = fixed_point("tanh", 1, 0)
+    assert (at.q_star, at.phase, at.xi_q, at.xi_c) == (0, "critical", math.inf, math.inf)
+    assert at.reason.startswith("power law: at the critical point q decays like 1/(2l), not exponentially")
+    q = 1.0
+    for _ in range(3000):
+        q = MASSES @ np.tanh(math.sqrt(q) * NODES) ** 2
+    assert q * 2 * 3000 == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["elu", "selu"])
+def test_the_power_law_of_a_kinked_activation_is_the_one_that_iteration_shows(name):
+    """x_l = 1/√q_l grows by a constant a layer in the end; the reason names that constant."""
+    reason = fixed_point(name, critical_sigma_w2(name, 0), 0).reason
+    constant = float(reason.split("1/(")[1].split("l)")[0])
+    log_q, roots, growth = -12.0, [], math.log(critical_sigma_w2(name, 0))
+    for _ in range(400):
+        roots.append(math.exp(-log_q / 2))
+        log_q = growth + float(log_moment(name, log_q))
+    assert "l)^2" in reason
+    assert (roots[-1] - roots[0]) / 399 == pytest.approx(constant, rel=0.02)
+
+
+@pytest.mark.parametrize(("layers", "correlation"), [(1, 0.31831), (2, 0.49373), (5, 0.73595), (10, 0.87154), (50, 0.98786)])
+def test_correlation_of_two_inputs_of_a_relu_net_is_that_of_the_arc_cosine_kernel(layers, correlation):
+    c = 0.0
+    for _ in range(layers):
+        c = correlation_map("relu", 0.0, c)
+    assert c == pytest.approx(correlation, abs=5.1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "relu", "leaky_relu"])
+def test_closed_forms_of_two_rays_agree_with_the_quadrature_used_for_other_activations(name):
+    a = ACTIVATIONS[name]
+    for c in (-1.0, -0.3, 0.0, 0.6, 0.9999, 1.0):
+        assert correlation_map(name, 0.0, c) == pytest.approx(pair(a.f, c) / adaptive(lambda z: a.f(z) ** 2), abs=1e-11)
+        assert slope_correlation(name, 0.0, c) == pytest.approx(pair(a.df, c) / adaptive(lambda z: a.df(z) ** 2), abs=1e-11)
+
+
+def test_selu_keeps_variance_one_and_its_gradients_grow_by_1_0716():
+    at = fixed_point("selu", 1, 0)
+    assert at.q_star == pytest.approx(1, abs=1e-9)
+    assert at.chi_1 == pytest.approx(1.0716, abs=5e-5)
+    assert float(MASSES @ ACTIVATIONS["selu"].f(NODES)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize(("sigma_w2", "sigma_b2"), [(0.6, 0.05), (1.5, 0.3), (0.9, 3.0)])
+def test_q_star_is_a_fixed_point_of_the_variance_map_computed_by_adaptive_quadrature(name, sigma_w2, sigma_b2):
+    q = q_star(name, sigma_w2, sigma_b2)
+    if q < math.inf:
+        assert variance_map(name, q, sigma_w2, sigma_b2) == pytest.approx(q, rel=1e-9)
+    else:
+        assert variance_map(name, 1e12, sigma_w2, sigma_b2) > 1e12
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize(("sigma_w2", "sigma_b2"), [(1.3, 0.05), (3.0, 0.1), (8.0, 0.5)])
+def test_iteration_from_one_ends_at_q_star_and_c_star_and_approaches_them_at_the_stated_pace(name, sigma_w2, sigma_b2):
+    at = fixed_point(name, sigma_w2, sigma_b2)
+    if at.q_star == math.inf:
+        assert at.reason
+        return
+    log_q, qs = 0.0, []
+    for _ in range(2000):
+        qs.append(math.exp(log_q))
+        log_q = math.log(sigma_w2 * math.exp(float(log_moment(name, log_q))) + sigma_b2)
+    assert qs[-1] == pytest.approx(at.q_star, rel=1e-7)
+    c, cs = 0.3, []
+    for _ in range(400):
+        cs.append(abs(c - at.c_star))
+        c = (sigma_w2 * math.exp(float(log_moment(name, log_q))) * correlation_map(name, log_q, c) + sigma_b2) / qs[-1]
+    assert cs[-1] < max(1e-7, math.exp(-390 / at.xi_c))
+    fade = [i for i in range(399) if 1e-5 < cs[i] < 1e-3]
+    if len(fade) > 2:
+        assert cs[fade[-1] + 1] / cs[fade[-1]] == pytest.approx(math.exp(-1 / at.xi_c), rel=2e-3)
+    gaps = [abs(q - at.q_star) / at.q_star for q in qs]
+    fade = [i for i in range(1999) if 1e-6 < gaps[i] < 1e-4]
+    if fade:
+        assert gaps[fade[-1] + 1] / gaps[fade[-1]] == pytest.approx(math.exp(-1 / at.xi_q), rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_moment_exponent_is_the_derivative_of_the_moment(name):
+    x, h = np.array([-6.0, -1.0, 0.0, 2.0, 5.0]), 1e-4
+    numerical = (log_moment(name, x + h) - log_moment(name, x - h)) / (2 * h)
+    np.testing.assert_allclose(moment_exponent(name, x), numerical, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_moments_outside_the_range_of_floats_follow_the_power_law_of_the_activation(name):
+    a = ACTIVATIONS[name]
+    far, farther = log_moment(name, np.array([2000.0, 3000.0]))
+    assert farther - far == pytest.approx(1000 if a.f(1e6) > 10 else 0, abs=1e-6)
+    near, nearer = log_moment(name, np.array([-2000.0, -3000.0]))
+    assert near - nearer == pytest.approx(1000 if a.f(0.0) == 0 else 0, abs=1e-6)
+    assert log_moment(name, -np.inf) == pytest.approx(2 * math.log(a.f(0.0)) if a.f(0.0) else -math.inf, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "elu", "selu", "softsign", "sigmoid", "silu"])
+def test_the_critical_line_separates_ordered_from_chaotic(name):
+    sigma_b2 = 1.0
+    at = critical_point(name, sigma_b2)
+    assert not math.isnan(at.sigma_w2)
+    assert fixed_point(name, at.sigma_w2 * 0.98, sigma_b2).phase == "ordered"
+    assert fixed_point(name, at.sigma_w2 * 1.02, sigma_b2).phase == "chaotic"
+
+
+def test_an_activation_that_jumps_over_criticality_says_so():
+    """GELU without bias: below x2.35 a unit variance dies, above it grows without bound, and chi_1 is 1 at neither."""
+    at = critical_point("gelu", 0)
+    assert math.isnan(at.sigma_w2)
+    assert at.reason.startswith("no critical point")
+    dies, grows = fixed_point("gelu", 2.34, 0), fixed_point("gelu", 2.36, 0)
+    assert (dies.q_star, grows.q_star) == (0, math.inf)
+    assert dies.chi_1 < 0.99
+    assert grows.chi_1 > 1.01
+
+
+def test_an_unstable_fixed_point_is_named():
+    gain = ACTIVATIONS["gelu"].forward_gain
+    at = fixed_point("gelu", gain**2, 0)
+    assert at.q_star == pytest.approx(1, abs=1e-9)
+    assert math.isnan(at.xi_q)
+    assert "unstable" in at.reason
+
+
+@given(name=st.sampled_from(sorted(ACTIVATIONS)), sigma_w2=st.floats(0, 1e4), sigma_b2=st.floats(0, 100))
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_not_finite_has_its_reason(name, sigma_w2, sigma_b2):
+    at = fixed_point(name, sigma_w2, sigma_b2)
+    values = (at.q_star, at.chi_1, at.c_star, at.xi_q, at.xi_c)
+    assert at.reason or (all(math.isfinite(x) for x in values) and at.q_star > 0)
+    assert at.phase == ("critical" if abs(at.chi_1 - 1) < 1e-9 else "ordered" if at.chi_1 < 1 else "chaotic")
+    if at.phase == "chaotic" and math.isfinite(at.q_star) and at.q_star > 0:
+        assert 0 <= at.c_star < 1
+
+
+@pytest.mark.parametrize(("arguments", "field"), [(("swish", 1, 0), "activation"), (("tanh", -1, 0), "sigma_w2"),
+                                                  (("tanh", math.nan, 0), "sigma_w2"), (("tanh", 1, math.inf), "sigma_b2")])
+def test_arguments_that_make_no_sense_are_refused_by_name(arguments, field):
+    with pytest.raises(ParamError) as refused:
+        fixed_point(*arguments)
+    assert refused.value.field == field
+
+
+def test_a_record_counts_like_its_name():
+    assert fixed_point(ACTIVATIONS["tanh"], 2, 0.1) == fixed_point("tanh", 2, 0.1)

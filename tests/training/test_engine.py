@@ -1,0 +1,347 @@
+"""The inner loop: gradients against finite differences, trajectories against PyTorch, no memory allocated in a step."""
+
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.special
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.layers import AXES, RESIDUALS, Net, Tape, forward, residual_factors
+from vgdash.training.engine import Examples, Nets
+from vgdash.training.memory_layout import Plan
+from vgdash.training.optimizers import OPTIMIZERS, clip_norm
+
+WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
+
+
+REMEDIES = [(normalization, residual) for normalization in AXES for residual in RESIDUALS]
+
+
+def plan(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0, learning_rate=0.05,
+         normalization="none", residual="none"):
+    return Plan(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], learning_rate, 0.9, clip, batch, np.dtype(dtype),
+                normalization, residual)
+
+
+def examples(p, rows=ROWS, seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((rows, p.widths[0])), rng.integers(0, p.widths[-1], rows)
+    return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
+
+
+def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=None):
+    """Nets with random weights and biases."""
+    x, y, both = examples(p, rows)
+    made = Nets(p, nets, both, both, np.random.default_rng(7), rates)
+    rng = np.random.default_rng(seed)
+    for layer in range(1, p.depth + 1):
+        made.weights(layer)[:] = rng.standard_normal(made.weights(layer).shape) * scale / np.sqrt(p.widths[layer - 1])
+        made.biases(layer)[:] = rng.standard_normal(made.biases(layer).shape) * 0.3
+    return made, x, y
+
+
+def parameters(nets):
+    """All weights and biases, a copy ``(nets, all)``, layer by layer in the order of PyTorch's (fan_out, fan_in + 1)."""
+    return np.concatenate([np.concatenate([nets.weights(layer), nets.biases(layer)[..., None]], axis=2).reshape(nets.nets, -1)
+                           for layer in range(1, nets.plan.depth + 1)], axis=1)
+
+
+def put(nets, values):
+    start = 0
+    for layer in range(1, nets.plan.depth + 1):
+        weights, biases = nets.weights(layer), nets.biases(layer)
+        both = values[:, start:start + weights[0].size + biases[0].size].reshape(nets.nets, weights.shape[1], -1)
+        start += both[0].size
+        weights[:], biases[:] = both[..., :-1], both[..., -1]
+
+
+def quietly(nets, until, last=False):
+    with np.errstate(all="ignore"):
+        return nets.run(until, last)
+
+
+def formula(nets, x, y):
+    """Mean loss of each net as ``layers.forward`` computes it, normalized with the statistics of ``x``; the last layer is linear."""
+    p, losses = nets.plan, []
+    skips = (*residual_factors(p.widths[:-1], p.residual), None)
+    for i in range(nets.nets):
+        weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)] for get in (nets.weights, nets.biases))
+        net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1], AXES[p.normalization])
+        tape = Tape(p.widths[:-1], len(x), np.float64)
+        for _ in forward(net, x, tape):
+            pass
+        losses.append(-scipy.special.log_softmax(tape.a[-1] @ weights[-1].T + biases[-1], axis=1)[np.arange(len(y)), y].mean())
+    return np.array(losses)
+
+
+def assert_gradient(p):
+    """One step of rate 1 against central differences of ``formula``, to 1e-6."""
+    nets, x, y = filled(p)
+    start = parameters(nets)
+    quietly(nets, 0)
+    gradient = start - parameters(nets)
+    numeric, h = np.empty_like(start), 1e-5
+    for i in range(start.shape[1]):
+        losses = []
+        for sign in (1, -1):
+            moved = start.copy()
+            moved[:, i] += sign * h
+            put(nets, moved)
+            losses.append(formula(nets, x, y))
+        numeric[:, i] = (losses[0] - losses[1]) / (2 * h)
+    error = np.linalg.norm(gradient - numeric, axis=1) / np.linalg.norm(numeric, axis=1)
+    assert error.max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_gradient_agrees_with_finite_differences(name):
+    assert_gradient(plan(name, batch=ROWS, learning_rate=1.0))
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])  # in place; slope from the output; slope from the input
+@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
+def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
+    assert_gradient(plan(name, batch=ROWS, learning_rate=1.0, normalization=normalization, residual=residual))
+
+
+TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
+
+
+def torch_model(nets, i, name):
+    """Net i as a PyTorch module with the same weights."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    p = nets.plan
+    skips = residual_factors(p.widths[:-1], p.residual)
+    makers = {"none": lambda n: torch.nn.Identity(),
+              "batch": lambda n: torch.nn.BatchNorm1d(n, affine=False, momentum=None, dtype=torch.float64),
+              "layer": lambda n: torch.nn.LayerNorm(n, elementwise_affine=False, dtype=torch.float64)}
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linears = torch.nn.ModuleList([torch.nn.Linear(n, m, dtype=torch.float64) for n, m in pairwise(p.widths)])
+            self.norms = torch.nn.ModuleList([makers[p.normalization](n) for n in p.widths[1:-1]])
+            self.activation = getattr(torch.nn, TORCH[name])()
+
+        def forward(self, x):
+            a, z = x, None
+            for linear, norm, skip in zip(self.linears[:-1], self.norms, skips, strict=True):
+                branch = norm(linear(a))
+                z = branch if skip is None else z + skip * branch
+                a = self.activation(z)
+            return self.linears[-1](a)
+
+    model = Model()
+    with torch.no_grad():
+        for layer, linear in enumerate(model.linears, 1):
+            linear.weight[:] = torch.tensor(nets.weights(layer)[i])
+            linear.bias[:] = torch.tensor(nets.biases(layer)[i])
+    return model
+
+
+def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.05, 0.05)):
+    """Final parameters of each net after PyTorch's own training from the weights of ``nets``."""
+    torch = pytest.importorskip("torch")
+    final = []
+    for i in range(nets.nets):
+        model = torch_model(nets, i, name)
+        rule = {"sgd": lambda w, rate: torch.optim.SGD(w, lr=rate), "momentum": lambda w, rate: torch.optim.SGD(w, lr=rate, momentum=0.9),
+                "adam": lambda w, rate: torch.optim.Adam(w, lr=rate)}[optimizer](model.parameters(), rates[i])
+        order, rows, at = np.random.default_rng(7), np.arange(len(x)), len(x)
+        for _ in range(steps):
+            if at + batch > len(x):
+                order.shuffle(rows)
+                at = 0
+            chosen = rows[at:at + batch]
+            at += batch
+            rule.zero_grad()
+            torch.nn.functional.cross_entropy(model(torch.tensor(x[chosen])), torch.tensor(y[chosen])).backward()
+            if clip:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+            rule.step()
+        final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(), linear.bias.detach().numpy()[:, None]],
+                                                    axis=1).ravel() for linear in model.linears]))
+    return np.array(final)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", TORCH)
+def test_fifty_steps_follow_pytorch(name, optimizer, clip):
+    p = plan(name, optimizer, batch=10, clip=clip)
+    nets, x, y = filled(p, nets=2)
+    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip)
+    start = parameters(nets)
+    quietly(nets, 49)
+    assert np.abs(theirs - start).max() > 0.1
+    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
+@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
+def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, residual):
+    """At widths 12, not 4: of four relu units in ten examples batch normalization sometimes sees hardly any variance."""
+    p = plan(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization, residual=residual)
+    nets, x, y = filled(p, nets=2)
+    theirs = torch_trajectory(name, "sgd", nets, x, y, 20, 12, 0)
+    start = parameters(nets)
+    quietly(nets, 19)
+    assert np.abs(theirs - start).max() > 0.02
+    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("residual", ["none", "scaled"])
+def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_over_the_same_batches(residual):
+    torch = pytest.importorskip("torch")
+    p = plan("tanh", batch=7, normalization="batch", residual=residual)
+    nets, x, y = filled(p)
+    with np.errstate(all="ignore"):
+        nets.settle()
+        loss, accuracy = nets.evaluate(nets.train)
+    batches = np.random.default_rng(0).permutation(ROWS)[:21].reshape(3, 7)
+    for i in range(nets.nets):
+        model = torch_model(nets, i, "tanh")
+        with torch.no_grad():
+            for rows in batches:
+                model(torch.tensor(x[rows]))
+            model.eval()
+            logits = model(torch.tensor(x))
+            assert loss[i] == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item(), rel=1e-9)
+        assert accuracy[i] == pytest.approx((logits.argmax(dim=1).numpy() == y).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
+    p, rates = plan("tanh", optimizer, batch=10, clip=clip), np.array([0.2, 0.01])
+    nets, x, y = filled(p, nets=2, rates=rates)
+    theirs = torch_trajectory("tanh", optimizer, nets, x, y, 20, 10, clip, rates)
+    quietly(nets, 19)
+    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("normalization", "residual"), [("none", "none"), ("batch", "plain"), ("layer", "scaled")])
+def test_a_step_allocates_no_arrays(normalization, residual):
+    p = plan(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32, normalization=normalization,
+             residual=residual)
+    nets, _, _ = filled(p, rows=200)
+    smallest = 3 * 64 * 64 * 4  # one array of one hidden layer
+    quietly(nets, 20)
+    with np.errstate(all="ignore"):
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                nets._read(nets.train, nets._minibatch())
+                nets._predict(nets.forward)
+                nets._notice(nets._each_loss.mean(axis=1))
+                nets._descend(None, True)
+                nets.updates += 1
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < smallest
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("activation", "clip"), [("relu", 0.0), ("gelu", 1.0)])
+def test_the_memory_formula_counts_what_is_allocated(optimizer, activation, clip):
+    assert_memory(plan(activation, optimizer, (64, *(96,) * 10, 10), 64, np.float32, clip))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
+def test_the_memory_formula_counts_what_remedies_need(activation, normalization, residual):
+    assert_memory(plan(activation, widths=(64, *(96,) * 10, 10), batch=64, dtype=np.float32, normalization=normalization,
+                       residual=residual))
+
+
+def assert_memory(p):
+    _, _, data = examples(p, 200)
+    tracemalloc.start()
+    try:
+        nets = Nets(p, 3, data, data, np.random.default_rng(0))
+        size = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert parameters(nets).shape == (3, sum(p.sizes()))
+    assert p.memory_bytes(3) == pytest.approx(size, rel=0.05)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_net_that_explodes_is_frozen_and_the_others_do_not_notice(optimizer, clip):
+    p = plan(optimizer=optimizer, clip=clip, dtype=np.float32)
+    together, _, _ = filled(p)
+    alone, _, _ = filled(p)
+    together.weights(2)[1] = 1e30
+    together.weights(4)[1] = 1e30
+    broken = parameters(together)[1]
+    one, two = quietly(together, 15), quietly(alone, 15)
+    assert together.diverged.tolist() == [-1, 0, -1]
+    assert np.array_equal(parameters(together)[1], broken)
+    assert np.array_equal(parameters(together)[[0, 2]], parameters(alone)[[0, 2]])
+    for ours, theirs in zip(vars(one).values(), vars(two).values(), strict=True):
+        assert np.isnan(ours[1]).all()
+        assert np.array_equal(ours[[0, 2]], theirs[[0, 2]])
+        assert not np.isnan(ours[0]).any()
+
+
+def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
+    """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
+    p = plan("linear", widths=(4, 4, 4, 3), dtype=np.float32, learning_rate=1.0)
+    nets, _, _ = filled(p, nets=2)
+    for layer in (1, 2, 3):
+        nets.biases(layer)[0] = 0
+    nets.weights(1)[0] = 1e-30
+    nets.weights(2)[0] *= 1e25
+    nets.weights(3)[0] *= 1e25
+    with np.errstate(all="ignore"):
+        assert np.isfinite(nets.evaluate(nets.train)[0]).all()
+    quietly(nets, 0)
+    assert nets.diverged.tolist() == [0, -1]
+
+
+def test_chunks_hold_every_layer_once_from_the_last_to_the_first_and_stay_within_the_cache():
+    p = plan(widths=(64, *(64,) * 49, 10), batch=64, dtype=np.float32)
+    chunks = p.chunks(2)
+    assert [layer for first, last in chunks for layer in range(last, first - 1, -1)] == list(range(50, 0, -1))
+    longest = max(last - first + 1 for first, last in chunks)
+    one_layer = 2 * 64 * (65 + 64) * 4
+    assert longest * one_layer <= 384 * 1024 < (longest + 1) * one_layer
+
+
+@pytest.mark.parametrize("widths", [(5, 3), (5, 1, 3), (5, 3, 3, 3, 3), (5, 7, 2, 2, 2, 9, 3)])
+def test_any_widths_learn_what_the_same_widths_learn_in_one_chunk_or_many(widths, monkeypatch):
+    results = []
+    for cache in (0, 1 << 24):
+        monkeypatch.setattr("vgdash.training.memory_layout.CACHE", cache)
+        nets, _, _ = filled(plan("tanh", widths=widths))
+        before = nets.evaluate(nets.train)[0]
+        quietly(nets, 200)
+        assert (nets.evaluate(nets.train)[0] < before).all()
+        results.append(parameters(nets))
+    np.testing.assert_allclose(*results, rtol=1e-9, atol=1e-12)
+
+
+def test_evaluation_counts_every_row_once_and_shares_ties():
+    p = plan(widths=(5, 4, 3), batch=10)
+    nets, x, y = filled(p)
+    z = np.maximum(x @ nets.weights(1)[0].T + nets.biases(1)[0], 0) @ nets.weights(2)[0].T + nets.biases(2)[0]
+    shares = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    loss, accuracy = nets.evaluate(nets.train)
+    assert loss[0] == pytest.approx(-np.log(shares[np.arange(ROWS), y]).mean(), rel=1e-12)
+    assert accuracy[0] == (z.argmax(axis=1) == y).mean()
+    put(nets, np.zeros_like(parameters(nets)))
+    loss, accuracy = nets.evaluate(nets.train)
+    assert loss == pytest.approx(np.log(3), rel=1e-12)
+    assert accuracy == pytest.approx(1 / 3, rel=1e-12)
+
+
+def test_clipping_keeps_the_direction_even_of_gradients_whose_square_overflows():
+    g = np.array([[3, 4], [0.3, 0.4], [3e30, 4e30], [0, 0], [3e-30, 4e-30]], np.float32)
+    halves = [g[:, :1].copy(), g[:, 1:].copy()]
+    clip_norm(halves, 1.0)
+    np.testing.assert_allclose(np.hstack(halves), [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0], [3e-30, 4e-30]], rtol=3e-6)

@@ -1,0 +1,337 @@
+"""The training lab: what each initializer does on real digits, snapshots against autograd, threads that end, honest costs."""
+
+import sys
+import threading
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from vgdash.initializers import INITIALIZERS
+from vgdash.params import ParamError
+from vgdash.probe.probe import ProbeParams
+from vgdash.probe.propagation import build
+from vgdash.training.engine import Nets
+from vgdash.training.trainer import Trainer, TrainParams, train
+
+LN10 = np.log(10)
+
+
+def small(**rest):
+    return TrainParams.uniform(4, 16, **{"steps": 30, "snapshots": 3, "seeds": 2, "batch": 16} | rest)
+
+
+def threads():
+    return [t for t in threading.enumerate() if t.name.startswith("vgdash-training")]
+
+
+@pytest.fixture(scope="module")
+def default_run():
+    p = TrainParams()
+    trainer = Trainer(p)
+    before = [trainer.weights(layer) for layer in range(1, p.depth + 1)]
+    return p, trainer, before, list(trainer)
+
+
+def test_by_default_he_learns_the_digits_in_thirty_layers_and_the_small_normal_stays_at_ln_10(default_run):
+    p, _, _, snapshots = default_run
+    last = snapshots[-1]
+    he, little, zeros = (p.initializers.index(name) for name in ("he_normal", "small_normal", "zeros"))
+    assert (p.depth, last.step) == (30, p.steps)
+    assert last.held_out[he].min() >= 0.9
+    for snapshot in snapshots:  # nothing arrives at the output but its bias: the entropy of the class shares, at most ln 10
+        assert snapshot.loss[[little, zeros]] == pytest.approx(LN10, abs=0.01)
+    assert snapshots[0].loss[[little, zeros]] == pytest.approx(LN10, abs=1e-5)
+
+
+def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
+    p, trainer, _, snapshots = default_run
+    zeros = p.initializers.index("zeros")
+    for layer in range(1, p.depth + 1):
+        assert not trainer.weights(layer)[zeros].any()
+        assert trainer.biases(layer)[zeros].any() == (layer == p.depth)
+    assert np.isneginf(snapshots[-1].update_ratio[zeros]).all()
+    assert not snapshots[-1].dw2[zeros].any()
+
+
+def test_the_first_snapshot_is_before_any_update_and_they_are_evenly_spaced(default_run):
+    p, _, _, snapshots = default_run
+    assert [s.step for s in snapshots] == list(p.marks)
+    assert snapshots[0].step == 0
+    assert np.diff(p.marks).max() - np.diff(p.marks).min() <= 1
+    assert TrainParams(steps=7).marks == tuple(range(8))
+
+
+def test_nets_start_from_one_draw_scaled(default_run):
+    p, _, before, _ = default_run
+    little, he = (p.initializers.index(name) for name in ("small_normal", "he_normal"))
+    for layer, weights in enumerate(before, 1):
+        fans = p.widths[layer - 1:layer + 1]
+        ratio = np.sqrt(INITIALIZERS["he_normal"].variance(*fans)) / 0.01
+        np.testing.assert_allclose(weights[he], ratio * weights[little], rtol=1e-5)
+
+
+def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them():
+    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0)
+    trainer = Trainer(p)
+    for which, name in enumerate(p.initializers):
+        for draw in range(p.seeds):
+            net, _, _ = build(ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0), draw)
+            for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
+                np.testing.assert_allclose(trainer.weights(layer)[which, draw], weights * np.float32(scale), rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
+def test_biases_start_where_the_probe_of_the_same_seed_has_them(sigma_b2):
+    p = small(initializers=("lecun_normal", "he_normal"), seed=5, sigma_b2=sigma_b2)
+    trainer = Trainer(p)
+    for draw in range(p.seeds):
+        net, _, _ = build(ProbeParams(p.widths, seed=5, sigma_b2=sigma_b2), draw)
+        for layer in range(1, p.depth + 1):
+            expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
+            assert np.array_equal(trainer.biases(layer)[:, draw], np.stack([expected, expected]))
+
+
+@pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
+def test_branches_start_at_zero_only_if_they_are_zero_initialized(residual):
+    trainer = Trainer(small(residual=residual))
+    assert [trainer.weights(layer).any() for layer in (1, 2, 3, 4)] == [True, *[residual != "zero"] * 2, True]
+
+
+def test_layer_normalization_lets_thirty_layers_learn_from_weights_that_are_far_too_small():
+    p = TrainParams(initializers=("small_normal",), steps=150, snapshots=1, learning_rate=0.01, normalization="layer", residual="scaled")
+    assert list(train(p))[-1].held_out[0, 0] > 0.8
+    assert list(train(TrainParams(initializers=("small_normal",), steps=150, snapshots=1)))[-1].held_out[0, 0] < 0.2
+
+
+def test_snapshots_agree_with_autograd():
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    p = small(initializers=("he_normal",), activation="tanh", learning_rate=0.1, steps=1, seeds=1)
+    trainer = Trainer(p, dtype=np.float64)
+    layers = [(torch.tensor(trainer.weights(layer)[0, 0], requires_grad=True), torch.zeros(p.widths[layer], dtype=torch.float64))
+              for layer in range(1, p.depth + 1)]
+    first = next(iter(trainer))
+    rows = np.arange(len(p.data.x_train))
+    np.random.default_rng([p.seed, 0]).shuffle(rows)
+    rows = rows[:p.batch]
+
+    def run(x):
+        a, zs = torch.tensor(x, dtype=torch.float64), []
+        for w, b in layers:
+            zs.append(a @ w.T + b)
+            a = torch.tanh(zs[-1])
+        return zs
+
+    zs = run(p.data.x_train[rows])
+    for z in zs:
+        z.retain_grad()
+    loss = torch.nn.functional.cross_entropy(zs[-1], torch.tensor(p.data.y_train[rows]))
+    loss.backward()
+    assert first.loss[0, 0] == pytest.approx(loss.item(), rel=1e-9)
+    assert first.accuracy[0, 0] == (zs[-1].argmax(dim=1).numpy() == p.data.y_train[rows]).mean()
+    assert first.held_out[0, 0] == pytest.approx((run(p.data.x_test)[-1].argmax(dim=1).numpy() == p.data.y_test).mean(), rel=1e-12)
+    np.testing.assert_allclose(first.grad2[0, 0], [(p.batch * z.grad).square().mean().item() for z in zs], rtol=1e-9)
+    np.testing.assert_allclose(first.dw2[0, 0], [w.grad.square().mean().item() for w, _ in layers], rtol=1e-9)
+    ratios = [(0.1 * w.grad).std(correction=0) / w.std(correction=0) for w, _ in layers]
+    np.testing.assert_allclose(first.update_ratio[0, 0], np.log10([r.item() for r in ratios]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_one_seed_gives_the_same_bits_with_one_worker_or_two(optimizer):
+    p = small(optimizer=optimizer, initializers=("lecun_normal", "he_normal", "orthogonal"))
+    for one, two in zip(train(p, workers=1), train(p, workers=2), strict=True):
+        for name in ("loss", "accuracy", "held_out", "grad2", "dw2", "update_ratio", "diverged", "dead", "drift", "histogram"):
+            assert np.array_equal(getattr(one, name), getattr(two, name))
+    other = list(train(TrainParams(**{**vars_of(p), "seed": 1})))[-1]
+    assert not np.array_equal(one.loss, other.loss)
+
+
+@pytest.mark.parametrize("names", [tuple(INITIALIZERS)[:7], tuple(INITIALIZERS)[7:]], ids=" ".join)
+def test_every_initializer_trains_the_same_bits_again_with_one_worker_or_two(names):
+    p = small(initializers=names, activation="tanh")
+    runs = [list(train(p, workers=workers)) for workers in (1, 1, 2, 2)]
+    for first, *others in zip(*runs, strict=True):
+        for name, values in vars(first).items():
+            if isinstance(values, np.ndarray):
+                assert {getattr(other, name).tobytes() for other in others} == {values.tobytes()}, name
+    changing = [name for name in names if name not in ("zeros", "identity")]
+    loss = list(train(small(initializers=names, activation="tanh", seed=1)))[-1].loss
+    assert all((loss[names.index(name)] != runs[0][-1].loss[names.index(name)]).all() for name in changing)
+
+
+def vars_of(p):
+    return {name: getattr(p, name) for name in p.rules()}
+
+
+def test_a_net_gives_the_same_numbers_whoever_trains_beside_it():
+    alone = list(train(small(initializers=("he_normal",))))[-1]
+    beside = list(train(small(initializers=("zeros", "standard_normal", "he_normal"))))[-1]
+    np.testing.assert_allclose(beside.loss[2], alone.loss[0], rtol=1e-5)
+    np.testing.assert_allclose(beside.grad2[2], alone.grad2[0], rtol=1e-3)
+
+
+def test_a_net_that_blows_up_is_reported_and_the_others_go_on():
+    p = TrainParams.uniform(20, 64, initializers=("standard_normal", "he_normal"), gamma=1.0, steps=40, snapshots=4, batch=16)
+    shots = list(train(p))
+    assert shots[0].diverged.ravel().tolist() == [-1, -1]
+    at = shots[-1].diverged[0, 0]
+    assert at >= 1  # W of std 1: each layer multiplies by 5.7, the first update overflows
+    for s in shots:
+        assert np.isnan(s.loss[0, 0]) == np.isnan(s.grad2[0, 0]).all() == (s.step >= at)
+        assert np.isfinite(s.loss[1, 0])
+
+
+def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_and_the_lock_back():
+    before, interval = threadpool_info(), sys.getswitchinterval()
+    run = train(TrainParams(steps=20_000, initializers=("he_normal", "zeros")))
+    next(run)
+    assert threads()
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
+    assert sys.getswitchinterval() < interval
+    start = time.perf_counter()
+    run.close()
+    assert not threads()
+    assert time.perf_counter() - start < 2
+    assert [pool["num_threads"] for pool in threadpool_info()] == [pool["num_threads"] for pool in before]
+    assert sys.getswitchinterval() == interval
+
+
+def test_stop_from_another_thread_ends_the_iteration():
+    trainer = Trainer(TrainParams(steps=20_000, initializers=("he_normal", "zeros")))
+    timer = threading.Timer(0.2, trainer.stop)
+    timer.start()
+    steps = [snapshot.step for snapshot in trainer]
+    timer.join()
+    assert steps[-1:] != [20_000]
+    assert not threads()
+
+
+def test_threads_wait_for_a_slow_reader():
+    trainer = Trainer(small(steps=400, snapshots=400))
+    run = iter(trainer)
+    next(run)
+    time.sleep(0.3)
+    assert max(nets.updates for nets in trainer.groups) < 10
+    run.close()
+
+
+def test_an_error_in_a_thread_reaches_the_reader(monkeypatch):
+    trainer = Trainer(small())
+
+    def broken(*args):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(trainer.groups[-1], "run", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        list(trainer)
+    assert not threads()
+
+
+def test_arrays_are_read_only_and_the_frame_has_a_row_for_each_net_and_layer():
+    p = small(initializers=("lecun_normal", "he_normal"))
+    last = list(train(p))[-1]
+    assert last.loss.shape == (2, 2)
+    assert last.grad2.shape == (2, 2, 4)
+    with pytest.raises(ValueError, match="read-only"):
+        last.loss[0, 0] = 1
+    table = last.frame()
+    assert len(table) == 2 * 2 * 4
+    row = table.query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
+    assert (row.step, row.loss, row.grad2) == (30, last.loss[1, 1], last.grad2[1, 1, 2])
+
+
+@pytest.mark.parametrize("dataset", ["spirals", "circles", "moons", "gaussians"])
+def test_every_set_in_the_plane_is_learned(dataset):
+    p = TrainParams.uniform(4, 32, dataset=dataset, initializers=("he_normal",), optimizer="adam", learning_rate=0.01, steps=600,
+                            snapshots=2)
+    last = list(train(p))[-1]
+    assert last.held_out[0, 0] > 0.9
+
+
+@pytest.mark.parametrize(("values", "field"), [
+    ({"widths": (64, 32, 2)}, "widths"),
+    ({"dataset": "spirals"}, "widths"),
+    ({"widths": (64, *(1024,) * 255, 10)}, "widths"),
+    ({"widths": (64, *(1024,) * 4, 10), "steps": 20_000, "batch": 256}, "steps"),
+    ({"widths": (64, *(8,) * 255, 10), "snapshots": 400, "seeds": 4}, "snapshots"),
+    ({"normalization": "batch", "batch": 1}, "batch"),
+    ({"normalization": "layer", "residual": "zero"}, "residual"),
+    ({"normalization": "group"}, "normalization"),
+    ({"widths": (2, 8, 2), "dataset": "moons", "batch": 1001}, "batch"),
+    ({"learning_rate": float("nan")}, "learning_rate"),
+    ({"initializers": ()}, "initializers"),
+])
+def test_what_cannot_be_trained_is_refused_by_name(values, field):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ParamError) as error:
+            TrainParams(**values)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+    assert error.value.field.startswith(field)
+
+
+def test_addresses_may_say_depth_and_width():
+    p, refused = TrainParams.tolerant({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)
+    assert (p.widths, refused) == ((2, *(12,) * 7, 2), [])
+    assert p == TrainParams.uniform(8, 12, dataset="moons")
+    assert TrainParams.tolerant(p.spell(), text=True) == (p, [])
+    assert TrainParams.tolerant({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
+
+
+@pytest.mark.parametrize("rest", [{}, {"normalization": "batch"}, {"dataset": "moons", "batch": 100}])
+def test_flops_are_those_that_torch_counts(rest):
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    p = small(**{"seeds": 1, "initializers": ("he_normal",), "steps": 1} | rest)
+    pairs = zip(p.widths, p.widths[1:], strict=False)
+    model = torch.nn.Sequential(*[part for n, m in pairs for part in (torch.nn.Linear(n, m), torch.nn.ReLU())][:-1])
+    with FlopCounterMode(display=False) as step:
+        x, y = torch.zeros(p.batch, p.widths[0]), torch.zeros(p.batch, dtype=torch.int64)
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+    with FlopCounterMode(display=False) as batch, torch.no_grad():
+        model(x)
+    held_out = -(-len(p.data.x_test) // p.batch)
+    batches = 1 + held_out * (2 if p.normalization == "batch" else 1)  # inspected, answered, and for batch normalization gathered
+    grids = -(-1024 // p.batch) if p.dataset == "moons" else 0
+    assert p.flops == 2 * step.get_total_flops() + 2 * (batches + grids) * batch.get_total_flops()
+
+
+def test_flops_count_every_pass_that_is_made(monkeypatch):
+    passes = []
+    for name in ("_predict", "_descend"):
+        method = getattr(Nets, name)
+        monkeypatch.setattr(Nets, name, lambda *a, _name=name, _method=method, **k: (passes.append(_name), _method(*a, **k)))
+    p = small(normalization="batch", dataset="moons", seeds=1, initializers=("he_normal",))
+    list(train(p))
+    products = sum(n * m for n, m in zip(p.widths, p.widths[1:], strict=False))
+    forward, back = passes.count("_predict"), passes.count("_descend")
+    assert back == p.steps + 1
+    assert p.flops == 2 * p.batch * (forward * products + back * (2 * products - p.widths[0] * p.widths[1]))
+
+
+def test_costs_are_linear_in_depth_steps_and_nets():
+    cost = {depth: TrainParams.uniform(depth, 64).flops for depth in (10, 20, 30)}
+    assert cost[30] - cost[20] == cost[20] - cost[10]
+    cost = {steps: TrainParams(steps=steps).flops for steps in (1000, 2000, 3000)}
+    assert cost[3000] - cost[2000] == cost[2000] - cost[1000]
+    assert small(seeds=6).flops == 3 * small(seeds=2).flops
+
+
+@pytest.mark.parametrize("rest", [{}, {"optimizer": "adam", "activation": "gelu"}, {"clip": 1.0, "seeds": 3},
+                                  {"normalization": "batch", "residual": "plain"}])
+def test_memory_is_what_was_promised(rest):
+    p = TrainParams.uniform(20, 96, steps=2, batch=64, **rest)
+    assert p.data.x_train.size
+    tracemalloc.start()
+    try:
+        list(train(p))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak == pytest.approx(p.memory_bytes, rel=0.15)

@@ -1,0 +1,1 @@
+"""Write code and notebooks to take home."""

@@ -1,0 +1,1 @@
+"""Compare measured with predicted: what fails first, why, and what to choose instead."""

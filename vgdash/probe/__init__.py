@@ -1,0 +1,1 @@
+"""Measure deep networks at initialization: forward signal, backward gradient, statistics by layer."""

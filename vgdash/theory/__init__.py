@@ -1,0 +1,1 @@
+"""Predict what deep networks do at initialization: mean-field theory and finite width."""

@@ -1,0 +1,146 @@
+"""Snapshots of a training run, and who was first: the nets of all initializers and seeds at one step, as arrays and as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from vgdash.params import ParamError, Real
+from vgdash.training.inspection import BINS, GRID, REACH
+from vgdash.training.params import DESCRIBED, TrainParams
+
+__all__ = ["Ranking", "Snapshot", "steps_to"]
+
+PER_NET = ("loss", "accuracy", "held_out", "diverged")
+PER_LAYER = ("grad2", "dw2", "update_ratio", "dead", "saturated", "drift")
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All nets after ``step`` updates. Arrays are read-only, ``(initializers, seeds)`` or ``(initializers, seeds, depth)`` but for
+    the last three.
+
+    From the step in ``diverged`` on, every number of that net is nan (every whole number 0): its loss or gradient was not finite
+    there. ``dead``, ``saturated``, ``rms`` and ``histogram`` are of the first ``batch`` held-out examples; in the last layer, which
+    is linear, no unit is dead or saturated.
+    """
+
+    params: TrainParams
+    step: int
+    loss: np.ndarray
+    """Cross-entropy in nats, mean over the minibatches since the last snapshot; at step 0 of the first one."""
+    accuracy: np.ndarray
+    """Share of hits in the same minibatches; a tie between k classes counts 1/k."""
+    held_out: np.ndarray
+    """Share of hits on all held-out examples, at the steps ``params.tested``; nan at the others."""
+    grad2: np.ndarray
+    """Mean over units and the next minibatch of (∂C/∂z[l])², C the loss of one example."""
+    dw2: np.ndarray
+    """Mean over the weights of (∂C/∂W[l])², C the mean loss of the next minibatch, before clipping."""
+    update_ratio: np.ndarray
+    """log10 of std(update)/std(weights) of W[l], for the next update; -inf where no weight moves."""
+    diverged: np.ndarray
+    """The step at which the loss or a gradient was not finite, and the net was frozen; -1 while all is well."""
+    dead: np.ndarray
+    """Share of units that are saturated for each of the examples; float32."""
+    saturated: np.ndarray
+    """Share of units and examples where |f'(z)| is below 5 % of the largest slope; float32."""
+    drift: np.ndarray
+    """|W[l] - W[l] at the start|/|W[l] at the start|, root sums of squares; inf if weights of 0 have moved; float32."""
+    rms: np.ndarray
+    """Root mean square of a[l] in the layers ``params.histogram_layers``, ``(initializers, seeds, layers)`` float32."""
+    histogram: np.ndarray
+    """How many of up to 2,048 numbers a[l] of these layers fall into each of 31 bins between -4 and 4 ``rms``, the outer bins open
+    outwards: ``(initializers, seeds, layers, 31)`` uint16."""
+    decision: np.ndarray | None
+    """For sets in the plane, at the steps ``params.decided``: what the net of seed 0 says on the grid ``params.decision_axes``,
+    ``(initializers, 32, 32)`` uint8, rows by the second feature. Two classes: share of class 1 in 255ths; else the class."""
+
+    @property
+    def share(self) -> float:
+        """Share of the run's steps that are done."""
+        return self.step / self.params.steps
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, and what Python and NumPy need to describe them: more than their numbers, where nets are small."""
+        return DESCRIBED + sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each net and layer: step, initializer, seed, layer, then the numbers from ``loss`` to ``drift``."""
+        shape = self.grad2.shape
+        columns = {name: np.broadcast_to(getattr(self, name)[..., None], shape).ravel() for name in PER_NET}
+        return self._table(shape).assign(**columns, **{name: getattr(self, name).ravel() for name in PER_LAYER})
+
+    def histogram_frame(self) -> pd.DataFrame:
+        """One row for each net, layer of the histograms and bin: step, initializer, seed, layer, low and high edge of the bin in
+        units of a, and the share of the numbers in it."""
+        edges = self.rms[..., None] * np.linspace(-REACH, REACH, BINS + 1, dtype=np.float32)
+        counts = self.histogram.astype(np.float64)
+        total = counts.sum(axis=-1, keepdims=True)
+        share = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+        table = self._table(self.histogram.shape, self.params.histogram_layers)
+        return table.assign(low=edges[..., :-1].ravel(), high=edges[..., 1:].ravel(), share=share.ravel())
+
+    def decision_frame(self) -> pd.DataFrame:
+        """One row for each initializer and point of the grid: step, initializer, x1, x2, value; empty where there is no grid."""
+        if self.decision is None:
+            return pd.DataFrame(columns=["step", "initializer", "x1", "x2", "value"])
+        first, second = self.params.decision_axes
+        names = np.array(self.params.initializers)
+        return pd.DataFrame({"step": self.step, "initializer": np.repeat(names, GRID * GRID), "x1": np.tile(first, GRID * len(names)),
+                             "x2": np.tile(np.repeat(second, GRID), len(names)), "value": self.decision.ravel()})
+
+    def _table(self, shape: tuple[int, ...], layers: Sequence[int] | None = None) -> pd.DataFrame:
+        which = np.indices(shape).reshape(len(shape), -1)
+        layers = which[2] + 1 if layers is None else np.array(layers, int)[which[2]]
+        return pd.DataFrame({"step": self.step, "initializer": np.array(self.params.initializers)[which[0]], "seed": which[1],
+                             "layer": layers})
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Who came to ``accuracy`` on the held-out examples, and when; arrays read-only, ``(initializers, seeds)``."""
+
+    params: TrainParams
+    accuracy: float
+    steps: np.ndarray
+    """Step of the first snapshot with at least that accuracy; -1 where there is none yet."""
+    best: np.ndarray
+    """The highest held-out accuracy of all snapshots."""
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The initializers, best first: by the median over seeds of the steps (never counts as infinity), then by ``best``."""
+        median = np.median(np.where(self.steps < 0, np.inf, self.steps), axis=1)
+        return tuple(self.params.initializers[i] for i in np.lexsort((-self.best.mean(axis=1), median)))
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each net, in that order: rank (from 1), initializer, seed, steps (missing: not reached), best."""
+        names, seeds = self.params.initializers, self.params.seeds
+        rows = [names.index(name) for name in self.order]
+        steps = pd.array(self.steps[rows].ravel(), dtype="Int64")
+        steps[self.steps[rows].ravel() < 0] = pd.NA
+        return pd.DataFrame({"rank": np.repeat(np.arange(1, len(rows) + 1), seeds), "initializer": np.repeat(self.order, seeds),
+                             "seed": np.tile(np.arange(seeds), len(rows)), "steps": steps, "best": self.best[rows].ravel()})
+
+
+def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
+    """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1, as far as ``snapshots`` go.
+
+    A step is known to within one interval between two of ``params.tested``. Raises ``ParamError`` for another accuracy, or no snapshots.
+    """
+    accuracy = Real(0, 1).check("accuracy", accuracy)
+    if not snapshots:
+        raise ParamError("snapshots", "at least one", len(snapshots), "Wait for the first.")
+    held_out = np.stack([snapshot.held_out for snapshot in snapshots])
+    reached = held_out >= accuracy
+    steps = np.where(reached.any(axis=0), np.array([s.step for s in snapshots])[reached.argmax(axis=0)], -1)
+    best = np.nan_to_num(held_out).max(axis=0)  # before the first snapshot a net may have diverged: 0
+    for array in (steps, best):
+        array.flags.writeable = False
+    return Ranking(snapshots[0].params, accuracy, steps, best)
