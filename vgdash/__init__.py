@@ -11,7 +11,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.chain_learning import DescentParams, descent
 from vgdash.codegen.export import export
 from vgdash.diagnosis.balance import BalanceParams, balance
-from vgdash.diagnosis.first_failure import first_trouble
+from vgdash.diagnosis.first_failure import first_failure as first_trouble
 from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.diagnosis.recommendation import recommend
 from vgdash.initializers import INITIALIZERS

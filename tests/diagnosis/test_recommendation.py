@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vgdash.diagnosis.recommendation import EARNED, EQUAL, STEADY, TUNED, recommend
+from vgdash.diagnosis.recommendation import EQUAL, STEADY, TUNED, TUNING_COST, recommend
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.theory.layerwise import predict
@@ -57,7 +57,7 @@ def test_tanh_in_a_deep_net_gets_a_gamma_just_above_its_critical_line():
     best = min(brute, key=brute.get)
     assert abs(found.gamma - best) < 0.02
     assert found.drift.worst < min(brute.values()) + 0.01
-    assert found.drift.worst < worst(found.params) - EARNED
+    assert found.drift.worst < worst(found.params) - TUNING_COST
 
 
 def test_the_measured_net_follows_the_recommendation():
