@@ -9,7 +9,7 @@ from pages.parts.controls import Controls
 from pages.parts.page import Stage, top
 from pages.parts.views import published as views
 from vgdash.params import Params
-from vgdash.published import Outcome
+from vgdash.published.records import Outcome
 
 PATIENCE = 0.3  # seconds until there is a progress bar
 

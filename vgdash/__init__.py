@@ -19,7 +19,8 @@ from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
 from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
-from vgdash.published import MISTAKES, PUBLISHED
+from vgdash.published import PUBLISHED
+from vgdash.published.mistakes import MISTAKES
 from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.sweep import SweepParams, trainability
 from vgdash.theory.fixed_points import c_star, chi_1, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q

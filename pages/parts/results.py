@@ -28,7 +28,7 @@ from vgdash.chain_learning import DescentParams
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams, Probe, ProbeParams, compare
-from vgdash.published import Outcome, check
+from vgdash.published.records import Outcome, check
 from vgdash.sweep import shipped
 
 RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of students has one button each

@@ -13,7 +13,8 @@ from pages.parts import results
 from pages.parts.views import published as views
 from tests.opened import opened as opened_app
 from tests.opened import sound
-from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, Curves
+from vgdash.published import PUBLISHED, SUBJECTS
+from vgdash.published.mistakes import MISTAKES, Curves
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = "chain-zero"

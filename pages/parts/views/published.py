@@ -15,7 +15,9 @@ from pages.parts.text import listed, number, ten_to
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams
-from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, Claim, Mistake, Outcome
+from vgdash.published import PUBLISHED, SUBJECTS
+from vgdash.published.mistakes import MISTAKES, Mistake
+from vgdash.published.records import Claim, Outcome
 from vgdash.single_neuron import NeuronParams
 from vgdash.theory.phase_diagram import PhaseParams
 from vgdash.training.trainer import TrainParams
