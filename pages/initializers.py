@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts import charts, elements, prefetch, presenter, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.page import Stage, top
-from pages.parts.views.diagnosis import on_one_axis
+from pages.parts.views.histograms import share_axes
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
@@ -69,7 +69,7 @@ def view() -> None:
     with right:
         advice = results.advice(p, one.initializer, controls.chosen("framework"))
         absent = "" if one.initializer == wanted else f"{wanted} is not compared here. "
-        st.markdown(f"**What fails first, and what to choose instead.** {absent}{advice.trouble} {advice.balance}\n\n{advice.choice}")
+        st.markdown(f"**What fails first, and what to choose instead.** {absent}{advice.failure} {advice.balance}\n\n{advice.choice}")
         with elements.drawer("Code to paste", "code", ":material/code:") as opened:
             if opened:
                 controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
@@ -97,7 +97,7 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
         _course(results.comparison(p), side, other and results.comparison(other), f"{room}{PARTS}")
     elif look == HISTOGRAMS:
         shown = results.histograms(one)
-        table, base = on_one_axis(shown, other and results.histograms(_one(other, one.initializer)))
+        table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer)))
         spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade", room=other is not None,
                                           base=base)
         elements.chart(table, spec, f"histograms{side}{shown.last}{base}",

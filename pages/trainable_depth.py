@@ -78,10 +78,10 @@ def _measured() -> None:
 def sweep() -> None:
     controls = Controls("trainable_depth", PhaseParams)
     told.insist(controls.page)
-    found = training_panel.sweep(trainability_map.small(controls.chosen("activation"), controls.chosen("sigma_b2")))
+    found = training_panel.sweep(trainability_map.small_sweep(controls.chosen("activation"), controls.chosen("sigma_b2")))
     if found is not None:
-        elements.chart(trainability_map.table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
-        st.caption(trainability_map.words(found))
+        elements.chart(trainability_map.map_table(found), charts.measured_map(), "swept", "Accuracy of the nets trained here, by σ_w² and depth")
+        st.caption(trainability_map.describe_map(found))
 
 
 def _and_current(key: str, usual: Iterable[float]) -> list[float]:

@@ -18,12 +18,14 @@ from pages.parts import bounds, prefetch, turns
 from pages.parts.gate import Asker, Gate, Gone
 from pages.parts.memory import Remembered
 from pages.parts.scenes import SCENES
-from pages.parts.views import diagnosis, trainability_map
+from pages.parts.views import advice as advice_views
+from pages.parts.views import histograms as histogram_views
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
+from pages.parts.views import singular_values, trainability_map
 from vgdash.chain_learning import DescentParams
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.params import Params
@@ -133,24 +135,24 @@ def recompute() -> None:
 
 
 @remembered
-def histograms(p: ProbeParams) -> diagnosis.Scrubbing:
-    return diagnosis.histograms_view(p)
+def histograms(p: ProbeParams) -> histogram_views.HistogramsView:
+    return histogram_views.histograms_view(p)
 
 
 @remembered_long
-def spectrum(p: ProbeParams) -> diagnosis.Spectrum:
-    return diagnosis.spectrum_view(p)
+def spectrum(p: ProbeParams) -> singular_values.SpectrumView:
+    return singular_values.spectrum_view(p)
 
 
 @remembered
-def advice(p: CompareParams, initializer: str, framework: str) -> diagnosis.Advice:
-    return diagnosis.advice_view(compared(p)[p.initializers.index(initializer)], framework)
+def advice(p: CompareParams, initializer: str, framework: str) -> advice_views.AdviceView:
+    return advice_views.advice_view(compared(p)[p.initializers.index(initializer)], framework)
 
 
 @remembered
 def shipped_map() -> tuple[str, pd.DataFrame]:
     found = shipped()
-    return trainability_map.words(found), trainability_map.table(found)
+    return trainability_map.describe_map(found), trainability_map.map_table(found)
 
 
 OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opened computes

@@ -15,7 +15,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: processor time adds up threads
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pages.parts.views import diagnosis, initializers
+from pages.parts.views import advice, histograms, initializers, singular_values
 from vgdash.activations import ACTIVATIONS
 from vgdash.probe.probe import CompareParams, ProbeParams, compare
 from vgdash.theory.layerwise import predict
@@ -55,12 +55,12 @@ def views() -> None:
     probes = tuple(compare(p).probes.values())
 
     def comparison():
-        initializers._predicted.cache_clear()
+        initializers.cached_prediction.cache_clear()
         initializers.comparison_view(probes)
 
-    def advice():
-        diagnosis._recommended.cache_clear()
-        diagnosis.advice_view(probes[0], "pytorch")
+    def advise():
+        advice.cached_recommendation.cache_clear()
+        advice.advice_view(probes[0], "pytorch")
 
     def closer_look(view: Callable):
         return lambda: view(ProbeParams.uniform(256, 100, seed=next(seeds)))
@@ -73,9 +73,9 @@ def views() -> None:
         "the probe": lambda: compare(CompareParams.uniform(256, 100, seed=next(seeds))),
         "verdict, courses, numbers": comparison,
         f"shares by layer, {len(initializers.STATISTICS)} statistics": shares,
-        "histograms of one initializer": closer_look(diagnosis.histograms_view),
-        "its Jacobian's singular values": closer_look(diagnosis.spectrum_view),
-        "its advice and code": advice,
+        "histograms of one initializer": closer_look(histograms.histograms_view),
+        "its Jacobian's singular values": closer_look(singular_values.spectrum_view),
+        "its advice and code": advise,
     }
     print(f"\n256 layers x 100, {len(probes)} initializers, measured")
     times = {name: milliseconds(job) for name, job in jobs.items()}

@@ -7,7 +7,7 @@ in the table, whose columns are
     nth     which row of its part it is: its mark is kept, and moved, while there is such a row
     x, y    position; on a ``decades`` axis y is log10 of the quantity
     low, high   the ends of the line's band, of the point's interval; of a bar along x
-    series  name in ``looks.LOOKS``: dash and marker; ``slot`` its colour
+    series  name in ``series_style.SERIES_STYLES``: dash and marker; ``slot`` its colour
     text    what a label or a tooltip says
 
 The browser interprets every expression of a specification for every row: filters are as short as they can be.

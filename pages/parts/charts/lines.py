@@ -26,7 +26,7 @@ from pages.parts.charts.spec import (
     power_of_ten,
     shape,
 )
-from pages.parts.series_style import LOOKS, SLOTS
+from pages.parts.series_style import SERIES_STYLES, SLOTS
 
 PANELS = {"correlation": (0.03, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
 PANELS_HEIGHT = 360
@@ -152,7 +152,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
     colours = alt.Scale(domain=list(range(SLOTS)))
 
     def line(field: str, series: str) -> alt.Chart:
-        look = LOOKS[series]
+        look = SERIES_STYLES[series]
         return layers.mark_line(strokeWidth=3, strokeDash=list(look.dash)).encode(
             x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=size),
             color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
@@ -161,7 +161,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: in
         return layers.transform_filter(where).mark_text(
             align="left", dx=alt.expr(f"width < {PHONE} ? 2 : 8"), dy=dy, fontSize=14, fontWeight="bold").encode(
             x=x, y=alt.Y(f"{field}:Q", scale=size), text=alt.value(series),
-            color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
+            color=alt.Color(datum=SERIES_STYLES[series].slot, type="nominal", scale=colours))
 
     marks = alt.Chart(alt.InlineData([{"y": level, "text": name} for name, level in limits]))
     level = alt.Y("y:Q", scale=size)

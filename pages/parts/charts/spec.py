@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pages.parts.charts.once import alt
-from pages.parts.series_style import LOOKS, SLOTS
+from pages.parts.series_style import SERIES_STYLES, SLOTS
 from pages.parts.text import SUPERSCRIPT
 
 HEIGHT = 310
@@ -75,7 +75,7 @@ def neutral() -> alt.Color:
 
 
 def slot(series: str) -> alt.Color:
-    return alt.Color(datum=LOOKS[series].slot, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
+    return alt.Color(datum=SERIES_STYLES[series].slot, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
 
 
 def as_given() -> alt.OrderValue:
@@ -90,11 +90,11 @@ def kept() -> alt.Key:
 
 def dash() -> alt.StrokeDash:
     return alt.StrokeDash("series:N", legend=None,
-                          scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))
+                          scale=alt.Scale(domain=list(SERIES_STYLES), range=[list(look.dash) for look in SERIES_STYLES.values()]))
 
 
 def shape() -> alt.Shape:
-    return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(LOOKS), range=[look.marker for look in LOOKS.values()]))
+    return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(SERIES_STYLES), range=[look.marker for look in SERIES_STYLES.values()]))
 
 
 def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False, finite: bool = False) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pages.parts.series_style import LOOKS
+from pages.parts.series_style import SERIES_STYLES
 
 COLUMNS = ("part", "nth", "x", "y", "low", "high", "series", "slot", "text")
 NAME = 14  # font size of a name, in pixels
@@ -27,7 +27,7 @@ def rows(part: str, series: str, x, y, low=np.nan, high=np.nan, text: str | Sequ
     count = int(keep.sum())
     texts = [text or series] * count if isinstance(text, str) else list(itertools.compress(text, keep))
     return {"part": [part] * count, "x": x[keep], "y": y[keep], "low": low[keep], "high": high[keep], "series": [series] * count,
-            "slot": [LOOKS[series].slot if series in LOOKS else 0] * count, "text": texts}
+            "slot": [SERIES_STYLES[series].slot if series in SERIES_STYLES else 0] * count, "text": texts}
 
 
 def table(parts: Iterable[Rows]) -> pa.Table:
