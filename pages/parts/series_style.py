@@ -1,6 +1,6 @@
 """Colour, dash and marker of every series, the same on every page.
 
-Colours are slots of the theme's palette (light and dark have seven each), so a chart is specified once for both.
+Colours are slots of the theme's palette, which has seven in light and in dark: one specification serves both.
 """
 
 from __future__ import annotations

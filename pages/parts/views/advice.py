@@ -1,4 +1,4 @@
-"""Advice on one initializer: its first failure, a better choice and the code for it, and the balance of one layer."""
+"""Advice on one initializer: its first failure, a better choice with its code, and the balance of a layer."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ def advice_view(seen: Probe, framework: str) -> AdviceView:
     p, failure = seen.params, first_failure(seen)
     found = cached_recommendation(replace(p, seed=0, seeds=1))  # theory knows no seeds
     gamma = [f"γ = {found.gamma:.3g}"] if found.gamma != 1 or p.gamma != 1 else []
-    bias = [f"σ_b² = {found.choice.sigma_b2:.3g}"] if found.choice.sigma_b2 else ["no bias"] if p.sigma_b2 else []
+    sigma_b2 = found.choice.sigma_b2
+    bias = [f"σ_b² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
     details = f" with {listed(gamma + bias)}" if gamma or bias else ""
     head = (f"Choose **{found.initializer}**{details}." if found.change else
             f"**{p.initializer}** is the best there is here: keep it.")
-    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, found.choice.sigma_b2)
+    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2)
     if left_out := _left_out(p):
-        code = f"# The choice holds for the net with {listed(left_out)}, which this code leaves to you.\n{code}"
+        code = (f"# The choice holds for the net with {listed(left_out)}, "
+                f"which this code leaves to you.\n{code}")
     sentence = failure.sentence[0].lower() + failure.sentence[1:]
     return AdviceView(f"{p.initializer}: {sentence}", _formats(failure), f"{head} {' '.join(found.why)}",
                       _ranking(found), _balance(p), code)
@@ -83,7 +85,7 @@ def _ranking(found: Recommendation) -> str:
 
 
 def _balance(p: ProbeParams) -> str:
-    """Forward and backward factor of a layer deep inside; nothing where more than weights and f decide on them."""
+    """Forward and backward factor of a layer deep inside, if only weights and activation decide on them."""
     small_batch = p.normalization == "batch" and p.batch <= SMALL_BATCH
     if p.residual != "none" or p.rescale != "none" or p.keep < 1 or p.depth < 2 or small_batch:
         return ""
@@ -100,7 +102,7 @@ def _balance(p: ProbeParams) -> str:
     if not (math.isfinite(found.forward) and math.isfinite(found.backward)):
         return ""
     if (found.forward_first - 1) * (found.q_star - found.q_first) < 0:
-        return ""  # the first layer lies beyond an unstable point: E[z²] never comes to where it would settle from 1
+        return ""  # the first layer lies beyond an unstable point: E[z²] never settles
     settles = {0.0: "tends to 0", math.inf: "grows without end"}.get(
         found.q_star, f"settles at {number(found.q_star, 2)}")
     if fan_in != fan_out:
@@ -109,8 +111,8 @@ def _balance(p: ProbeParams) -> str:
         where = "Deep inside"
     else:
         where = f"Deep inside, where E[z²] {settles}"
-    words = (f"{where}, a layer passes **{times(found.forward)}** forward and **{times(found.backward)}** backward "
-             "of the mean square.")
+    words = (f"{where}, a layer passes **{times(found.forward)}** forward and "
+             f"**{times(found.backward)}** backward of the mean square.")
     if abs(math.log(max(found.forward, 1e-300))) < 0.005 < abs(math.log(max(found.backward, 1e-300))):
         words += " The signal is balanced, the gradient is not."
     if math.isfinite(found.gamma_forward):

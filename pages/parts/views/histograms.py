@@ -26,24 +26,25 @@ class HistogramsView:
 
 
 def histograms_view(p: ProbeParams) -> HistogramsView:
-    """Show histograms of z by layer beside the Gaussian that theory predicts; column ``k`` numbers the layers."""
+    """Show histograms of z by layer beside the Gaussian of theory; column ``k`` numbers the layers."""
     found = preactivation_histograms(p, LAYERS)
     base = None if found.scale == "linear" else round(math.log10(np.abs(found.edges).min())) - 1
     frames = [pd.DataFrame({
-        "k": k, "x": found.edges[:-1], "x2": found.edges[1:], "y": found.share[k], "predicted": found.predicted[k],
+        "k": k, "x": found.edges[:-1], "x2": found.edges[1:],
+        "y": found.share[k], "predicted": found.predicted[k],
         "text": f"layer {layer}: root mean square {number(float(found.rms[k]))}"})
         for k, layer in enumerate(found.layers) if np.isfinite(found.share[k]).any()]
     scale = "" if base is None else (
         " The axis is logarithmic on both sides of 0, since the layers differ by more than a factor of ten;"
         " one bin around 0 holds what is smaller.")
-    words = (f"**{p.initializer}**: drag through the layers; the line is the Gaussian that theory predicts.{scale} "
-             f"{found.reason}")
+    words = (f"**{p.initializer}**: drag through the layers; "
+             f"the line is the Gaussian that theory predicts.{scale} {found.reason}")
     table = pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
     return HistogramsView(table, len(found.layers) - 1, base, words)
 
 
 def share_axes(shown: HistogramsView, other: HistogramsView | None) -> tuple[pa.Table, int | None]:
-    """Table and axis base for the chart of ``shown``, with the axes of ``other`` where both have bins of one kind."""
+    """Table and axis base for the chart of ``shown``, with room for ``other`` if its bins are alike."""
     if other is None or (shown.base is None) != (other.base is None):
         return charts.on_decades(shown.table, shown.base), shown.base
     base = None if shown.base is None else min(shown.base, other.base)

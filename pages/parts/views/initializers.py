@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.text import count, listed, markdown_table, measured, ten_to, times
+from pages.parts.views.seed_points import seed_points
 from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction, predict
 
@@ -23,21 +24,24 @@ $$\frac{q_{l+1}}{q_l} = n_{in}\,\mathrm{Var}(w)\,\frac{E[f(z)^2]}{q_l}$$
 
 $$\frac{E[\delta_{l}^2]}{E[\delta_{l+1}^2]} = n_{out}\,\mathrm{Var}(w)\,E[f'(z)^2]$$
 
-Each must be 1. For ReLU both averages are $\tfrac12$, so $\mathrm{Var}(w) = 2/n$ serves both, if $n_{in} = n_{out}$.
-For other activations one number cannot fix both at once, and Glorot's $2/(n_{in}+n_{out})$ is the compromise for unequal widths.
+Each must be 1. For ReLU both averages are $\tfrac12$, so $\mathrm{Var}(w) = 2/n$ serves both, if
+$n_{in} = n_{out}$. For other activations one number cannot fix both at once, and Glorot's
+$2/(n_{in}+n_{out})$ is the compromise for unequal widths.
 
-Lines are this theory, with the interval in which it expects 19 of 20 nets; points are measured, with the range of the seeds.
+Lines are this theory, with the interval in which it expects 19 of 20 nets; points are measured, with the
+range of the seeds.
 """
 LEFT_OVER = """
-**What is left over.** A good start helps, and does not solve everything. Three ways to see it:
-[one net is not the mean](initializers?scene=finite%20width): 20 units wide, 100 layers deep, the same formula gives signals that differ
-by orders of magnitude from seed to seed; [norms stay, inputs become parallel](initializers?scene=parallel%20inputs): the last layers
-cannot tell two inputs apart; [the signal holds, the gradient does not](initializers?scene=BatchNorm): normalization fixes the way
-forward, and multiplies gradients on the way back.
+**What is left over.** A good start helps, and does not solve everything. Three ways to see it: [one net is
+not the mean](initializers?scene=finite%20width): 20 units wide, 100 layers deep, the same formula gives
+signals that differ by orders of magnitude from seed to seed; [norms stay, inputs become
+parallel](initializers?scene=parallel%20inputs): the last layers cannot tell two inputs apart; [the signal
+holds, the gradient does not](initializers?scene=BatchNorm): normalization fixes the way forward, and
+multiplies gradients on the way back.
 """
 COURSE, HISTOGRAMS, SPECTRUM = "signal and gradient", "histograms", "singular values"
-STATISTICS = {"correlation": "correlation of two inputs", "saturated": "saturated units", "dead": "dead units",
-              "a_mean": "mean of a"}
+STATISTICS = {"correlation": "correlation of two inputs", "saturated": "saturated units",
+              "dead": "dead units", "a_mean": "mean of a"}
 LOOKS_AT = (COURSE, *STATISTICS, HISTOGRAMS, SPECTRUM)
 NUMBERS_HEADER = "| a layer: predicted, measured | E[z²] → | ← E[δ²] |\n|---|--:|--:|"
 STEADY = 1.0  # decades that q or the gradient may move over the whole depth and still count as steady
@@ -77,7 +81,7 @@ def _pairs(probes: Sequence[Probe]) -> Pairs:
 # ---- words
 
 def _measured_factor(values: np.ndarray) -> tuple[float, float]:
-    """log10 of the factor a layer, mean over seeds, and its standard error; from ``(seeds, depth)`` log10 values."""
+    """log10 of the factor a layer and its standard error over seeds, from log10 values (seeds, depth)."""
     columns = np.flatnonzero(np.isfinite(values).all(axis=0))
     if len(columns) < 2:
         return math.nan, math.nan
@@ -98,8 +102,8 @@ def _predicted_factor(theory: Prediction, name: str) -> float:
 def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
     """Fate of signal and gradient: a word for sorting, and the event and its layer, or the statistic.
 
-    Where the mean over all nets is steady, single nets of finite width still wander, most of them down. Verbs and
-    subjects have two forms, {of one net|of several}.
+    Where the mean over all nets is steady, single nets of finite width still wander, most of them down. Verbs
+    and subjects have two forms, {of one net|of several}.
     """
     if at := probe.overflow:
         return "explodes", f"{{overflows|overflow}} float32 at layer {at}"
@@ -197,18 +201,19 @@ def _remarks(pairs: Pairs) -> str:
 # ---- tables
 
 def _course(pairs: Pairs, name: str) -> pa.Table:
-    """q or grad2 by layer, as log10: theory as lines with its band, measurement as points with the seeds' range."""
+    """q or grad2 by layer, as log10: theory as lines with a band, measurement as points with a range."""
     predicted = np.array([(getattr(theory, f"log10_{name}"), *theory.interval(name)) for _, theory in pairs])
     predicted[~(np.abs(predicted) < FARTHEST)] = np.nan  # (nets, 3, depth)
     line, low, high = predicted.transpose(1, 0, 2)
     without = ~(np.isfinite(low) & np.isfinite(high))
-    low[without] = high[without] = line[without]  # a band of no height: a browser takes an end that is missing for 0
+    low[without] = high[without] = line[without]  # a band of no height: browsers draw a missing end at 0
     known = predicted[np.isfinite(predicted)]
     parts, ends = [], {}
     for (probe, _), curves in zip(pairs, predicted, strict=True):
         series, values, line = probe.params.initializer, probe.log10(name), curves[0]
         along = charts.bends(curves, LINE, CLOSE * np.ptp(known) if known.size else 0.0)
-        parts += [charts.rows("line", series, along + 1, *curves[:, along]), _points(series, values, ten_to)]
+        parts += [charts.rows("line", series, along + 1, *curves[:, along]),
+                  seed_points(series, values, POINTS, ten_to, f"{series}, ")]
         shown = line if np.isfinite(line).any() else values.mean(axis=0)
         if len(finite := np.flatnonzero(np.isfinite(shown))):
             at = finite[-1] if name == "q" else finite[0]
@@ -225,17 +230,8 @@ def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:
             line = getattr(theory, name)
             along = charts.bends(line[None], LINE, CLOSE)
             parts.append(charts.rows("line", series, along + 1, line[along]))
-        parts.append(_points(series, values, "{:.3f}".format))
+        parts.append(seed_points(series, values, POINTS, "{:.3f}".format, f"{series}, "))
         middle = values.mean(axis=0)
         if len(finite := np.flatnonzero(np.isfinite(middle))):
             ends[series] = (finite[-1] + 1, middle[finite[-1]])
     return charts.table([*parts, *charts.end_labels(ends)])
-
-
-def _points(series: str, values: np.ndarray, spell: Callable[[float], str]) -> charts.Rows:
-    """Mean and range of the seeds at some layers, from ``(seeds, depth)``."""
-    at = charts.spread(values.shape[1], POINTS)
-    values = values[:, at]
-    middle = values.mean(axis=0)
-    return charts.rows("point", series, at + 1, middle, values.min(axis=0), values.max(axis=0), text=[
-        f"{series}, layer {layer}: {spell(value)}" for layer, value in zip(at + 1, middle, strict=True)])

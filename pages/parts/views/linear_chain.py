@@ -22,20 +22,22 @@ MOST_DECADES = 300  # that a linear axis of float64 numbers can hold
 FORMATS_HEADER = "| number format | activations, at layer | gradients, at layer |\n|---|---|---|"
 
 WHY = r"""
-**Why.** With $g(z) = z$ and $b = 0$ a network is a product of matrices, $\hat y = W^{[L]} W^{[L-1]} \cdots W^{[1]} x$.
-For $W^{[l]} = c\,I$ each layer multiplies by $c$:
+**Why.** With $g(z) = z$ and $b = 0$ a network is a product of matrices,
+$\hat y = W^{[L]} W^{[L-1]} \cdots W^{[1]} x$. For $W^{[l]} = c\,I$ each layer multiplies by $c$:
 
 $$a^{[l]} = c^{\,l} x \quad\Rightarrow\quad \log |a^{[l]}| = l \cdot \log c + \log |x|$$
 
-a straight line on a log axis, and every slope but 0 is fatal. The gradient is the same line read from the other end:
+a straight line on a log axis, and every slope but 0 is fatal. The gradient is the same line read from the
+other end:
 
 $$\frac{\partial \hat y}{\partial a^{[l]}} = c^{\,L-l}$$
 
 so the first layers learn least (or are thrown furthest), and a step of gradient descent is $\eta$ times that.
 """
 WHY_RANDOM = r"""
-**Random matrices.** With entries $N(0, \sigma^2/n)$ the mean of $|a|^2$ grows by $\sigma^2$ a layer, but rare huge draws carry that mean.
-What you typically see is the Lyapunov exponent, $\tfrac12\left(\ln\tfrac{2\sigma^2}{n} + \psi(\tfrac n2)\right)$ a layer.
+**Random matrices.** With entries $N(0, \sigma^2/n)$ the mean of $|a|^2$ grows by $\sigma^2$ a layer, but rare
+huge draws carry that mean. What you typically see is the Lyapunov exponent,
+$\tfrac12\left(\ln\tfrac{2\sigma^2}{n} + \psi(\tfrac n2)\right)$ a layer.
 
 Lines are this exponent; points are the median of the chains drawn, and the band holds 8 of 10 of them.
 """
@@ -66,15 +68,17 @@ def _verdict(chain: Chain) -> str:
     p = chain.params
     if p.kind == "gaussian":
         typical, rms = 10**chain.log10_factor, 10**chain.log10_factor_rms
-        growth = (f"**Typically {times(typical)} a layer** (measured {times(10**chain.log10_factor_measured)}), "
+        growth = (f"**Typically {times(typical)} a layer** "
+                  f"(measured {times(10**chain.log10_factor_measured)}), "
                   f"while the root mean square grows {times(rms)}")
     else:
         growth = f"**{times(10**chain.log10_factor)} a layer**"
-    return f"{growth}: after {count(p.depth, 'layer')} {ten_to(chain.log10_activation[-1])}. {_formats(chain)}"
+    size = ten_to(chain.log10_activation[-1])
+    return f"{growth}: after {count(p.depth, 'layer')} {size}. {_formats(chain)}"
 
 
 def _formats(chain: Chain) -> str:
-    """Layers at which number formats end: "float16 overflows at layer 28, float32 at 219"; one beyond the depth."""
+    """Name the layers where number formats end: "float16 overflows at layer 28, float32 at 219"."""
     now, later = [], []
     for name, found in chain.continued.items():
         end = next((end for end in VERBS if getattr(found, end) is not None), None)
@@ -105,7 +109,7 @@ def _format_table(chain: Chain) -> str:
 
 
 def _learning(trained: Descent) -> str:
-    """Describe gradient descent from this factor: each outcome after its marker in the chart, and its depths."""
+    """Describe gradient descent from this factor: each outcome with its marker and its depths."""
     p, parts = trained.params, []
     if trained.reached.any():
         deepest = int(trained.depths[trained.reached].max())
@@ -115,7 +119,8 @@ def _learning(trained: Descent) -> str:
     for outcome in ("capped", "frozen", "diverged"):
         if (there := trained.outcome == outcome).any():
             cap = f" of {p.cap:,} steps" if outcome == "capped" else ""
-            parts.append(f"{_marker(outcome)} {_where(trained.depths[there], p.depth)} {OUTCOMES[outcome]}{cap}")
+            depths = _where(trained.depths[there], p.depth)
+            parts.append(f"{_marker(outcome)} {depths} {OUTCOMES[outcome]}{cap}")
     line = " The line is the limit of small steps, gradient flow." if _flow(trained)[0].size > 1 else ""
     return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}.{line}"
 
@@ -144,8 +149,8 @@ def _flow(trained: Descent) -> tuple[np.ndarray, np.ndarray]:
 def _steps(trained: Descent) -> pa.Table:
     """Steps by depth, as log10: the limit of small steps as a line, and a point for each depth."""
     cap, log10_steps = trained.params.cap, np.log10(np.maximum(trained.steps, 1))
-    parts = [charts.rows("limit", "", [trained.depths.mean()], [np.log10(cap)], text=[f"cap of {cap:,} steps"]),
-             charts.rows("line", "small steps", *_flow(trained))]
+    limit = charts.rows("limit", "", [trained.depths.mean()], [np.log10(cap)], text=[f"cap of {cap:,} steps"])
+    parts = [limit, charts.rows("line", "small steps", *_flow(trained))]
     for outcome in OUTCOMES:
         there = trained.outcome == outcome
         depths, steps = trained.depths[there], trained.steps[there]
@@ -162,9 +167,9 @@ def _sizes(chain: Chain) -> pa.Table:
     high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
     parts, ends = _limits(low, high, p.depth), {}
     along, dots = charts.spread(p.depth + 1, 60), charts.spread(p.depth + 1, 26)
-    for series, measured, theory, seeds in (
-            ("activation", chain.log10_activation, chain.log10_activation_theory, chain.log10_activation_seeds),
-            ("gradient", chain.log10_gradient, chain.log10_gradient_theory, chain.log10_gradient_seeds)):
+    for series in ("activation", "gradient"):
+        measured, theory, seeds = (getattr(chain, f"log10_{series}{kind}")
+                                   for kind in ("", "_theory", "_seeds"))
         band = np.quantile(seeds[:, along], (0.1, 0.9), axis=0) if p.kind == "gaussian" else ()
         parts.append(charts.rows("line", series, along, theory[along], *band))
         parts.append(_points(series, dots, measured[dots], measured[dots]))
@@ -205,7 +210,8 @@ def _linear(chain: Chain) -> tuple[pa.Table, bool]:
         held = np.where(sizes < MOST_DECADES, sizes, np.nan)
         beyond |= bool(np.isnan(held).any())
         values = 10**held
-        parts += [charts.rows("line", series, along, values[along]), _points(series, dots, values[dots], sizes[dots])]
+        parts += [charts.rows("line", series, along, values[along]),
+                  _points(series, dots, values[dots], sizes[dots])]
         if len(shown := along[np.isfinite(values[along])]):
             ends[series] = (shown[-1], values[shown[-1]])
     return charts.table([*parts, *charts.end_labels(ends)]), beyond

@@ -9,16 +9,24 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.text import markdown_table, measured, number, times
-from vgdash.single_neuron import NeuronParams, NeuronVariance, VarianceSweep, neuron_variance, variance_against_n
+from vgdash.single_neuron import (
+    NeuronParams,
+    NeuronVariance,
+    VarianceSweep,
+    neuron_variance,
+    variance_against_n,
+)
 
 WHY = r"""
 **Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ uncorrelated terms with mean 0, so variances add:
 
 $$\mathrm{Var}(z) = n \cdot \mathrm{Var}(w) \cdot E[x^2]$$
 
-Keep the size, $\mathrm{Var}(z) = E[x^2]$: $\mathrm{Var}(w) = \frac1n$, in code `randn(shape) * sqrt(1/n[l-1])`.
+Keep the size, $\mathrm{Var}(z) = E[x^2]$: $\mathrm{Var}(w) = \frac1n$, in code
+`randn(shape) * sqrt(1/n[l-1])`.
 
-ReLU throws half of $E[z^2]$ away, $E[a^2] = \tfrac12 \mathrm{Var}(z)$: so $\mathrm{Var}(w) = \frac2n$, `randn(shape) * sqrt(2/n[l-1])`.
+ReLU throws half of $E[z^2]$ away, $E[a^2] = \tfrac12 \mathrm{Var}(z)$: so $\mathrm{Var}(w) = \frac2n$,
+`randn(shape) * sqrt(2/n[l-1])`.
 
 “Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks.
 $\gamma$ multiplies the weights, so variances gain $\gamma^2$.
@@ -49,8 +57,10 @@ def neuron_view(p: NeuronParams) -> NeuronView:
 def _verdict(found: NeuronVariance) -> str:
     p = found.params
     factor = found.predicted_a2 / p.x2
-    after = "" if p.activation == "linear" else f"; after {p.activation} E[a²] = {number(found.predicted_a2, 2)}"
-    return (f"Var(z) = {number(found.predicted, 2)} predicted, {measured(found.measured, found.stderr)} measured{after}. "
+    a2 = f"; after {p.activation} E[a²] = {number(found.predicted_a2, 2)}"
+    after = "" if p.activation == "linear" else a2
+    seen = measured(found.measured, found.stderr)
+    return (f"Var(z) = {number(found.predicted, 2)} predicted, {seen} measured{after}. "
             f"**A layer of these multiplies E[x²] by {times(factor).removeprefix('×')}.**")
 
 
@@ -68,12 +78,14 @@ def _histogram(found: NeuronVariance) -> pa.Table:
 
 def _against_n(sweep: VarianceSweep) -> pa.Table:
     parts, ends = [], {}
-    for rule, predicted, values, error in zip(sweep.rules, sweep.predicted, sweep.measured, sweep.stderr, strict=True):
+    rows = zip(sweep.rules, sweep.predicted, sweep.measured, sweep.stderr, strict=True)
+    for rule, predicted, values, error in rows:
         y = np.log10(predicted)
         low, high = np.log10(np.maximum(values - 2 * error, values / 10)), np.log10(values + 2 * error)
         parts += [charts.rows("line", rule, sweep.n, y),
                   charts.rows("point", rule, sweep.n, np.log10(values), low, high, text=[
-                      f"n = {n:,}, rule {rule}: {measured(v, e)}" for n, v, e in zip(sweep.n, values, error, strict=True)])]
+                      f"n = {n:,}, rule {rule}: {measured(v, e)}"
+                      for n, v, e in zip(sweep.n, values, error, strict=True)])]
         ends[rule] = (sweep.n[-1], y[-1])
     return charts.table([*parts, *charts.end_labels(ends)])
 
@@ -101,7 +113,8 @@ def _remarks(found: NeuronVariance) -> str:
         said.append("The prediction of E[a²] is the one for normal weights, off by about 1/n.")
     if p.mean:
         share = f"{found.shared:.{0 if found.shared < 0.99 else 2}%}"
-        said.append(f"Inputs with a mean count through E[x²] = mean² + std²; {share} of Var(z) is then the same for every input.")
+        said.append("Inputs with a mean count through E[x²] = mean² + std²; "
+                    f"{share} of Var(z) is then the same for every input.")
     if p.correlation:
         said.append("Correlated inputs leave Var(z) alone, but make neurons unequal: "
                     "z is no longer Gaussian, however large n is.")

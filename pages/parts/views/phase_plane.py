@@ -96,8 +96,8 @@ def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, fl
 def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
     """Draw a point, a stem and a label for initializers that stand together; every label in a row of its own.
 
-    Labels of the left part run to the right, the farther left the higher, and those of the right part the other way
-    round, so that no stem crosses a label.
+    Labels of the left part run to the right, the farther left the higher, and those of the right part the
+    other way round, so that no stem crosses a label.
     """
     drawn = []
     middle = TURN * plane.sigma_w2[-1]
@@ -109,7 +109,8 @@ def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
         beyond = x < first.sigma_w2
         label = listed(shorten_names(group)) + (f" {spell_variance(first.sigma_w2)} →" if beyond else "")
-        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": "; ".join(map(_describe, group))}
+        text = "; ".join(map(_describe, group))
+        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": text}
         height = max(height, y) + LABEL_ROW
         side = "left" if first.sigma_w2 > middle else "right"
         drawn += [charts.plane_rows("stem", x, y, x, height),

@@ -21,10 +21,12 @@ from pages.parts.views.phase_plane import (
     spell_variance,
     trainable_layers,
 )
+from pages.parts.views.seed_points import seed_points
 from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map, trainable_depth
 
 WHY = r"""
-**Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this to a signal and to two inputs:
+**Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this
+to a signal and to two inputs:
 
 $$q' = \sigma_w^2\,E[f(\sqrt q z)^2] + \sigma_b^2 \qquad c'q' = \sigma_w^2\,E[f(u)f(v)] + \sigma_b^2$$
 
@@ -32,18 +34,18 @@ Two inputs must stay different. Near its end $c^*$ the correlation forgets by a 
 
 $$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}.$$
 
-Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared gradient too: it
-shrinks over the same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were found to train down to about
-$6\,\xi_c$ layers (Schoenholz et al. 2017).
+Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared
+gradient too: it shrinks over the same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were
+found to train down to about $6\,\xi_c$ layers (Schoenholz et al. 2017).
 
 By layer, lines are this theory; points are measured, with the range of the nets.
 """
 NEAR_EDGE = 1e-3  # |chi_1 - 1| that counts as on the edge: xi_c is a thousand layers there
 STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
-WIDEST = 256  # of the nets behind the link to the initializers; a point of the plane is the same at every width
+WIDEST = 256  # of the nets that a link compares: a point of the plane is the same at every width
 SERIES = ("uncorrelated", "related", "nearly equal")  # styles of the pairs of inputs, in the order of STARTS
-LINE, DOTS = 31, 13  # layers of a line and of the measured points, at most
+LINE, POINTS = 31, 13  # layers of a line and of the measured points, at most
 DECADES = 2.0  # q that moves farther is drawn on a log axis
 LANDMARKS_HEADER = """\
 | starts at | σ_w² | σ_b² | phase | trains to, layers | gradient a layer |
@@ -90,16 +92,16 @@ def _verdict(found: PhaseMap) -> str:
     gradient = _gradient(at.chi_1)
     if _runs_away(found):
         first = number(10 ** found.profile.log10_q[0], 2)
-        return (f"{subject}: **unit inputs start beyond an unstable point, and E[z²] runs away from {first}**; "
-                f"smaller ones would come to q\\* = {number(at.q_star, 2)}.")
+        return (f"{subject}: **unit inputs start beyond an unstable point, and E[z²] runs away from {first}**"
+                f"; smaller ones would come to q\\* = {number(at.q_star, 2)}.")
     if math.isinf(at.q_star):
         return f"{subject}: **{_readable(at.reason)}**; {gradient}."
     if math.isinf(at.xi_c):
         return (f"{subject}: **on the edge of chaos**, ξ_c is infinite. "
                 "Mean-field theory sets no limit to the depth.")
     place = "on the edge of chaos" if abs(at.chi_1 - 1) < NEAR_EDGE else at.phase
-    return (f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, trains to **{trainable_layers(at.xi_c)}**; "
-            f"{gradient}.")
+    return (f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, "
+            f"trains to **{trainable_layers(at.xi_c)}**; {gradient}.")
 
 
 def _runs_away(found: PhaseMap) -> bool:
@@ -164,7 +166,8 @@ def _numbers(found: PhaseMap) -> str:
 
 def _links(p: PhaseParams) -> str:
     """Markdown: links to the opened point on other pages, as lecun_normal with its gamma."""
-    there = {"activation": p.activation, "initializers": "lecun_normal", "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
+    there = {"activation": p.activation, "initializers": "lecun_normal",
+             "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
     compared = urlencode({**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": p.depth,
                           "width": min(p.fan_in, WIDEST)})
     return (f"**Go on from this point**: [compare initializers there](initializers?{compared}), "
@@ -182,13 +185,13 @@ def _landmarks(found: PhaseMap) -> str:
         places.setdefault((mark.sigma_w2, mark.sigma_b2, mark.name == "identity"), []).append(mark)
     rows = []
     for (sigma_w2, sigma_b2, fixed), marks in places.items():
-        at = marks[0].at
-        if fixed:
-            fate = ["not random", "–", "–"]
-        else:
+        at, names = marks[0].at, ", ".join(shorten_names(marks))
+        phase, depth, gradient = "not random", "–", "–"
+        if not fixed:
+            phase = "no fixed point" if math.isinf(at.q_star) else at.phase
             depth = trainable_layers(at.xi_c).removeprefix("about ").split(" layer")[0]
-            fate = ["no fixed point" if math.isinf(at.q_star) else at.phase, depth, times(math.sqrt(at.chi_1))]
-        rows.append([", ".join(shorten_names(marks)), spell_variance(sigma_w2), spell_variance(sigma_b2), *fate])
+            gradient = times(math.sqrt(at.chi_1))
+        rows.append([names, spell_variance(sigma_w2), spell_variance(sigma_b2), phase, depth, gradient])
     return markdown_table(LANDMARKS_HEADER, rows)
 
 
@@ -201,10 +204,11 @@ def _correlation(found: PhaseMap) -> pa.Table:
     layer = along + 1
     parts = [charts.rows("room", "", layer[[0, -1]], [0, 1])]
     empty = 0.62 if at.c_star < 0.5 else 0.14  # the lines end elsewhere
-    for i, (series, start, glyph, values) in enumerate(zip(SERIES, STARTS, "━┅╍", profile.correlation, strict=True)):
-        parts += [charts.rows("line", series, layer, values[along]),
-                  charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i], text=[f"{glyph} from {start:g}"])]
-    parts += _dots(SERIES[0], profile.measured.correlation, "correlation")
+    for i, (series, start, glyph) in enumerate(zip(SERIES, STARTS, "━┅╍", strict=True)):
+        parts += [charts.rows("line", series, layer, profile.correlation[i, along]),
+                  charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i],
+                              text=[f"{glyph} from {start:g}"])]
+    parts.append(_points(SERIES[0], profile.measured.correlation, "correlation"))
     scales = [(at.xi_c, "ξ_c"), (trainable_depth(at.xi_c), "6 ξ_c")]
     scale_names = _scales(found, scales, 1.0 if at.c_star < 0.5 else 0.12)
     return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *scale_names])
@@ -219,23 +223,20 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     layer = along + 1
     there = math.isfinite(at.q_star) and at.q_star > 0
     limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
-    dots = _dots("activation", seen, "log10 E[z²]" if decades else "E[z²]")
+    points = _points("activation", seen, "log10 E[z²]" if decades else "E[z²]")
     return charts.table([
-        charts.rows("room", "", layer[[0, -1]], [0, 0]), charts.rows("line", "activation", layer, values[along]),
-        *dots, *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
+        charts.rows("room", "", layer[[0, -1]], [0, 0]),
+        charts.rows("line", "activation", layer, values[along]),
+        points, *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
 
 
-def _dots(series: str, values: np.ndarray, what: str) -> list[charts.Rows]:
-    """Mean and range over the nets at some layers, from ``(seeds, depth)``."""
-    dots = charts.spread(values.shape[1], DOTS)
-    seen = np.where(np.isfinite(values), values, np.nan)[:, dots]
-    middle = seen.mean(axis=0)
-    return [charts.rows("point", series, dots + 1, middle, seen.min(axis=0), seen.max(axis=0), text=[
-        f"layer {layer}: {what} {value:.3f} measured" for layer, value in zip(dots + 1, middle, strict=True)])]
+def _points(series: str, values: np.ndarray, what: str) -> charts.Rows:
+    return seed_points(series, values, POINTS, f"{what} {{:.3f}} measured".format)
 
 
 def _limit(name: str, value: float, y: float) -> list[charts.Rows]:
-    return [charts.rows("limit", "", [1], [y], text=[f"{name} = {number(value, 2)}"])] if math.isfinite(y) else []
+    text = f"{name} = {number(value, 2)}"
+    return [charts.rows("limit", "", [1], [y], text=[text])] if math.isfinite(y) else []
 
 
 def _scales(found: PhaseMap, scales: Sequence[tuple[float, str]], y: float) -> list[charts.Rows]:

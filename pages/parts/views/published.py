@@ -11,6 +11,7 @@ import pandas as pd
 
 from pages.parts import charts
 from pages.parts.text import escaped, listed, markdown_table, number, ten_to
+from pages.parts.views.seed_points import seed_points
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams
@@ -26,7 +27,9 @@ CORRECTED: dict[str, Mistake] = {mistake.key: mistake for mistake in MISTAKES}
 KINDS: dict[str, type[Params]] = {
     "linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams,
     "training": TrainParams, "trainable_depth": PhaseParams}
-HEADER = "| verdict | claim | computed | theirs | ours | may differ by | page |\n|---|---|---|---|---|---|---|"
+HEADER = """\
+| verdict | claim | computed | theirs | ours | may differ by | page |
+|---|---|---|---|---|---|---|"""
 POINTS = 12  # of a measured curve, at most
 NAMED = 5  # claims that do not agree, named in the verdict
 
@@ -96,15 +99,14 @@ def mistake_view(mistake: Mistake) -> MistakeView:
     except Exception:  # shown on the card, beside the cards that could be drawn
         return MistakeView(f"{said}\n\nThe computation broke off. {show}", None, mistake.quantity, at == 0)
     measured, layers = curves.measured.mean(axis=0), np.arange(1, len(curves.right) + 1)
-    compared = (f"{escaped(mistake.setup)}: layer {layers[at]} has {ten_to(curves.wrong[at])} by the mistake, "
-                f"**{ten_to(curves.right[at])} in truth**, {ten_to(measured[at])} measured. {show}")
-    shown = charts.spread(len(layers), POINTS)
-    seen = curves.measured[:, shown]
+    wrong, right, seen = (ten_to(values[at]) for values in (curves.wrong, curves.right, measured))
+    compared = (f"{escaped(mistake.setup)}: layer {layers[at]} has {wrong} by the mistake, "
+                f"**{right} in truth**, {seen} measured. {show}")
     ends = {"mistaken": (layers[at], curves.wrong[at]), "right": (layers[at], curves.right[at])}
     table = charts.table([
-        charts.rows("line", "mistaken", layers, curves.wrong), charts.rows("line", "right", layers, curves.right),
-        charts.rows("point", "right", layers[shown], measured[shown], seen.min(axis=0), seen.max(axis=0),
-                    text=[f"layer {layers[i]}: {ten_to(measured[i])} measured" for i in shown]),
+        charts.rows("line", "mistaken", layers, curves.wrong),
+        charts.rows("line", "right", layers, curves.right),
+        seed_points("right", curves.measured, POINTS, lambda size: f"{ten_to(size)} measured"),
         *charts.end_labels(ends)])
     return MistakeView(f"{said}\n\n{compared}", table, mistake.quantity, at == 0)
 
@@ -116,7 +118,8 @@ def _row(claim: Claim, outcome: Outcome) -> list[str]:
     source = f"[{escaped(claim.source)}]({claim.address})" + (", *derived*" if claim.derived else "")
     ours = escaped(outcome.problem) if outcome.problem else _numbers(outcome.ours)
     return [sign, f"{escaped(claim.claim)} {source}", f"{escaped(claim.setup)}. {escaped(claim.formula)}",
-            _numbers(claim.values), ours, f"{_tolerance(claim)}: {escaped(claim.reason)}", f"[show]({link(claim)})"]
+            _numbers(claim.values), ours, f"{_tolerance(claim)}: {escaped(claim.reason)}",
+            f"[show]({link(claim)})"]
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -40,8 +40,9 @@ def spectrum_view(p: ProbeParams) -> SpectrumView:
     left, right, share = found.edges[:-1][shown], found.edges[1:][shown], found.share[shown]
     parts = [charts.rows("bar", "sampled", (left + right) / 2, share / (right - left), left, right)]
     zeros = f", {found.zeros:.0%} are exactly 0" if found.zeros else ""
-    words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ten_to(finite.min())} to "
-             f"{ten_to(finite.max())}{zeros}. Mean of s²: {ten_to(float(np.mean(found.log10_mean)))} measured")
+    ends, mean = f"{ten_to(finite.min())} to {ten_to(finite.max())}", ten_to(float(np.mean(found.log10_mean)))
+    words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ends}{zeros}. "
+             f"Mean of s²: {mean} measured")
     if math.isfinite(found.predicted_log10_mean):
         words += f", {ten_to(found.predicted_log10_mean)} predicted"
         parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0],

@@ -24,12 +24,12 @@ def describe_map(found: Trainability) -> str:
     trains, stalls = depths < found.predicted / 1.5, depths > found.predicted * 1.5
     clear = (trains | stalls) & found.done
     right = clear & (found.trained == trains)
-    return (f"{setting}. The line is 6 ξ_c. Of the {int(clear.sum())} cells that lie clearly above or below it, "
-            f"{int(right.sum())} do as it says.")
+    return (f"{setting}. The line is 6 ξ_c. Of the {int(clear.sum())} cells that lie clearly above or "
+            f"below it, {int(right.sum())} do as it says.")
 
 
 def map_table(found: Trainability) -> pd.DataFrame:
-    """Table of the cells with their mean accuracy, edges half way to the neighbours, and the line of 6 xi_c."""
+    """Table of the cells with their mean accuracy, half way to their neighbours, and the line of 6 xi_c."""
     p = found.params
     x, y = _edges(np.array(p.sigma_w2s)), _edges(np.log10(np.array(p.depths, float)))
     rows = []

@@ -17,18 +17,18 @@ from vgdash.training.snapshots import Snapshot, steps_to
 from vgdash.training.trainer import TrainParams
 
 WHY = r"""
-**Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of $0.1$ by nothing;
-one of $10^{12}$ throws it away.
+**Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight
+of $0.1$ by nothing; one of $10^{12}$ throws it away.
 
 Healthy: the update is about a thousandth of the weight, $\log_{10} \frac{|\Delta w|}{|w|} \approx -3$.
 
-A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero in two layers or more only
-the output bias has a gradient, so the loss stays there.
+A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero in
+two layers or more only the output bias has a gradient, so the loss stays there.
 
 With several seeds, lines are the means of those that have not diverged, and bands their range.
 """
 LEARNED = 0.5  # share of the way from guessing to certainty
-MOVED = 0.2  # share of that way from which a net has learned something, even if wrong labels keep its loss near ln K
+MOVED = 0.2  # share of that way from which a net has learned something, even if its loss stays near ln K
 STILL = 0.03  # a loss within this share of ln K has not moved
 HEALTHY = -3.0  # log10 of update : weight, a thousandth (Karpathy, CS231n notes)
 NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update long before
@@ -46,9 +46,9 @@ class TrainingView:
     ranking: str
 
 
-def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: str, statistic: str, goal: float,
-                  over: bool) -> TrainingView:
-    """Show the run so far, at least one snapshot, for one of ``LOOKS_AT``; ``over``: no more snapshots will come."""
+def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: str, statistic: str,
+                  goal: float, over: bool) -> TrainingView:
+    """Show the run so far, at least one snapshot, for one of ``LOOKS_AT``; ``over``: the run has ended."""
     which = p.initializers.index(of)
     if look == COURSE:
         tables = {"loss": _loss(p, snapshots), "accuracy": _accuracy(p, snapshots)}
@@ -113,7 +113,8 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, li
            span: tuple[float, float], most: int) -> pd.DataFrame:
     """Draw a line for each initializer from ``values (steps, initializers, seeds)``, and names at the ends.
 
-    A line is the mean over the seeds that have not diverged, its band their range; finished it has ``most`` steps.
+    A line is the mean over the seeds that have not diverged, its band their range; finished it has ``most``
+    steps.
     """
     parts, ends = [limits], {}
     for i, name in enumerate(p.initializers):
@@ -124,9 +125,10 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, li
         shown = np.union1d(finite[::math.ceil(most / POINTS)], finite[-1:])
         seeds = values[shown, i]
         x, y = steps[shown], np.nanmean(seeds, axis=1)
+        text = f"{name}, step {x[-1]}: {spell.format(y[-1])}"
         band = (np.nanmin(seeds, axis=1), np.nanmax(seeds, axis=1)) if seeds.shape[1] > 1 else ()
         parts += [charts.rows("line", name, x, y, *band),
-                  charts.rows("point", name, x[-1:], y[-1:], text=[f"{name}, step {x[-1]}: {spell.format(y[-1])}"])]
+                  charts.rows("point", name, x[-1:], y[-1:], text=[text])]
         ends[name] = (x[-1], y[-1])
     heights = [*span, *(y for _, y in ends.values())]
     # the axis is as long as the run, so that it does not move while the lines grow
@@ -170,7 +172,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
 
 
 def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:
-    """Gradient of one initializer by layer and step: log10 of its root mean square over units, batch and seeds."""
+    """log10 of the root mean square gradient of one initializer by layer and step."""
     steps, grad2 = _stacked(snapshots, "grad2")
     columns, cells = charts.spread(len(steps), COLUMNS), charts.spread(grad2.shape[-1], CELLS)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -178,7 +180,9 @@ def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:
     widths = np.diff(np.append(steps[columns], steps[-1] + max(1, steps[-1] // max(1, len(steps) - 1))))
     heights = np.diff(np.append(cells, grad2.shape[-1]))
     x, layer = np.repeat(steps[columns], len(cells)), np.tile(cells + 1, len(columns))
-    text = [f"layer {at}, step {step}: {ten_to(value)}" for at, step, value in zip(layer, x, values.flat, strict=True)]
-    table = pd.DataFrame({"x": x, "x2": x + np.repeat(widths, len(cells)), "y": layer - 0.5,
-                          "y2": layer - 0.5 + np.tile(heights, len(columns)), "value": values.ravel(), "text": text})
+    table = pd.DataFrame({
+        "x": x, "x2": x + np.repeat(widths, len(cells)), "y": layer - 0.5,
+        "y2": layer - 0.5 + np.tile(heights, len(columns)), "value": values.ravel(),
+        "text": [f"layer {at}, step {step}: {ten_to(value)}"
+                 for at, step, value in zip(layer, x, values.flat, strict=True)]})
     return table[np.isfinite(table["value"])]

@@ -16,7 +16,8 @@ from vgdash.training.trainer import TrainParams
 
 STATISTICS = {  # by layer: title of the axis, and True if log10 is drawn
     "grad2": ("size of the gradient", True), "update_ratio": ("update : weight", True),
-    "drift": ("|W - W₀| / |W₀|", True), "dead": ("dead units", False), "saturated": ("saturated units", False),
+    "drift": ("|W - W₀| / |W₀|", True), "dead": ("dead units", False),
+    "saturated": ("saturated units", False),
 }
 FRAMES = 25  # moments of a finished run to scrub through
 GAP = 0.1  # of the axis: line height of a name on a projector
@@ -25,7 +26,7 @@ POINTS = 240  # of the data, drawn over the decision
 
 
 def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over: bool) -> pd.DataFrame:
-    """Draw one statistic by layer, mean over seeds: the last moment of a run, or ``FRAMES`` moments of a finished one."""
+    """Draw one statistic by layer, mean over seeds: now, or ``FRAMES`` moments k of a finished run."""
     moments = np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int) if over else [-1]
     cells, parts = charts.spread(p.depth, CELLS), []
     decades = STATISTICS[statistic][1]
@@ -45,7 +46,8 @@ def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over
 def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list[charts.Rows]:
     """A line for each name, and the names at their beginnings, without overlap."""
     lines = [charts.rows("line", name, layers, row) for name, row in zip(names, values, strict=True)]
-    first = {name: (line["x"][0], line["y"][0]) for name, line in zip(names, lines, strict=True) if len(line["x"])}
+    first = {name: (line["x"][0], line["y"][0])
+             for name, line in zip(names, lines, strict=True) if len(line["x"])}
     drawn = values[np.isfinite(values)]
     for at in {x for x, _ in first.values()}:
         there = [name for name, (x, _) in first.items() if x == at]
@@ -56,7 +58,7 @@ def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list
 
 
 def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
-    """Histograms of a[l] over its root mean square, in one initializer's first net; column k numbers the layers."""
+    """Histograms of a[l] over its root mean square in an initializer's first net; column k numbers layers."""
     edges = np.linspace(-REACH, REACH, BINS + 1)
     tables = []
     for k, layer in enumerate(snapshot.params.histogram_layers):
@@ -71,7 +73,7 @@ def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
 
 
 def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.DataFrame]:
-    """Draw the answers of each initializer's first net on a grid, with some of the data; only for 2-D data."""
+    """Draw the answers of each initializer's first net on a grid, with some of the data; only if 2-D."""
     latest = next((s for s in reversed(snapshots) if s.decision is not None), None)
     if latest is None:
         return {}
