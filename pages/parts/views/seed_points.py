@@ -11,7 +11,7 @@ from pages.parts import charts
 
 def seed_points(series: str, values: np.ndarray, most: int, spell: Callable[[float], str],
                 prefix: str = "") -> charts.Rows:
-    """Draw ``values (seeds, depth)`` at ``most`` layers or fewer, with the text "layer 3: 0.5" of ``spell``."""
+    """Draw ``values (seeds, depth)`` at ``most`` layers at most; ``spell`` writes the mean in the text."""
     at = charts.spread(values.shape[1], most)
     values = values[:, at]
     middle = values.mean(axis=0)
