@@ -1,6 +1,6 @@
-"""Colour, dash and marker of every series, the same on every page.
+"""Styles of series: one colour, dash and marker for each, on every page.
 
-Colours are slots of the theme's palette, which has seven in light and in dark: one specification serves both.
+Colours are slots of the theme's palette; light and dark have seven each, so charts have one specification.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ SLOTS = 7
 
 @dataclass(frozen=True)
 class SeriesStyle:
-    """Style of one series."""
+    """Colour (a slot of the palette), dash (pixels on and off) and marker (a shape of Vega) of a series."""
 
-    slot: int  # of the theme's palette
-    dash: tuple[int, ...]  # pixels drawn and left out, by turns
+    slot: int
+    dash: tuple[int, ...]
     marker: str
 
 
-GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers in sentences
+GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers, for sentences
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
-SERIES_STYLES: dict[str, SeriesStyle] = {name: SeriesStyle(*style) for name, style in {
-    # initializers: a uniform one has the colour of its normal twin, dashed, and its own marker
+SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
+    # initializers: the uniform twin of a normal one has its colour, dashed, and a marker of its own
     "zeros": (6, DOTTED, "cross"),
     "small_normal": (4, SOLID, "diamond"),
     "standard_normal": (1, SOLID, "triangle-up"),
@@ -41,7 +41,7 @@ SERIES_STYLES: dict[str, SeriesStyle] = {name: SeriesStyle(*style) for name, sty
     "activation": (0, SOLID, "circle"),
     "gradient": (1, DASHED, "square"),
     "root mean square": (3, DOTTED, "diamond"),
-    # outcomes of gradient descent on a chain, and its limit of small steps
+    # how gradient descent on a chain ended, and its limit of small steps
     "reached": (2, SOLID, "circle"),
     "capped": (1, SOLID, "triangle-up"),
     "frozen": (3, SOLID, "cross"),

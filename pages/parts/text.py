@@ -14,7 +14,7 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def ten_to(exponent: float, digits: int = 1) -> str:
-    """Format 10^exponent, also where no float holds it: 26.41 -> "2.6·10²⁶", 0.3 -> "2.0"."""
+    """Write 10^exponent, also where no float could hold it: 26.41 -> "2.6·10²⁶", 0.3 -> "2.0"."""
     if math.isnan(exponent):
         return "not a number"
     if math.isinf(exponent):
@@ -29,35 +29,35 @@ def ten_to(exponent: float, digits: int = 1) -> str:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """Format a value of any size: its sign, and ``ten_to`` of its logarithm."""
+    """Write a value of any size: ``ten_to`` of its logarithm, with its sign."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
     return "0" if value == 0 else ("−" if value < 0 else "") + ten_to(math.log10(abs(value)), digits)
 
 
 def plain(value: float, significant: int = 3) -> str:
-    """Format a number of ordinary size with ``significant`` digits and thousands separated."""
+    """Write a number of ordinary size, rounded to significant digits, with separated thousands."""
     decimals = max(0, significant - 1 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:,.{decimals}f}"
 
 
 def times(factor: float) -> str:
-    """Format a factor: ×1.50, ×0.0030, ×2.6·10²⁶."""
+    """Write a factor: ×1.50, ×0.0030, ×2.6·10²⁶."""
     if 0.1 <= factor < 1000:
         return f"×{factor:.2f}" if factor < 100 else f"×{factor:.0f}"
     return f"×{number(factor)}"
 
 
 def measured(value: float, stderr: float) -> str:
-    """Format a measurement and its standard error to the same decimal: "1.002 ± 0.013"."""
-    if not (1e-5 <= stderr < 1e5 and abs(value) < 1e5):
+    """Write a measurement and its standard error to the same decimal: "1.002 ± 0.013"."""
+    if not (abs(value) < 1e5 and 1e-5 <= stderr < 1e5):
         return number(value, 2)
     decimals = max(0, 1 - math.floor(math.log10(stderr)))
     return f"{value:,.{decimals}f} ± {stderr:,.{decimals}f}"
 
 
 def seconds(value: float) -> str:
-    """Format a duration: "0.4 s", "12 s", "3 min 20 s"."""
+    """Write a duration: "0.4 s", "12 s", "3 min 20 s"."""
     if value < 10:
         return f"{max(value, 0.1):.1f} s"
     if value < 60:
@@ -66,12 +66,12 @@ def seconds(value: float) -> str:
 
 
 def listed(items: list[str], last: str = "and") -> str:
-    """Join items: "a", "a and b", "a, b and c"."""
+    """Join a list: "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
 def count(number: int, thing: str) -> str:
-    """Format a number of things: "1 layer", "1,000 layers"."""
+    """Write a number of things: "1 layer", "1,000 layers"."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
@@ -86,20 +86,21 @@ def escaped(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """Make text from outside safe inside Markdown: letters, digits and a few signs, cut to 40 characters."""
+    """Make text from outside safe in Markdown: letters, digits and a few signs, cut to 40 characters."""
     return re.sub(r"[^\w .,+%-]", "·", text)[:40].replace("_", r"\_")
 
 
 def refusal(error: ParamError) -> str:
-    """Describe a refused value: field, rule, value, and what to do instead."""
-    field, received = error.field.replace("_", " "), harmless(error.received.strip("'\""))
+    """Say what was left out, the rule, and what to do instead."""
+    received = harmless(error.received.strip("'\""))
+    field = error.field.replace("_", " ")
     return f"{field} must be {error.rule}; “{received}” was left out. {error.instead}".strip()
 
 
 def file_name(page: str, p: Params) -> str:
-    """Name a download after its page and every value that is not the default."""
-    defaults = type(p)().spell()
-    changed = (f"{key}-{'-'.join(texts)}" for key, texts in p.spell().items() if texts != defaults[key])
-    name = "_".join([page, *changed])
+    """Name a download after its state: the page, and every value that is not the default."""
+    usual = type(p)().to_query()
+    changed = {key: texts for key, texts in p.to_query().items() if texts != usual[key]}
+    name = "_".join([page, *(f"{key}-{'-'.join(texts)}" for key, texts in changed.items())])
     name = re.sub(r"[^\w.-]+", "-", name).replace("-_", "_").rstrip("-.")
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 9]}-{zlib.crc32(name.encode()):08x}"

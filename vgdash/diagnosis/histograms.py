@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from vgdash.layers import Tape, forward
-from vgdash.parallel import side_by_side
+from vgdash.parallel import single_threaded_blas
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.theory.layerwise import predict
@@ -40,8 +40,8 @@ class LayerHistograms:
 def preactivation_histograms(p: ProbeParams, layers: int) -> LayerHistograms:
     """Count the pre-activations of each layer in bins, in the first net that ``probe(p)`` measures.
 
-    ``layers``: how many, evenly spread from the first to the last. Bins have one width if the layers' root mean
-    squares are within a factor 10 of each other, else they are logarithmic on both sides of 0.
+    ``layers``: how many, evenly spread from the first to the last. Bins have one width if the layers' root
+    mean squares are within a factor 10 of each other, else they are logarithmic on both sides of 0.
     """
     chosen = tuple(np.linspace(1, p.depth, min(layers, p.depth)).round().astype(int).tolist())
     found = _record_preactivations(p, chosen)
@@ -67,7 +67,7 @@ def _record_preactivations(p: ProbeParams, chosen: Sequence[int]) -> list[np.nda
     """Record z of the chosen layers; None where float32 had overflowed before."""
     found: dict[int, np.ndarray] = {}
     net, x, _ = build(p, 0)
-    with np.errstate(all="ignore"), side_by_side():
+    with np.errstate(all="ignore"), single_threaded_blas():
         for step in forward(net, x, Tape(p.widths, p.batch)):
             if step.layer in chosen:
                 found[step.layer] = step.z.copy()
