@@ -92,13 +92,13 @@ def _one(p: CompareParams, name: str) -> ProbeParams:
 
 
 def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: CompareParams | None) -> None:
-    room = "room " if other else ""
+    extent = "extent " if other else ""
     if look == COURSE:
-        _course(results.comparison(p), side, other and results.comparison(other), f"{room}{PARTS}")
+        _course(results.comparison(p), side, other and results.comparison(other), f"{extent}{PARTS}")
     elif look == HISTOGRAMS:
         shown = results.histograms(one)
         table, base = on_one_axis(shown, other and results.histograms(_one(other, one.initializer)))
-        spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade", room=other is not None,
+        spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade", extent=other is not None,
                                           base=base)
         elements.chart(table, spec, f"histograms{side}{shown.last}{base}",
                    "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
@@ -107,24 +107,24 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
         with st.spinner("Computing singular values …"):
             shown = results.spectrum(one)
             beside = other and results.spectrum(_one(other, one.initializer))
-        elements.chart(charts.with_room_for(shown.table, beside and beside.table), charts.spectrum(other is not None), f"spectrum{side}",
+        elements.chart(charts.with_extent_of(shown.table, beside and beside.table), charts.spectrum(other is not None), f"spectrum{side}",
                    "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
-        elements.chart(charts.with_room_for(results.shares(p, look), other and results.shares(other, look)),
-                   charts.curves("layer", STATISTICS[look], decades=False, parts=f"{room}{SHARES}"), f"{look}{side}",
+        elements.chart(charts.with_extent_of(results.shares(p, look), other and results.shares(other, look)),
+                   charts.curves("layer", STATISTICS[look], decades=False, parts=f"{extent}{SHARES}"), f"{look}{side}",
                    f"{STATISTICS[look]} by layer, for each initializer")
 
 
 def _course(shown, side: str, other, parts: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
-        elements.chart(charts.with_room_for(shown.forward, other and other.forward),
+        elements.chart(charts.with_extent_of(shown.forward, other and other.forward),
                    charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts), f"forward{side}",
                    "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
     with backward:
         spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=parts)
-        elements.chart(charts.with_room_for(shown.backward, other and other.backward), spec, f"backward{side}",
+        elements.chart(charts.with_extent_of(shown.backward, other and other.backward), spec, f"backward{side}",
                    "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 

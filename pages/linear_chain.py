@@ -58,14 +58,14 @@ def view() -> None:
 
 
 def _main(shown, scale: str, kind: str, side: str, other) -> None:
-    room = "room " if other else ""
+    extent = "extent " if other else ""
     if scale == "log":
-        parts = f"{room}limit band line point label" if kind == "gaussian" else f"{room}limit line point label"
-        elements.chart(charts.with_room_for(shown.sizes, other and other.sizes), charts.curves("layer", "size", parts=parts), f"sizes{side}",
+        parts = f"{extent}limit band line point label" if kind == "gaussian" else f"{extent}limit line point label"
+        elements.chart(charts.with_extent_of(shown.sizes, other and other.sizes), charts.curves("layer", "size", parts=parts), f"sizes{side}",
                    "Size of activations and gradients by layer, log axis")
         return
-    elements.chart(charts.with_room_for(shown.linear, other and other.linear),
-               charts.curves("layer", "size", decades=False, parts=f"{room}line point label"), f"linear{side}",
+    elements.chart(charts.with_extent_of(shown.linear, other and other.linear),
+               charts.curves("layer", "size", decades=False, parts=f"{extent}line point label"), f"linear{side}",
                "Size of activations and gradients by layer, linear axis")
     if shown.beyond_float64:
         st.caption("What is beyond 10³⁰⁰ is left out: a linear axis counts in float64, which ends at 1.8·10³⁰⁸. The log axis shows all.")

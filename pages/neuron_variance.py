@@ -48,11 +48,11 @@ def view() -> None:
 def _main(shown, side: str, other) -> None:
     left, right = st.columns(1 if side else 2) * (2 if side else 1)
     with left:
-        elements.chart(charts.with_room_for(shown.histogram, other and other.histogram), charts.histogram("z", "density", other is not None),
+        elements.chart(charts.with_extent_of(shown.histogram, other and other.histogram), charts.histogram("z", "density", other is not None),
                    f"histogram{side}", "Histogram of z over its predicted density")
     with right:
-        parts = ("room " if other else "") + "line interval point label"
-        elements.chart(charts.with_room_for(shown.against_n, other and other.against_n),
+        parts = ("extent " if other else "") + "line interval point label"
+        elements.chart(charts.with_extent_of(shown.against_n, other and other.against_n),
                    charts.curves("n, inputs", "Var(z)", log_x=True, parts=parts), f"against_n{side}",
                    "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
 

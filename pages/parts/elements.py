@@ -24,12 +24,12 @@ def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str,
     ``alt`` is read out by screen readers; it describes what the axes are, the verdict above says what the numbers are.
     ``on_select`` is called when a mark is picked, where the specification lets marks be picked.
     """
-    font = charts.NAME
+    font = charts.LABEL_SIZE
     if presenter.presenting():
-        spec, font = charts.enlarged(spec), font * charts.ENLARGED["fontSize"]
+        spec, font = charts.enlarge(spec), font * charts.ENLARGEMENT["fontSize"]
     if isinstance(table, dict):
         spec, table = {**spec, "datasets": table}, None
-    table = charts.apart(table, spec["height"], font)
+    table = charts.avoid_label_overlap(table, spec["height"], font)
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60,
                        on_select=on_select)
 

@@ -10,7 +10,7 @@ import pytest
 
 from pages.parts.presenter import difference
 from pages.parts.scenes import SCENES
-from pages.parts.series_style import GLYPHS, LOOKS
+from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.text import LONGEST_NAME, escaped, file_name, number, seconds
 from pages.parts.views.diagnosis import advice_view, spectrum_view
 from pages.parts.views.initializers import comparison_view
@@ -54,7 +54,7 @@ def test_a_minus_is_a_minus_and_no_hyphen(value, text):
 def test_the_sentence_on_learning_explains_every_mark_of_its_chart(factor, depth, rate):
     view = chain_view(ChainParams(factor=factor, depth=depth), rate)
     marks = view.steps.to_pandas()
-    drawn = {GLYPHS[LOOKS[outcome].marker] for outcome in marks.series[marks.part == "point"]}
+    drawn = {GLYPHS[SERIES_STYLES[outcome].marker] for outcome in marks.series[marks.part == "point"]}
     assert {glyph for glyph in GLYPHS.values() if glyph in view.learning} == drawn
     assert ("The line" in view.learning) == (marks.part == "line").any()
 

@@ -200,7 +200,7 @@ def _remarks(pairs: list[tuple[Probe, Prediction]]) -> str:
 def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     """q or grad2 by layer, as log10: theory as lines with its band, measurement as points with the range of the seeds."""
     depth = pairs[0][0].params.depth
-    dots = charts.spread(depth, POINTS)
+    dots = charts.evenly_spaced(depth, POINTS)
     foreseen = np.array([(getattr(theory, f"log10_{name}"), *theory.interval(name)) for _, theory in pairs])  # (nets, 3, depth)
     foreseen[~(np.abs(foreseen) < FARTHEST)] = np.nan
     line, low, high = foreseen.transpose(1, 0, 2)
@@ -210,7 +210,7 @@ def _course(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     parts, ends = [], {}
     for (probe, _), (line, low, high) in zip(pairs, foreseen, strict=True):
         series, values = probe.params.initializer, probe.log10(name)
-        along = charts.bends(np.array([line, low, high]), LINE, CLOSE * np.ptp(known) if known.size else 0.0)
+        along = charts.simplify_polyline(np.array([line, low, high]), LINE, CLOSE * np.ptp(known) if known.size else 0.0)
         middle = values.mean(axis=0)
         parts += [
             charts.rows("line", series, along + 1, line[along], low[along], high[along]),
@@ -230,12 +230,12 @@ FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 
 def _shares(pairs: list[tuple[Probe, Prediction]], name: str) -> pa.Table:
     depth = pairs[0][0].params.depth
-    dots = charts.spread(depth, POINTS)
+    dots = charts.evenly_spaced(depth, POINTS)
     parts, ends = [], {}
     for probe, theory in pairs:
         series, values = probe.params.initializer, getattr(probe, name)
         if name != "dead":
-            along = charts.bends(getattr(theory, name)[None], LINE, CLOSE)
+            along = charts.simplify_polyline(getattr(theory, name)[None], LINE, CLOSE)
             parts.append(charts.rows("line", series, along + 1, getattr(theory, name)[along]))
         middle = values.mean(axis=0)
         parts.append(charts.rows(

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.series_style import GLYPHS, LOOKS
+from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.text import count, ten_to, times
 from vgdash.chain_learning import OUTCOMES, Descent, DescentParams, descent
 from vgdash.linear_chain import Chain, ChainParams, linear_chain
@@ -141,7 +141,7 @@ def _where(depths: np.ndarray, deepest: int) -> str:
 
 
 def _marker(outcome: str) -> str:
-    return GLYPHS[LOOKS[outcome].marker]
+    return GLYPHS[SERIES_STYLES[outcome].marker]
 
 
 def _flow(learned: Descent) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +169,7 @@ def _sizes(chain: Chain) -> pa.Table:
     low = min(chain.log10_activation.min(), chain.log10_gradient.min(), -1)
     high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
     parts, ends = _limits(low, high, p.depth), {}
-    along, dots = charts.spread(p.depth + 1, 60), charts.spread(p.depth + 1, 26)
+    along, dots = charts.evenly_spaced(p.depth + 1, 60), charts.evenly_spaced(p.depth + 1, 26)
     for series, measured, theory, seeds in (
             ("activation", chain.log10_activation, chain.log10_activation_theory, chain.log10_activation_seeds),
             ("gradient", chain.log10_gradient, chain.log10_gradient_theory, chain.log10_gradient_seeds)):
@@ -205,7 +205,7 @@ def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np
 def _linear(chain: Chain) -> tuple[pa.Table, bool]:
     """The same on a linear axis, as far as a float64 reaches; True when something is beyond it."""
     depth = chain.params.depth
-    along, dots = charts.spread(depth + 1, 200), charts.spread(depth + 1, 26)
+    along, dots = charts.evenly_spaced(depth + 1, 200), charts.evenly_spaced(depth + 1, 26)
     parts, ends, beyond = [], {}, False
     for series, sizes in (("activation", chain.log10_activation), ("gradient", chain.log10_gradient)):
         held = np.where(sizes < MOST_LINEAR, sizes, np.nan)

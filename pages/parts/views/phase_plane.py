@@ -49,7 +49,7 @@ def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
     """The critical line, the names of the sides and the initializers."""
     where = plane_of(activation)
     return charts.plane_table([_line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
-                               charts.plane_rows("room", right_end(where), [0.0, HIGHEST_BIAS])])
+                               charts.plane_rows("extent", right_end(where), [0.0, HIGHEST_BIAS])])
 
 
 @lru_cache(bounds.PLANES.entries)

@@ -182,9 +182,9 @@ DECADES = 2.0  # q that moves farther is drawn on a log axis
 def _correlation(found: PhaseMap) -> pa.Table:
     """The correlation of pairs of inputs: predicted from each of STARTS, measured from 0."""
     profile, at = found.profile, found.opened
-    along = charts.spread(found.params.depth, LINE)
+    along = charts.evenly_spaced(found.params.depth, LINE)
     layer = along + 1
-    parts = [charts.rows("room", "", layer[[0, -1]], [0, 1])]
+    parts = [charts.rows("extent", "", layer[[0, -1]], [0, 1])]
     empty = 0.62 if at.c_star < 0.5 else 0.14  # the lines end elsewhere
     for i, (series, start, glyph, values) in enumerate(zip(SERIES, STARTS, "━┅╍", profile.correlation, strict=True)):
         parts += [charts.rows("line", series, layer, values[along]),
@@ -199,18 +199,18 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     log10, at = found.profile.log10_q, found.opened
     values = log10 if decades else 10**log10
     seen = found.profile.measured.log10("q") if decades else found.profile.measured.q
-    along = charts.spread(len(log10), LINE)
+    along = charts.evenly_spaced(len(log10), LINE)
     layer = along + 1
     there = math.isfinite(at.q_star) and at.q_star > 0
     limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
-    room = charts.rows("room", "", layer[[0, -1]], [0, 0])
-    return charts.table([room, charts.rows("line", "activation", layer, values[along]), *_dots("activation", seen, "log10 E[z²]" if decades
+    extent = charts.rows("extent", "", layer[[0, -1]], [0, 0])
+    return charts.table([extent, charts.rows("line", "activation", layer, values[along]), *_dots("activation", seen, "log10 E[z²]" if decades
                          else "E[z²]"), *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
 
 
 def _dots(series: str, values: np.ndarray, what: str) -> list[charts.Rows]:
     """Measured ``(seeds, depth)``: mean and range over the nets, at some layers."""
-    dots = charts.spread(values.shape[1], DOTS)
+    dots = charts.evenly_spaced(values.shape[1], DOTS)
     seen = np.where(np.isfinite(values), values, np.nan)[:, dots]
     middle = seen.mean(axis=0)
     return [charts.rows("point", series, dots + 1, middle, seen.min(axis=0), seen.max(axis=0), text=[

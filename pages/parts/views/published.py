@@ -96,7 +96,7 @@ def mistake_view(mistake: Mistake) -> MistakeView:
     at = mistake.at
     compared = (f"{literal(mistake.setup)}: layer {layers[at]} has {ten_to(curves.wrong[at])} by the mistake, "
                 f"**{ten_to(curves.right[at])} in truth**, {ten_to(measured[at])} measured. {show}")
-    shown = charts.spread(len(layers), POINTS)
+    shown = charts.evenly_spaced(len(layers), POINTS)
     parts = [charts.rows("line", "mistaken", layers, curves.wrong), charts.rows("line", "right", layers, curves.right),
              charts.rows("point", "right", layers[shown], measured[shown], curves.measured.min(axis=0)[shown],
                          curves.measured.max(axis=0)[shown], text=[f"layer {layers[i]}: {ten_to(measured[i])} measured" for i in shown])]

@@ -139,8 +139,8 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, said: str, lim
             ends[name] = end
     low, high = (min([span[0], *(y for _, y in ends.values())]), max([span[1], *(y for _, y in ends.values())]))
     # the axis is as long as the run, so that it does not move while the lines grow
-    room = charts.rows("room", "", [0, p.steps], [low, high])
-    return charts.table([*parts, room, *charts.end_labels(ends)])
+    extent = charts.rows("extent", "", [0, p.steps], [low, high])
+    return charts.table([*parts, extent, *charts.end_labels(ends)])
 
 
 def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -178,7 +178,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
 def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:
     """Gradient of one initializer by layer and step, as log10 of its root mean square over units, batch and seeds."""
     steps, grad2 = _steps(snapshots), np.stack([s.grad2[which] for s in snapshots])
-    columns, cells = charts.spread(len(steps), COLUMNS), charts.spread(grad2.shape[-1], CELLS)
+    columns, cells = charts.evenly_spaced(len(steps), COLUMNS), charts.evenly_spaced(grad2.shape[-1], CELLS)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log10(grad2[columns].mean(axis=1))[:, cells] / 2
     widths = np.diff(np.append(steps[columns], steps[-1] + max(1, steps[-1] // max(1, len(steps) - 1))))

@@ -28,7 +28,7 @@ POINTS = 240  # of the data, drawn over the decision
 def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over: bool) -> pd.DataFrame:
     """One statistic by layer, mean over seeds: at the last moment while the run goes on, else at ``FRAMES`` moments (column k)."""
     chosen = [snapshots[i] for i in np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int)] if over else [snapshots[-1]]
-    cells = charts.spread(p.depth, CELLS)
+    cells = charts.evenly_spaced(p.depth, CELLS)
     decades = STATISTICS[statistic][1]
     parts = []
     for k, snapshot in enumerate(chosen):
@@ -50,7 +50,7 @@ def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list
     drawn = values[np.isfinite(values)]
     for at in {x for x, _ in first.values()}:
         there = [name for name, (x, _) in first.items() if x == at]
-        places = charts.pushed_apart(np.array([first[name][1] for name in there]), GAP * max(np.ptp(drawn), charts.LEAST), drawn.max())
+        places = charts.resolve_overlaps(np.array([first[name][1] for name in there]), GAP * max(np.ptp(drawn), charts.LEAST_RANGE), drawn.max())
         first.update({name: (at, place) for name, place in zip(there, places, strict=True)})
     return lines + charts.end_labels(first)
 
