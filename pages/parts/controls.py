@@ -176,10 +176,8 @@ class Controls:
         value = st.session_state[widget]
         here.misread.pop(key, None)
         try:
-            if isinstance(rule, Integers):
-                value = rule.parse(key, [value]) if value else None
-            else:
-                value = rule.check(key, _plain(value))
+            typed = isinstance(rule, Integers)
+            value = (rule.parse(key, [value]) if value else None) if typed else rule.check(key, _plain(value))
         except ParamError as error:
             here.misread[key] = text.refusal(error)
             value = self.defaults[key]

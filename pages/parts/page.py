@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import streamlit as st
 
@@ -19,10 +20,10 @@ from vgdash.params import Params
 
 
 class Results:
-    """The part of a page that shows one parameter set ``p``; its verdict stands above the controls."""
+    """The part of a page that shows one parameter set ``p``. Its verdict stands above the controls, ``bar`` beside the buttons."""
 
-    def __init__(self, controls: Controls, head: AbstractContextManager):
-        self.controls, self._head = controls, head
+    def __init__(self, controls: Controls, head: Any, bar: Any):
+        self.controls, self._head, self.bar = controls, head, bar
         self.p, self._notices = controls.params()
         self.value = controls.value
 
@@ -57,38 +58,41 @@ class Results:
                 draw(params, side, other)
 
 
-def show(controls: Controls, question: str, results: Callable[[Results], None], row: Callable[[], None] = lambda: None,
+def show(controls: Controls, question: str, results: Callable[[Results], None], row: Callable[[], None] | None = None,
          more: Callable[[], None] | None = None, looks: Callable[[], None] | None = None,
-         before: Callable[[], None] | None = None, every: Callable[[], float | None] = lambda: None) -> None:
-    """Draw a page. ``row``, ``looks`` and ``more`` draw controls; ``before`` stands between them and the results.
+         buttons: Callable[[], None] | None = None, below: Callable[[], None] | None = None,
+         every: Callable[[], float | None] = lambda: None) -> None:
+    """Draw a page: title, verdict, a ``row`` of controls with ``more`` of them, ``looks``, ``buttons``, results, ``below``.
 
-    ``every``: seconds after which the results are drawn again by themselves, or None. Results that tick hold no widget,
-    for a browser sends the values of all widgets with each tick.
+    ``every()``: seconds after which the results are drawn again by themselves, or None. Results that tick hold no
+    widget, for a browser sends the values of all widgets with each tick; buttons and what is ``below`` may.
     """
     controls.read_address()
     presenter.top(controls, question)
-    head = st.container(key="verdict", gap="xsmall")
-
-    def controls_again() -> None:
-        row()
-
-    def results_again() -> None:
-        controls.write_address()
-        shown = Results(controls, head)
-        if not shown.asks():
-            results(shown)
-
-    with _row("controls"):
-        fragment(controls.page, "controls", controls_again)
-        if more is not None:
-            with st.popover("More", key=f"more-{session().generation}", width="content"):
-                more()
+    head, bar = st.container(key="verdict", gap="xsmall"), None
+    if row is not None:
+        with _row("controls"):
+            fragment(controls.page, "controls", row)
+            if more is not None:
+                with st.popover("More", key="more", width="content"):
+                    more()
     if looks is not None:
         with _row("looks"):
             fragment(controls.page, "looks", looks)
-    if before is not None:
-        fragment(controls.page, "before", before)
-    fragment(controls.page, "results", results_again, every())
+    if buttons is not None:
+        with st.container(horizontal=True, vertical_alignment="center", key="run-bar"):
+            fragment(controls.page, "buttons", buttons)
+            bar = st.container()
+
+    def shown() -> None:
+        controls.write_address()
+        found = Results(controls, head, bar)
+        if not found.asks():
+            results(found)
+
+    ticking(controls.page, "results", shown, every)
+    if below is not None and not presenter.presenting():
+        fragment(controls.page, "below", below)
 
 
 def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None) -> None:
@@ -98,6 +102,18 @@ def fragment(page: str, key: str, draw: Callable[[], None], every: float | None 
             draw()
     drawn.__qualname__ = f"{page}.{key}"  # Streamlit tells fragments by it: that of the page just left is another one
     st.fragment(drawn, key=key, run_every=every)()
+
+
+def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], float | None]) -> None:
+    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts a timer and ends it."""
+    seconds = every()
+
+    def drawn() -> None:
+        draw()
+        if (every() is None) != (seconds is None):
+            session().answering = True
+            st.rerun()
+    fragment(page, key, drawn, seconds)
 
 
 def _row(key: str) -> AbstractContextManager:

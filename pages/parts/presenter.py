@@ -157,3 +157,27 @@ def _share(controls: Controls) -> None:
     except segno.DataOverflowError:  # 2,953 characters; only a link made by hand
         st.caption("This link is too long for a QR code: copy the text.")
     st.code(address, language=None, wrap_lines=True)
+
+
+# ---- A beside B
+
+def kept(controls: Controls) -> Params | None:
+    """Return the parameter set kept as A, if there is one."""
+    state = controls.here.kept if controls.page in SIDE_BY_SIDE else ""
+    return controls.kind.parse_lenient(parse_qs(state[:MAX_TEXT]), text=True)[0] if state else None
+
+
+def difference(p: Params, other: Params) -> str:
+    """Return in words in which values ``p`` differs from ``other``."""
+    mine, theirs = _in_short(p), _in_short(other)
+    differing = [f"{key.replace('_', ' ')} {escaped(', '.join(mine[key])[:40])}" for key in mine if mine[key] != theirs.get(key)]
+    return "; ".join(differing[:LONGEST]) or "the same"
+
+
+def _in_short(p: Params) -> dict[str, list[str]]:
+    """Return every value as text; layers that are all as wide by depth and width, as the sliders say them."""
+    spelled = p.to_query()
+    if len(set(getattr(p, "widths", ()))) == 1:
+        del spelled["widths"]
+        return {"depth": [str(p.depth)], "width": [str(p.width)], **spelled}
+    return spelled

@@ -26,8 +26,7 @@ from vgdash.chain_learning import DescentParams
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Params
-from vgdash.probe.params import CompareParams, ProbeParams
-from vgdash.probe.probe import Probe, compare
+from vgdash.probe.probe import CompareParams, Probe, ProbeParams, compare
 from vgdash.published import Outcome, check
 from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.sweep import shipped
@@ -38,7 +37,7 @@ RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of
 LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second) and bytes from which a computation is long
 
 
-def is_long(p: Any, *rest: Any) -> bool:
+def is_long(p: Any = None, *rest: Any) -> bool:
     """Return True if computing something of ``p`` takes more than about a tenth of a second."""
     return isinstance(p, (ProbeParams, CompareParams)) and (p.work > LONG_WORK or p.memory > LONG_MEMORY)
 

@@ -158,10 +158,10 @@ def _done(run: Run) -> str:
     return f"Step {round(run.progress * run.params.steps):,} of {run.params.steps:,}"
 
 
-def rates() -> Rates | None:
-    """Return the learning rates that were tried, once all are."""
+def rates(p: TrainParams) -> Rates | None:
+    """Return the learning rates that were tried for the nets of ``p``, once all are."""
     run = watched(RATES)
-    if run is None or run.state != "finished":
+    if run is None or run.state != "finished" or RateParams.of(p) != run.params:
         return None
     return collected(run.params, run.snapshots[0], run.snapshots[-1])
 

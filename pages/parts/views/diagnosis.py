@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pages.parts import bounds, charts
+from pages.parts import charts
 from pages.parts.text import count, listed, number, ten_to, times
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
@@ -104,7 +104,7 @@ def spectrum_view(p: ProbeParams) -> Spectrum:
     return Spectrum(charts.table(parts), words)
 
 
-@lru_cache(bounds.RECOMMENDED.entries)
+@lru_cache(250)
 def _recommended(p: ProbeParams) -> Recommendation:
     return recommend(p)
 

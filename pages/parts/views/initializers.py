@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import bounds, charts
+from pages.parts import charts
 from pages.parts.text import count, listed, measured, ten_to, times
 from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction, predict
@@ -69,7 +69,7 @@ def _pairs(probes: Sequence[Probe]) -> list[tuple[Probe, Prediction]]:
     return [(probe, _predicted(probe.params)) for probe in probes]
 
 
-_predicted = lru_cache(bounds.PREDICTED.entries)(predict)  # both looks at a comparison want the same
+_predicted = lru_cache(64)(predict)  # both looks at a comparison want the same
 
 
 # ---- words

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import bounds, charts
+from pages.parts import charts
 from pages.parts.text import listed, number
 from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane, landmarks, trainable_depth
 from vgdash.theory.phase_diagram import plane as plane_of
@@ -44,7 +44,7 @@ def tables(found: PhaseMap) -> dict[str, pa.Table]:
     return {"cells": _cells(p.activation), "marks": pa.concat_tables([_standing(p.activation, p.fan_in, p.gamma), ring])}
 
 
-@lru_cache(bounds.STANDING.entries)
+@lru_cache(33)
 def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
     """The critical line, the names of the sides and the initializers."""
     where = plane_of(activation)
@@ -52,7 +52,7 @@ def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
                                charts.plane_rows("extent", right_end(where), [0.0, HIGHEST_BIAS])])
 
 
-@lru_cache(bounds.PLANES.entries)
+@lru_cache(16)
 def _cells(activation: str) -> pa.Table:
     """The middles of the cells and their colours; a cell where the variance grows without bound has none."""
     plane = plane_of(activation)

@@ -7,11 +7,10 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from pages.parts import bounds
 from vgdash.sweep import SweepParams, Trainability
 
 
-@lru_cache(bounds.SMALL_MAPS.entries)
+@lru_cache(250)
 def small(activation: str, sigma_b2: float) -> SweepParams:
     """A map that a visitor may compute: a minute of a small machine or so."""
     return SweepParams(activation=activation, depths=(4, 8, 16, 32, 64), sigma_w2_low=1.0, sigma_w2_high=4.0, sigma_w2_count=5,
