@@ -7,7 +7,7 @@ stands in the row but outside of both: what is behind it costs a slider's step n
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
@@ -71,17 +71,16 @@ def show(controls: Controls, question: str, results: Callable[[Results], None], 
     presenter.top(controls, question)
     head, bar = st.container(key="verdict", gap="xsmall"), None
     if row is not None:
-        with _row("controls"):
-            fragment(controls.page, "controls", row)
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            fragment(controls.page, "controls", row, in_row=True)
             if more is not None:
                 with st.popover("More", key="more", width="content"):
                     more()
     if looks is not None:
-        with _row("looks"):
-            fragment(controls.page, "looks", looks)
+        fragment(controls.page, "looks", looks, in_row=True)
     if buttons is not None:
         with st.container(horizontal=True, vertical_alignment="center", key="run-bar"):
-            fragment(controls.page, "buttons", buttons)
+            fragment(controls.page, "buttons", buttons, in_row=True)
             bar = st.container()
 
     def shown() -> None:
@@ -95,10 +94,14 @@ def show(controls: Controls, question: str, results: Callable[[Results], None], 
         fragment(controls.page, "below", below)
 
 
-def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None) -> None:
-    """Draw a fragment of a page, which ``st.rerun(key)`` draws again, and which does so by itself ``every`` so many seconds."""
+def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None, in_row: bool = False) -> None:
+    """Draw a fragment of a page, which ``st.rerun(key)`` draws again.
+
+    ``every``: seconds after which it is drawn again by itself. ``in_row``: what it draws stands side by side.
+    """
     def drawn() -> None:
-        with script_slot():
+        row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=key) if in_row else nullcontext()
+        with script_slot(), row:
             draw()
     drawn.__qualname__ = f"{page}.{key}"  # Streamlit tells fragments by it: that of the page just left is another one
     st.fragment(drawn, key=key, run_every=every)()
@@ -115,6 +118,3 @@ def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], f
             st.rerun()
     fragment(page, key, drawn, seconds)
 
-
-def _row(key: str) -> AbstractContextManager:
-    return st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=key)

@@ -26,7 +26,7 @@ def top(controls: Controls, question: str) -> None:
         st.title(scene.say if scene else question, anchor=False)
         _steps(controls)
         _tools(controls)
-    names, key = list(controls.scenes), f"scene-{session().generation}"
+    names, key = list(controls.scenes), f"scene-{session().generation}-{scene and scene.name}"
     with st.container(key="scene"):
         st.pills("scene", names, default=scene and scene.name, key=key, label_visibility="collapsed",
                  on_change=_pick, args=(controls, key))
@@ -153,7 +153,7 @@ def _share(controls: Controls) -> None:
     address = link(controls)
     st.markdown("Whoever opens this sees the very same state.")
     try:
-        st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=460)
+        st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=400)
     except segno.DataOverflowError:  # 2,953 characters; only a link made by hand
         st.caption("This link is too long for a QR code: copy the text.")
     st.code(address, language=None, wrap_lines=True)
