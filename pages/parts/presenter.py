@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import segno
 import streamlit as st
 
-from pages.parts import address, scenes, shell
+from pages.parts import address, questions, scenes, shell
 from pages.parts.controls import Controls
 from pages.parts.keyboard import focus_inside, hear_scenes_keys
 from pages.parts.scenes import Scene
@@ -30,8 +30,7 @@ VERSION = "1"  # of the links; a later one would read the old meaning from this
 
 def current(page: str) -> Scene | None:
     """The scene that the visitor has opened on this page."""
-    name = st.session_state.get("scene")
-    return next((scene for scene in scenes.of_page(page) if scene.name == name), None)
+    return scenes.SCENE_BY_NAME.get((page, st.session_state.get("scene")))
 
 
 # ---- the walk
@@ -114,17 +113,17 @@ def answer(page: str, p: Params) -> str:
     scene = _asking(page, p)
     if scene is None:
         return ""
-    question, locked = scene.question, st.session_state[f"locked {page} {scene.name}"]
-    truth = question.answer(p)
-    verdict = "You skipped it" if locked is None else "Yes" if locked == truth else "Not quite"
+    question, locked = questions.QUESTIONS[scene.question], st.session_state[f"locked {page} {scene.name}"]
+    truth = questions.reveal(scene.question, p)
+    verdict = "You skipped it" if locked is None else "Yes" if locked == truth.index else "Not quite"
     asked = "" if presenting() else f"{question.text} "  # a projector has room for the chart and the answer
-    return f"{asked}**{verdict}: {question.options[truth]}.** {question.why(p)}"
+    return f"{asked}**{verdict}: {question.options[truth.index]}.** {truth.why}"
 
 
 def ask(page: str, place) -> None:
     """The question of the scene, in ``place``."""
     scene = current(page)
-    question, key = scene.question, f"locked {page} {scene.name}"
+    question, key = questions.QUESTIONS[scene.question], f"locked {page} {scene.name}"
     with place.container(border=True):
         choice = st.radio(f"**{question.text}**", range(len(question.options)), index=None, key=f"choice {page} {scene.name}",
                           format_func=question.options.__getitem__)

@@ -26,7 +26,8 @@ FINE = 2.3  # decades up to which an axis has room for labels at 2 and 5
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
 UPRIGHT = {"minExtent": 46.5, **FONT}  # room for 10⁻¹²: the width of the plot does not depend on the labels
 BOLD = {"fontSize": 14, "fontWeight": "bold"}
-TEXT = alt.Text("text:N")
+TEXT, TOOLTIP = alt.Text("text:N"), alt.Tooltip("text:N", title=" ")
+CORNER = {"x2": alt.X2("x2:Q"), "y2": alt.Y2("y2:Q")}  # of a rectangle, opposite to (x, y)
 PALETTE = alt.Scale(domain=list(range(SLOTS)))
 ENLARGEMENT = {"fontSize": 1.4, "labelFontSize": 1.4, "minExtent": 1.4, "titleFontSize": 1.3,
                "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
@@ -113,6 +114,12 @@ def power_of_ten(value: str = "datum.value") -> str:
         exponent += f" + ({size} < {unit} ? '' : substring('{digits}', {digit}, {digit} + 1))"
     in_full = f"abs({value} - round({value})) > 0.001 ? format(pow(10, {value}), '.2~r')"
     return f"{in_full} : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {exponent}"
+
+
+def x_channel(title: str | None, column: str = "x", scale: Spec | None = None, **axis: Any) -> alt.X:
+    """Encode a column along x, on an axis that ends where the data or the domain of the scale end."""
+    return alt.X(f"{column}:Q", title=title, scale=alt.Scale(nice=False, **(scale or {})),
+                 axis=alt.Axis(grid=False, **axis, **FONT))
 
 
 def linear_axis(title: str, **options) -> alt.Axis:
