@@ -2,14 +2,16 @@
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pages.parts import scenes
+from pages.parts import questions, scenes
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import SCENE_BY_NAME, SCENES
 from pages.parts.views import initializers, training
+from tests.test_architecture import imports_of, within
 from vgdash import ChainParams, probe
 from vgdash.probe.probe import CompareParams
 
@@ -91,6 +93,13 @@ def test_an_answer_follows_the_parameters_and_its_reason_has_a_number(scene):
 def test_a_question_is_about_the_net_that_its_scene_shows(scene):
     for pattern, of_scene in ((r"(\d+) layers", scene.params.depth), (r"width (\d+)", scene.params.width)):
         assert {int(said) for said in re.findall(pattern, QUESTIONS[scene.question].text)} <= {of_scene}
+
+
+def test_scenes_are_data_and_questions_know_no_page():
+    own, asked = (imports_of(Path(module.__file__)) for module in (scenes, questions))
+    assert not {name for name in own if within(name, "pages", "streamlit")}
+    asked = {name for name in asked if within(name, "pages.parts.views", "pages.parts.scenes", "streamlit")}
+    assert not asked
 
 
 def test_an_answer_is_not_stored_text():

@@ -90,10 +90,11 @@ def test_a_band_has_both_ends_wherever_there_is_a_line(depth, width, initializer
 
 @pytest.mark.parametrize("found", [
     lambda: chain_view(ChainParams(), 0.01), lambda: neuron_view(NeuronParams()),
-    lambda: phase_view(PhaseParams()), lambda: comparison_view(tuple(compare(CompareParams()).probes.values())),
+    lambda: phase_view(PhaseParams()),
+    lambda: comparison_view(tuple(compare(CompareParams()).probes.values())),
 ], ids=["chain", "neuron", "phases", "comparison"])
 def test_every_mark_of_a_layer_has_a_key_of_its_own(found):
-    """Of two that share one a browser draws one."""
+    """A browser draws one of two marks that share a key."""
     shown = [value for value in vars(found()).values() if isinstance(value, (pa.Table, dict))]
     tables = [table for one in shown for table in (one.values() if isinstance(one, dict) else [one])]
     tables = [table for table in tables if "row_id" in table.column_names]

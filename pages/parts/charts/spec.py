@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 from altair.utils.schemapi import debug_mode
 
-from pages.parts.series_style import SERIES_STYLES, SLOTS, SeriesStyle
+from pages.parts.series_style import SERIES_STYLES, SLOTS
 from pages.parts.text import SUPERSCRIPT
 
 HEIGHT = 310
@@ -164,12 +164,6 @@ def slider(name: str, value: float, low: float, high: float, step: float, label:
     return {"name": name, "value": value, "bind": bind}
 
 
-def _by_series(channel: type, value: Callable[[SeriesStyle], Any]) -> Any:
-    """Encode a property of the row's series."""
-    values = [value(style) for style in SERIES_STYLES.values()]
-    return channel("series:N", legend=None, scale=alt.Scale(domain=list(SERIES_STYLES), range=values))
-
-
 def slot_colour(slot: int) -> alt.Color:
     """Encode one colour of the palette."""
     return alt.Color(datum=slot, type="nominal", scale=PALETTE, legend=None)
@@ -182,8 +176,10 @@ def series_colour(series: str) -> alt.Color:
 
 ROW_COLOUR = alt.Color("slot:N", scale=PALETTE, legend=None)
 NEUTRAL = slot_colour(SLOTS - 1)  # black in the light theme, white in the dark one
-DASH = _by_series(alt.StrokeDash, lambda style: list(style.dash))
-MARKER = _by_series(alt.Shape, lambda style: style.marker)
+DASH = alt.StrokeDash("series:N", legend=None, scale=alt.Scale(
+    domain=list(SERIES_STYLES), range=[list(style.dash) for style in SERIES_STYLES.values()]))
+MARKER = alt.Shape("series:N", legend=None, scale=alt.Scale(
+    domain=list(SERIES_STYLES), range=[style.marker for style in SERIES_STYLES.values()]))
 TABLE_ORDER = alt.OrderValue(None)  # lines go through their rows as they come: they are sorted already
 ROW_KEY = alt.Key("row_id:Q")  # the browser moves the marks of rows when numbers change; lines need no key
 
