@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts import results, scenes, shell
 from pages.parts.controls import Controls, present_key, set_present
+from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
 from pages.parts.state import answering, session
 from pages.parts.text import escaped
@@ -95,17 +96,17 @@ def answer(controls: Controls, p: Params) -> str:
     scene = _asking(controls, p)
     if scene is None:
         return ""
-    question, locked = scene.question, session().locked[scene.page, scene.name]
-    truth, why = results.reveal(scene.page, scene.name)
-    verdict = "You skipped it" if locked is None else "Yes" if locked == truth else "Not quite"
+    question, locked = QUESTIONS[scene.question], session().locked[scene.page, scene.name]
+    truth = results.reveal(scene.question, p)
+    verdict = "You skipped it" if locked is None else "Yes" if locked == truth.index else "Not quite"
     asked = "" if presenting() else f"{question.text} "  # a projector has room for the chart and the answer
-    return f"{asked}**{verdict}: {question.options[truth]}.** {why}"
+    return f"{asked}**{verdict}: {question.options[truth.index]}.** {truth.why}"
 
 
 def ask(controls: Controls, place) -> None:
     """Draw the question of the scene in ``place``."""
     scene = current(controls)
-    question, at = scene.question, (scene.page, scene.name)
+    question, at = QUESTIONS[scene.question], (scene.page, scene.name)
     with place.container(border=True):
         choice = st.radio(f"**{question.text}**", range(len(question.options)), index=None, key=f"choice-{scene.name}",
                           format_func=question.options.__getitem__)

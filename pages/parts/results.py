@@ -14,7 +14,7 @@ import pyarrow as pa
 import streamlit as st
 
 from pages.parts import concurrency, questions
-from pages.parts.scenes import SCENES, of_page
+from pages.parts.scenes import SCENES
 from pages.parts.state import session
 from pages.parts.views import diagnosis, trainability_map
 from pages.parts.views import initializers as initializer_views
@@ -141,10 +141,9 @@ def shipped_map() -> tuple[str, pa.Table]:
 
 
 @remembered(100)
-def reveal(page: str, scene: str) -> questions.Reveal:
-    """Compute the answer to a scene's question, and the sentence for it."""
-    found = next(known for known in of_page(page) if known.name == scene)
-    return questions.reveal(found.question, found.params)
+def reveal(question: str, p: Params) -> questions.Reveal:
+    """Compute the truth of a question for the parameter set of its scene."""
+    return questions.reveal(question, p)
 
 
 @remembered(100)

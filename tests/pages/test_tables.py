@@ -1,4 +1,4 @@
-"""Tables of charts: names at the ends of lines stand apart, in their order, near where they belong; no two marks are one."""
+"""Tables of charts: labels at the ends of lines stand apart, in order, near their lines; no mark is lost."""
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +32,10 @@ def test_names_are_pushed_apart_in_their_order_and_no_farther_than_all_of_them_n
 
 
 def lines(*ends):
-    parts = [charts.rows("line", name, [0, 1], [0.0, end]) for name, end in zip(("zeros", "orthogonal", "identity"), ends, strict=True)]
-    return charts.table([*parts, *charts.end_labels({part["series"][0]: (1, part["y"][-1]) for part in parts})])
+    names = ("zeros", "orthogonal", "identity")
+    parts = [charts.rows("line", name, [0, 1], [0.0, end]) for name, end in zip(names, ends, strict=True)]
+    labels = charts.end_labels({part["series"][0]: (1, part["y"][-1]) for part in parts})
+    return charts.table([*parts, *labels])
 
 
 @pytest.mark.parametrize("ends", [(1.0, 1.0, 1.0), (1.0, 1.001, 0.0), (0.0, 0.0, 0.0), (-3.0, 5.0, 4.99)])
@@ -62,7 +64,8 @@ def test_a_line_has_as_many_points_as_it_bends():
     assert 4 < len(kept) < 20
     assert max(np.abs(np.interp(x, kept, curve[kept]) - curve).max() for curve in curves) <= 0.05
     assert len(charts.simplify_polyline(curves, 5, 1e-9)) == 5
-    assert list(charts.simplify_polyline(np.where(x < 50, curves, np.nan), 21, 0.01)) == list(charts.evenly_spaced(101, 21)), "what is not known has gaps"
+    gaps = np.where(x < 50, curves, np.nan)
+    assert list(charts.simplify_polyline(gaps, 21, 0.01)) == list(charts.evenly_spaced(101, 21))
 
 
 @pytest.mark.parametrize(("depth", "name"), [(256, "correlation"), (152, "correlation"), (50, "saturated")])
@@ -74,7 +77,8 @@ def test_the_line_of_a_statistic_passes_through_what_theory_says_of_every_layer(
     np.testing.assert_allclose(np.interp(layers, line.x, line.y), getattr(predict(p), name), atol=0.01)
 
 
-@pytest.mark.parametrize(("depth", "width", "initializer"), [(256, 2, "small_normal"), (50, 100, "he_normal"), (256, 2, "he_normal")])
+@pytest.mark.parametrize(("depth", "width", "initializer"), [
+    (256, 2, "small_normal"), (50, 100, "he_normal"), (256, 2, "he_normal")])
 def test_a_band_has_both_ends_wherever_there_is_a_line(depth, width, initializer):
     """Of an end that is not there a browser makes a 0, and draws a spike to it."""
     view = comparison_view([probe(ProbeParams.uniform(depth, width, "relu", initializer, batch=4))])
@@ -85,12 +89,15 @@ def test_a_band_has_both_ends_wherever_there_is_a_line(depth, width, initializer
 
 
 @pytest.mark.parametrize("found", [
-    lambda: chain_view(ChainParams(), 0.01), lambda: neuron_view(NeuronParams()), lambda: phase_view(PhaseParams()),
-    lambda: comparison_view(tuple(compare(CompareParams()).probes.values()))], ids=["chain", "neuron", "phases", "comparison"])
+    lambda: chain_view(ChainParams(), 0.01), lambda: neuron_view(NeuronParams()),
+    lambda: phase_view(PhaseParams()),
+    lambda: comparison_view(tuple(compare(CompareParams()).probes.values())),
+], ids=["chain", "neuron", "phases", "comparison"])
 def test_every_mark_of_a_layer_has_a_key_of_its_own(found):
-    """Of two that share one a browser draws one."""
+    """A browser draws one of two marks that share a key."""
     shown = [value for value in vars(found()).values() if isinstance(value, (pa.Table, dict))]
-    tables = [table for value in shown for table in (value.values() if isinstance(value, dict) else [value]) if "row_id" in table.column_names]
+    tables = [table for one in shown for table in (one.values() if isinstance(one, dict) else [one])]
+    tables = [table for table in tables if "row_id" in table.column_names]
     assert len(tables) >= 2
     for table in tables:
         assert not table.to_pandas().duplicated(["part", "row_id"]).any()

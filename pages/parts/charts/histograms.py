@@ -6,7 +6,6 @@ import altair as alt
 
 from pages.parts.charts.spec import (
     BOLD,
-    FONT,
     HEADROOM,
     HEIGHT,
     ROW_COLOUR,
@@ -26,14 +25,14 @@ from pages.parts.charts.spec import (
     rows_of,
     series_colour,
     slider,
+    x_channel,
 )
 
 
 def _bars(x_title: str, y_title: str, extent: bool, **axis) -> tuple[list[alt.Chart], alt.X, alt.Y]:
     """Make the layer of bars from ``low`` to ``high``, and with ``extent`` that of the rows of this part."""
     base = alt.Chart()
-    x, low = (alt.X(f"{end}:Q", title=x_title, scale=alt.Scale(nice=False, zero=False),
-                    axis=alt.Axis(grid=False, **axis, **FONT)) for end in ("x", "low"))
+    x, low = (x_channel(x_title, column, {"zero": False}, **axis) for column in ("x", "low"))
     y = alt.Y("y:Q", axis=alt.Axis(title=y_title, **UPRIGHT))
     bars = rows_of(base, "bar").mark_rect(opacity=0.45).encode(
         x=low, x2=alt.X2("high:Q"), y=y, y2=alt.datum(0), color=ROW_COLOUR, key=ROW_KEY)
@@ -75,8 +74,7 @@ def scrubbed_histograms(last: int, x_title: str = "z", y_title: str = "density",
         power = power_of_ten(f"(abs(datum.value) + {base})")
         label = f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + ({power})"
         decades = {"labelExpr": label, "tickMinStep": 1}
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(nice=False, zero=False),
-              axis=alt.Axis(grid=False, **decades, **FONT))
+    x = x_channel(x_title, scale={"zero": False}, **decades)
     y_axis = alt.Axis(title=y_title, **UPRIGHT)
     y, reached, head = (alt.Y(f"{column}:Q", axis=y_axis) for column in ("y", "extent", "head"))
     highest = ["y", *(["predicted"] if predicted else []), *(["extent"] if extent else [])]

@@ -7,7 +7,6 @@ import numpy as np
 
 from pages.parts.charts.spec import (
     BOLD,
-    FONT,
     HEADROOM,
     HEIGHT,
     MARKER,
@@ -17,6 +16,7 @@ from pages.parts.charts.spec import (
     ROW_KEY,
     TABLE_ORDER,
     TEXT,
+    TOOLTIP,
     UPRIGHT,
     Spec,
     cached_spec,
@@ -31,6 +31,7 @@ from pages.parts.charts.spec import (
     rows_of,
     series_colour,
     slider,
+    x_channel,
 )
 from pages.parts.series_style import SERIES_STYLES
 
@@ -38,7 +39,6 @@ PANELS = {"correlation": (0.03, 0.6), "moment": (0.7, 1)}  # of the depth profil
 PANELS_HEIGHT = 360
 PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers
 RULE = {"strokeDash": [2, 4], "opacity": 0.6}
-TOOLTIP = alt.Tooltip("text:N", title=" ")
 HIGH = alt.Y2("high:Q")
 
 
@@ -53,8 +53,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     """
     base = alt.Chart()
     numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT, **numbers))
+    x = x_channel(x_title, scale={"type": "log" if log_x else "linear"}, tickCount=8, **numbers)
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, close=True, **side) if decades else linear_axis(y_title, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
@@ -102,8 +101,7 @@ def _panel(axis: alt.Axis, top: float, bottom: float) -> list[alt.Chart]:
     """Make the layers of one panel, between these shares of the chart's height."""
     base = alt.Chart()
     top, bottom = ({"expr": f"{share} * height"} for share in (top, bottom))
-    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False, range=[0, PANELS_WIDTH]),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    x = x_channel("layer", scale={"range": [0, PANELS_WIDTH]}, tickCount=8)
     scale = alt.Scale(zero=False, nice=True, range=[bottom, top])
     y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
     limit, depth, point = (rows_of(base, part) for part in ("limit", "scale", "point"))
@@ -130,8 +128,7 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> Spec:
     Columns: part (line, label), k (the moment, from 0 to ``last``), x, y, series, slot, text.
     """
     base = alt.Chart().transform_filter("datum.k == k") if last else alt.Chart()
-    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False),
-              axis=alt.Axis(grid=False, tickMinStep=1, **FONT))
+    x = x_channel("layer", tickMinStep=1)
     right = {"title": y_title, "orient": "right"}  # the names are at the first layer, where lines are apart
     axis = decades_axis(**right) if decades else alt.Axis(format="%", **UPRIGHT, **right)
     y, head = (alt.Y(f"{end}:Q", axis=axis, scale=alt.Scale(zero=False, nice=False)) for end in ("y", "head"))
@@ -163,8 +160,7 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...]) -> Spec:
     after = f"(width < {PHONE} ? '' : ' after {depth} layers')"
     last = chain.transform_filter(f"datum.layer == {depth}").transform_calculate(
         said=f"'c = ' + format(c, '.2f') + ': ×' + {size} + {after}")
-    x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False),
-              axis=alt.Axis(grid=False, **FONT))
+    x = x_channel("layer", "layer", {"domain": [0, depth]})
     scale = alt.Scale(domain=[depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4], nice=False)
     limit = alt.Chart(alt.NamedData("limits")).encode(y=alt.Y("y:Q", scale=scale), color=NEUTRAL)
     middle = alt.datum(depth / 2)

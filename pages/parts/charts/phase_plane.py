@@ -9,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts.charts.spec import (
+    CORNER,
     FONT,
     INK,
     PHONE,
     ROW_KEY,
+    TOOLTIP,
     Spec,
     cached_spec,
     compile_spec,
     power_of_ten,
     rows_of,
+    x_channel,
 )
 from pages.parts.charts.tables import Rows, number_rows
 
@@ -58,12 +61,10 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
     in light and dark, as the plane has.
     """
     base = alt.Chart(alt.NamedData("marks"))
-    x = alt.X("x:Q", title="σ_w² = fan_in · Var(w)", scale=alt.Scale(domain=[0, right], nice=False),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT))
+    x = x_channel("σ_w² = fan_in · Var(w)", scale={"domain": [0, right]}, tickCount=8)
     y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(domain=[0, top], nice=False),
               axis=alt.Axis(grid=False, tickCount=6, **FONT))
-    ends = {"x": x, "y": y, "x2": alt.X2("x2:Q"), "y2": alt.Y2("y2:Q")}
-    said, about = alt.Tooltip("said:N", title=" "), alt.Tooltip("text:N", title=" ")
+    ends, said = {"x": x, "y": y, **CORNER}, alt.Tooltip("said:N", title=" ")
     xi, trains = "format(pow(10, datum.value), '.3~r')", "format(6 * pow(10, datum.value), ',.2r')"
     depth = f"'ξ_c ' + {xi} + ', trains to about ' + {trains} + ' layers'"
     depth = f"datum.value > 8 ? 'on the edge of chaos' : {depth}"
@@ -84,7 +85,7 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
     def named(part: str, **style) -> list[alt.Chart]:
         """Write light letters with a dark rim, readable on every colour."""
         chart = rows_of(base, part).encode(x=x, y=y, text=alt.Text("name:N"), key=ROW_KEY,
-                                           **({} if part == "side" else {"tooltip": about}))
+                                           **({} if part == "side" else {"tooltip": TOOLTIP}))
         rim = chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **style)
         return [rim, chart.mark_text(fill="white", **style)]
 
@@ -108,6 +109,6 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         opened.mark_point(stroke="black", strokeWidth=7, opacity=1, **ring),
         opened.mark_point(stroke="#ff5a36", strokeWidth=4, opacity=1, **ring),
         *(rows_of(base, part).mark_point(shape=shape, size=size, **rim).encode(
-            x=x, y=y, tooltip=about, key=ROW_KEY)
+            x=x, y=y, tooltip=TOOLTIP, key=ROW_KEY)
           for part, shape, size in (("point", "circle", 110), ("beyond", "triangle-right", 170))),
     ], 14, height, params=[picked])

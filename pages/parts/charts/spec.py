@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 from altair.utils.schemapi import debug_mode
 
-from pages.parts.series_style import SERIES_STYLES, SLOTS, SeriesStyle
+from pages.parts.series_style import SERIES_STYLES, SLOTS
 from pages.parts.text import SUPERSCRIPT
 
 HEIGHT = 310
@@ -26,7 +26,8 @@ FINE = 2.3  # decades up to which an axis has room for labels at 2 and 5
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
 UPRIGHT = {"minExtent": 46.5, **FONT}  # room for 10⁻¹²: the width of the plot does not depend on the labels
 BOLD = {"fontSize": 14, "fontWeight": "bold"}
-TEXT = alt.Text("text:N")
+TEXT, TOOLTIP = alt.Text("text:N"), alt.Tooltip("text:N", title=" ")
+CORNER = {"x2": alt.X2("x2:Q"), "y2": alt.Y2("y2:Q")}  # of a rectangle, opposite to (x, y)
 PALETTE = alt.Scale(domain=list(range(SLOTS)))
 ENLARGEMENT = {"fontSize": 1.4, "labelFontSize": 1.4, "minExtent": 1.4, "titleFontSize": 1.3,
                "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
@@ -115,6 +116,12 @@ def power_of_ten(value: str = "datum.value") -> str:
     return f"{in_full} : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {exponent}"
 
 
+def x_channel(title: str | None, column: str = "x", scale: Spec | None = None, **axis: Any) -> alt.X:
+    """Encode a column along x, on an axis that ends where the data or the domain of the scale end."""
+    return alt.X(f"{column}:Q", title=title, scale=alt.Scale(nice=False, **(scale or {})),
+                 axis=alt.Axis(grid=False, **axis, **FONT))
+
+
 def linear_axis(title: str, **options) -> alt.Axis:
     """Make an axis that says 80 and not 8e+1, and a power of ten from a million on."""
     power = "replace(format(datum.value, '.1~e'), 'e+', '·10^')"
@@ -157,12 +164,6 @@ def slider(name: str, value: float, low: float, high: float, step: float, label:
     return {"name": name, "value": value, "bind": bind}
 
 
-def _by_series(channel: type, value: Callable[[SeriesStyle], Any]) -> Any:
-    """Encode a property of the row's series."""
-    values = [value(style) for style in SERIES_STYLES.values()]
-    return channel("series:N", legend=None, scale=alt.Scale(domain=list(SERIES_STYLES), range=values))
-
-
 def slot_colour(slot: int) -> alt.Color:
     """Encode one colour of the palette."""
     return alt.Color(datum=slot, type="nominal", scale=PALETTE, legend=None)
@@ -175,8 +176,10 @@ def series_colour(series: str) -> alt.Color:
 
 ROW_COLOUR = alt.Color("slot:N", scale=PALETTE, legend=None)
 NEUTRAL = slot_colour(SLOTS - 1)  # black in the light theme, white in the dark one
-DASH = _by_series(alt.StrokeDash, lambda style: list(style.dash))
-MARKER = _by_series(alt.Shape, lambda style: style.marker)
+DASH = alt.StrokeDash("series:N", legend=None, scale=alt.Scale(
+    domain=list(SERIES_STYLES), range=[list(style.dash) for style in SERIES_STYLES.values()]))
+MARKER = alt.Shape("series:N", legend=None, scale=alt.Scale(
+    domain=list(SERIES_STYLES), range=[style.marker for style in SERIES_STYLES.values()]))
 TABLE_ORDER = alt.OrderValue(None)  # lines go through their rows as they come: they are sorted already
 ROW_KEY = alt.Key("row_id:Q")  # the browser moves the marks of rows when numbers change; lines need no key
 
