@@ -1,12 +1,12 @@
 """What vgdash keeps in memory between two calls, at the most; all numbers in one place. Bytes.
 
-Besides these it keeps tables that belong to the vocabulary (quadrature nodes, moments and the phase plane of each activation), which
+Besides these it keeps tables that belong to the vocabulary (Gaussian averages and the phase plane of each activation), which
 no caller can make more of.
 """
 
 from dataclasses import dataclass
 
-__all__ = ["DATA_SETS", "LANDMARKS", "PAIR_BLOCKS", "PAIR_WINDOWS", "SCRATCH", "SINGLE_WINDOWS", "VOCABULARY", "WEIGHTS", "Bound"]
+__all__ = ["DATA_SETS", "SCRATCH", "VOCABULARY", "WEIGHTS", "Bound"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,4 @@ class Bound:
 WEIGHTS = Bound(48e6, 1e6)  # drawn last (``draws``): a slider that moves the depth draws one layer, not all again; larger ones are not kept
 SCRATCH = 200e6  # arrays of the last nets (``scratch``), dropped for larger ones, by a server every 5 s: part of what computing takes
 DATA_SETS = Bound(2e6, 60e3)  # loaded last (``data``), beyond the digits: two features and a label of 1,500 points
-LANDMARKS = Bound(2e6, 30e3)  # initializers on the plane (``phases``), of one activation, fan-in and gamma
-SINGLE_WINDOWS = Bound(2.2e6, 8.5e3)  # averages of f, f², f'² over one Gaussian (``tabulated``)
-PAIR_WINDOWS = Bound(6e6, 47e3)  # the same of f(u) f(v)
-PAIR_BLOCKS = Bound(1.7e6, 3.3e3)  # what these are put together from
-VOCABULARY = 4e6  # phase planes, moments and quadrature nodes of all activations, and the digits
+VOCABULARY = 20e6  # phase planes and Gaussian averages of all activations, and the digits

@@ -29,7 +29,7 @@ from vgdash.diagnosis.recommendation import recommend
 from vgdash.linear_chain import ChainParams
 from vgdash.probe import random_weights
 from vgdash.probe.probe import ProbeParams
-from vgdash.theory import phase_diagram, tabulated
+from vgdash.theory import averages, finite_width, phase_diagram
 from vgdash.theory.layerwise import predict
 from vgdash.training import data
 from vgdash.training.trainer import TrainParams
@@ -37,11 +37,10 @@ from vgdash.training.trainer import TrainParams
 SMALL = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=20, snapshots=5)
 # Caches without a bound: keys are names of the vocabulary or constants of the code, never what a visitor sends
 OF_THE_CODE = {
-    "vgdash.training.data._digits", "vgdash.quadrature._radii", "vgdash.theory.finite_width._pair_table", "vgdash.theory.finite_width._single_table",
-    "vgdash.quadrature.sector", "vgdash.theory.maps.two_rays",
-    "vgdash.theory.fixed_points._scan_moments", "vgdash.theory.fixed_points._scan_slopes", "vgdash.parallel._controller", "vgdash.theory.phase_diagram._plane",
-    "vgdash.theory.layerwise._saturated_zones",
-    "vgdash.theory.courses._table", "vgdash.sweep.run.shipped", "vgdash.theory.tabulated._angles", "vgdash.theory.tabulated._powers",
+    "vgdash.training.data._digits", "vgdash.theory.averages._single_table", "vgdash.theory.averages._pair_table",
+    "vgdash.theory.averages._angles", "vgdash.theory.averages._transform", "vgdash.theory.finite_width._tables",
+    "vgdash.parallel._controller", "vgdash.theory.phase_diagram.plane", "vgdash.theory.layerwise._saturated_zones",
+    "vgdash.sweep.run.shipped",
     "pages.parts.charts.once.shipped", "pages.parts.controls._defaults", "pages.parts.heaps.begin", "pages.parts.startup.begin",
 }
 
@@ -105,11 +104,8 @@ LARGEST = {  # cache with a bound → the bound, and entries as large as any
     "pages.parts.views.phase_plane._cells": (bounds.PLANES, lambda: [plane._cells(name) for name in ACTIVATIONS]),
     "pages.parts.views.phase_plane._standing": (bounds.STANDING, lambda: [plane._standing(name, 784, 1.0) for name in ACTIVATIONS]),
     "vgdash.training.data._load": (package.DATA_SETS, lambda: []),  # below: the digits count as the vocabulary
-    "vgdash.theory.phase_diagram.landmarks": (package.LANDMARKS, lambda: [phase_diagram.landmarks(name, 256) for name in ACTIVATIONS]),
+    "vgdash.theory.phase_diagram.landmarks": (package.Bound(64 * 30e3, 30e3), lambda: [phase_diagram.landmarks(name, 256) for name in ACTIVATIONS]),
     "vgdash.theory.layerwise.predict": (bounds.PREDICTED, lambda: [predict(deepest()), predict(deepest("relu", sigma_b2=0.1))]),
-    "vgdash.theory.tabulated._single_window": (package.SINGLE_WINDOWS, lambda: [tabulated._single_window(ACTIVATIONS["tanh"], 0)]),
-    "vgdash.theory.tabulated._pair_window": (package.PAIR_WINDOWS, lambda: [tabulated._pair_window(ACTIVATIONS["tanh"], 0)]),
-    "vgdash.theory.tabulated._pair_block": (package.PAIR_BLOCKS, lambda: [tabulated._pair_block(ACTIVATIONS["tanh"], 0)]),
 }
 
 
@@ -178,7 +174,9 @@ def test_data_sets_stay_within_their_bytes():
 
 def test_the_tables_of_the_vocabulary_stay_within_their_bytes():
     planes = sum(len(pickle.dumps(phase_diagram.plane(name))) for name in ACTIVATIONS)
-    moments = sum(sum(part.nbytes for part in importlib.import_module("vgdash.theory.courses")._table(name)) for name in ACTIVATIONS)
+    records = [ACTIVATIONS[name] for name in ACTIVATIONS]
+    tables = [table for a in records for table in (averages._pair_table(a), averages._single_table(a)[0], *finite_width._tables(a))]
+    moments = sum(table.coefficients.nbytes for table in tables)
     assert planes + moments + len(pickle.dumps(data._digits())) <= package.VOCABULARY
 
 

@@ -18,7 +18,8 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES
 from vgdash.params import ParamError, Params, choice, integer, real
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.fixed_points import fixed_point, log_moment, log_slope
+from vgdash.theory.averages import log_moment, log_slope
+from vgdash.theory.fixed_points import fixed_point
 
 __all__ = ["Balance", "BalanceParams", "balance"]
 
