@@ -6,8 +6,8 @@ from vgdash import bounds as package
 from vgdash.bounds import Bound
 from vgdash.parallel import WORKERS
 from vgdash.probe.probe import MEMORY as PROBE
-from vgdash.training.params import KEPT as LARGEST_RUN
 from vgdash.training.params import MEMORY as TRAINING
+from vgdash.training.params import SNAPSHOT_MEMORY as LARGEST_RUN
 
 RESULT = 5e6  # of one kind, the last that were computed (``memory.Remembered``)
 KINDS = 12  # of results

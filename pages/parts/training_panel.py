@@ -14,7 +14,7 @@ from pages.parts.training_runs import Full, Run, Store
 from pages.parts.views.training import TrainingView, training_view
 from vgdash.params import ParamError
 from vgdash.sweep import SweepParams, Trainability
-from vgdash.training.lr_finder import RateParams, Rates, collected
+from vgdash.training.lr_finder import RateParams, Rates, rates_from_snapshots
 from vgdash.training.params import TrainParams
 
 FASTEST = 0.2  # seconds between two looks of one visitor
@@ -80,7 +80,8 @@ def find_rates(p: TrainParams) -> Rates | None:
     elif not run.over:
         st.markdown(_state(run, q))
     _keep_time()
-    return collected(run.params, run.snapshots[0], run.snapshots[-1]) if run is not None and run.state == "finished" else None
+    finished = run is not None and run.state == "finished"
+    return rates_from_snapshots(run.params, run.snapshots[0], run.snapshots[-1]) if finished else None
 
 
 def _too_long(p: TrainParams) -> str:
