@@ -86,7 +86,7 @@ def views() -> None:
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # the pages' caches work without a server and say so
     passed = predictions()
-    page = CompareParams.tolerant({})[0].probes
+    page = CompareParams.parse_lenient({})[0].probes
     ms = milliseconds(lambda: [predict(p) for p in page])
     print(f"\nthe Initializers page as it opens: {len(page)} predictions, {page[0].depth} layers of {page[0].activation}: {ms:.1f} ms")
     views()

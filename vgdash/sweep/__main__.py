@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary = (vgdash.sweep.__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser("python -m vgdash.sweep", description=summary)
     for name, rule in SweepParams.rules().items():
-        default = ",".join(rule.spell(getattr(SweepParams, name)))
+        default = ",".join(rule.to_query(getattr(SweepParams, name)))
         parser.add_argument("--" + name.replace("_", "-"), metavar="…", help=f"{rule.text} (default: {default})")
     parser.add_argument("--out", metavar="FILE", help="CSV file that keeps each cell; a stopped sweep goes on from it")
     parser.add_argument("--scheduler", metavar="ADDRESS",
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a core)")
     given = vars(parser.parse_args(arguments))
     texts = {name: [given[name]] for name in SweepParams.rules() if given[name] is not None}
-    p, refused = SweepParams.tolerant(texts, text=True)
+    p, refused = SweepParams.parse_lenient(texts, text=True)
     if refused:
         parser.error(str(refused[0]))
     try:

@@ -38,8 +38,8 @@ def resume(path: Path, p: SweepParams) -> dict[Key, Cell]:
     if not _head(p).startswith(text):  # else it is new, or its first line was cut off
         other, found = _parse(text, path)
         if other != p:
-            mine = p.spell()
-            differences = [f"{name} {', '.join(value)}" for name, value in other.spell().items() if value != mine[name]]
+            mine = p.to_query()
+            differences = [f"{name} {', '.join(value)}" for name, value in other.to_query().items() if value != mine[name]]
             raise ParamError("out", "a new file, or one of this very sweep", str(path),
                              f"It holds another: {'; '.join(differences)}.")
     write(path, p, found)
@@ -61,7 +61,7 @@ def append(path: Path, cell: Cell) -> None:
 
 
 def _head(p: SweepParams) -> str:
-    return f"{FORMAT}{urlencode(p.spell(), doseq=True)}\n{','.join(COLUMNS)}\n"
+    return f"{FORMAT}{urlencode(p.to_query(), doseq=True)}\n{','.join(COLUMNS)}\n"
 
 
 def _lines(cell: Cell) -> str:
@@ -77,7 +77,7 @@ def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
     try:
         if not first.startswith(FORMAT):
             raise ValueError("its first line is another")
-        p, refused = SweepParams.tolerant(parse_qs(first.removeprefix(FORMAT)), text=True)
+        p, refused = SweepParams.parse_lenient(parse_qs(first.removeprefix(FORMAT)), text=True)
         if refused:
             raise refused[0]
         table = pd.read_csv(io.StringIO(rest), dtype=str, keep_default_na=False)

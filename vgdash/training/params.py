@@ -271,7 +271,7 @@ class TrainParams(Params):
                              "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
         if (memory := self.memory_bytes) > MEMORY:
             raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all, where these nets take "
-                             f"{memory / 1e6:,.0f} MB", Unquoted(", ".join(self.spell()["widths"])),
+                             f"{memory / 1e6:,.0f} MB", Unquoted(", ".join(self.to_query()["widths"])),
                              "Take fewer or narrower layers, fewer initializers or seeds, or a smaller batch.")
         if (memory := self.snapshot_bytes) > SNAPSHOT_MEMORY:
             few = max(1, int(len(self.marks) * SNAPSHOT_MEMORY / memory) - 1)
