@@ -14,7 +14,7 @@ from pages.parts.training_runs import SECONDS, Full, Run, Store, Watched
 from pages.parts.views.training import TrainingView, training_view
 from vgdash.params import ParamError
 from vgdash.sweep import SweepParams, Trainability
-from vgdash.training.lr_finder import RateParams, Rates, collected
+from vgdash.training.lr_finder import RateParams, Rates, rates_from_snapshots
 from vgdash.training.params import TrainParams
 
 FASTEST = 0.2  # seconds between two looks of one visitor
@@ -163,7 +163,7 @@ def rates(p: TrainParams) -> Rates | None:
     run = watched(RATES)
     if run is None or run.state != "finished" or RateParams.of(p) != run.params:
         return None
-    return collected(run.params, run.snapshots[0], run.snapshots[-1])
+    return rates_from_snapshots(run.params, run.snapshots[0], run.snapshots[-1])
 
 
 def measured_map() -> Trainability | None:
