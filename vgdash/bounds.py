@@ -6,8 +6,6 @@ no caller can make more of.
 
 from dataclasses import dataclass
 
-__all__ = ["DATA_SETS", "LANDMARKS", "PAIR_BLOCKS", "PAIR_WINDOWS", "SCRATCH", "SINGLE_WINDOWS", "VOCABULARY", "WEIGHTS", "Bound"]
-
 
 @dataclass(frozen=True)
 class Bound:
@@ -22,8 +20,6 @@ class Bound:
         return int(self.total / self.largest)
 
 
-WEIGHTS = Bound(48e6, 1e6)  # drawn last (``draws``): a slider that moves the depth draws one layer, not all again; larger ones are not kept
-SCRATCH = 200e6  # arrays of the last nets (``scratch``), dropped for larger ones, by a server every 5 s: part of what computing takes
 DATA_SETS = Bound(2e6, 60e3)  # loaded last (``data``), beyond the digits: two features and a label of 1,500 points
 LANDMARKS = Bound(2e6, 30e3)  # initializers on the plane (``phases``), of one activation, fan-in and gamma
 SINGLE_WINDOWS = Bound(2.2e6, 8.5e3)  # averages of f, f², f'² over one Gaussian (``tabulated``)

@@ -103,22 +103,18 @@ def stack(nets: Sequence[Net]) -> Net:
 
 
 class Tape:
-    """Memory for one pass through a net of these widths, used again by the next one.
+    """Memory for a pass through a net of these widths, used again by the next pass.
 
-    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l], both
-    ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is unused. ``normalized[l]`` holds what
-    ``normalize`` returned. On its way back ``backward`` writes gradients over ``slope`` and ``normalized``. ``empty(entries, dtype)``
-    says where the memory comes from, which is one piece.
+    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l],
+    both ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is unused. ``normalized[l]``
+    holds the result of ``normalize``. ``backward`` writes gradients over ``slope`` and ``normalized``.
     """
 
-    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None,
-                 empty: Callable[[int, np.dtype], np.ndarray] = np.empty):
+    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None):
         self._rows = (batch,) if nets is None else (nets, batch)
-        sizes = [math.prod(self._rows) * width for width in (*widths, *widths[1:], 3 * max(widths))]
-        pieces = np.split(empty(sum(sizes), np.dtype(dtype)), np.cumsum(sizes)[:-1])
-        *arrays, self._spare = [piece.reshape(*self._rows, -1) for piece in pieces[:-1]] + [pieces[-1].reshape(3, -1)]
-        self.a, self.slope = arrays[:len(widths)], [np.empty(0, dtype), *arrays[len(widths):]]
+        self.a, self.slope = ([np.empty((*self._rows, width), dtype) for width in widths] for _ in range(2))
         self.normalized: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(widths)
+        self._spare = np.empty((3, math.prod(self._rows) * max(widths)), dtype)
 
     def spare(self, which: int, width: int) -> np.ndarray:
         """A ``(batch, width)`` array that nobody keeps; 0 and 1 alternate between layers, 2 is for one statement."""

@@ -5,7 +5,7 @@ import os
 from vgdash import bounds as package
 from vgdash.bounds import Bound
 from vgdash.parallel import WORKERS
-from vgdash.probe.probe import MEMORY as PROBE
+from vgdash.probe.params import MEMORY as PROBE
 from vgdash.training.params import KEPT as LARGEST_RUN
 from vgdash.training.params import MEMORY as TRAINING
 

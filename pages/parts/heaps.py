@@ -31,10 +31,7 @@ def begin() -> None:
 
 
 def _give_back(trim: Callable[[int], int]) -> None:
-    """Again and again: what the last nets left (``scratch``), then all that is free."""
+    """Again and again, all that is free."""
     while True:
         time.sleep(EVERY)
-        from vgdash.probe import scratch  # by now everything is loaded, which this module is not to begin
-
-        scratch.forget()
         trim(0)
