@@ -1,6 +1,7 @@
 """Activation functions: one record holds the value, the slope and what follows from them.
 
-``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus, softsign, tanh, sigmoid.
+``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus,
+softsign, tanh, sigmoid.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ SATURATION = 0.05  # a unit counts as saturated where its slope is below this sh
 class Activation:
     """An activation function a = f(z).
 
-    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``) and keep the
-    floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f is monotone enough to allow
-    it, else None. At a kink the slope is the one of the left side.
+    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``)
+    and keep the floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f
+    is monotone enough to allow it, else None. At a kink the slope is the one of the left side.
 
-    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers, or None.
+    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers,
+    or None.
     """
 
     name: str

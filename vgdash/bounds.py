@@ -1,7 +1,7 @@
 """What vgdash keeps in memory between two calls, at the most; all numbers in one place. Bytes.
 
-Besides these it keeps tables that belong to the vocabulary (quadrature nodes, moments and the phase plane of each activation), which
-no caller can make more of.
+Besides these it keeps tables that belong to the vocabulary (quadrature nodes, moments and the phase plane of
+each activation), which no caller can make more of.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,10 @@
 """Weight initializers: a base distribution of unit scale times a factor that depends on the layer's shape.
 
-``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal, glorot_uniform,
-he_normal, he_uniform, orthogonal, identity, pytorch_default, playground_default.
+``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal,
+glorot_uniform, he_normal, he_uniform, orthogonal, identity, pytorch_default, playground_default.
 
-Because every Gaussian initializer scales the same base draw, one seed gives a paired comparison of all of them.
+Because every Gaussian initializer scales the same base draw, one seed gives a paired comparison of all of
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 
 __all__ = ["BASES", "INITIALIZERS", "Base", "Initializer"]
 
-# std of the standard normal cut at +-2, sqrt(1 - 2·2·phi(2)/(2·Phi(2) - 1)); Keras and JAX divide by it (REFERENCES: Keras)
+# std of the standard normal cut at +-2, sqrt(1 - 2·2·phi(2)/(2·Phi(2) - 1)); Keras and JAX divide by it
+# (REFERENCES: Keras)
 TRUNCATED_STD = 0.87962566103423978
 
 
@@ -24,9 +26,10 @@ TRUNCATED_STD = 0.87962566103423978
 class Base:
     """A distribution of matrices before scaling.
 
-    ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)`` the variance of
-    its entries: about the mean of all entries, which only the identity does not have at 0. ``from_normal(weights, rng)`` turns the
-    normal draw into this one in place, with the generator that has just given it; None where there is no such way.
+    ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)``
+    the variance of its entries: about the mean of all entries, which only the identity does not have at 0.
+    ``from_normal(weights, rng)`` turns the normal draw into this one in place, with the generator that has
+    just given it; None where there is no such way.
     """
 
     name: str
@@ -39,7 +42,8 @@ class Base:
 class Initializer:
     """W = gamma · scale(fan_in, fan_out) · base draw, of shape ``(fan_out, fan_in)``.
 
-    ``formula`` is LaTeX for Var(w) (or W itself where that says more), ``source`` the paper or the documentation.
+    ``formula`` is LaTeX for Var(w) (or W itself where that says more), ``source`` the paper or the
+    documentation.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """What happens to arrays between two layers, forward and backward: normalization, residual branches, dropout, and nets of them.
 
-The functions work on arrays ``(…, batch, units)``. A ``Net`` is a stack of fully-connected layers; ``forward`` and ``backward``
-go through it layer by layer and hand out each layer's arrays, so that statistics need no second pass.
+The functions work on arrays ``(…, batch, units)``. A ``Net`` is a stack of fully-connected layers;
+``forward`` and ``backward`` go through it layer by layer and hand out each layer's arrays, so that statistics
+need no second pass.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ RESIDUALS = ("none", "plain", "scaled", "zero")
 def normalize(u: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """(u - mean)/sqrt(variance + EPSILON) along ``axis``: -2 is batch normalization, -1 is layer normalization.
 
-    Returns the normalized array and the factor 1/sqrt(variance + EPSILON), with ``axis`` kept as 1. Scale and shift are left
-    out: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al. 2016 (arXiv 1607.06450).
+    Returns the normalized array and the factor 1/sqrt(variance + EPSILON), with ``axis`` kept as 1. Scale and
+    shift are left out: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al.
+    2016 (arXiv 1607.06450).
     """
     hat = u - u.mean(axis=axis, keepdims=True)
     factor = 1 / np.sqrt((hat * hat).mean(axis=axis, keepdims=True) + u.dtype.type(EPSILON))
@@ -51,8 +53,9 @@ def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator, 
 def residual_factors(widths: Sequence[int], residual: str) -> tuple[float | None, ...]:
     """By layer: the factor of the branch in z[l] = z[l-1] + factor·branch, or None for a layer without a skip connection.
 
-    A layer has one where its input and output have the same width, layer 1 excepted (it has no z before it). Factors: plain 1,
-    scaled 1/sqrt(number of branches), and zero 1 too: there it is the weights of the branch that start at 0.
+    A layer has one where its input and output have the same width, layer 1 excepted (it has no z before it).
+    Factors: plain 1, scaled 1/sqrt(number of branches), and zero 1 too: there it is the weights of the branch
+    that start at 0.
     """
     skips = [residual != "none" and layer > 0 and widths[layer] == widths[layer + 1] for layer in range(len(widths) - 1)]
     factor = 1 / math.sqrt(max(1, sum(skips))) if residual == "scaled" else 1.0
@@ -67,13 +70,14 @@ class Net:
         z[l] = N(u[l])            or, with a skip connection, z[l-1] + skips[l]·N(u[l])
         a[l] = f(z[l]) ⊙ mask(l)
 
-    ``weights[l]`` is ``(fan_out, fan_in)`` and may be shared between nets that differ in ``scales`` only; ``biases`` are
-    ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``; ``mask(l)`` gives the dropout mask of
-    layer index l, ``(batch, fan_out)``, and is None without dropout. With ``rescale`` the forward pass first divides each scale
-    by the standard deviation of scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
+    ``weights[l]`` is ``(fan_out, fan_in)`` and may be shared between nets that differ in ``scales`` only;
+    ``biases`` are ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``;
+    ``mask(l)`` gives the dropout mask of layer index l, ``(batch, fan_out)``, and is None without dropout.
+    With ``rescale`` the forward pass first divides each scale by the standard deviation of
+    scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
 
-    Several nets of one architecture go through their layers side by side, with ``stack``: weights[l] is then one matrix a net, and
-    everything else has a leading axis for the nets.
+    Several nets of one architecture go through their layers side by side, with ``stack``: weights[l] is then
+    one matrix a net, and everything else has a leading axis for the nets.
     """
 
     activation: Activation
@@ -105,9 +109,10 @@ def stack(nets: Sequence[Net]) -> Net:
 class Tape:
     """Memory for a pass through a net of these widths, used again by the next pass.
 
-    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l],
-    both ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is unused. ``normalized[l]``
-    holds the result of ``normalize``. ``backward`` writes gradients over ``slope`` and ``normalized``.
+    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to
+    ∂C/∂z[l], both ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is
+    unused. ``normalized[l]`` holds the result of ``normalize``. ``backward`` writes gradients over ``slope``
+    and ``normalized``.
     """
 
     def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None):
@@ -138,8 +143,9 @@ class Forward:
 class Backward:
     """One layer on the way back, arrays valid until the tape is used again.
 
-    ``gradient`` is ∂C/∂z[l], ``inner`` ∂C/∂u[l], both ``(batch, fan_out)``; ``a`` is a[l-1], ``(batch, fan_in)``, so that
-    ∂C/∂W[l] = inner.T @ a and ∂C/∂b[l] = inner.sum(axis=0), where C is summed over the batch.
+    ``gradient`` is ∂C/∂z[l], ``inner`` ∂C/∂u[l], both ``(batch, fan_out)``; ``a`` is a[l-1], ``(batch,
+    fan_in)``, so that ∂C/∂W[l] = inner.T @ a and ∂C/∂b[l] = inner.sum(axis=0), where C is summed over the
+    batch.
     """
 
     layer: int

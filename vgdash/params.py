@@ -281,8 +281,8 @@ class Params:
     """Base of every parameter set: validated and made canonical when it is made, hashable.
 
     Subclasses are frozen dataclasses whose fields come from ``integer``, ``real``, ``choice`` and the like.
-    ``consistent`` holds rules between fields. ``SHORTHAND`` names further keys that a URL query may use instead of
-    a field (depth and width instead of widths); ``expand`` turns them into fields.
+    ``consistent`` holds rules between fields. ``SHORTHAND`` names further keys that a URL query may use
+    instead of a field (depth and width instead of widths); ``expand`` turns them into fields.
     """
 
     SHORTHAND: ClassVar[Mapping[str, Rule]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
@@ -13,11 +13,11 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES, RESIDUALS
 from vgdash.parallel import MOST_WORKERS
-from vgdash.params import Integer, ParamError, Params, Rule, Unquoted, choice, choices, integer, integers, real
+from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
 
 DEPTH, WIDTH, BATCH, SEEDS = 50, 100, 32, 2
 MEMORY, WORK = 400e6, 2.5e11  # bytes; floating-point operations, about three seconds on two cores
-QR_COST = 20  # orthogonal weights: LAPACK QR in float64, per entry and unit, in operations of a float32 matrix product
+QR_COST = 20  # of orthogonal weights, per entry and unit, in operations of a float32 matrix product
 ENTRY_COST = 600  # statistics and activation function, per unit and example, in the same operations
 CACHE = 256e3  # bytes of one layer's activations, of all nets of a stack
 
@@ -27,7 +27,7 @@ class _Architecture(Params):
     widths: tuple[int, ...] = integers((WIDTH,) * (DEPTH + 1), 1, 4096, 2, 257)
     activation: str = choice("relu", ACTIVATIONS)
 
-    SHORTHAND: ClassVar[Mapping[str, Rule]] = {"depth": Integer(1, 256), "width": Integer(1, 4096)}
+    SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 4096)}
 
     @classmethod
     def uniform(cls, depth: int, width: int, *args, **rest):
@@ -85,7 +85,7 @@ class _Settings(_Architecture):
 
     @property
     def memory(self) -> float:
-        """Bytes at most: weights of the seeds in memory, one set per base draw; arrays of the nets at work."""
+        """Bytes at most: one set of weights per seed in memory and base draw; arrays of the nets at work."""
         stacked = MOST_WORKERS * nets_per_stack(self.batch, self.widths)
         at_work = min(stacked, len(self.names) * self.seeds)
         bases = len({INITIALIZERS[name].base.name for name in self.names})
@@ -95,7 +95,7 @@ class _Settings(_Architecture):
 
     @property
     def work(self) -> float:
-        """Floating-point operations: three products a layer and net, the statistics, the QR of orthogonal weights."""
+        """Floating-point operations: three products a layer and net, statistics, QR of orthogonal weights."""
         once = self.batch * (6 * _entries(self.widths) + ENTRY_COST * sum(self.widths))
         orthogonal = "orthogonal" in {INITIALIZERS[name].base.name for name in self.names}
         return self.seeds * (len(self.names) * once + orthogonal * QR_COST * _entries(self.widths, power=2))
@@ -107,25 +107,24 @@ class _Settings(_Architecture):
         for amount, most, unit in ((self.memory / 1e6, MEMORY / 1e6, "MB"),
                                    (self.work / 1e9, WORK / 1e9, "billion operations")):
             if amount > most:
-                raise ParamError(
-                    blamed, f"small enough for {most:.0f} {unit} in all, where these nets take {amount:,.0f} {unit}",
-                    Unquoted(", ".join(self.to_query()[blamed])),
-                    "Take fewer or narrower layers, a smaller batch or fewer seeds.")
+                rule = f"small enough for {most:.0f} {unit} in all, where these nets take {amount:,.0f}"
+                raise ParamError(blamed, f"{rule} {unit}", Unquoted(", ".join(self.to_query()[blamed])),
+                                 "Take fewer or narrower layers, a smaller batch or fewer seeds.")
         if self.residual == "zero" and self.normalization != "none":
             raise ParamError("residual", "other than zero when there is normalization", self.residual,
-                             "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
+                             "A branch of zeros has no variance: take residual none, plain or scaled.")
 
 
 @dataclass(frozen=True)
 class ProbeParams(_Settings, _OneInitializer):
     """One net. ``widths`` runs from the input to the last layer: (784, 512, 256, 10) has three layers.
 
-    ``gamma`` multiplies the weights, ``sigma_b2`` is the variance of the biases. ``input`` gaussian: independent
-    N(0, 1) features. ``seeds`` nets are drawn, starting from ``seed``. ``normalization`` batch or layer: z = N(W a + b).
-    ``residual``: z[l] is z[l-1] + branch wherever the width stays (layer 1 excepted); scaled: the branch times
-    1/sqrt(number of branches); zero: the weights of the branches are 0. ``keep``: share of units that dropout keeps,
-    scaled by 1/keep. ``rescale`` lsuv: each layer's weights are divided by the standard deviation of W a.
-    A URL query may hold depth and width instead of widths.
+    ``gamma`` multiplies the weights, ``sigma_b2`` is the variance of the biases. ``input`` gaussian:
+    independent N(0, 1) features. ``seeds`` nets are drawn, starting from ``seed``. ``normalization`` batch or
+    layer: z = N(W a + b). ``residual``: z[l] is z[l-1] + branch wherever the width stays (layer 1 excepted);
+    scaled: the branch times 1/sqrt(number of branches); zero: the weights of the branches are 0. ``keep``:
+    share of units that dropout keeps, scaled by 1/keep. ``rescale`` lsuv: each layer's weights are divided by
+    the standard deviation of W a. A URL query may hold depth and width instead of widths.
 
     Raises ``ParamError`` beyond 400 MB or about three seconds of work, before anything is computed.
     """
@@ -133,7 +132,7 @@ class ProbeParams(_Settings, _OneInitializer):
 
 @dataclass(frozen=True)
 class CompareParams(_Settings, _SeveralInitializers):
-    """Several initializers on one architecture, one seed, one underlying draw; other fields as in ``ProbeParams``."""
+    """Several initializers on one architecture, one seed, one draw; other fields as in ``ProbeParams``."""
 
     @cached_property
     def probes(self) -> tuple[ProbeParams, ...]:
@@ -148,10 +147,10 @@ def _entries(widths: Sequence[int], power: int = 1) -> float:
 
 
 def nets_per_stack(batch: int, widths: Sequence[int]) -> int:
-    """Return the number of nets that pass a layer together: as many as leave it in the cache, at least one."""
+    """Return the number of nets that pass a layer together: as many as the cache holds, at least one."""
     return max(1, int(CACHE // (4 * batch * max(widths))))
 
 
 def seeds_at_once(batch: int, widths: Sequence[int], bases: int) -> int:
-    """Return the number of seeds whose weights are in memory: enough to keep all cores busy with one base draw."""
+    """Return the number of seeds whose weights are in memory together: enough to keep all cores busy."""
     return math.ceil(MOST_WORKERS * nets_per_stack(batch, widths) / bases)

@@ -1,4 +1,4 @@
-"""Measure deep fully-connected nets at initialization: the forward signal and the backward gradient at every layer."""
+"""Measure deep fully-connected nets at initialization: forward signal and backward gradient by layer."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TINY = float(np.finfo(np.float32).tiny)  # below it float32 has fewer digits, an
 class Probe(Record):
     """Statistics by layer; every array is float64 ``(seeds, depth)``, column l - 1 is layer l, without unit.
 
-    After the first layer where float32 overflows forward, every statistic of that seed is nan, except ``q``, which is
-    inf at that layer; ``grad2`` and ``dw2`` are nan at all layers, because there is no output to differentiate. Where
-    the gradient overflows on its way back, ``grad2`` is inf at that layer and nan below. Everything before an
-    overflow is right.
+    After the first layer where float32 overflows forward, every statistic of that seed is nan, except ``q``,
+    which is inf at that layer; ``grad2`` and ``dw2`` are nan at all layers, because there is no output to
+    differentiate. Where the gradient overflows on its way back, ``grad2`` is inf at that layer and nan below.
+    Everything before an overflow is right.
     """
 
     params: ProbeParams
@@ -33,7 +33,7 @@ class Probe(Record):
     a_mean: np.ndarray  # mean of a
     saturated: np.ndarray  # share of units and examples where |f'(z)| is below 5 % of the largest slope
     dead: np.ndarray  # share of units that are saturated for every example of the batch
-    correlation: np.ndarray  # mean cosine of z between neighbours in the batch (uncorrelated inputs); nan if all z are 0
+    correlation: np.ndarray  # mean cosine of z between neighbours in the batch; nan if all z are 0
     grad2: np.ndarray  # mean of (∂C/∂z)², where ∂C/∂z[L] ~ N(0, 1), independent, is put in for every example
     dw2: np.ndarray  # mean over entries of (∂C/∂W)², the gradient of the mean over the batch
 
@@ -54,16 +54,16 @@ class Probe(Record):
 
     @cached_property
     def underflow_backward(self) -> int | None:
-        """First layer from the last one down where the root mean square of the gradient is subnormal, or 0."""
+        """First layer from the last one down where the gradient's root mean square is subnormal, or 0."""
         return _layer(self.grad2 < TINY**2, -1)
 
     def log10(self, statistic: str) -> np.ndarray:
-        """Return log10 of one of ``STATISTICS``, ``(seeds, depth)``; nan where it is not a positive finite number."""
+        """Return log10 of one of ``STATISTICS``, ``(seeds, depth)``; nan where not positive and finite."""
         values = getattr(self, statistic)
         return np.log10(values, out=np.full(values.shape, np.nan), where=np.isfinite(values) & (values > 0))
 
     def frame(self) -> pd.DataFrame:
-        """Return a table with one row for each seed and layer: initializer, seed, layer, then ``STATISTICS``."""
+        """Return a table, one row for each seed and layer: initializer, seed, layer, then ``STATISTICS``."""
         seeds, depth = self.q.shape
         return pd.DataFrame({
             "initializer": self.params.initializer,
@@ -97,5 +97,5 @@ def probe(p: ProbeParams) -> Probe:
 
 def compare(p: CompareParams) -> Comparison:
     """Run ``probe`` for each initializer on one draw of the weights, so that only the initializers differ."""
-    found = zip(p.probes, measure(p.probes), strict=True)
-    return Comparison(p, MappingProxyType({one.initializer: Probe(one, **statistics) for one, statistics in found}))
+    probes = (Probe(one, **statistics) for one, statistics in zip(p.probes, measure(p.probes), strict=True))
+    return Comparison(p, MappingProxyType({one.params.initializer: one for one in probes}))

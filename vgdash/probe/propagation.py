@@ -1,9 +1,10 @@
-"""Build nets at initialization, send a batch forward and a cotangent back, and summarize the arrays of every layer.
+"""Build nets at initialization, send a batch forward and a cotangent back, summarize every layer.
 
-If f(cz) = c·f(z) for c > 0 and only weights stand between two layers, then nets whose weights are multiples of one draw
-have signals and gradients that are multiples of each other. One of them is run, with scales that keep the variance of the
-signal; the statistics of the others follow exactly, up to rounding. Nets whose numbers leave the range of float32 are run
-themselves. This saves a quarter to a third of the time of comparing four initializers.
+If f(cz) = c·f(z) for c > 0 and only weights stand between two layers, then nets whose weights are multiples
+of one draw have signals and gradients that are multiples of each other. One of them is run, with scales that
+keep the variance of the signal; the statistics of the others follow exactly, up to rounding. Nets whose
+numbers leave the range of float32 are run themselves. This saves a quarter to a third of the time of
+comparing four initializers.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from vgdash.probe.random_weights import draw_layers, stream
 
 STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
 PART = 1e8  # multiplications of weight gradients in one part of a job: about 2 ms
-# Root mean squares in this range leave float32 room for the largest entry, the longest sum and the smallest entry.
+# Root mean squares in this range leave float32 room for the largest entry, the longest sum and the smallest
+# entry.
 ROOM_LOW, ROOM_HIGH = 1e-25, 1e30
-RANDOM = frozenset(BASES) - {"identity", "zeros"}  # independent random rows or columns: a scale can keep the variance
+RANDOM = frozenset(BASES) - {"identity", "zeros"}  # a scale can keep the variance of the signal
 
 Statistics = dict[str, np.ndarray]  # name → (depth,), (seeds, depth) or (nets, depth)
 _Part = Callable[[], None]
@@ -38,9 +40,10 @@ _Key = tuple[Hashable, int]  # base or parameter set, and draw
 
 def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
           scales: list[float] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
-    """Build net number ``draw`` of ``p``; return it, its input and the cotangent, ``(batch, units)``, all float32.
+    """Build net number ``draw`` of ``p``; return it, its input and the cotangent, float32 ``(batch, units)``.
 
-    ``drawn`` are the base draws of the layers and ``scales`` their factors, if others than those of ``p`` are wanted.
+    ``drawn`` are the base draws of the layers and ``scales`` their factors, if others than those of ``p`` are
+    wanted.
     """
     if drawn is None:
         drawn = draw_layers((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
@@ -50,7 +53,8 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
         scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
 
     def mask(index: int) -> np.ndarray:
-        return dropout_mask((p.batch, p.widths[index + 1]), p.keep, stream(p.seed, draw, index + 1, "dropout"))
+        layer = index + 1
+        return dropout_mask((p.batch, p.widths[layer]), p.keep, stream(p.seed, draw, layer, "dropout"))
 
     def gaussian(layer: int, what: str, *rows: int) -> np.ndarray:
         rng = stream(p.seed, draw, layer, what)
@@ -79,7 +83,7 @@ def _scales(p: ProbeParams) -> list[float]:
 # ---- multiples of one net
 
 def _variance_preserving_scales(p: ProbeParams) -> list[float]:
-    """Return scales of the base draw that keep the second moment of the signal; they are the same for one base."""
+    """Return the scales that keep the second moment of the signal; they depend only on the base draw."""
     gain, variance = ACTIVATIONS[p.activation].forward_gain * math.sqrt(p.keep), BASES[_base(p)].variance
     return [gain / math.sqrt(fans[0] * variance(*fans)) for fans in pairwise(p.widths)]
 
@@ -100,7 +104,7 @@ def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _rescale_statistics(run: Statistics, onward: np.ndarray, back: np.ndarray) -> Statistics | None:
-    """Return the statistics of a net whose z and ∂C/∂z are these multiples; None if float32 has no room for them."""
+    """Return the statistics of a net with these multiples of z and ∂C/∂z; None if out of float32's range."""
     found = dict(run, q=run["q"] * onward**2, a2=run["a2"] * onward**2, a_mean=run["a_mean"] * onward,
                  grad2=run["grad2"] * back**2, dw2=run["dw2"] * (back * np.append(1.0, onward[:-1])) ** 2)
     for squares in (run["q"], found["q"], run["grad2"], found["grad2"]):
@@ -130,9 +134,9 @@ def _measure_draws(nets: Sequence[ProbeParams], draws: range) -> dict[tuple[Prob
     drawn = draw_layers({_base(net) for net in nets}, p.widths, p.seed, draws)
     factors = {net: ratios for net in nets if (ratios := _factors(net))}
     shared = {_base(net): net for net in factors}  # of each base one net is run, with other scales
-    runs = _run_nets(
-        [(base, draw) for base in shared for draw in draws], p,
-        lambda base, draw: build(shared[base], draw, drawn[base, draw], _variance_preserving_scales(shared[base])))
+    scales = {base: _variance_preserving_scales(net) for base, net in shared.items()}
+    runs = _run_nets([(base, draw) for base in shared for draw in draws], p,
+                     lambda base, draw: build(shared[base], draw, drawn[base, draw], scales[base]))
     multiples = {(net, draw): statistics for net, ratios in factors.items() for draw in draws
                  if (statistics := _rescale_statistics(runs[_base(net), draw], *ratios))}
     return multiples | _run_nets(
@@ -140,15 +144,15 @@ def _measure_draws(nets: Sequence[ProbeParams], draws: range) -> dict[tuple[Prob
         lambda net, draw: build(net, draw, drawn[_base(net), draw]))
 
 
-def _run_nets(keys: Sequence[_Key], p: ProbeParams, build_net: Callable[..., tuple[Net, np.ndarray, np.ndarray]],
-              ) -> dict[_Key, Statistics]:
-    """Run the nets ``build_net(*key)`` on all cores, in stacks: small nets alone would wait for the interpreter."""
+def _run_nets(keys: Sequence[_Key], p: ProbeParams, build_net: Callable) -> dict[_Key, Statistics]:
+    """Run the nets ``build_net(*key)`` on all cores, in stacks: threads over small nets wait for Python."""
     found = {name: np.full((len(keys), p.depth), np.nan) for name in STATISTICS}
 
     def run(rows: slice) -> Iterator[_Part]:
         nets, x, cotangent = zip(*(build_net(*key) for key in keys[rows]), strict=True)
+        tape = Tape(p.widths, p.batch, nets=len(nets))
         into = {name: values[rows] for name, values in found.items()}
-        return _run_stack(stack(nets), np.stack(x), np.stack(cotangent), Tape(p.widths, p.batch, nets=len(x)), into)
+        return _run_stack(stack(nets), np.stack(x), np.stack(cotangent), tape, into)
 
     stacks = _split(len(keys), nets_per_stack(p.batch, p.widths))
     for group in _split(len(stacks), MOST_WORKERS):  # which bounds the memory
@@ -157,16 +161,17 @@ def _run_nets(keys: Sequence[_Key], p: ProbeParams, build_net: Callable[..., tup
 
 
 def _split(count: int, most: int) -> list[slice]:
-    """Split ``count`` items into as few slices of at most ``most`` items as possible, of about equal length."""
+    """Split ``count`` items into as few slices of at most ``most`` items as possible, about equally long."""
     size = math.ceil(count / max(1, math.ceil(count / most)))
     return [slice(first, first + size) for first in range(0, count, size or 1)]
 
 
-def _run_stack(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Statistics) -> Iterator[_Part]:
-    """Send a stack of nets forward and back; write each net's statistics up to its first layer that is not finite.
+def _run_stack(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape,
+               into: Statistics) -> Iterator[_Part]:
+    """Send a stack of nets forward and back; write statistics up to the first layer that is not finite.
 
-    ``into`` holds arrays ``(nets, depth)``. The gradients of the weights, which no other layer needs, are yielded as
-    parts for any core.
+    ``into`` holds arrays ``(nets, depth)``. The gradients of the weights, which no other layer needs, are
+    yielded as parts for any core.
     """
     batch = x.shape[1]
     going = np.ones(len(x), bool)

@@ -16,14 +16,14 @@ CACHED_ENTRIES = 2**14  # entries of the largest layers that are kept, 128 x 128
 
 
 def stream(seed: int, draw: int, layer: int, what: str) -> np.random.Generator:
-    """Return the generator of one layer of one net; it does not depend on the depth or on what else is drawn."""
+    """Return the generator of one layer of one net, independent of the depth and of other draws."""
     words = (draw, layer, zlib.crc32(what.encode()))
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=words)))
 
 
 def draw_layers(bases: Iterable[str], widths: Sequence[int], seed: int,
                 draws: Sequence[int]) -> dict[tuple[str, int], list[np.ndarray]]:
-    """Draw the layers of nets before scaling, on all cores: (base, draw) → float32 ``(fan_out, fan_in)``, read-only.
+    """Draw the layers of nets before scaling: (base, draw) → float32 ``(fan_out, fan_in)``, read-only.
 
     All bases start from one stream a layer, which pairs the truncated with the full normal.
     """
@@ -41,10 +41,10 @@ def draw_layers(bases: Iterable[str], widths: Sequence[int], seed: int,
     return found
 
 
-@lru_cache(maxsize=400)  # at most 26 MB for each base draw; a slider that moves the depth draws one layer, not all
+@lru_cache(maxsize=400)  # 26 MB for each base draw; a slider that moves the depth draws one layer only
 def _draw_layer(bases: tuple[str, ...], fan_in: int, fan_out: int, seed: int, draw: int,
                 layer: int) -> dict[str, np.ndarray]:
-    """Draw the matrices of one layer; ``bases`` in alphabetical order, "normal" before what is made from it."""
+    """Draw the matrices of one layer; ``bases`` in alphabetical order: "normal" before "truncated"."""
     matrices: dict[str, np.ndarray] = {}
     generators: dict[str, np.random.Generator] = {}
     for name in bases:
