@@ -1,8 +1,9 @@
-"""Open the app's first page through its WebSocket and exit with 0 if it is drawn to its end: python -m deploy.probe 8080
+"""Open the app's first page through its WebSocket; exit with 0 if it is drawn: python -m deploy.probe 8080
 
-``/_stcore/health`` is answered by the web server, also when no page is computed any more. This needs the whole way: connection,
-session, script, and the loop that sends messages. Needs only ``websockets``, which Streamlit installs; the few bytes of Streamlit's
-messages that matter are written out here (``BackMsg.proto``, ``ForwardMsg.proto``), so that nothing of its inside is imported.
+``/_stcore/health`` is answered by the web server, also when no page is computed any more. This needs the
+whole way: connection, session, script, and the loop that sends messages. Needs only ``websockets``, which
+Streamlit installs; the few bytes of Streamlit's messages that matter are written out here (``BackMsg.proto``,
+``ForwardMsg.proto``), so that nothing of its inside is imported.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ def field_numbers(message: bytes) -> set[int]:
 
 
 async def page_served(port: int, timeout: float = TIMEOUT) -> bool:
-    """Return True if the server on this port of this machine draws its first page to the end within ``timeout`` seconds."""
+    """Return True if the server on this port of this machine draws its first page within ``timeout`` seconds."""
+    address = f"ws://127.0.0.1:{port}/_stcore/stream"
+    options = {"subprotocols": ["streamlit"], "max_size": None, "close_timeout": 1, "proxy": None}
     try:
-        async with asyncio.timeout(timeout), connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"],
-                                                     max_size=None, close_timeout=1, proxy=None) as socket:
+        async with asyncio.timeout(timeout), connect(address, **options) as socket:
             await socket.send(RERUN_SCRIPT)
             async for message in socket:
                 if SCRIPT_FINISHED in field_numbers(message):

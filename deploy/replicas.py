@@ -1,8 +1,8 @@
 """N replicas of the app behind nginx on this machine: python -m deploy.replicas 3 --port 8080
 
-Each replica is one process with one interpreter lock; all share one cookie secret. A replica that ends, or serves no page any more,
-is started again, and its visitors go on with another meanwhile: what they see is in the address.
-Needs nginx on the path (Debian: apt-get install nginx-light).
+Each replica is one process with one interpreter lock; all share one cookie secret. A replica that ends, or
+serves no page any more, is started again, and its visitors go on with another meanwhile: what they see is in
+the address. Needs nginx on the path (Debian: apt-get install nginx-light).
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from deploy.probe import TIMEOUT, page_served
 
 HERE = Path(__file__).resolve().parent
 FIRST_PORT = 8601
-# A replica is probed every PERIOD seconds. FAILURES probes without a page, one after the other, and it is killed: at the latest
-# FAILURES x (PERIOD + TIMEOUT) = 45 s after its last page. One that starts has STARTING seconds until its failures count.
+# A replica is probed every PERIOD seconds. FAILURES probes without a page, one after the other, and it is
+# killed: at the latest FAILURES x (PERIOD + TIMEOUT) = 45 s after its last page. One that starts has STARTING
+# seconds until its failures count.
 PERIOD, FAILURES, STARTING = 5.0, 3, 60.0
 
 
 def start_command(port: int, script: str = "app.py", python: str = sys.executable) -> list[str]:
-    """Return README's command with the port, an address of this machine alone, and no browser opened; the rest is config.toml's."""
-    return [python, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.address", "127.0.0.1",
-            "--server.headless", "true"]
+    """Return README's command for a port that only this machine reaches, without a browser.
+
+    All else is in .streamlit/config.toml: replicas, tests and benchmarks run what people start.
+    """
+    return [python, "-m", "streamlit", "run", script, "--server.port", str(port),
+            "--server.address", "127.0.0.1", "--server.headless", "true"]
 
 
 def nginx_configuration(ports: Sequence[int], listen: str, folder: Path) -> str:
@@ -60,9 +64,12 @@ async def running(*command: str, **options: Any) -> AsyncIterator[asyncio.subpro
                 await process.wait()
 
 
-async def first_fault(process: asyncio.subprocess.Process, port: int, period: float = PERIOD, timeout: float = TIMEOUT,
-                      failures: int = FAILURES, starting: float = STARTING) -> str:
-    """Wait until the process has ended, or has served no page ``failures`` times in a row (then kill it); return what happened."""
+async def first_fault(process: asyncio.subprocess.Process, port: int, period: float = PERIOD,
+                      timeout: float = TIMEOUT, failures: int = FAILURES, starting: float = STARTING) -> str:
+    """Wait until the process has ended or served no page ``failures`` times in a row, then kill it.
+
+    Returns what happened.
+    """
     ended = asyncio.create_task(process.wait())
     failed, patient_until = 0, time.monotonic() + starting
     while failed < failures:
@@ -79,10 +86,12 @@ async def first_fault(process: asyncio.subprocess.Process, port: int, period: fl
     return f"served no page {failures} times in a row and was killed"
 
 
-async def keep_serving(port: int, command: Sequence[str], environment: Mapping[str, str], **limits: float) -> None:
+async def keep_serving(port: int, command: Sequence[str], environment: Mapping[str, str],
+                       **limits: float) -> None:
     """Run a replica for ever, started again whenever it fails; ``limits`` are those of ``first_fault``."""
+    options = {"cwd": HERE.parent, "env": environment, "stdout": asyncio.subprocess.DEVNULL}
     while True:
-        async with running(*command, cwd=HERE.parent, env=environment, stdout=asyncio.subprocess.DEVNULL) as process:
+        async with running(*command, **options) as process:
             fault = await first_fault(process, port, **limits)
         print(f"the replica on port {port} {fault} and is started again", flush=True)
         await asyncio.sleep(1)
@@ -98,15 +107,17 @@ async def serve(count: int, listen: str) -> None:
         (path := Path(folder) / "nginx.conf").write_text(nginx_configuration(ports, listen, Path(folder)))
         async with (running("nginx", "-p", folder, "-c", str(path), "-g", "daemon off;") as nginx,
                     asyncio.TaskGroup() as group):
-            replicas = [group.create_task(keep_serving(port, start_command(port), environment)) for port in ports]
+            replicas = [group.create_task(keep_serving(port, start_command(port), environment))
+                        for port in ports]
             await nginx.wait()
             for replica in replicas:
                 replica.cancel()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("count", type=int, nargs="?", default=os.cpu_count() or 1, help="replicas; one a core is right")
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
+    parser.add_argument("count", type=int, nargs="?", default=os.cpu_count() or 1, help="one a core is right")
     parser.add_argument("--port", default="8080", help="port that nginx listens on, or address:port")
     given = parser.parse_args()
     if given.count < 1:

@@ -6,5 +6,5 @@ from importlib.util import find_spec
 def pytest_terminal_summary(terminalreporter):
     missing = [name for name in ("torch", "sklearn") if not find_spec(name)]
     terminalreporter.write_line(
-        f"independent oracles: {' and '.join(missing)} missing, tests that need them are skipped (tests/oracles/requirements.txt)"
+        f"independent oracles: no {' and no '.join(missing)}; tests that need them are skipped"
         if missing else "independent oracles: PyTorch and scikit-learn are installed, their tests run")

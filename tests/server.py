@@ -25,15 +25,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(*options: str, script: str = "app.py", folder: Path = ROOT, seen: list[subprocess.Popen] | None = None,
-            port: int = 0, python: str = sys.executable, before: Sequence[str] = (), **more: Any) -> Iterator[str]:
+def serving(*options: str, script: str = "app.py", folder: Path = ROOT,
+            seen: list[subprocess.Popen] | None = None, port: int = 0, python: str = sys.executable,
+            before: Sequence[str] = (), **more: Any) -> Iterator[str]:
     """Start the script as README and the replicas do, on a free port; yield its address.
 
     ``seen`` receives the process; ``before`` and ``more`` say how it is started.
     """
     port = port or free_port()
     command = [*before, *start_command(port, script, python), *options]
-    process = subprocess.Popen(command, cwd=folder, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **more})
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=folder, **{**quiet, **more})
     if seen is not None:
         seen.append(process)
     address = f"http://127.0.0.1:{port}"
@@ -55,3 +57,7 @@ def wait_until_healthy(port: int, process: subprocess.Popen, seconds: float = 60
         assert process.poll() is None, "the server stopped while starting"
         assert time.monotonic() < end, f"the app on port {port} did not become healthy in {seconds:.0f} s"
         time.sleep(0.1)
+
+
+def port_of(address: str) -> int:
+    return int(address.rsplit(":", 1)[1])

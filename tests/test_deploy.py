@@ -1,4 +1,4 @@
-"""Replicas behind a proxy: one command starts every server, a replica that serves no page is replaced, and nginx takes its text."""
+"""Replicas behind nginx: how every server starts, and what replaces a replica that serves no page."""
 
 import asyncio
 import os
@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -30,31 +29,33 @@ LIMITS = {"period": 0.2, "timeout": 1.5, "failures": 2, "starting": 60.0}
 
 @pytest.fixture(scope="module")
 def nginx():
-    """The proxy: the one on the machine, else Debian's package (as root)."""
-    if not shutil.which("nginx") and sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL, "check": False}
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "nginx-light"], **quiet)
-    return shutil.which("nginx") or pytest.skip("nginx is not installed, and installing it needs root on Debian")
+    """Return the proxy: the one on the machine, else Debian's package (as root)."""
+    if not shutil.which("nginx") and shutil.which("apt-get") and os.geteuid() == 0:
+        options = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "nginx-light"]):
+            subprocess.run(["apt-get", "-qq", *command], check=False, **options)
+    return shutil.which("nginx") or pytest.skip("there is no nginx, and installing it needs root on Debian")
 
 
 # ---- how servers start
 
-def test_every_server_starts_by_the_command_of_the_readme_with_port_address_and_no_browser_and_nothing_else():
+def test_every_server_starts_by_the_command_of_the_readme_with_port_and_address_and_nothing_else():
     _, _, *command = start_command(1234)
-    assert command == "streamlit run app.py --server.port 1234 --server.address 127.0.0.1 --server.headless true".split()
+    assert " ".join(command) == ("streamlit run app.py --server.port 1234 --server.address 127.0.0.1"
+                                 " --server.headless true")
     assert ".venv/bin/streamlit run app.py\n" in (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = [path for path in ROOT.rglob("*") if path.suffix in (".py", ".yaml", "") and path.is_file()
-                and not {".venv", ".git"} & set(path.relative_to(ROOT).parts)
-                and re.search(r'"streamlit",\s*"run"|\bstreamlit",? "?run\b', path.read_text(encoding="utf-8", errors="replace"))]
-    assert commands == [ROOT / "deploy" / "replicas.py"], "tests, benchmarks and container use start_command"
+    here = [path for folder in ("deploy", "tests") for path in (ROOT / folder).rglob("*")
+            if path.is_file() and path.suffix in (".py", ".yaml", "")]
+    starting = [path for path in here if re.search(r'streamlit",\s*"run"', path.read_text(encoding="utf-8"))]
+    assert starting == [ROOT / "deploy" / "replicas.py"], "tests, benchmarks and container use start_command"
 
 
 def test_the_configuration_alone_says_that_files_are_not_watched():
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert settings["server"]["fileWatcherType"] == "none"
-    code = [path for folder in ("deploy", "tests") for path in (ROOT / folder).rglob("*.py") if path != Path(__file__)]
-    assert not [path for path in code if "fileWatcher" in path.read_text(encoding="utf-8")]
+    code = [*(ROOT / "deploy").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    named = [path for path in code if "fileWatcher" in path.read_text(encoding="utf-8")]
+    assert named == [Path(__file__)]
 
 
 # ---- the probe, and what replaces a replica
@@ -104,8 +105,9 @@ def test_a_frozen_replica_is_killed_and_started_again_while_nginx_goes_on_servin
     async def freeze_one():
         nonlocal frozen
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(keep_serving(port, start_command(port, str(tmp_path / "bare.py")), environment, **LIMITS))
-                     for port in ports]
+            commands = [start_command(port, str(tmp_path / "bare.py")) for port in ports]
+            tasks = [group.create_task(keep_serving(port, command, environment, **LIMITS))
+                     for port, command in zip(ports, commands, strict=True)]
             await wait_for(both)
             async with running(nginx, "-p", str(tmp_path), "-c", str(path), "-g", "daemon off;"):
                 await wait_for(everyone)
@@ -139,6 +141,8 @@ def test_every_replica_stands_in_it_and_no_place_is_left_empty(tmp_path):
 
 
 def test_nginx_takes_it(nginx, tmp_path):
-    (path := tmp_path / "nginx.conf").write_text(nginx_configuration([8601, 8602], "127.0.0.1:8080", tmp_path))
-    checked = subprocess.run([nginx, "-t", "-p", str(tmp_path), "-c", str(path)], capture_output=True, text=True)
+    path = tmp_path / "nginx.conf"
+    path.write_text(nginx_configuration([8601, 8602], "127.0.0.1:8080", tmp_path))
+    command = [nginx, "-t", "-p", str(tmp_path), "-c", str(path)]
+    checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
