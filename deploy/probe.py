@@ -46,7 +46,7 @@ def field_numbers(message: bytes) -> set[int]:
 
 
 async def page_served(port: int, timeout: float = TIMEOUT) -> bool:
-    """Return True if the server on this port of this machine draws its first page within ``timeout`` seconds."""
+    """Return True if the server on this machine's port draws its first page within ``timeout`` seconds."""
     address = f"ws://127.0.0.1:{port}/_stcore/stream"
     options = {"subprotocols": ["streamlit"], "max_size": None, "close_timeout": 1, "proxy": None}
     try:

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import re
-import shutil
 import signal
-import subprocess
 import time
 import tomllib
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from deploy.probe import SCRIPT_FINISHED, field_numbers, page_served
 from deploy.replicas import keep_serving, nginx_configuration, running, start_command
+from tests.debian import program
 from tests.server import ROOT, free_port
 
 SCRIPT = """
@@ -25,16 +24,6 @@ st.write("served")
 """
 VISITORS = 20
 LIMITS = {"period": 0.2, "timeout": 1.5, "failures": 2, "starting": 60.0}
-
-
-@pytest.fixture(scope="module")
-def nginx():
-    """Return the proxy: the one on the machine, else Debian's package (as root)."""
-    if not shutil.which("nginx") and shutil.which("apt-get") and os.geteuid() == 0:
-        options = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "nginx-light"]):
-            subprocess.run(["apt-get", "-qq", *command], check=False, **options)
-    return shutil.which("nginx") or pytest.skip("there is no nginx, and installing it needs root on Debian")
 
 
 # ---- how servers start
@@ -75,7 +64,8 @@ def test_nobody_serves_where_nobody_listens():
     assert not asyncio.run(page_served(free_port(), 1))
 
 
-def test_a_frozen_replica_is_killed_and_started_again_while_nginx_goes_on_serving(nginx, tmp_path):
+def test_a_frozen_replica_is_killed_and_started_again_while_nginx_goes_on_serving(tmp_path):
+    nginx = program(["nginx"], ["nginx-light"]) or pytest.skip("no nginx here; installing it needs root on Debian")
     (tmp_path / "bare.py").write_text(SCRIPT)
     ports, front = [free_port(), free_port()], free_port()
     (path := tmp_path / "nginx.conf").write_text(nginx_configuration(ports, f"127.0.0.1:{front}", tmp_path))
@@ -138,11 +128,3 @@ def test_every_replica_stands_in_it_and_no_place_is_left_empty(tmp_path):
     assert "$connection_upgrade" in text, "nginx's own variables must be left alone"
     assert "hash $visitor consistent;" in text, "visitors are told apart by a cookie and not by their address"
     assert "ip_hash" not in text
-
-
-def test_nginx_takes_it(nginx, tmp_path):
-    path = tmp_path / "nginx.conf"
-    path.write_text(nginx_configuration([8601, 8602], "127.0.0.1:8080", tmp_path))
-    command = [nginx, "-t", "-p", str(tmp_path), "-c", str(path)]
-    checked = subprocess.run(command, capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stderr
