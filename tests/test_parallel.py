@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from vgdash import parallel
-from vgdash.parallel import run_all, run_in_parts, side_by_side
+from vgdash.parallel import run_all, run_in_parts, single_threaded_blas
 
 
 def blas() -> set[int]:
@@ -16,7 +16,7 @@ def blas() -> set[int]:
 
 
 def inside() -> set[int]:
-    with side_by_side():
+    with single_threaded_blas():
         return blas()
 
 
@@ -40,14 +40,14 @@ def test_the_last_to_leave_gives_blas_back_though_another_one_came_first():
     before, entered, leave = blas(), threading.Event(), threading.Event()
 
     def first():
-        with side_by_side():
+        with single_threaded_blas():
             entered.set()
             leave.wait(10)
 
     thread = threading.Thread(target=first)
     thread.start()
     assert entered.wait(10)
-    with side_by_side():
+    with single_threaded_blas():
         leave.set()
         thread.join()
         assert blas() == {1}

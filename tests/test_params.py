@@ -53,7 +53,7 @@ def valid():
 @alike
 @given(valid())
 def test_an_address_gives_back_the_parameter_set_it_was_written_from(p):
-    again, refused = Sample.tolerant(p.spell(), text=True)
+    again, refused = Sample.parse_lenient(p.to_query(), text=True)
     assert again == p
     assert hash(again) == hash(p)
     assert refused == []
@@ -62,7 +62,7 @@ def test_an_address_gives_back_the_parameter_set_it_was_written_from(p):
 @alike
 @given(st.integers(-10, WHOLE))
 def test_whole_numbers_beyond_the_precision_of_a_float_survive_the_address(count):
-    assert Sample.tolerant(Sample(count=count).spell(), text=True)[0].count == count
+    assert Sample.parse_lenient(Sample(count=count).to_query(), text=True)[0].count == count
 
 
 NEAR_MISSES = ["", "nan", "-inf", "1e400", "1e3", " 7 ", "true", "TRUE", "fig", "apple,fig", "apple,fig,pear,plum", "4x3-2", "4x99999",
@@ -77,7 +77,7 @@ def texts():
 @alike
 @given(st.dictionaries(st.sampled_from(KEYS), st.lists(texts(), max_size=3)))
 def test_no_text_in_an_address_raises_and_the_result_is_always_valid(address):
-    p, refused = Sample.tolerant(address, text=True)
+    p, refused = Sample.parse_lenient(address, text=True)
     assert Sample(**vars(p)) == p
     assert all(error.field.split("[")[0] in KEYS for error in refused)
 
@@ -86,28 +86,28 @@ def test_no_text_in_an_address_raises_and_the_result_is_always_valid(address):
 @given(st.dictionaries(st.sampled_from(KEYS), st.none() | st.booleans() | st.floats() | st.integers() | st.binary()
                        | st.complex_numbers() | st.lists(st.integers() | texts() | st.none(), max_size=15)))
 def test_no_value_whatever_raises_in_the_tolerant_reading(values):
-    p, refused = Sample.tolerant(values)
+    p, refused = Sample.parse_lenient(values)
     assert Sample(**vars(p)) == p
     assert all(isinstance(error, ParamError) for error in refused)
 
 
 def test_the_tolerant_reading_keeps_what_is_allowed_and_names_what_is_not():
-    p, refused = Sample.tolerant({"count": ["12"], "rate": ["fast"], "fruit": ["kiwi"], "on": []}, text=True)
+    p, refused = Sample.parse_lenient({"count": ["12"], "rate": ["fast"], "fruit": ["kiwi"], "on": []}, text=True)
     assert p == Sample(count=12)
     assert [error.field for error in refused] == ["rate", "fruit"]
 
 
 def test_a_contradiction_drops_the_named_field_and_keeps_the_rest():
-    p, refused = Sample.tolerant({"count": 500, "on": True, "rate": 2.0})
+    p, refused = Sample.parse_lenient({"count": 500, "on": True, "rate": 2.0})
     assert p == Sample(on=True, rate=2.0)
     assert [error.field for error in refused] == ["count"]
 
 
 def test_a_contradiction_that_came_from_shorthand_falls_back_to_the_defaults():
-    p, refused = Sample.tolerant({"depth": ["13"]}, text=True)
+    p, refused = Sample.parse_lenient({"depth": ["13"]}, text=True)
     assert p == Sample()
     assert [error.field for error in refused] == ["widths"]
-    assert Sample.tolerant({"depth": ["2"]}, text=True)[0].widths == (7, 7)
+    assert Sample.parse_lenient({"depth": ["2"]}, text=True)[0].widths == (7, 7)
 
 
 @pytest.mark.parametrize("one", [1, 1.0, np.float64(1), np.int8(1), np.uint64(1)])
@@ -120,7 +120,7 @@ def test_one_is_one_cache_key_however_it_is_written(one):
 
 def test_minus_zero_an_order_and_a_list_make_no_second_cache_key():
     p = Sample(rate=-0.0, basket=["plum", "apple", "plum"], widths=np.array([3, 4]), fruit=np.str_("pear"))
-    assert p.spell() == Sample(rate=0.0, basket=("apple", "plum"), widths=(3, 4), fruit="pear").spell()
+    assert p.to_query() == Sample(rate=0.0, basket=("apple", "plum"), widths=(3, 4), fruit="pear").to_query()
     assert str(p.rate) == "0.0"
     assert type(p.fruit) is str
 
@@ -153,23 +153,23 @@ def test_what_is_no_number_is_not_told_the_nearest_allowed_one(value):
 
 
 def test_a_short_text_that_asks_for_petabytes_is_refused_before_they_are_made():
-    p, refused = Sample.tolerant({"widths": ["4x99999999999999"]}, text=True)
+    p, refused = Sample.parse_lenient({"widths": ["4x99999999999999"]}, text=True)
     assert p == Sample()
     assert [error.field for error in refused] == ["widths"]
 
 
 def test_a_text_longer_than_any_legal_one_is_refused_unread():
-    p, refused = Sample.tolerant({"count": [" " * 1_000, " " * 1_000 + "5"]}, text=True)
+    p, refused = Sample.parse_lenient({"count": [" " * 1_000, " " * 1_000 + "5"]}, text=True)
     assert p == Sample()
     assert refused[0].rule == "at most 2,000 characters"
 
 
 def test_widths_are_spelled_short():
-    assert Sample(widths=(784, 512, 512, 512, 10)).spell()["widths"] == ["784-512x3-10"]
+    assert Sample(widths=(784, 512, 512, 512, 10)).to_query()["widths"] == ["784-512x3-10"]
 
 
 def test_a_repeated_key_counts_last_for_one_value_and_together_for_several():
-    p, refused = Sample.tolerant({"count": ["1", "2"], "basket": ["fig", "apple"]}, text=True)
+    p, refused = Sample.parse_lenient({"count": ["1", "2"], "basket": ["fig", "apple"]}, text=True)
     assert (p.count, p.basket, refused) == (2, ("apple", "fig"), [])
 
 
@@ -185,4 +185,4 @@ def test_no_option_holds_the_comma_that_separates_options(kind):
 ])
 def test_a_list_that_cannot_be_read_says_where(text, place):
     with pytest.raises(ParamError, match=place):
-        Integers(1, 4096, 2, 257).read("widths", [text])
+        Integers(1, 4096, 2, 257).parse("widths", [text])

@@ -301,4 +301,4 @@ def test_a_neuron_that_makes_no_sense_is_refused(field, value):
 
 def test_the_parameter_set_reads_its_own_address():
     p = replace(HARD, rule="2/(n_in+n_out)", distribution="truncated", seed=7)
-    assert NeuronParams.tolerant(p.spell(), text=True) == (p, [])
+    assert NeuronParams.parse_lenient(p.to_query(), text=True) == (p, [])

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["WORKERS", "run_all", "run_in_parts", "side_by_side"]
+__all__ = ["WORKERS", "run_all", "run_in_parts", "single_threaded_blas"]
 
 Job, Result = TypeVar("Job"), TypeVar("Result")
 MOST_WORKERS = 4  # each one holds the arrays of a net; memory budgets count on it
@@ -44,7 +44,7 @@ def _take_control() -> None:
 
 
 @contextmanager
-def side_by_side() -> Iterator[None]:
+def single_threaded_blas() -> Iterator[None]:
     """Inside, BLAS uses one thread, and threads take turns with Python's lock every ``SWITCH`` seconds.
 
     Both are the process's: the first to enter sets them, the last to leave restores them.
@@ -83,7 +83,7 @@ def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Resu
                     pass
 
     workers = min(WORKERS, len(jobs))
-    with side_by_side(), ThreadPoolExecutor(max(workers - 1, 1)) as pool:
+    with single_threaded_blas(), ThreadPoolExecutor(max(workers - 1, 1)) as pool:
         others = [pool.submit(work) for _ in range(workers - 1)]
         work()
         for one in others:
@@ -125,7 +125,7 @@ def run_in_parts(function: Callable[[Job], Iterable[Callable[[], None]]], jobs: 
 
     if not jobs:
         return
-    with side_by_side(), ThreadPoolExecutor(max(WORKERS - 1, 1)) as pool:
+    with single_threaded_blas(), ThreadPoolExecutor(max(WORKERS - 1, 1)) as pool:
         others = [pool.submit(work) for _ in range(WORKERS - 1)]
         work()
         for one in others:

@@ -31,16 +31,16 @@ class ParamError(ValueError):
 
 
 class Rule:
-    """What values a field takes: ``check`` returns the canonical value or raises, ``read`` and ``spell`` are for text."""
+    """What values a field takes: ``check`` returns the canonical value or raises, ``parse`` and ``to_query`` are for text."""
 
     def check(self, field: str, value: Any) -> Any:
         raise NotImplementedError
 
-    def read(self, field: str, texts: Sequence[str]) -> Any:
+    def parse(self, field: str, texts: Sequence[str]) -> Any:
         """The canonical value spelled by the texts (an address may repeat a key; single values take the last)."""
         raise NotImplementedError
 
-    def spell(self, value: Any) -> list[str]:
+    def to_query(self, value: Any) -> list[str]:
         return [str(value)]
 
 
@@ -67,7 +67,7 @@ class Integer(Rule):
             raise ParamError(field, self.text, value, f"The nearest allowed value is {nearest:,}.")
         return number
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         text = texts[-1].strip()
         value: int | float | str = text
         for number in (float, int):  # int last: a float would round whole numbers above 2^53
@@ -99,14 +99,14 @@ class Real(Rule):
             raise ParamError(field, self.text, value, f"The nearest allowed value is {nearest:g}.")
         return number + 0.0  # -0.0 and 0.0 are one cache key
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         text = texts[-1].strip()
         try:
             return self.check(field, float(text))
         except ValueError as error:
             raise error if isinstance(error, ParamError) else ParamError(field, self.text, text) from None
 
-    def spell(self, value):
+    def to_query(self, value):
         short = f"{value:g}"
         return [short if float(short) == value else repr(value)]
 
@@ -122,13 +122,13 @@ class Flag(Rule):
             raise ParamError(field, self.text, value)
         return value
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         values = {"true": True, "false": False}
         if (text := texts[-1].strip().lower()) not in values:
             raise ParamError(field, self.text, texts[-1])
         return values[text]
 
-    def spell(self, value):
+    def to_query(self, value):
         return [str(value).lower()]
 
 
@@ -147,7 +147,7 @@ class Choice(Rule):
             raise ParamError(field, self.text, value)
         return str(value)
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         return self.check(field, texts[-1])
 
 
@@ -166,7 +166,7 @@ class Text(Rule):
             raise ParamError(field, self.text, value)
         return str(value)
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         return self.check(field, texts[-1])
 
 
@@ -193,10 +193,10 @@ class Choices(Rule):
             raise ParamError(field, self.text, tuple(chosen))
         return kept
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         return self.check(field, [part for text in texts for part in text.split(",")])
 
-    def spell(self, value):
+    def to_query(self, value):
         return list(value)
 
 
@@ -223,7 +223,7 @@ class Integers(Rule):
         one = Integer(self.low, self.high)
         return tuple(one.check(f"{field}[{i}]", number) for i, number in enumerate(numbers))
 
-    def read(self, field, texts):
+    def parse(self, field, texts):
         numbers: list[int] = []
         parts = texts[-1].replace(",", "-").split("-")
         for place, part in enumerate(parts, 1):
@@ -237,7 +237,7 @@ class Integers(Rule):
             numbers += [int(number)] * count
         return self.check(field, numbers)
 
-    def spell(self, value):
+    def to_query(self, value):
         runs: list[list[int]] = []
         for number in value:
             if runs and runs[-1][0] == number:
@@ -315,7 +315,7 @@ class Params:
         return {**cls.rules(), **cls.SHORTHAND}
 
     @classmethod
-    def tolerant(cls, values: Mapping[str, Any], *, text: bool = False) -> tuple[Self, list[ParamError]]:
+    def parse_lenient(cls, values: Mapping[str, Any], *, text: bool = False) -> tuple[Self, list[ParamError]]:
         """The parameter set made of every value that is allowed, and one ``ParamError`` for each that is not.
 
         ``values`` maps keys to values, or with ``text`` to the list of texts found in an address. Unknown keys are the
@@ -329,7 +329,7 @@ class Params:
             try:
                 if text and sum(map(len, values[key])) > MAX_TEXT:
                     raise ParamError(key, f"at most {MAX_TEXT:,} characters", "".join(values[key]))
-                good[key] = rule.read(key, values[key]) if text else rule.check(key, values[key])
+                good[key] = rule.parse(key, values[key]) if text else rule.check(key, values[key])
             except ParamError as error:
                 refused.append(error)
         while True:
@@ -341,6 +341,6 @@ class Params:
                 for key in blamed or list(good):
                     del good[key]
 
-    def spell(self) -> dict[str, list[str]]:
-        """Every field as texts for an address; ``tolerant(p.spell(), text=True)`` gives ``p`` back."""
-        return {name: rule.spell(getattr(self, name)) for name, rule in self.rules().items()}
+    def to_query(self) -> dict[str, list[str]]:
+        """Every field as texts for an address; ``parse_lenient(p.to_query(), text=True)`` gives ``p`` back."""
+        return {name: rule.to_query(getattr(self, name)) for name, rule in self.rules().items()}

@@ -82,7 +82,7 @@ class Controls:
         good: dict[str, Any] = {}
         for key in (key for key in asked if key in self.rules):
             try:
-                good[key] = self.rules[key].read(key, asked[key])
+                good[key] = self.rules[key].parse(key, asked[key])
             except ParamError as error:
                 refused.append(text.refusal(error))
         st.session_state[f"{self.page} refused"] = (refused[:5], None)
@@ -93,7 +93,7 @@ class Controls:
         if asked or back:
             self._take_over(good, back)
         said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
-                          and asked[key] != (spelled := self.rules[key].spell(value))}
+                          and asked[key] != (spelled := self.rules[key].to_query(value))}
         without = [key for key in asked if key in self.rules and key not in good]
         if "scene" in good and not self.stands(self.scenes[good["scene"]]):  # a scene that was changed is the sender's own state
             st.session_state["scene"] = None
@@ -154,7 +154,7 @@ class Controls:
         held = st.session_state.get(key, default)
         if held == default:
             return []
-        return [held] if isinstance(self.rules[key], Integers) else self.rules[key].spell(tuple(held) if isinstance(held, list) else held)
+        return [held] if isinstance(self.rules[key], Integers) else self.rules[key].to_query(tuple(held) if isinstance(held, list) else held)
 
     def _take(self, key: str) -> None:
         """The value of a control that is not drawn now."""
@@ -185,7 +185,7 @@ class Controls:
         """A slider over the usual values of a number, for quantities that span orders of magnitude."""
         options = self.options(key, usual)
         self.values[key] = st.select_slider(label, options, self.defaults[key], key=key, **self._keep,
-                                            format_func=lambda value: self.rules[key].spell(value)[0], **more)
+                                            format_func=lambda value: self.rules[key].to_query(value)[0], **more)
         self.beside[key] = lambda value: tuple(options[min(max(options.index(value) + k, 0), len(options) - 1)] for k in (-1, 1))
 
     @_foldable
@@ -231,7 +231,7 @@ class Controls:
     def _read_typed(self, key: str, text: str) -> None:
         if text:
             try:
-                self.values[key] = self.rules[key].read(key, [text])
+                self.values[key] = self.rules[key].parse(key, [text])
             except ParamError as error:
                 self.misread.append(text.refusal(error))
 
@@ -249,7 +249,7 @@ class Controls:
         else:
             return
         for up in further:
-            p, refused = self.kind.tolerant({**self.values, key: self.beside[key](self.values[key])[up]})
+            p, refused = self.kind.parse_lenient({**self.values, key: self.beside[key](self.values[key])[up]})
             if not refused:
                 yield p
 
@@ -257,7 +257,7 @@ class Controls:
 
     def params(self) -> Params:
         """The parameter set of the widgets' values; a value that is refused leaves its field at the default, and is named."""
-        p, refused = self.kind.tolerant(self.values)
+        p, refused = self.kind.parse_lenient(self.values)
         self.refused = [*self.misread, *(text.refusal(error) for error in refused)]
         return p
 
@@ -265,7 +265,7 @@ class Controls:
         """The value of a key beside the parameter set (its widget may stand further down), or its default for nonsense."""
         try:
             if key not in self.values and key not in st.session_state and key in st.query_params:
-                return self.rules[key].read(key, st.query_params.get_all(key))
+                return self.rules[key].parse(key, st.query_params.get_all(key))
             return self.rules[key].check(key, self.values.get(key, st.session_state.get(key, self.defaults[key])))
         except ParamError as error:
             self.refused.append(text.refusal(error))
@@ -289,10 +289,10 @@ class Controls:
         rule = self.rules[key]
         if isinstance(rule, Integers) and isinstance(value, str):
             try:
-                value = rule.read(key, [value])
+                value = rule.parse(key, [value])
             except ParamError:
                 return []
-        return rule.spell(tuple(value) if isinstance(value, list) else value)
+        return rule.to_query(tuple(value) if isinstance(value, list) else value)
 
     # ---- scenes
 
@@ -317,7 +317,7 @@ class Controls:
     def _held(self, key: str, value: Any) -> Any:
         """A value as its widget holds it: several options as a list, a sequence of numbers as the text that spells it."""
         if isinstance(self.rules[key], Integers) and value:
-            return self.rules[key].spell(value)[0]
+            return self.rules[key].to_query(value)[0]
         return list(value) if isinstance(value, tuple) else value
 
 

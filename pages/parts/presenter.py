@@ -192,7 +192,7 @@ def _forget(controls: Controls) -> None:
 def held(controls: Controls) -> Params | None:
     """The parameter set kept as A, if there is one."""
     state = st.query_params.get("held") if controls.page in SIDE_BY_SIDE else None
-    return controls.kind.tolerant(parse_qs(state[:MAX_TEXT]), text=True)[0] if state else None
+    return controls.kind.parse_lenient(parse_qs(state[:MAX_TEXT]), text=True)[0] if state else None
 
 
 def difference(p: Params, other: Params) -> str:
@@ -204,7 +204,7 @@ def difference(p: Params, other: Params) -> str:
 
 def _in_short(p: Params) -> dict[str, list[str]]:
     """Every value as text; layers that are all as wide by depth and width, as the sliders say them."""
-    spelled = p.spell()
+    spelled = p.to_query()
     if len(set(getattr(p, "widths", ()))) == 1:
         del spelled["widths"]
         return {"depth": [str(p.depth)], "width": [str(p.width)], **spelled}

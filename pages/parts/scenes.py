@@ -50,7 +50,7 @@ class Scene:
     @property
     def params(self) -> Params:
         """The parameter set of this scene; values of the page's display choices are left to the page."""
-        p, refused = KINDS[self.page].tolerant(self.values)
+        p, refused = KINDS[self.page].parse_lenient(self.values)
         assert not refused, refused
         return p
 

@@ -92,7 +92,7 @@ def refusal(error: ParamError) -> str:
 
 def file_name(page: str, p: Params) -> str:
     """What is taken home is named after its state: the page, and every value that is not the usual one."""
-    usual = type(p)().spell()
-    name = "_".join([page, *(f"{key}-{'-'.join(texts)}" for key, texts in p.spell().items() if texts != usual[key])])
+    usual = type(p)().to_query()
+    name = "_".join([page, *(f"{key}-{'-'.join(texts)}" for key, texts in p.to_query().items() if texts != usual[key])])
     name = re.sub(r"[^\w.-]+", "-", name).replace("-_", "_").rstrip("-.")
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 9]}-{zlib.crc32(name.encode()):08x}"

@@ -61,7 +61,7 @@ def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(
     table = visitor.csv()
     assert colleague.csv() == table
     if stem in COMPUTE:
-        p, _ = KINDS[stem].tolerant(texts(state), text=True)
+        p, _ = KINDS[stem].parse_lenient(texts(state), text=True)
         assert table == COMPUTE[stem](p).frame().to_csv(index=False)
 
 
@@ -112,7 +112,7 @@ def says(scene):
         query = query_of(url)
         own = {key: value for key, value in query.items() if key not in beside}
         return all(query.get(key) == value for key, value in beside.items()) and set(own) <= set(kind.keys()) \
-            and kind.tolerant(own, text=True) == (scene.params, [])
+            and kind.parse_lenient(own, text=True) == (scene.params, [])
     return does
 
 
@@ -150,7 +150,7 @@ def test_the_walk_leads_through_all_pages_and_back(visitor):
         visitor.settle()
         assert urlsplit(visitor.page.url).path == f"/{SCENES[at].page}"
         assert visitor.query()["scene"] == [SCENES[at].name]
-        found, _ = KINDS[SCENES[at].page].tolerant({key: [value] for key, value in visitor.controls().items() if key in SLIDERS.values()},
+        found, _ = KINDS[SCENES[at].page].parse_lenient({key: [value] for key, value in visitor.controls().items() if key in SLIDERS.values()},
                                                    text=True)
         key = SLIDERS[SCENES[at].page]
         assert getattr(found, key, None) == getattr(SCENES[at].params, key, None)

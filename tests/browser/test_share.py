@@ -46,9 +46,9 @@ def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh
     address = shared(visitor)
     query, kind = query_of(address), KINDS[stem]
     assert query.pop("v") == [presenter.VERSION]
-    p, _ = kind.tolerant(texts(state), text=True)
+    p, _ = kind.parse_lenient(texts(state), text=True)
     own = {key: value for key, value in query.items() if key in kind.keys()}  # noqa: SIM118
-    assert kind.tolerant(own, text=True) == (p, []), address
+    assert kind.parse_lenient(own, text=True) == (p, []), address
     controls = visitor.controls()
     typed = {key for key in controls if key == "widths" and not controls[key]}
     assert set(controls) - {"present"} - typed <= set(query), "every control is spelled out, at its default too"

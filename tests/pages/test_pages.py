@@ -154,7 +154,7 @@ def test_the_neuron_s_sweep_has_the_slopes_of_its_rules():
 def test_the_initializers_are_plotted_as_probed_one_by_one(query):
     names = ("lecun_normal", "he_uniform")
     page = opened("initializers", initializers=list(names), **query)
-    p = CompareParams.tolerant({key: [value] for key, value in query.items()}, text=True)[0]
+    p = CompareParams.parse_lenient({key: [value] for key, value in query.items()}, text=True)[0]
     for name in names:
         alone = probe(ProbeParams(widths=p.widths, initializer=name, gamma=p.gamma, seeds=p.seeds))
         for chart, statistic in enumerate(("q", "grad2")):
@@ -180,7 +180,7 @@ def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
 def test_a_training_run_is_plotted_as_trained(own_store):
     query = {"steps": "60", "depth": "3", "width": "16", "initializers": ["he_normal", "zeros"], "seed": "4"}
     page = ended(opened("training", **query), own_store)
-    p = TrainParams.tolerant({key: value if isinstance(value, list) else [value] for key, value in query.items()}, text=True)[0]
+    p = TrainParams.parse_lenient({key: value if isinstance(value, list) else [value] for key, value in query.items()}, text=True)[0]
     snapshots = list(train(p))
     for i, name in enumerate(p.initializers):
         steps, log10 = drawn(plotted(page), "line", name)

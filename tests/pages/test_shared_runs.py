@@ -107,7 +107,7 @@ def test_nobody_can_clear_what_belongs_to_everybody(counted):
 
 def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than_cores_do(counted):
     port, pid, told = counted
-    p = TrainParams.tolerant({key: [value] for key, value in HEAVY.items()}, text=True)[0]
+    p = TrainParams.parse_lenient({key: [value] for key, value in HEAVY.items()}, text=True)[0]
     hall(port, [{**HEAVY, "seed": str(DIFFERENT)}])  # what any first run leaves in memory does not count,
     with Session(port) as visitor:
         visitor.open("published")  # nor what claims take for a while, which a server computes as it starts

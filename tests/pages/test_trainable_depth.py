@@ -141,7 +141,7 @@ def test_the_links_lead_to_the_same_point(p):
     links = [urlsplit(address) for address in re.findall(r"\]\(([^)]*)\)", phase_view(p).links)]
     assert [link.path for link in links] == ["initializers", "training"]
     for kind, link in zip((CompareParams, TrainParams), links, strict=True):
-        there, refused = kind.tolerant(parse_qs(link.query), text=True)
+        there, refused = kind.parse_lenient(parse_qs(link.query), text=True)
         assert not refused
         fan_in = there.widths[1]
         (name,) = there.initializers

@@ -279,7 +279,7 @@ def test_the_largest_nets_of_the_lecture_are_allowed():
 
 
 def test_an_address_may_say_depth_and_width():
-    p, refused = ProbeParams.tolerant({"depth": ["7"], "width": ["32"], "activation": ["tanh"]}, text=True)
+    p, refused = ProbeParams.parse_lenient({"depth": ["7"], "width": ["32"], "activation": ["tanh"]}, text=True)
     assert (p.widths, p.activation, refused) == ((32,) * 8, "tanh", [])
-    assert ProbeParams.tolerant({"depth": ["3"]}, text=True)[0].widths == (100,) * 4
-    assert ProbeParams.tolerant(p.spell(), text=True) == (p, [])
+    assert ProbeParams.parse_lenient({"depth": ["3"]}, text=True)[0].widths == (100,) * 4
+    assert ProbeParams.parse_lenient(p.to_query(), text=True) == (p, [])

@@ -135,7 +135,7 @@ def test_the_address_of_the_source_is_well_formed(item):
 def test_the_page_that_shows_it_takes_every_value_of_its_state(item):
     kind = KINDS[item.page]
     assert set(item.state) <= set(kind.keys())
-    made, refused = kind.tolerant(item.state)
+    made, refused = kind.parse_lenient(item.state)
     assert not refused
     for key, value in item.state.items():
         assert getattr(made, key) == kind.keys()[key].check(key, value)
@@ -143,7 +143,7 @@ def test_the_page_that_shows_it_takes_every_value_of_its_state(item):
     assert path == item.page
     asked = urllib.parse.parse_qs(query)
     look = asked.pop("look", [""])
-    assert kind.tolerant(asked, text=True) == (made, [])
+    assert kind.parse_lenient(asked, text=True) == (made, [])
     assert look == [getattr(item, "look", "")]
     assert look[0] in ("", *LOOKS_AT)
     assert (look[0] == SPECTRUM) == ("singular value" in item.setup and item.page == "initializers")

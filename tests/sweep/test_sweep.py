@@ -234,9 +234,9 @@ def test_what_cannot_be_trained_is_refused_by_name(values, field):
 
 def test_the_address_of_a_sweep_is_short_and_gives_it_back():
     p = shipped().params
-    assert SweepParams.tolerant(p.spell(), text=True) == (p, [])
-    assert SweepParams.tolerant(TINY.spell(), text=True) == (TINY, [])
-    assert sum(len(name) + len(value[0]) for name, value in p.spell().items()) < 300
+    assert SweepParams.parse_lenient(p.to_query(), text=True) == (p, [])
+    assert SweepParams.parse_lenient(TINY.to_query(), text=True) == (TINY, [])
+    assert sum(len(name) + len(value[0]) for name, value in p.to_query().items()) < 300
 
 
 def test_the_shipped_map_is_small_whole_and_of_the_size_of_the_paper():
@@ -248,7 +248,7 @@ def test_the_shipped_map_is_small_whole_and_of_the_size_of_the_paper():
     note = (run.SHIPPED.parent / "TRAINABILITY.md").read_text(encoding="utf-8").replace("\\\n", " ").split()
     command = note[note.index("vgdash.sweep") + 1:note.index("--out")]
     options = {name[2:].replace("-", "_"): [value] for name, value in zip(command[::2], command[1::2], strict=True)}
-    assert SweepParams.tolerant(options, text=True) == (p, [])
+    assert SweepParams.parse_lenient(options, text=True) == (p, [])
 
 
 def test_the_shipped_map_is_what_this_code_computes():

@@ -49,7 +49,7 @@ def test_a_cluster_that_loses_a_worker_midway_gives_the_whole_table(cluster, pla
 
 def test_the_program_runs_on_the_cluster(cluster, plain, tmp_path, capsys):
     out = tmp_path / "map.csv"
-    arguments = [text for name, value in P.spell().items() for text in ("--" + name.replace("_", "-"), value[0])]
+    arguments = [text for name, value in P.to_query().items() for text in ("--" + name.replace("_", "-"), value[0])]
     assert __main__.main([*arguments, "--scheduler", cluster.scheduler_address, "--out", str(out)]) == 0
     assert "12 of 12 cells" in capsys.readouterr().err
     pd.testing.assert_frame_equal(read(out).frame(), plain.frame(), check_exact=True)

@@ -216,7 +216,7 @@ def test_the_table_has_the_opened_point_every_initializer_and_the_grid():
 @given(st.sampled_from(sorted(ACTIVATIONS)), st.floats(0, 1e4), st.floats(0, 0.5), st.integers(1, 2048), st.floats(0.1, 2))
 def test_every_point_that_is_allowed_can_be_opened(activation, sigma_w2, sigma_b2, fan_in, gamma):
     p = PhaseParams(activation, sigma_w2, sigma_b2, fan_in, gamma, depth=10)
-    assert PhaseParams.tolerant(p.spell(), text=True) == (p, [])
+    assert PhaseParams.parse_lenient(p.to_query(), text=True) == (p, [])
     found = phase_map(p)
     assert found.profile.correlation.shape == (len(STARTS), 10)
     assert np.nanmax(np.abs(found.profile.correlation), initial=0) <= 1

@@ -176,4 +176,4 @@ def test_what_cannot_be_loaded_is_refused_in_words(arguments, words):
 
 def test_the_parameter_set_reads_its_own_address():
     p = DataParams("spirals", 5, 0.5, 0.125)
-    assert DataParams.tolerant(p.spell(), text=True) == (p, [])
+    assert DataParams.parse_lenient(p.to_query(), text=True) == (p, [])

@@ -276,11 +276,11 @@ def test_what_cannot_be_trained_is_refused_by_name(values, field):
 
 
 def test_addresses_may_say_depth_and_width():
-    p, refused = TrainParams.tolerant({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)
+    p, refused = TrainParams.parse_lenient({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)
     assert (p.widths, refused) == ((2, *(12,) * 7, 2), [])
     assert p == TrainParams.uniform(8, 12, dataset="moons")
-    assert TrainParams.tolerant(p.spell(), text=True) == (p, [])
-    assert TrainParams.tolerant({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
+    assert TrainParams.parse_lenient(p.to_query(), text=True) == (p, [])
+    assert TrainParams.parse_lenient({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
 
 
 @pytest.mark.parametrize("rest", [{}, {"normalization": "batch"}, {"dataset": "moons", "batch": 100}])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.layers import Net, Tape, backward, forward
-from vgdash.parallel import side_by_side
+from vgdash.parallel import single_threaded_blas
 from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
@@ -94,7 +94,7 @@ def _numbers(p: ProbeParams, chosen: Sequence[int]) -> dict[str, list[np.ndarray
     found: dict[str, dict[int, np.ndarray]] = {name: {} for name in QUANTITIES}
     net, x, cotangent = build(p, 0)
     tape = Tape(p.widths, p.batch)
-    with np.errstate(all="ignore"), side_by_side():
+    with np.errstate(all="ignore"), single_threaded_blas():
         finite = _forward(net, x, tape, chosen, found)
         for step in backward(net, cotangent, tape) if finite else ():
             if step.layer in chosen:

@@ -113,7 +113,7 @@ class _Settings(_Layers):
         for amount, most, unit in ((self.memory / 1e6, MEMORY / 1e6, "MB"), (self.work / 1e9, WORK / 1e9, "billion operations")):
             if amount > most:
                 raise ParamError(blamed, f"small enough for {most:.0f} {unit} in all, where these nets take {amount:,.0f} {unit}",
-                                 _Spelled(", ".join(self.spell()[blamed])), instead)
+                                 _Spelled(", ".join(self.to_query()[blamed])), instead)
         if self.residual == "zero" and self.normalization != "none":
             raise ParamError("residual", "other than zero when there is normalization", self.residual,
                              "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")

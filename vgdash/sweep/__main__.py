@@ -23,14 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m vgdash.sweep``: an option for each field of ``SweepParams``, the file, where to run. Returns the exit status."""
     parser = argparse.ArgumentParser("python -m vgdash.sweep", description=(vgdash.sweep.__doc__ or "").split("\n")[0])
     for name, rule in SweepParams.rules().items():
-        default = ",".join(rule.spell(getattr(SweepParams, name)))
+        default = ",".join(rule.to_query(getattr(SweepParams, name)))
         parser.add_argument("--" + name.replace("_", "-"), metavar="…", help=f"{rule.text} (default: {default})")
     parser.add_argument("--out", metavar="FILE", help="CSV file that keeps what is done; a sweep that was stopped goes on from it")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://10.0.0.1:8786 (needs distributed)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a core)")
     given = vars(parser.parse_args(arguments))
     texts = {name: [given[name]] for name in SweepParams.rules() if given[name] is not None}
-    p, refused = SweepParams.tolerant(texts, text=True)
+    p, refused = SweepParams.parse_lenient(texts, text=True)
     if refused:
         parser.error(str(refused[0]))
     with ExitStack() as stack:

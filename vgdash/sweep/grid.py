@@ -212,7 +212,7 @@ def read(path: str | Path) -> Trainability:
 
 
 def _head(p: SweepParams) -> str:
-    return f"{FORMAT}{urlencode(p.spell(), doseq=True)}\n{','.join(COLUMNS)}\n"
+    return f"{FORMAT}{urlencode(p.to_query(), doseq=True)}\n{','.join(COLUMNS)}\n"
 
 
 def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
@@ -223,7 +223,7 @@ def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
     try:
         if not first.startswith(FORMAT):
             raise ValueError("its first line is another")
-        p, refused = SweepParams.tolerant(parse_qs(first.removeprefix(FORMAT)), text=True)
+        p, refused = SweepParams.parse_lenient(parse_qs(first.removeprefix(FORMAT)), text=True)
         if refused:
             raise refused[0]
         seeds: dict[Key, list[tuple]] = {key: [] for key in p.grid}
@@ -249,7 +249,7 @@ def resume(path: Path, p: SweepParams) -> dict[Key, Cell]:
     else:
         other, found = _parse(text, path)
         if other != p:
-            said = [f"{name} {', '.join(value)}" for name, value in other.spell().items() if value != p.spell()[name]]
+            said = [f"{name} {', '.join(value)}" for name, value in other.to_query().items() if value != p.to_query()[name]]
             raise ParamError("out", "a new file, or one of this very sweep", str(path), f"It holds another: {'; '.join(said)}.")
     write(path, p, found)
     return found

@@ -257,7 +257,7 @@ class TrainParams(Params):
                              "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
         if self.memory_bytes > MEMORY:
             raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all, where these nets take "
-                             f"{self.memory_bytes / 1e6:,.0f} MB", _Said(", ".join(self.spell()["widths"])),
+                             f"{self.memory_bytes / 1e6:,.0f} MB", _Said(", ".join(self.to_query()["widths"])),
                              "Take fewer or narrower layers, fewer initializers or seeds, or a smaller batch.")
         if self.snapshot_bytes > KEPT:
             raise ParamError("snapshots", f"few enough for {KEPT / 1e6:.0f} MB in all", self.looks,

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from vgdash.initializers import BASES, INITIALIZERS
-from vgdash.parallel import WORKERS, side_by_side
+from vgdash.parallel import WORKERS, single_threaded_blas
 from vgdash.probe.random_weights import stream
 from vgdash.training.engine import Examples, Measured, Nets
 from vgdash.training.inspection import Inspected, Inspector, grid
@@ -62,7 +62,7 @@ class Trainer:
     def __iter__(self) -> Iterator[Snapshot]:
         threads = [threading.Thread(target=self._work, daemon=True, name=f"vgdash-training-{i}")
                    for i in range(min(self._workers, len(self.groups)))]
-        with side_by_side():
+        with single_threaded_blas():
             try:
                 for thread in threads:
                     thread.start()

@@ -76,7 +76,7 @@ def frame(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
 def link(item: Claim | Mistake) -> str:
     """The address of the page that shows it, from any page of the app."""
     keys = KINDS[item.page].keys()
-    state = [(key, text) for key, value in item.state.items() for text in keys[key].spell(value)]
+    state = [(key, text) for key, value in item.state.items() for text in keys[key].to_query(value)]
     look = [("look", item.look)] if isinstance(item, Claim) and item.look else []
     return f"{item.page}?{urlencode(state + look)}"
 
