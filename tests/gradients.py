@@ -10,7 +10,7 @@ import pandas as pd
 
 from vgdash.layers import Net, Tape, backward, forward
 from vgdash.params import ParamError
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.probe.propagation import build
 
 __all__ = ["GradientCheck", "check_gradients"]

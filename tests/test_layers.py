@@ -9,7 +9,7 @@ from tests.gradients import check_gradients
 from vgdash.activations import ACTIVATIONS
 from vgdash.layers import dropout_mask, normalize, normalize_backward, residual_factors
 from vgdash.params import ParamError
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 
 REMEDIES = {
     "plain net": {},

@@ -1,6 +1,7 @@
 """vgdash: why signals and gradients vanish or explode in deep networks, and what weight initialization does about it.
 
-Useful alone, in a notebook: every computation takes one frozen parameter set and returns one record of arrays.
+Useful alone, in a notebook: every computation takes one frozen parameter set and returns one record of
+arrays.
 
     from vgdash import ProbeParams, predict, probe
     p = ProbeParams.uniform(50, 256, activation="tanh", initializer="lecun_normal")

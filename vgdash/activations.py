@@ -1,6 +1,7 @@
-"""Activation functions: one record holds the value, the slope and what follows from them.
+"""Activation functions: one record holds the value, the slope and the gains.
 
-``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus, softsign, tanh, sigmoid.
+``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus,
+softsign, tanh, sigmoid.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ import numpy as np
 
 from vgdash.quadrature import GRID, gaussian_mean
 
-__all__ = ["ACTIVATIONS", "Activation"]
-
 # Klambauer et al. 2017 (arXiv 1706.02515), the values that make mean 0, variance 1 a fixed point.
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 LEAKY_SLOPE = 0.01  # the default of PyTorch's LeakyReLU
-GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks & Gimpel 2016 (arXiv 1606.08415), tanh form
+GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks & Gimpel 2016, tanh form
 SATURATION = 0.05  # a unit counts as saturated where its slope is below this share of the largest slope
 
 
@@ -27,11 +26,12 @@ SATURATION = 0.05  # a unit counts as saturated where its slope is below this sh
 class Activation:
     """An activation function a = f(z).
 
-    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``) and keep the
-    floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f is monotone enough to allow
-    it, else None. At a kink the slope is the one of the left side.
+    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``)
+    and keep the floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f
+    is monotone enough to allow it, else None. At a kink the slope is the one of the left side.
 
-    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers, or None.
+    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers,
+    or None.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Activation:
     kinks: tuple[float, ...] = ()
 
     def f(self, z, out: np.ndarray | None = None) -> np.ndarray:
-        """f(z), elementwise, in the floating type of ``z`` (integers become float64)."""
+        """Return f(z), elementwise, in the floating type of ``z`` (integers become float64)."""
         z = _floating(z)
         with np.errstate(over="ignore"):
             return self.value(z, np.empty_like(z) if out is None else out)
 
     def df(self, z, out: np.ndarray | None = None) -> np.ndarray:
-        """f'(z), elementwise, in the floating type of ``z`` (integers become float64)."""
+        """Return f'(z), elementwise, in the floating type of ``z`` (integers become float64)."""
         z = _floating(z)
         with np.errstate(over="ignore"):
             return self.slope(z, np.empty_like(z) if out is None else out)
@@ -62,17 +62,17 @@ class Activation:
 
     @cached_property
     def homogeneous(self) -> bool:
-        """Straight on each side of 0: f(cz) = c·f(z) for c > 0."""
+        """True if f(cz) = c·f(z) for c > 0: f is straight on each side of 0."""
         z = np.array([-2.0, -1.0, 1.0, 2.0])
         return np.allclose(self.f(2 * z), 2 * self.f(z), rtol=1e-12, atol=0)
 
     @cached_property
     def saturation_slope(self) -> float:
-        """The slope below which a unit counts as saturated: 5 % of the largest |f'|."""
+        """Slope below which a unit counts as saturated: 5 % of the largest |f'|."""
         return SATURATION * float(np.abs(self.df(np.append(GRID, 0.0))).max())
 
     def saturated(self, z) -> np.ndarray:
-        """Boolean, where |f'(z)| is below ``saturation_slope`` and hardly any gradient passes."""
+        """Test, elementwise, if |f'(z)| is below ``saturation_slope``, so that hardly any gradient passes."""
         return np.abs(self.df(z)) < self.saturation_slope
 
 
@@ -81,18 +81,13 @@ def _floating(z) -> np.ndarray:
     return z if np.issubdtype(z.dtype, np.floating) else z.astype(np.float64)
 
 
-def _linear(z, out):
-    out[...] = z
-    return out
-
-
 def _ones(z, out):
     out[...] = 1
     return out
 
 
 def _relu(z, out):
-    out[...] = 0  # of array against array NumPy takes maxima with vector instructions, of array against number it does not
+    out[...] = 0  # NumPy uses vector instructions for the maximum of two arrays, not of array and number
     return np.maximum(z, out, out=out)
 
 
@@ -113,7 +108,7 @@ def _leaky_slope(z, out):
 
 
 def _exponential_left(scale, alpha):
-    """ELU and SELU: scale·z right of 0, scale·alpha·(e^z - 1) left of it; with both slopes."""
+    """Return ELU or SELU: scale·z right of 0, scale·alpha·(e^z - 1) left of it; with both slopes."""
 
     def value(z, out):
         out[...] = 0
@@ -141,7 +136,7 @@ def _exponential_left(scale, alpha):
 
 
 def _gelu_tanh(z, out):
-    """tanh(sqrt(2/pi) (z + 0.044715 z^3))"""
+    """Write tanh(sqrt(2/pi) (z + 0.044715 z^3)) into ``out``."""
     np.multiply(z, z, out=out)
     out *= GELU_SCALE * GELU_CUBIC
     out += GELU_SCALE
@@ -186,11 +181,15 @@ def _sigmoid_slope_of_output(a, out):
     return out
 
 
-def _sigmoid_slope(z, out):
-    # the sigmoid at -|z| keeps its relative precision, so the slope does too
+def _exp_minus_abs(z, out):
     np.abs(z, out=out)
     np.negative(out, out=out)
-    np.exp(out, out=out)
+    return np.exp(out, out=out)
+
+
+def _sigmoid_slope(z, out):
+    # the sigmoid at -|z| keeps its relative precision, so the slope does too
+    _exp_minus_abs(z, out)
     out /= (1 + out) ** 2
     return out
 
@@ -211,9 +210,7 @@ def _silu_slope(z, out):
 
 
 def _softplus(z, out):
-    np.abs(z, out=out)
-    np.negative(out, out=out)
-    np.exp(out, out=out)
+    _exp_minus_abs(z, out)
     np.log1p(out, out=out)
     out += np.maximum(z, 0)
     return out
@@ -262,10 +259,6 @@ def _softsign_slope_of_output(a, out):
     return out
 
 
-def _tanh(z, out):
-    return np.tanh(z, out=out)
-
-
 def _tanh_slope_of_output(a, out):
     np.multiply(a, a, out=out)
     return np.subtract(1, out, out=out)
@@ -282,9 +275,11 @@ def _tanh_slope(z, out):
 
 
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (
-    Activation("linear", r"z", "", _linear, _ones, _ones, framework_gain=1.0),
-    Activation("relu", r"\max(0, z)", "Nair & Hinton 2010", _relu, _step, _step, framework_gain=math.sqrt(2), kinks=(0.0,)),
-    Activation("leaky_relu", r"\max(0.01\,z, z)", "Maas, Hannun & Ng 2013", _leaky, _leaky_slope, _leaky_slope,
+    Activation("linear", r"z", "", np.positive, _ones, _ones, framework_gain=1.0),
+    Activation("relu", r"\max(0, z)", "Nair & Hinton 2010", _relu, _step, _step,
+               framework_gain=math.sqrt(2), kinks=(0.0,)),
+    Activation("leaky_relu", r"\max(0.01\,z, z)", "Maas, Hannun & Ng 2013",
+               _leaky, _leaky_slope, _leaky_slope,
                framework_gain=math.sqrt(2 / (1 + LEAKY_SLOPE**2)), kinks=(0.0,)),
     Activation("elu", r"z \text{ if } z > 0 \text{ else } e^z - 1", "Clevert et al. 2016 (arXiv 1511.07289)",
                *_exponential_left(1.0, 1.0), kinks=(0.0,)),
@@ -295,9 +290,12 @@ ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (
                "Hendrycks & Gimpel 2016 (arXiv 1606.08415)", _gelu, _gelu_slope),
     Activation("silu", r"z\,\sigma(z)", "Elfwing et al. 2018 (arXiv 1702.03118)", _silu, _silu_slope),
     Activation("mish", r"z \tanh(\ln(1 + e^z))", "Misra 2019 (arXiv 1908.08681)", _mish, _mish_slope),
-    Activation("softplus", r"\ln(1 + e^z)", "Dugas et al. 2000", _softplus, _sigmoid, _softplus_slope_of_output),
-    Activation("softsign", r"z / (1 + |z|)", "Turian et al. 2009", _softsign, _softsign_slope, _softsign_slope_of_output),
-    Activation("tanh", r"\tanh z", "LeCun et al. 1998", _tanh, _tanh_slope, _tanh_slope_of_output, framework_gain=5 / 3),
-    Activation("sigmoid", r"1 / (1 + e^{-z})", "Rumelhart et al. 1986", _sigmoid, _sigmoid_slope, _sigmoid_slope_of_output,
-               framework_gain=1.0),
+    Activation("softplus", r"\ln(1 + e^z)", "Dugas et al. 2000",
+               _softplus, _sigmoid, _softplus_slope_of_output),
+    Activation("softsign", r"z / (1 + |z|)", "Turian et al. 2009",
+               _softsign, _softsign_slope, _softsign_slope_of_output),
+    Activation("tanh", r"\tanh z", "LeCun et al. 1998",
+               np.tanh, _tanh_slope, _tanh_slope_of_output, framework_gain=5 / 3),
+    Activation("sigmoid", r"1 / (1 + e^{-z})", "Rumelhart et al. 1986",
+               _sigmoid, _sigmoid_slope, _sigmoid_slope_of_output, framework_gain=1.0),
 )}

@@ -1,11 +1,12 @@
 """Gradient descent on a linear chain: how many steps a loss takes to come down, against depth.
 
-y = w[L] … w[1] x with every weight starting at the same value, x = 1, loss (y - target)²/2. All weights have the same gradient
-(y - target) w^(L-1), so they stay equal and one number w describes the whole chain:
+y = w[L] … w[1] x with every weight starting at the same value, x = 1, loss (y - target)²/2. All weights have
+the same gradient (y - target) w^(L-1), so they stay equal and one number w describes the whole chain:
 
     w  <-  w - learning_rate · (w^L - target) · w^(L-1)
 
-A small w makes w^(L-1) vanish and learning takes ages; a large one makes the first step throw the weights away.
+A small w makes w^(L-1) vanish and learning takes ages; a large one makes the first step throw the weights
+away.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ FLOW_POINTS = 200  # of the midpoint rule for the smooth part of the flow time: 
 class DescentParams(Params):
     """Gradient descent on chains of 1 to ``depth`` layers, each weight starting at ``factor``.
 
-    A chain has learned when its loss is at most ``tolerance`` times target²/2, the loss of an output of zero: at 0.01 the output
-    is within 10 % of ``target``. ``cap``: steps after which a chain that has not is given up.
+    A chain has learned when its loss is at most ``tolerance`` times target²/2, the loss of an output of zero:
+    at 0.01 the output is within 10 % of ``target``. ``cap``: steps after which a chain that has not is given
+    up.
     """
 
     factor: float = real(0.5, 0.01, 10)
@@ -154,8 +156,9 @@ def _log10_first_step(p: DescentParams, depths: np.ndarray) -> np.ndarray:
 def _log10_flow_steps(p: DescentParams, depths: np.ndarray) -> np.ndarray:
     """log10 of the time of dw/dt = -(w^L - target) w^(L-1), in units of the learning rate.
 
-    With u = y/target it is target^(2/L-2)/(learning_rate L) times the integral of u^(2/L-2)/|1-u| du from the start to the
-    tolerance; from above, u -> 1/u gives z^(1-2/L)/(1-z) dz. Source: Saxe et al. 2014 (arXiv 1312.6120), deep chains.
+    With u = y/target it is target^(2/L-2)/(learning_rate L) times the integral of u^(2/L-2)/|1-u| du from the
+    start to the tolerance; from above, u -> 1/u gives z^(1-2/L)/(1-z) dz. Source: Saxe et al. 2014 (arXiv
+    1312.6120), deep chains.
     """
     log_start = depths * math.log(p.factor) - math.log(p.target)
     below = log_start < 0

@@ -1,9 +1,9 @@
 """Weight initializers: a base distribution of unit scale times a factor that depends on the layer's shape.
 
-``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal, glorot_uniform,
-he_normal, he_uniform, orthogonal, identity, pytorch_default, playground_default.
+``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal,
+glorot_uniform, he_normal, he_uniform, orthogonal, identity, pytorch_default, playground_default.
 
-Because every Gaussian initializer scales the same base draw, one seed gives a paired comparison of all of them.
+Every Gaussian initializer scales the same base draw, so one seed gives a paired comparison of all of them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BASES", "INITIALIZERS", "Base", "Initializer"]
-
-# std of the standard normal cut at +-2, sqrt(1 - 2·2·phi(2)/(2·Phi(2) - 1)); Keras and JAX divide by it (REFERENCES: Keras)
+# std of the standard normal cut at +-2, sqrt(1 - 2·2·phi(2)/(2·Phi(2) - 1)); Keras and JAX divide by it
 TRUNCATED_STD = 0.87962566103423978
 
 
@@ -24,9 +22,10 @@ TRUNCATED_STD = 0.87962566103423978
 class Base:
     """A distribution of matrices before scaling.
 
-    ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)`` the variance of
-    its entries: about the mean of all entries, which only the identity does not have at 0. ``from_normal(weights, rng)`` turns the
-    normal draw into this one in place, with the generator that has just given it; None where there is no such way.
+    ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)``
+    the variance of its entries about their mean, which is 0 for all but the identity.
+    ``from_normal(weights, rng)`` turns the normal draw into this one in place, with the generator that has
+    just drawn it, or is None.
     """
 
     name: str
@@ -39,7 +38,7 @@ class Base:
 class Initializer:
     """W = gamma · scale(fan_in, fan_out) · base draw, of shape ``(fan_out, fan_in)``.
 
-    ``formula`` is LaTeX for Var(w) (or W itself where that says more), ``source`` the paper or the documentation.
+    ``formula`` is LaTeX for Var(w), or for W, ``source`` the paper or the documentation.
     """
 
     name: str
@@ -49,20 +48,20 @@ class Initializer:
     scale: Callable[[int, int], float]
 
     def variance(self, fan_in: int, fan_out: int) -> float:
-        """Realized variance of the entries of W at gamma = 1: scale^2 times the variance of the base distribution."""
+        """Return the realized variance of the entries of W at gamma = 1: scale^2 times that of the base."""
         return self.scale(fan_in, fan_out) ** 2 * self.base.variance(fan_in, fan_out)
 
     def draw(self, fan_in: int, fan_out: int, rng: np.random.Generator | int, gamma: float = 1.0,
              dtype=np.float32) -> np.ndarray:
-        """A weight matrix ``(fan_out, fan_in)``; ``gamma`` multiplies the weights, so their variance gains gamma^2.
+        """Draw a weight matrix ``(fan_out, fan_in)``; ``gamma`` multiplies it, so its variance gains gamma^2.
 
         Raises ``ValueError`` for a fan below 1 or a gamma that is not a finite number.
         """
         for name, fan in (("fan_in", fan_in), ("fan_out", fan_out)):
             if fan < 1:
-                raise ValueError(f"{name} must be at least 1, received {fan!r}. Give the number of units of that layer.")
+                raise ValueError(f"{name} must be at least 1, received {fan!r}. Give the number of units.")
         if not math.isfinite(gamma):
-            raise ValueError(f"gamma must be a finite number, received {gamma!r}. 1 leaves the formula as it is.")
+            raise ValueError(f"gamma must be a finite number, received {gamma!r}. 1 keeps the formula.")
         weights = self.base.draw(fan_in, fan_out, np.random.default_rng(rng), np.dtype(dtype))
         weights *= weights.dtype.type(gamma * self.scale(fan_in, fan_out))
         return weights
@@ -77,7 +76,7 @@ def _truncated(fan_in, fan_out, rng, dtype):
 
 
 def _cut(weights, rng):
-    """Every entry beyond +-2 drawn again, and all divided by the std that this leaves."""
+    """Draw every entry beyond +-2 again, and divide all by the std that this leaves."""
     beyond = np.flatnonzero(np.abs(weights) > 2)
     flat = weights.reshape(-1)
     while beyond.size:
@@ -95,7 +94,7 @@ def _uniform(fan_in, fan_out, rng, dtype):
 
 
 def _orthogonal(fan_in, fan_out, rng, dtype):
-    """Orthonormal rows or columns, whichever are fewer: QR of a Gaussian, signs fixed to make it Haar (Mezzadri 2007)."""
+    """Draw orthonormal rows or columns, the fewer of them: QR of a Gaussian, with signs (Mezzadri 2007)."""
     long, short = max(fan_in, fan_out), min(fan_in, fan_out)
     q, r = np.linalg.qr(rng.standard_normal((long, short)))
     q *= np.where(np.diag(r) < 0, -1.0, 1.0)
@@ -110,17 +109,13 @@ def _zeros(fan_in, fan_out, rng, dtype):
     return np.zeros((fan_out, fan_in), dtype=dtype)
 
 
-def _one(fan_in, fan_out):
-    return 1.0
-
-
 BASES: dict[str, Base] = {b.name: b for b in (
-    Base("normal", _normal, _one),
-    Base("truncated", _truncated, _one, from_normal=_cut),
-    Base("uniform", _uniform, _one),
-    Base("orthogonal", _orthogonal, lambda fan_in, fan_out: 1 / max(fan_in, fan_out)),
-    Base("identity", _identity, lambda fan_in, fan_out: (1 - 1 / max(fan_in, fan_out)) / max(fan_in, fan_out)),
-    Base("zeros", _zeros, lambda fan_in, fan_out: 0.0),
+    Base("normal", _normal, lambda *fans: 1.0),
+    Base("truncated", _truncated, lambda *fans: 1.0, from_normal=_cut),
+    Base("uniform", _uniform, lambda *fans: 1.0),
+    Base("orthogonal", _orthogonal, lambda *fans: 1 / max(fans)),
+    Base("identity", _identity, lambda *fans: (1 - 1 / max(fans)) / max(fans)),
+    Base("zeros", _zeros, lambda *fans: 0.0),
 )}
 
 
@@ -154,11 +149,11 @@ INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
     Initializer("glorot_uniform", r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["uniform"], _glorot),
     Initializer("he_normal", r"\frac{2}{n_{in}}", _HE, BASES["normal"], _he),
     Initializer("he_uniform", r"\frac{2}{n_{in}}", _HE, BASES["uniform"], _he),
-    Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I", "Saxe et al. 2014 (arXiv 1312.6120)",
-                BASES["orthogonal"], _fixed(1.0)),
+    Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
+                "Saxe et al. 2014 (arXiv 1312.6120)", BASES["orthogonal"], _fixed(1.0)),
     Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
-    Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}", "PyTorch nn.Linear, U(-1/sqrt(n), 1/sqrt(n))", BASES["uniform"],
-                lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in))),
-    Initializer("playground_default", r"\frac{1}{12}", "TensorFlow Playground nn.ts, U(-1/2, 1/2)", BASES["uniform"],
-                _fixed(math.sqrt(1 / 12))),
+    Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}", "PyTorch nn.Linear, U(-1/sqrt(n), 1/sqrt(n))",
+                BASES["uniform"], lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in))),
+    Initializer("playground_default", r"\frac{1}{12}", "TensorFlow Playground nn.ts, U(-1/2, 1/2)",
+                BASES["uniform"], _fixed(math.sqrt(1 / 12))),
 )}

@@ -1,7 +1,8 @@
-"""What happens to arrays between two layers, forward and backward: normalization, residual branches, dropout, and nets of them.
+"""Layers of nets, forward and backward: weights, normalization, residual branches and dropout.
 
-The functions work on arrays ``(…, batch, units)``. A ``Net`` is a stack of fully-connected layers; ``forward`` and ``backward``
-go through it layer by layer and hand out each layer's arrays, so that statistics need no second pass.
+The functions work on arrays ``(…, batch, units)``. A ``Net`` is a stack of fully-connected layers;
+``forward`` and ``backward`` go through it layer by layer and hand out each layer's arrays, so that statistics
+need no second pass.
 """
 
 from __future__ import annotations
@@ -9,24 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from vgdash.activations import Activation
 
-__all__ = ["AXES", "EPSILON", "RESIDUALS", "Backward", "Forward", "Net", "Tape", "backward", "dropout_mask", "forward",
-           "normalize", "normalize_backward", "residual_factors", "stack"]
-
 EPSILON = 1e-5  # added to the variance; the default of BatchNorm and LayerNorm in PyTorch
-AXES: dict[str, int | None] = {"none": None, "batch": -2, "layer": -1}  # normalization → the axis of its mean and variance
+AXES: dict[str, int | None] = {"none": None, "batch": -2, "layer": -1}  # normalization → axis of its mean
 RESIDUALS = ("none", "plain", "scaled", "zero")
 
 
 def normalize(u: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """(u - mean)/sqrt(variance + EPSILON) along ``axis``: -2 is batch normalization, -1 is layer normalization.
+    """Normalize u along ``axis``, -2 for batch, -1 for layer normalization: (u - mean)/sqrt(var + EPSILON).
 
-    Returns the normalized array and the factor 1/sqrt(variance + EPSILON), with ``axis`` kept as 1. Scale and shift are left
-    out: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al. 2016 (arXiv 1607.06450).
+    Returns the normalized array and the factor 1/sqrt(variance + EPSILON), with ``axis`` kept as 1. Scale and
+    shift are left out: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al.
+    2016 (arXiv 1607.06450).
     """
     hat = u - u.mean(axis=axis, keepdims=True)
     factor = 1 / np.sqrt((hat * hat).mean(axis=axis, keepdims=True) + u.dtype.type(EPSILON))
@@ -35,7 +35,7 @@ def normalize(u: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalize_backward(gradient: np.ndarray, hat: np.ndarray, factor: np.ndarray, axis: int) -> np.ndarray:
-    """∂C/∂u from ``gradient`` = ∂C/∂hat, through mean and variance: factor·(g - mean(g) - hat·mean(g·hat)). Overwrites ``hat``."""
+    """Return ∂C/∂u = factor·(g - mean(g) - hat·mean(g·hat)), g = ∂C/∂hat the gradient; overwrite ``hat``."""
     hat *= -(gradient * hat).mean(axis=axis, keepdims=True)
     hat += gradient
     hat -= gradient.mean(axis=axis, keepdims=True)
@@ -43,18 +43,19 @@ def normalize_backward(gradient: np.ndarray, hat: np.ndarray, factor: np.ndarray
     return hat
 
 
-def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
-    """1/keep with probability ``keep``, else 0: the mean of what is multiplied stays (Srivastava et al. 2014, inverted form)."""
-    return (rng.random(shape, dtype=np.float32) < keep) * np.dtype(dtype).type(1 / keep)
+def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw 1/keep with probability ``keep``, else 0; the mean is 1 (Srivastava et al. 2014, inverted)."""
+    return (rng.random(shape, dtype=np.float32) < keep) * np.float32(1 / keep)
 
 
 def residual_factors(widths: Sequence[int], residual: str) -> tuple[float | None, ...]:
-    """By layer: the factor of the branch in z[l] = z[l-1] + factor·branch, or None for a layer without a skip connection.
+    """Return, by layer, the factor of the branch in z[l] = z[l-1] + factor·branch, or None without a skip.
 
-    A layer has one where its input and output have the same width, layer 1 excepted (it has no z before it). Factors: plain 1,
-    scaled 1/sqrt(number of branches), and zero 1 too: there it is the weights of the branch that start at 0.
+    A layer has one where its input and output have the same width, layer 1 excepted (it has no z before it).
+    Factors: plain 1, scaled 1/sqrt(number of branches), and zero 1 too: there it is the weights of the branch
+    that start at 0.
     """
-    skips = [residual != "none" and layer > 0 and widths[layer] == widths[layer + 1] for layer in range(len(widths) - 1)]
+    skips = [residual != "none" and layer > 0 and n == m for layer, (n, m) in enumerate(pairwise(widths))]
     factor = 1 / math.sqrt(max(1, sum(skips))) if residual == "scaled" else 1.0
     return tuple(factor if skip else None for skip in skips)
 
@@ -67,12 +68,13 @@ class Net:
         z[l] = N(u[l])            or, with a skip connection, z[l-1] + skips[l]·N(u[l])
         a[l] = f(z[l]) ⊙ mask(l)
 
-    ``weights[l]`` is ``(fan_out, fan_in)`` and may be shared between nets that differ in ``scales`` only; ``biases`` are
-    ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``; ``mask(l)`` gives the dropout mask of
-    layer index l, ``(batch, fan_out)``, and is None without dropout. With ``rescale`` the forward pass first divides each scale
-    by the standard deviation of scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
+    ``weights[l]`` is ``(fan_out, fan_in)`` and may be shared between nets that differ in ``scales`` only;
+    ``biases`` are ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``;
+    ``mask(l)`` gives the dropout mask of layer index l, ``(batch, fan_out)``, and is None without dropout.
+    With ``rescale`` the forward pass first divides each scale by the standard deviation of
+    scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
 
-    Several nets of one architecture go through their layers side by side, with ``stack``: weights[l] is then one matrix a net, and
+    ``stack`` joins several nets of one architecture: weights[l] is then one matrix for each net, and
     everything else has a leading axis for the nets.
     """
 
@@ -87,49 +89,43 @@ class Net:
 
 
 def stack(nets: Sequence[Net]) -> Net:
-    """The nets as one, which differ in weights, scales, biases and masks only."""
+    """Join nets that differ only in weights, scales, biases and masks."""
+    def by_layer(name: str) -> list[tuple]:
+        return list(zip(*(getattr(net, name) for net in nets), strict=True))
+
     first = nets[0]
-
-    def mask(index: int) -> np.ndarray:
-        return np.stack([net.mask(index) for net in nets])
-
     return replace(
-        first,
-        weights=list(zip(*(net.weights for net in nets), strict=True)),
-        scales=[np.array(scales)[:, None, None] for scales in zip(*(net.scales for net in nets), strict=True)],
-        biases=[np.stack(biases)[:, None] for biases in zip(*(net.biases for net in nets), strict=True)] if first.biases else None,
-        mask=mask if first.mask else None,
-    )
+        first, weights=by_layer("weights"),
+        scales=[np.array(scales)[:, None, None] for scales in by_layer("scales")],
+        biases=first.biases and [np.stack(biases)[:, None] for biases in by_layer("biases")],
+        mask=first.mask and (lambda index: np.stack([net.mask(index) for net in nets])))
 
 
 class Tape:
-    """Memory for one pass through a net of these widths, used again by the next one.
+    """Memory for a pass through a net of these widths, used again by the next pass.
 
-    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to ∂C/∂z[l], both
-    ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is unused. ``normalized[l]`` holds what
-    ``normalize`` returned. On its way back ``backward`` writes gradients over ``slope`` and ``normalized``. ``empty(entries, dtype)``
-    says where the memory comes from, which is one piece.
+    ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to
+    ∂C/∂z[l], both ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is
+    unused. ``normalized[l]`` holds the result of ``normalize``. ``backward`` writes gradients over ``slope``
+    and ``normalized``.
     """
 
-    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None,
-                 empty: Callable[[int, np.dtype], np.ndarray] = np.empty):
+    def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None):
         self._rows = (batch,) if nets is None else (nets, batch)
-        sizes = [math.prod(self._rows) * width for width in (*widths, *widths[1:], 3 * max(widths))]
-        pieces = np.split(empty(sum(sizes), np.dtype(dtype)), np.cumsum(sizes)[:-1])
-        *arrays, self._spare = [piece.reshape(*self._rows, -1) for piece in pieces[:-1]] + [pieces[-1].reshape(3, -1)]
-        self.a, self.slope = arrays[:len(widths)], [np.empty(0, dtype), *arrays[len(widths):]]
+        self.a, self.slope = ([np.empty((*self._rows, width), dtype) for width in widths] for _ in range(2))
         self.normalized: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(widths)
+        self._spare = np.empty((3, math.prod(self._rows) * max(widths)), dtype)
 
     def spare(self, which: int, width: int) -> np.ndarray:
-        """A ``(batch, width)`` array that nobody keeps; 0 and 1 alternate between layers, 2 is for one statement."""
+        """Return a temporary ``(batch, width)`` array; 0 and 1 alternate by layer, 2 is for one statement."""
         return self._spare[which, :math.prod(self._rows) * width].reshape(*self._rows, width)
 
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """One layer on the way forward. Arrays ``(batch, units)`` are valid until the next layer is asked for.
+    """One layer on the way forward; its arrays ``(batch, units)`` are valid until the next layer.
 
-    ``slope`` is f'(z) as yet without the dropout mask; ``a`` is what the next layer receives.
+    ``slope`` is f'(z) without the dropout mask; ``a`` is the input of the next layer.
     """
 
     layer: int
@@ -140,10 +136,10 @@ class Forward:
 
 @dataclass(frozen=True, eq=False)
 class Backward:
-    """One layer on the way back, arrays valid until the tape is used again.
+    """One layer on the way back; its arrays are valid until the tape is used again.
 
-    ``gradient`` is ∂C/∂z[l], ``inner`` ∂C/∂u[l], both ``(batch, fan_out)``; ``a`` is a[l-1], ``(batch, fan_in)``, so that
-    ∂C/∂W[l] = inner.T @ a and ∂C/∂b[l] = inner.sum(axis=0), where C is summed over the batch.
+    ``gradient`` is ∂C/∂z[l], ``inner`` ∂C/∂u[l], both ``(batch, fan_out)``; ``a`` is a[l-1] ``(batch,
+    fan_in)``. With C summed over the batch, ∂C/∂W[l] = inner.T @ a and ∂C/∂b[l] = inner.sum(axis=0).
     """
 
     layer: int
@@ -158,14 +154,16 @@ class Backward:
 
 
 def _rescale(net: Net, index: int, u: np.ndarray) -> None:
+    """Divide ``u`` and the layer's scale by the standard deviation of ``u``."""
     deviation = u.std(axis=(-2, -1), keepdims=u.ndim > 2, dtype=np.float64)
     deviation = np.where((deviation > 0) & np.isfinite(deviation), deviation, 1.0)
     net.scales[index] = net.scales[index] / deviation
     u /= deviation.astype(u.dtype)
 
 
-def _products(x: np.ndarray, weights: np.ndarray | tuple[np.ndarray, ...], out: np.ndarray, transposed: bool) -> np.ndarray:
-    """x Wᵀ on the way forward, x W on the way back, net by net."""
+def _multiply(x: np.ndarray, weights: np.ndarray | tuple[np.ndarray, ...], out: np.ndarray,
+              transposed: bool) -> np.ndarray:
+    """Write x Wᵀ (forward) or x W (backward) into ``out``, net by net."""
     stacked = isinstance(weights, tuple)
     for rows, matrix, into in zip(x, weights, out, strict=True) if stacked else ((x, weights, out),):
         np.matmul(rows, matrix.T if transposed else matrix, out=into)
@@ -173,7 +171,7 @@ def _products(x: np.ndarray, weights: np.ndarray | tuple[np.ndarray, ...], out: 
 
 
 def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
-    """Layers 1 … L one after the other, from the input ``x`` ``(batch, fan_in)``; fills ``tape`` for ``backward``."""
+    """Yield layers 1 … L, from the input ``x`` ``(batch, fan_in)``; fill ``tape`` for ``backward``."""
     tape.a[0][...] = x
     z = tape.a[0]
     for index, weights in enumerate(net.weights):
@@ -181,7 +179,7 @@ def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
         fan_in, fan_out = tape.a[index].shape[-1], tape.a[layer].shape[-1]
         # The scale goes to the input: s·a under- and overflows only where the products (s·w)·a do.
         scaled = np.multiply(tape.a[index], np.asarray(net.scales[index], z.dtype), out=tape.spare(2, fan_in))
-        u = _products(scaled, weights, tape.spare(layer % 2, fan_out), transposed=True)
+        u = _multiply(scaled, weights, tape.spare(layer % 2, fan_out), transposed=True)
         if net.rescale:
             _rescale(net, index, u)
         if net.biases is not None:
@@ -204,12 +202,14 @@ def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
 
 
 def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
-    """Layers L … 1 one after the other, from ``cotangent`` = ∂C/∂z[L] ``(batch, fan_out)``, after a complete ``forward``."""
+    """Yield layers L … 1, from ``cotangent`` = ∂C/∂z[L] ``(batch, fan_out)``, after all of ``forward``."""
     gradient = tape.slope[-1]
     gradient[...] = cotangent
     for layer in range(len(net.weights), 0, -1):
         weights, skip = net.weights[layer - 1], net.skips[layer - 1]
-        branch = gradient if net.axis is None else normalize_backward(gradient, *tape.normalized[layer], net.axis)
+        branch = gradient
+        if net.axis is not None:
+            branch = normalize_backward(gradient, *tape.normalized[layer], net.axis)
         yield Backward(layer, gradient, tape.a[layer - 1], branch, skip)
         if layer == 1:
             return
@@ -217,7 +217,7 @@ def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
         scale = net.scales[layer - 1] if skip is None else net.scales[layer - 1] * skip
         scaled = np.multiply(branch, np.asarray(scale, branch.dtype), out=tape.spare(2, fan_out))
         before = tape.slope[layer - 1]
-        before *= _products(scaled, weights, tape.spare(0, fan_in), transposed=False)
+        before *= _multiply(scaled, weights, tape.spare(0, fan_in), transposed=False)
         if skip is not None:
             before += gradient
         gradient = before

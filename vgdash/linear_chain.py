@@ -1,7 +1,7 @@
 """The linear chain a[l] = W[l] a[l-1]: what a hundred multiplications leave of a signal, and of a gradient on its way back.
 
-With g(z) = z and b = 0 a network is the product of its weight matrices. W = c·I multiplies by c a layer, so |a[l]| = c^l |x| and
-|dy/da[l]| = c^(L-l): a straight line on a log axis, read from one end or from the other.
+With g(z) = z and b = 0 a network is the product of its weight matrices. W = c·I multiplies by c a layer, so
+|a[l]| = c^l |x| and |dy/da[l]| = c^(L-l): a straight line on a log axis, read from one end or from the other.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ EULER = 0.5772156649015329  # Euler-Mascheroni constant, minus digamma(1)
 class ChainParams(Params):
     """A linear chain of ``depth`` layers.
 
-    ``kind``: "scaled identity", W = factor · I (2x2); "diagonal", W = diag(factor, factor2); "gaussian", each layer its own
-    ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), drawn for ``seeds`` seeds (the defaults are the
-    100-fold product of N(0, 1) matrices in d2l.ai, "Numerical stability"). ``x1, x2``: the start vector; a gaussian chain
-    repeats them, x1, x2, x1, x2 …, to its width. A kind leaves the fields of the others unused.
+    ``kind``: "scaled identity", W = factor · I (2x2); "diagonal", W = diag(factor, factor2); "gaussian", each
+    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), drawn for
+    ``seeds`` seeds (the defaults are the 100-fold product of N(0, 1) matrices in d2l.ai, "Numerical
+    stability"). ``x1, x2``: the start vector; a gaussian chain repeats them, x1, x2, x1, x2 …, to its width.
+    A kind leaves the fields of the others unused.
     """
 
     factor: float = real(1.5, 0.1, 2)
@@ -62,8 +63,9 @@ class ChainParams(Params):
 class Chain:
     """What ``linear_chain`` finds. Layers run from 0 (the input) to depth L; sizes are log10 and have no unit.
 
-    The size of a vector is its largest |component| for the two fixed matrices, and its root mean square component for
-    gaussian ones, where the theory is exact. From x = (1, 1) both are 1 at layer 0, and so is the gradient at layer L.
+    The size of a vector is its largest |component| for the two fixed matrices, and its root mean square
+    component for gaussian ones, where the theory is exact. From x = (1, 1) both are 1 at layer 0, and so is
+    the gradient at layer L.
 
     Sizes, ``(L + 1,)``; for gaussian matrices the median over seeds:
       log10_activation         |a[l]|
@@ -122,7 +124,8 @@ class Chain:
 
     def frame(self) -> pd.DataFrame:
         """One row per layer and line: layer, line ("activation", "gradient"; for diagonal also "component 1" and "2"),
-        log10_size, log10_low and log10_high (10 % and 90 % of the seeds), log10_theory. A zero component has no row.
+        log10_size, log10_low and log10_high (10 % and 90 % of the seeds), log10_theory. A zero component has
+        no row.
         """
         lines = [("activation", self.log10_activation, self.log10_activation_seeds, self.log10_activation_theory),
                  ("gradient", self.log10_gradient, self.log10_gradient_seeds, self.log10_gradient_theory)]
@@ -157,8 +160,9 @@ def digamma_half(n: int) -> float:
 def typical_factor(sigma2: float, width: int) -> float:
     """exp of the Lyapunov exponent of width x width matrices with entries N(0, sigma2/width): the typical growth a layer.
 
-    ln |W a|/|a| is half the logarithm of (sigma2/width) times a chi-squared variable with ``width`` degrees of freedom, whatever
-    a is, with mean (ln(2 sigma2/width) + digamma(width/2))/2. Below sqrt(sigma2), the rms growth, by Jensen. Source: Newman 1986.
+    ln |W a|/|a| is half the logarithm of (sigma2/width) times a chi-squared variable with ``width`` degrees
+    of freedom, whatever a is, with mean (ln(2 sigma2/width) + digamma(width/2))/2. Below sqrt(sigma2), the
+    rms growth, by Jensen. Source: Newman 1986.
     """
     return math.exp((math.log(2 * sigma2 / width) + digamma_half(width)) / 2)
 

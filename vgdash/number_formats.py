@@ -1,7 +1,8 @@
 """Number formats: how large and how small a number they hold, and what repeated multiplication does in them.
 
-``FORMATS[name]`` for float16, bfloat16, float32, float64. Where a chain breaks is found by iterating in the format, rounding
-after every layer, because arithmetic alone is wrong near zero: 0.9^L in float16 stops at a subnormal number and stays there.
+``FORMATS[name]`` for float16, bfloat16, float32, float64. Where a chain breaks is found by iterating in the
+format, rounding after every layer, because arithmetic alone is wrong near zero: 0.9^L in float16 stops at a
+subnormal number and stays there.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ __all__ = ["FORMATS", "Breaks", "Format", "breaks_of", "iterate", "powers", "rou
 class Format:
     """A binary floating-point format with ``digits`` bits of significand (the leading 1 included) and exponents to ``top``.
 
-    The largest finite number is (2 - 2^(1-digits)) 2^top, the smallest normal one 2^(1-top), the smallest subnormal one
-    2^(2-top-digits) (IEEE 754-2019; bfloat16 is float32 with the last 16 bits cut off). ``carrier`` is the NumPy type that
-    holds its numbers: NumPy has no bfloat16, so float32 does.
+    The largest finite number is (2 - 2^(1-digits)) 2^top, the smallest normal one 2^(1-top), the smallest
+    subnormal one 2^(2-top-digits) (IEEE 754-2019; bfloat16 is float32 with the last 16 bits cut off).
+    ``carrier`` is the NumPy type that holds its numbers: NumPy has no bfloat16, so float32 does.
     """
 
     name: str
@@ -72,9 +73,9 @@ _PATIENCE = 16  # layers between two looks at whether a chain is all zero and in
 class Breaks:
     """What the numbers of a chain first become in a format, each a layer, or None where that does not happen.
 
-    ``overflow``: infinite. ``subnormal``: not zero, but below the smallest normal number, where digits are lost.
-    ``zero``: exactly zero. ``stuck``: the first layer of an unchanging subnormal tail, where each product rounds back to the
-    number it came from, so that it never reaches zero.
+    ``overflow``: infinite. ``subnormal``: not zero, but below the smallest normal number, where digits are
+    lost. ``zero``: exactly zero. ``stuck``: the first layer of an unchanging subnormal tail, where each
+    product rounds back to the number it came from, so that it never reaches zero.
     """
 
     overflow: int | None = None
@@ -107,9 +108,10 @@ def round_to(values, name: str) -> np.ndarray:
 def iterate(step: Callable[[int, np.ndarray], np.ndarray], start, name: str, layers: int) -> np.ndarray:
     """``start`` and the ``layers`` values after it, a[l] = step(l, a[l-1]), each rounded to the format: (layers + 1, ...).
 
-    ``step`` gets the layer from 1 and the last value in the format's carrier type. Within one step it computes as that
-    type does, so sums in bfloat16 are those of hardware that adds in float32 and rounds at the end. A step multiplies: zero
-    and infinity are final, so once nothing else is left the rest of the layers repeats it.
+    ``step`` gets the layer from 1 and the last value in the format's carrier type. Within one step it
+    computes as that type does, so sums in bfloat16 are those of hardware that adds in float32 and rounds at
+    the end. A step multiplies: zero and infinity are final, so once nothing else is left the rest of the
+    layers repeats it.
     """
     start = round_to(start, name)
     values = np.empty((layers + 1, *start.shape), start.dtype)
@@ -126,8 +128,9 @@ def iterate(step: Callable[[int, np.ndarray], np.ndarray], start, name: str, lay
 def powers(start, factor, name: str, layers: int) -> np.ndarray:
     """a[l] = factor · a[l-1] from a[0] = ``start``, every product rounded to the format: ``(layers + 1, *start.shape)``.
 
-    ``start`` and ``factor`` (of the same shape, or one number) are rounded first, as they are when stored in that format.
-    The same as ``iterate`` with that step, at the speed of compiled code where NumPy knows the format.
+    ``start`` and ``factor`` (of the same shape, or one number) are rounded first, as they are when stored in
+    that format. The same as ``iterate`` with that step, at the speed of compiled code where NumPy knows the
+    format.
     """
     start, factor = round_to(start, name), round_to(factor, name)
     chain = np.empty((layers + 1, *start.shape), start.dtype)

@@ -22,8 +22,9 @@ MOST_WORKERS = 4  # each one holds the arrays of a net; memory budgets count on 
 _AFFINITY = getattr(os, "sched_getaffinity", None)
 WORKERS = min(MOST_WORKERS, len(_AFFINITY(0)) if _AFFINITY else os.cpu_count() or 1)
 
-# Seconds that a thread may keep Python's lock while another waits for it. Calls of NumPy let go of it themselves after 5 to 200 µs;
-# at Python's 5 ms what lies between them costs 50 layers x 64 a quarter of the speed on two cores.
+# Seconds that a thread may keep Python's lock while another waits for it. Calls of NumPy let go of it
+# themselves after 5 to 200 µs; at Python's 5 ms what lies between them costs 50 layers x 64 a quarter of the
+# speed on two cores.
 SWITCH = 2e-4
 
 _lock = threading.Lock()
@@ -94,7 +95,8 @@ def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Resu
 def run_in_parts(function: Callable[[Job], Iterable[Callable[[], None]]], jobs: Sequence[Job]) -> None:
     """``function(job)`` for every job on all cores. What it leaves to do it yields in parts, for any core once all jobs have begun.
 
-    So a core without a job helps with what the others leave, as soon as they leave it. Floating-point warnings are off.
+    So a core without a job helps with what the others leave, as soon as they leave it. Floating-point
+    warnings are off.
     """
     left, unfinished = iter(jobs), len(jobs)
     parts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: there are no more

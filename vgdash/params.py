@@ -1,7 +1,7 @@
-"""Parameter sets: one frozen dataclass is validation, cache key, address and stored scene at once.
+"""Parameter sets: one frozen dataclass is validation, cache key, URL query and stored scene at once.
 
-A field is declared with its rule, ``depth: int = integer(150, 1, 1000)``. From that one rule come the check when the
-object is made, the limits of the widget, and the reading and writing of addresses.
+A field is declared with its rule, ``depth: int = integer(150, 1, 1000)``. That one rule validates the value,
+limits the widget, and parses and writes the URL query.
 """
 
 from __future__ import annotations
@@ -12,35 +12,44 @@ import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar, Self
 
-__all__ = ["Choice", "Choices", "Flag", "Integer", "Integers", "ParamError", "Params", "Real", "Rule", "Text",
-           "choice", "choices", "flag", "integer", "integers", "real"]
-
-MAX_TEXT = 2_000  # characters of one value in an address; the longest legal one (256 different widths) is shorter
+MAX_TEXT = 2_000  # characters of one value in a URL query; 256 different widths, the longest, have fewer
 
 
 class ParamError(ValueError):
-    """A value that a parameter set refuses: names the field, the rule, the value received and what to do instead."""
+    """Refusal of a value: the field, its rule, the value received and what to do instead."""
 
     def __init__(self, field: str, rule: str, received: object, instead: str = ""):
         self.field, self.rule, self.instead = field, rule, instead
         shown = repr(received)
         self.received = shown if len(shown) <= 60 else shown[:57] + "..."
-        super().__init__(f"{field} must be {rule}, received {self.received}." + (f" {instead}" if instead else ""))
+        super().__init__(f"{field} must be {rule}, received {self.received}. {instead}".rstrip())
+
+
+class Unquoted(str):
+    """Text that a ``ParamError`` shows without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Rule:
-    """What values a field takes: ``check`` returns the canonical value or raises, ``parse`` and ``to_query`` are for text."""
+    """The values that a field may take; ``text`` describes them."""
+
+    text: str
 
     def check(self, field: str, value: Any) -> Any:
+        """Return the canonical value. Raises ``ParamError``."""
         raise NotImplementedError
 
     def parse(self, field: str, texts: Sequence[str]) -> Any:
-        """The canonical value spelled by the texts (an address may repeat a key; single values take the last)."""
-        raise NotImplementedError
+        """Return the canonical value of a key's texts in a URL query; single values take the last text."""
+        return self.check(field, texts[-1])
 
     def to_query(self, value: Any) -> list[str]:
+        """Return the texts of a value in a URL query."""
         return [str(value)]
 
 
@@ -68,11 +77,10 @@ class Integer(Rule):
         return number
 
     def parse(self, field, texts):
-        text = texts[-1].strip()
-        value: int | float | str = text
+        value: int | float | str = texts[-1].strip()
         for number in (float, int):  # int last: a float would round whole numbers above 2^53
             with contextlib.suppress(ValueError):
-                value = number(text)
+                value = number(texts[-1])
         return self.check(field, value)
 
 
@@ -102,9 +110,10 @@ class Real(Rule):
     def parse(self, field, texts):
         text = texts[-1].strip()
         try:
-            return self.check(field, float(text))
-        except ValueError as error:
-            raise error if isinstance(error, ParamError) else ParamError(field, self.text, text) from None
+            number = float(text)
+        except ValueError:
+            raise ParamError(field, self.text, text) from None
+        return self.check(field, number)
 
     def to_query(self, value):
         short = f"{value:g}"
@@ -123,10 +132,7 @@ class Flag(Rule):
         return value
 
     def parse(self, field, texts):
-        values = {"true": True, "false": False}
-        if (text := texts[-1].strip().lower()) not in values:
-            raise ParamError(field, self.text, texts[-1])
-        return values[text]
+        return self.check(field, {"true": True, "false": False}.get(texts[-1].strip().lower(), texts[-1]))
 
     def to_query(self, value):
         return [str(value).lower()]
@@ -147,13 +153,10 @@ class Choice(Rule):
             raise ParamError(field, self.text, value)
         return str(value)
 
-    def parse(self, field, texts):
-        return self.check(field, texts[-1])
-
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """Any text up to a length."""
+    """Text of at most ``most`` characters."""
 
     most: int
 
@@ -165,9 +168,6 @@ class Text(Rule):
         if not isinstance(value, str) or len(value) > self.most:
             raise ParamError(field, self.text, value)
         return str(value)
-
-    def parse(self, field, texts):
-        return self.check(field, texts[-1])
 
 
 @dataclass(frozen=True)
@@ -185,16 +185,16 @@ class Choices(Rule):
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise ParamError(field, self.text, value)
         chosen = list(value)
-        unknown = [v for v in chosen if not isinstance(v, str) or v not in self.options]
-        if unknown:
-            raise ParamError(field, self.text, unknown[0])
+        for one in chosen:
+            if not isinstance(one, str) or one not in self.options:
+                raise ParamError(field, self.text, one)
         kept = tuple(option for option in self.options if option in chosen)
         if not 1 <= len(kept) <= self.at_most:
             raise ParamError(field, self.text, tuple(chosen))
         return kept
 
     def parse(self, field, texts):
-        return self.check(field, [part for text in texts for part in text.split(",")])
+        return self.check(field, ",".join(texts).split(","))
 
     def to_query(self, value):
         return list(value)
@@ -202,7 +202,7 @@ class Choices(Rule):
 
 @dataclass(frozen=True)
 class Integers(Rule):
-    """A sequence of whole numbers, spelled "784-512x3-10" (x3: three times)."""
+    """A sequence of whole numbers, in a URL query "784-512x3-10" (x3: three times)."""
 
     low: int
     high: int
@@ -211,8 +211,8 @@ class Integers(Rule):
 
     @property
     def text(self) -> str:
-        return (f'{self.shortest:,} to {self.longest:,} whole numbers from {self.low:,} to {self.high:,},'
-                ' such as 784-512x3-10')
+        return (f"{self.shortest:,} to {self.longest:,} whole numbers from {self.low:,} to {self.high:,},"
+                " such as 784-512x3-10")
 
     def check(self, field, value):
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
@@ -238,12 +238,7 @@ class Integers(Rule):
         return self.check(field, numbers)
 
     def to_query(self, value):
-        runs: list[list[int]] = []
-        for number in value:
-            if runs and runs[-1][0] == number:
-                runs[-1][1] += 1
-            else:
-                runs.append([number, 1])
+        runs = [(number, len(list(run))) for number, run in groupby(value)]
         return ["-".join(f"{number}x{count}" if count > 1 else str(number) for number, count in runs)]
 
 
@@ -252,42 +247,42 @@ def _field(rule: Rule, default: Any):
 
 
 def integer(default: int, low: int, high: int) -> Any:
-    """A whole number, ``low <= value <= high``."""
+    """Declare a field of whole numbers, ``low <= value <= high``."""
     return _field(Integer(low, high), default)
 
 
 def real(default: float, low: float, high: float) -> Any:
-    """A finite number, ``low <= value <= high``, kept as float."""
+    """Declare a field of finite numbers, ``low <= value <= high``, kept as float."""
     return _field(Real(float(low), float(high)), float(default))
 
 
 def flag(default: bool) -> Any:
-    """True or false."""
+    """Declare a field that is true or false."""
     return _field(Flag(), default)
 
 
 def choice(default: str, options: Iterable[str]) -> Any:
-    """One of the named options."""
+    """Declare a field that is one of the named options."""
     return _field(Choice(tuple(options)), default)
 
 
 def choices(default: Sequence[str], options: Iterable[str], at_most: int) -> Any:
-    """One to ``at_most`` different named options, kept as a tuple in the order of ``options``."""
+    """Declare a field of one to ``at_most`` different options, a tuple in the order of ``options``."""
     return _field(Choices(tuple(options), at_most), tuple(default))
 
 
 def integers(default: Sequence[int], low: int, high: int, shortest: int, longest: int) -> Any:
-    """A tuple of whole numbers, each from ``low`` to ``high``."""
+    """Declare a field that is a tuple of whole numbers, each from ``low`` to ``high``."""
     return _field(Integers(low, high, shortest, longest), tuple(default))
 
 
 @dataclass(frozen=True)
 class Params:
-    """Base of every parameter set: checked and made canonical when it is made, hashable, readable from an address.
+    """Base of every parameter set: validated and made canonical when it is made, hashable.
 
-    Subclasses are frozen dataclasses whose fields come from ``integer``, ``real``, ``choice`` … . ``consistent`` holds
-    rules between fields. ``SHORTHAND`` names further keys that an address may use instead of a field (depth and width
-    instead of widths); ``expand`` turns them into fields.
+    Subclasses are frozen dataclasses whose fields come from ``integer``, ``real``, ``choice`` and the like.
+    ``consistent`` holds rules between fields. ``SHORTHAND`` names further keys that a URL query may use
+    instead of a field (depth and width instead of widths); ``expand`` turns them into fields.
     """
 
     SHORTHAND: ClassVar[Mapping[str, Rule]] = {}
@@ -298,28 +293,29 @@ class Params:
         self.consistent()
 
     def consistent(self) -> None:
-        """Raise ``ParamError`` when fields contradict each other or ask for more than a machine should give."""
+        """Raise ``ParamError`` if fields contradict each other or need too much memory or time."""
 
     @classmethod
     def expand(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Field values from values that may hold shorthand keys."""
+        """Return field values from values that may hold shorthand keys."""
         return values
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
+        """Return the rule of every field."""
         return {field.name: field.metadata["rule"] for field in dataclasses.fields(cls)}
 
     @classmethod
     def keys(cls) -> dict[str, Rule]:
-        """Every key that an address may hold: the fields and the shorthand."""
+        """Return the rule of every key that a URL query may hold: the fields and the shorthand."""
         return {**cls.rules(), **cls.SHORTHAND}
 
     @classmethod
     def parse_lenient(cls, values: Mapping[str, Any], *, text: bool = False) -> tuple[Self, list[ParamError]]:
-        """The parameter set made of every value that is allowed, and one ``ParamError`` for each that is not.
+        """Return the parameter set of all allowed values, and one ``ParamError`` for each refused value.
 
-        ``values`` maps keys to values, or with ``text`` to the list of texts found in an address. Unknown keys are the
-        caller's affair. A refused value leaves its field at the default; the rest still counts.
+        ``values`` maps keys to values, or with ``text`` to the list of texts of a URL query; unknown keys are
+        ignored. A refused value leaves its field at the default.
         """
         good: dict[str, Any] = {}
         refused: list[ParamError] = []
@@ -337,10 +333,10 @@ class Params:
                 return cls(**cls.expand(dict(good))), refused
             except ParamError as error:
                 refused.append(error)
-                blamed = [error.field] if error.field in good else [key for key in cls.SHORTHAND if key in good]
-                for key in blamed or list(good):
+                shorthand = [key for key in cls.SHORTHAND if key in good]
+                for key in [error.field] if error.field in good else shorthand or list(good):
                     del good[key]
 
     def to_query(self) -> dict[str, list[str]]:
-        """Every field as texts for an address; ``parse_lenient(p.to_query(), text=True)`` gives ``p`` back."""
+        """Return the texts of every field; ``parse_lenient(p.to_query(), text=True)`` gives ``p`` back."""
         return {name: rule.to_query(getattr(self, name)) for name, rule in self.rules().items()}

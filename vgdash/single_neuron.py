@@ -4,10 +4,11 @@ The weights are independent with mean 0, so the cross terms E[w_i w_j] vanish an
 
     Var(z) = n Var(w) E[x^2],        E[x^2] = mean^2 + std^2,
 
-whatever the inputs' mean or correlation. What these change is how the variance is shared out. For one neuron, that is for
-fixed weights, z varies over the inputs by std^2 ((1 - rho) sum w_i^2 + rho (sum w_i)^2) around mean * sum w_i. Averaged over
-neurons, n Var(w) std^2 lies within a neuron and n Var(w) mean^2 between neurons, the same for every input. Correlation leaves
-both averages alone and makes neurons unequal, so that z is no longer Gaussian, however large n is.
+whatever the inputs' mean or correlation. What these change is how the variance is shared out. For one neuron,
+that is for fixed weights, z varies over the inputs by std^2 ((1 - rho) sum w_i^2 + rho (sum w_i)^2) around
+mean * sum w_i. Averaged over neurons, n Var(w) std^2 lies within a neuron and n Var(w) mean^2 between
+neurons, the same for every input. Correlation leaves both averages alone and makes neurons unequal, so that z
+is no longer Gaussian, however large n is.
 """
 
 from __future__ import annotations
@@ -62,9 +63,10 @@ KURTOSIS = {"normal": 3.0, "uniform": 1.8, "truncated": (3 - 14 * _CUT) / TRUNCA
 class NeuronParams(Params):
     """One neuron with ``n`` inputs, its weights drawn by ``rule`` and ``distribution`` and multiplied by ``gamma``.
 
-    Inputs are Gaussian, x_i = mean + std (sqrt(rho) s + sqrt(1 - rho) e_i): one part s common to all of them, one part of
-    their own, so any two have ``correlation`` rho. ``n_out`` counts only in the rule 2/(n_in+n_out). ``samples`` pairs of new
-    weights and new inputs are drawn from ``seed``; the same seed gives every rule and gamma the same underlying draw.
+    Inputs are Gaussian, x_i = mean + std (sqrt(rho) s + sqrt(1 - rho) e_i): one part s common to all of them,
+    one part of their own, so any two have ``correlation`` rho. ``n_out`` counts only in the rule
+    2/(n_in+n_out). ``samples`` pairs of new weights and new inputs are drawn from ``seed``; the same seed
+    gives every rule and gamma the same underlying draw.
     """
 
     n: int = integer(4, 1, 100_000)
@@ -167,10 +169,11 @@ class VarianceSweep:
 def neuron_variance(p: NeuronParams) -> NeuronVariance:
     """Var(z), E[a^2] and the distribution of z for one neuron, predicted and measured on new weights and new inputs.
 
-    For fixed weights and Gaussian inputs z is exactly N(mean A, std^2 ((1 - rho) B + rho A^2)) with A = sum w_i and
-    B = sum w_i^2, and for normal weights A and B have known laws: a sample costs the same for any n and nothing of size n is
-    made. Other weights are summed one by one, 1 MB at a time, and ``samples`` shrinks so that at most ``WORK`` are drawn.
-    Memory stays below 40 MB. Source of the sums: He et al. 2015 (arXiv 1502.01852), section 2.2.
+    For fixed weights and Gaussian inputs z is exactly N(mean A, std^2 ((1 - rho) B + rho A^2)) with A = sum
+    w_i and B = sum w_i^2, and for normal weights A and B have known laws: a sample costs the same for any n
+    and nothing of size n is made. Other weights are summed one by one, 1 MB at a time, and ``samples``
+    shrinks so that at most ``WORK`` are drawn. Memory stays below 40 MB. Source of the sums: He et al. 2015
+    (arXiv 1502.01852), section 2.2.
     """
     samples = _affordable(p, p.samples, WORK)
     z, within = _sample(p, samples)
@@ -272,9 +275,10 @@ def _spread(p: NeuronParams) -> float:
 def _law(p: NeuronParams) -> tuple[np.ndarray, np.ndarray]:
     """The exact law of z/std(z) for normal weights: probabilities on the fine grid, and densities averaged over each bin.
 
-    Given the inputs z is N(0, Var(w) |x|^2), so its characteristic function is E exp(-t^2 Var(w) |x|^2 / 2). |x|^2 is the square
-    of a Gaussian along (1, …, 1)/sqrt(n), mean sqrt(n)·mean and variance std^2 (1 - rho + n rho), plus std^2 (1 - rho) times
-    a chi-square with n - 1 degrees: both factors are closed. One real FFT turns the function into the law.
+    Given the inputs z is N(0, Var(w) |x|^2), so its characteristic function is E exp(-t^2 Var(w) |x|^2 / 2).
+    |x|^2 is the square of a Gaussian along (1, …, 1)/sqrt(n), mean sqrt(n)·mean and variance std^2 (1 - rho +
+    n rho), plus std^2 (1 - rho) times a chi-square with n - 1 degrees: both factors are closed. One real FFT
+    turns the function into the law.
     """
     bin_width = 2 * REACH / BINS
     points = FINE * FINE

@@ -7,8 +7,9 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, Tape, forward
 from vgdash.params import ParamError
 from vgdash.probe.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
-from vgdash.probe.probe import STATISTICS, CompareParams, ProbeParams, compare, probe
-from vgdash.probe.propagation import build
+from vgdash.probe.params import CompareParams, ProbeParams
+from vgdash.probe.probe import compare, probe
+from vgdash.probe.propagation import STATISTICS, build
 from vgdash.quadrature import GRID, gaussian_mean
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from tests.probe.test_probe import slope
-from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
+from vgdash.probe.params import CompareParams, ProbeParams
+from vgdash.probe.probe import compare, probe
 from vgdash.quadrature import GRID, gaussian_mean
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -5,15 +5,16 @@ import pytest
 
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe import moments, propagation
-from vgdash.probe.probe import STATISTICS, CompareParams, ProbeParams, compare, probe
-from vgdash.probe.propagation import measure
+from vgdash.probe.params import CompareParams, ProbeParams
+from vgdash.probe.probe import compare, probe
+from vgdash.probe.propagation import STATISTICS, measure
 
 
 @pytest.fixture
 def runs(monkeypatch):
-    """How many nets have been run."""
-    counted, run = [], propagation._run
-    monkeypatch.setattr(propagation, "_run", lambda net, x, *rest: counted.extend(x) or run(net, x, *rest))
+    """The inputs of all nets that have been run."""
+    counted, run = [], propagation._run_stack
+    monkeypatch.setattr(propagation, "_run_stack", lambda net, x, *rest: counted.extend(x) or run(net, x, *rest))
     return counted
 
 

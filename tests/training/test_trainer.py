@@ -304,13 +304,13 @@ def test_flops_are_those_that_torch_counts(rest):
 
 def test_flops_count_every_pass_that_is_made(monkeypatch):
     passes = []
-    for name in ("_predict", "_descend"):
+    for name in ("_predict", "_backward_and_update"):
         method = getattr(Nets, name)
         monkeypatch.setattr(Nets, name, lambda *a, _name=name, _method=method, **k: (passes.append(_name), _method(*a, **k)))
     p = small(normalization="batch", dataset="moons", seeds=1, initializers=("he_normal",))
     list(train(p))
     products = sum(n * m for n, m in zip(p.widths, p.widths[1:], strict=False))
-    forward, back = passes.count("_predict"), passes.count("_descend")
+    forward, back = passes.count("_predict"), passes.count("_backward_and_update")
     assert back == p.steps + 1
     assert p.flops == 2 * p.batch * (forward * products + back * (2 * products - p.widths[0] * p.widths[1]))
 

@@ -19,7 +19,8 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES
 from vgdash.params import ParamError, Params, choice, integer, real
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.fixed_points import fixed_point, log_moment, log_slope
+from vgdash.theory.averages import log_moment, log_slope
+from vgdash.theory.fixed_points import fixed_point
 
 LOG_Q_LIMIT = 60.0  # |ln q| that stands for 0 and infinity: f is its own power law there
 

@@ -25,7 +25,7 @@ from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.fixed_points import log_slope
+from vgdash.theory.averages import log_slope
 from vgdash.theory.layerwise import predict
 
 BINS = 60

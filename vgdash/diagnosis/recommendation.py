@@ -20,9 +20,8 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
-from vgdash.theory.courses import courses, log_weights
-from vgdash.theory.fixed_points import log_moment, log_slope
-from vgdash.theory.layerwise import Prediction, predict
+from vgdash.theory.averages import log_moment, log_slope
+from vgdash.theory.layerwise import Prediction, log_weights, predict, second_moments
 
 STEADY = 1.0  # decades that E[z²] or E[δ²] may move over all layers in a steady net
 TUNING_COST = 1.2  # decades that a gamma must save to be worth a hyperparameter: a factor 4 of the rms
@@ -154,7 +153,8 @@ def _best_gamma(p: ProbeParams, sigma_b2: float) -> Candidate:
     plain = replace(p, initializer=TUNED, gamma=1.0, sigma_b2=sigma_b2)
     gammas, best = GAMMAS, 1.0
     for _ in range(2):
-        at = int(np.argmin(_worst(p, *courses(plain, log_weights(plain) + 2 * np.log(gammas)[:, None], sigma_b2))))
+        log_w = log_weights(plain) + 2 * np.log(gammas)[:, None]
+        at = int(np.argmin(_worst(p, *second_moments(plain, log_w))))
         best = float(f"{gammas[at]:.4g}")
         gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 101)
     tuned = replace(plain, gamma=best)
@@ -179,7 +179,7 @@ def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
     p = candidates[0]
     log_w = np.array([log_weights(candidate) for candidate in candidates])
     if p.normalization != "batch":
-        return [_drift(p, q, g) for q, g in zip(*courses(p, log_w, p.sigma_b2), strict=True)]
+        return [_drift(p, q, g) for q, g in zip(*second_moments(p, log_w), strict=True)]
     found: dict[bytes, Drift] = {}  # initializers of one variance share their mean field
     for candidate, row in zip(candidates, log_w, strict=True):
         if (key := row.tobytes()) not in found:

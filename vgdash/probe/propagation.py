@@ -1,19 +1,18 @@
-"""A batch forward through nets at initialization and a cotangent back: what the arrays of every layer are like, in a few numbers.
+"""Build nets at initialization, send a batch forward and a cotangent back, summarize every layer.
 
-Where f(cz) = c·f(z) for c > 0 and nothing but weights stands between two layers, nets whose weights are multiples of one draw have
-signals and gradients that are multiples of each other. Run is the one that keeps the signal's size, also for a single net: its squares
-need no care. What the others would give follows from it exactly, up to rounding, as long as float32 has room for their numbers. Where
-it has not, they are run.
+If f(cz) = c·f(z) for c > 0 and only weights stand between two layers, then nets whose weights are multiples
+of one draw have signals and gradients that are multiples of each other. One of them is run, with scales that
+keep the variance of the signal; the statistics of the others follow exactly, up to rounding. Nets whose
+numbers leave the range of float32 are run themselves. This saves a quarter to a third of the time of
+comparing four initializers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,64 +20,55 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import BASES, INITIALIZERS
 from vgdash.layers import AXES, Backward, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
 from vgdash.parallel import MOST_WORKERS, run_in_parts
-from vgdash.probe import scratch
 from vgdash.probe.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
-from vgdash.probe.random_weights import layers_of, stream
-
-if TYPE_CHECKING:
-    from vgdash.probe.probe import ProbeParams
-
-__all__ = ["STATISTICS", "build", "measure", "seeds_at_once", "together"]
+from vgdash.probe.params import ProbeParams, nets_per_stack, seeds_at_once
+from vgdash.probe.random_weights import draw_layers, stream
 
 STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
-CACHE = 256e3  # bytes of one layer's activations, of all nets that go side by side
-PART = 1e8  # multiplications of the gradients of weights that a core does before it looks for the next ones: about 2 ms
-# Root mean squares in this range leave float32 room for the largest entry and the longest sum, and for the smallest that counts.
+PART = 1e8  # multiplications of weight gradients in one part of a job: about 2 ms
+# Root mean squares in this range leave float32 room for the largest entry, the longest sum and the smallest
+# entry.
 ROOM_LOW, ROOM_HIGH = 1e-25, 1e30
-DRAWN = frozenset(BASES) - {"identity", "zeros"}  # with independent random rows or columns, whose size a scale can keep
+RANDOM = frozenset(BASES) - {"identity", "zeros"}  # a scale can keep the variance of the signal
 
-Statistics = dict[str, np.ndarray]  # by name: (depth,), (seeds, depth) or (nets, depth)
-_Job = tuple[int, int, bool]  # number of the net, draw, and whether it is the steady one of its family
+Statistics = dict[str, np.ndarray]  # name → (depth,), (seeds, depth) or (nets, depth)
 _Part = Callable[[], None]
+_Key = tuple[Hashable, int]  # base or parameter set, and draw
 
 
-# ---- the nets
+# ---- build nets
 
-def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
-    """Net number ``draw`` of ``p``, its input ``(batch, widths[0])`` and the cotangent ``(batch, widths[-1])``, all float32.
+def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
+          scales: list[float] | None = None) -> tuple[Net, np.ndarray, np.ndarray]:
+    """Build net number ``draw`` of ``p``; return it, its input and the cotangent, float32 ``(batch, units)``.
 
-    ``drawn`` are the base draws of the layers, if they exist already.
+    ``drawn`` are the base draws of the layers and ``scales`` their factors, if others than those of ``p`` are
+    wanted.
     """
     if drawn is None:
-        drawn = layers_of((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
+        drawn = draw_layers((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
     skips = residual_factors(p.widths, p.residual)
-    scales = _scales(p)
+    scales = scales or _scales(p)
     if p.residual == "zero":
         scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
 
     def mask(index: int) -> np.ndarray:
-        return dropout_mask((p.batch, p.widths[index + 1]), p.keep, stream(p.seed, draw, index + 1, "dropout"))
+        layer = index + 1
+        return dropout_mask((p.batch, p.widths[layer]), p.keep, stream(p.seed, draw, layer, "dropout"))
 
+    def gaussian(layer: int, what: str, *rows: int) -> np.ndarray:
+        rng = stream(p.seed, draw, layer, what)
+        return rng.standard_normal((*rows, p.widths[layer]), dtype=np.float32)
+
+    std = np.float32(math.sqrt(p.sigma_b2))
     net = Net(
         ACTIVATIONS[p.activation], drawn, scales, skips,
-        biases=[_gaussian(p, draw, layer, "bias") * np.float32(math.sqrt(p.sigma_b2)) for layer in range(1, p.depth + 1)]
-        if p.sigma_b2 else None,
+        biases=[gaussian(layer, "bias") * std for layer in range(1, p.depth + 1)] if p.sigma_b2 else None,
         axis=AXES[p.normalization],
         mask=mask if p.keep < 1 else None,
         rescale=p.rescale == "lsuv",
     )
-    return net, _gaussian(p, draw, 0, "input", p.batch), _gaussian(p, draw, p.depth, "cotangent", p.batch)
-
-
-def _built(p: ProbeParams, draw: int, drawn: dict[tuple[str, int], list[np.ndarray]],
-           steady: bool) -> tuple[Net, np.ndarray, np.ndarray]:
-    net, x, cotangent = build(p, draw, drawn[_base(p), draw])
-    return replace(net, scales=_steady(p)) if steady else net, x, cotangent
-
-
-def _gaussian(p: ProbeParams, draw: int, layer: int, what: str, rows: int | None = None) -> np.ndarray:
-    shape = (rows, p.widths[layer]) if rows else (p.widths[layer],)
-    return stream(p.seed, draw, layer, what).standard_normal(shape, dtype=np.float32)
+    return net, gaussian(0, "input", p.batch), gaussian(p.depth, "cotangent", p.batch)
 
 
 def _base(p: ProbeParams) -> str:
@@ -86,161 +76,144 @@ def _base(p: ProbeParams) -> str:
 
 
 def _scales(p: ProbeParams) -> list[float]:
-    """What the base draw of each layer is multiplied by."""
+    """Return the factor of each layer's base draw."""
     return [p.gamma * INITIALIZERS[p.initializer].scale(*fans) for fans in pairwise(p.widths)]
 
 
 # ---- multiples of one net
 
-def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
-    """By how much z[l] and ∂C/∂z[l] differ from those of the steady net of the same draw, each ``(depth,)``.
+def _variance_preserving_scales(p: ProbeParams) -> list[float]:
+    """Return the scales that keep the second moment of the signal; they depend only on the base draw."""
+    gain, variance = ACTIVATIONS[p.activation].forward_gain * math.sqrt(p.keep), BASES[_base(p)].variance
+    return [gain / math.sqrt(fans[0] * variance(*fans)) for fans in pairwise(p.widths)]
 
-    None where they are no multiples, or where a layer is so far from the steady net's that float32 has no room for it.
+
+def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the ratios of z[l] and of ∂C/∂z[l] to those of the variance-preserving net, each ``(depth,)``.
+
+    None if the net is not a multiple of that one, or if a ratio is out of the range of float32.
     """
     alone = p.sigma_b2 or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
-    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in DRAWN or p.gamma == 0:
+    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in RANDOM or p.gamma == 0:
         return None
-    logs = np.log(np.divide(_scales(p), _steady(p)))
+    logs = np.log(np.divide(_scales(p), _variance_preserving_scales(p)))
     onward, back = np.cumsum(logs), np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
     if max(abs(onward).max(), abs(back).max()) > math.log(ROOM_HIGH):
         return None
     return np.exp(onward), np.exp(back)
 
 
-def _steady(p: ProbeParams) -> list[float]:
-    """Scales that keep the signal's size, for the base draw that ``p`` starts from; no other field of the initializer counts."""
-    gain, variance = ACTIVATIONS[p.activation].forward_gain * math.sqrt(p.keep), BASES[_base(p)].variance
-    return [gain / math.sqrt(fans[0] * variance(*fans)) for fans in pairwise(p.widths)]
-
-
-def _multiplied(steady: Statistics, onward: np.ndarray, back: np.ndarray) -> Statistics | None:
-    """The statistics of a net whose z and ∂C/∂z are so many times those of the steady one; None where float32 has no room for them."""
-    found = dict(steady, q=steady["q"] * onward**2, a2=steady["a2"] * onward**2, a_mean=steady["a_mean"] * onward,
-                 grad2=steady["grad2"] * back**2, dw2=steady["dw2"] * (back * np.append(1.0, onward[:-1])) ** 2)
-    for name in ("q", "grad2"):
-        if not all(((mean_squares == 0) | (mean_squares > ROOM_LOW**2) & (mean_squares < ROOM_HIGH**2)).all()
-                   for mean_squares in (steady[name], found[name])):
+def _rescale_statistics(run: Statistics, onward: np.ndarray, back: np.ndarray) -> Statistics | None:
+    """Return the statistics of a net with these multiples of z and ∂C/∂z; None if out of float32's range."""
+    found = dict(run, q=run["q"] * onward**2, a2=run["a2"] * onward**2, a_mean=run["a_mean"] * onward,
+                 grad2=run["grad2"] * back**2, dw2=run["dw2"] * (back * np.append(1.0, onward[:-1])) ** 2)
+    for squares in (run["q"], found["q"], run["grad2"], found["grad2"]):
+        if not ((squares == 0) | (squares > ROOM_LOW**2) & (squares < ROOM_HIGH**2)).all():
             return None
     return found
 
 
-# ---- measuring several nets
-
-def together(batch: int, widths: Sequence[int]) -> int:
-    """How many nets go through their layers side by side: as many as leave a layer of all in the cache, at least one."""
-    return max(1, int(CACHE // (4 * batch * max(widths))))
-
-
-def seeds_at_once(batch: int, widths: Sequence[int], families: int) -> int:
-    """Seeds whose weights are in memory at once: as many as keep the cores busy, though each family of draws gives one net only."""
-    return math.ceil(MOST_WORKERS * together(batch, widths) / families)
-
+# ---- measure nets
 
 def measure(nets: Sequence[ProbeParams]) -> list[Statistics]:
-    """``STATISTICS`` ``(seeds, depth)`` of parameter sets that differ in the initializer only; each one's do not depend on the others.
+    """Return ``STATISTICS``, ``(seeds, depth)``, of parameter sets that differ only in the initializer.
 
-    Every core takes a stack of nets at a time.
+    The statistics of one do not depend on the others.
     """
     p = nets[0]
-    families = sorted({_base(net) for net in nets})
-    results = [{name: np.full((p.seeds, p.depth), np.nan) for name in STATISTICS} for _ in nets]
-    at_once = seeds_at_once(p.batch, p.widths, len(families))
-    factors = [_factors(net) for net in nets]
-    steady = {_base(net): which for which, net in enumerate(nets) if factors[which]}  # of each family one stands for all
-    tapes: dict[int, Tape] = {}  # to be used again, by place
-
-    with scratch.lent() as empty:
-        for first in range(0, p.seeds, at_once):
-            seeds = range(first, min(first + at_once, p.seeds))
-            drawn = layers_of(families, p.widths, p.seed, seeds)
-
-            def begin(place: int, jobs: Sequence[_Job], into: dict[str, np.ndarray], drawn=drawn) -> Iterator[_Part]:
-                built, x, cotangent = zip(*(_built(nets[which], draw, drawn, is_steady) for which, draw, is_steady in jobs), strict=True)
-                if place not in tapes or len(tapes[place].a[0]) != len(jobs):
-                    tapes[place] = Tape(p.widths, p.batch, nets=len(jobs), empty=partial(empty, place))
-                return _run(stack(built), np.stack(x), np.stack(cotangent), tapes[place], into)
-
-            own = [(which, draw, False) for which in range(len(nets)) if not factors[which] for draw in seeds]
-            found = _in_stacks(begin, [*((which, draw, True) for which in steady.values() for draw in seeds), *own], p)
-            multiples = {(which, draw, False): _multiplied(found[steady[_base(nets[which])], draw, True], *factors[which])
-                         for which in range(len(nets)) if factors[which] for draw in seeds}
-            found |= multiples | _in_stacks(begin, [job for job, statistics in multiples.items() if statistics is None], p)
-            for which, draw, is_steady in found:
-                if not is_steady:
-                    for name in STATISTICS:
-                        results[which][name][draw] = found[which, draw, False][name]
-
-    for array in (array for arrays in results for array in arrays.values()):
-        array.flags.writeable = False
-    return results
+    at_once = seeds_at_once(p.batch, p.widths, len({_base(net) for net in nets}))
+    found: dict[tuple[ProbeParams, int], Statistics] = {}
+    for first in range(0, p.seeds, at_once):
+        found |= _measure_draws(nets, range(first, min(first + at_once, p.seeds)))
+    return [{name: np.stack([found[net, draw][name] for draw in range(p.seeds)]) for name in STATISTICS}
+            for net in nets]
 
 
-def _in_stacks(begin: Callable[[int, Sequence[_Job], Statistics], Iterator[_Part]], jobs: Sequence[_Job],
-               p: ProbeParams) -> dict[_Job, Statistics]:
-    """``begin(place, stack of jobs, their rows of the statistics)`` for all jobs, ``MOST_WORKERS`` stacks at a time."""
-    found = {name: np.full((len(jobs), p.depth), np.nan) for name in STATISTICS}
-    stacks = _evenly(len(jobs), together(p.batch, p.widths))  # small stacks on two cores only fight for the interpreter
+def _measure_draws(nets: Sequence[ProbeParams], draws: range) -> dict[tuple[ProbeParams, int], Statistics]:
+    p = nets[0]
+    drawn = draw_layers({_base(net) for net in nets}, p.widths, p.seed, draws)
+    factors = {net: ratios for net in nets if (ratios := _factors(net))}
+    shared = {_base(net): net for net in factors}  # of each base one net is run, with other scales
+    scales = {base: _variance_preserving_scales(net) for base, net in shared.items()}
+    runs = _run_nets([(base, draw) for base in shared for draw in draws], p,
+                     lambda base, draw: build(shared[base], draw, drawn[base, draw], scales[base]))
+    multiples = {(net, draw): statistics for net, ratios in factors.items() for draw in draws
+                 if (statistics := _rescale_statistics(runs[_base(net), draw], *ratios))}
+    return multiples | _run_nets(
+        [(net, draw) for net in nets for draw in draws if (net, draw) not in multiples], p,
+        lambda net, draw: build(net, draw, drawn[_base(net), draw]))
 
-    def begin_at(place: int, rows: slice) -> Iterator[_Part]:
-        return begin(place, jobs[rows], {name: values[rows] for name, values in found.items()})
 
-    for group in _evenly(len(stacks), MOST_WORKERS):
-        run_in_parts(lambda job: begin_at(*job), list(enumerate(stacks[group])))
-    return {job: {name: values[row] for name, values in found.items()} for row, job in enumerate(jobs)}
+def _run_nets(keys: Sequence[_Key], p: ProbeParams, build_net: Callable) -> dict[_Key, Statistics]:
+    """Run the nets ``build_net(*key)`` on all cores, in stacks: threads over small nets wait for Python."""
+    found = {name: np.full((len(keys), p.depth), np.nan) for name in STATISTICS}
+
+    def run(rows: slice) -> Iterator[_Part]:
+        nets, x, cotangent = zip(*(build_net(*key) for key in keys[rows]), strict=True)
+        tape = Tape(p.widths, p.batch, nets=len(nets))
+        into = {name: values[rows] for name, values in found.items()}
+        return _run_stack(stack(nets), np.stack(x), np.stack(cotangent), tape, into)
+
+    stacks = _split(len(keys), nets_per_stack(p.batch, p.widths))
+    for group in _split(len(stacks), MOST_WORKERS):  # which bounds the memory
+        run_in_parts(run, stacks[group])
+    return {key: {name: values[row] for name, values in found.items()} for row, key in enumerate(keys)}
 
 
-def _evenly(count: int, most: int) -> list[slice]:
-    """``count`` things in as few slices as there can be with ``most`` in each at the most, about as long as each other."""
+def _split(count: int, most: int) -> list[slice]:
+    """Split ``count`` items into as few slices of at most ``most`` items as possible, about equally long."""
     size = math.ceil(count / max(1, math.ceil(count / most)))
     return [slice(first, first + size) for first in range(0, count, size or 1)]
 
 
-def _run(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, into: Statistics) -> Iterator[_Part]:
-    """A stack of nets forward and back; ``into`` go statistics ``(nets, depth)``, each net's up to the first layer that is not finite.
+def _run_stack(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape,
+               into: Statistics) -> Iterator[_Part]:
+    """Send a stack of nets forward and back; write statistics up to the first layer that is not finite.
 
-    The gradients of the weights, on which nothing else waits, are left as parts, each as soon as its layers are passed.
+    ``into`` holds arrays ``(nets, depth)``. The gradients of the weights, which no other layer needs, are
+    yielded as parts for any core.
     """
     batch = x.shape[1]
-    threshold = net.activation.saturation_slope
     going = np.ones(len(x), bool)
-    rows: slice | np.ndarray = slice(None)  # those of the nets that are going: mostly all, and a slice is faster
+
+    def write(layer: int, nets: np.ndarray, **statistics: np.ndarray) -> None:
+        for name, values in statistics.items():
+            into[name][nets, layer - 1] = values[nets]
+
     for step in forward(net, x, tape):
-        at = step.layer - 1
-        q, cosine = mean_square_and_cosine(step.z)
-        into["q"][rows, at], into["correlation"][rows, at] = np.where(np.isfinite(q), q, np.inf)[rows], cosine[rows]
-        if not np.isfinite(q).all():
-            going &= np.isfinite(q)
-            if not going.any():
-                return
-            rows = np.flatnonzero(going)
-        flat = np.abs(step.slope) < threshold
-        into["a2"][rows, at], into["a_mean"][rows, at] = mean_square(step.a)[rows], mean(step.a)[rows]
-        into["saturated"][rows, at], into["dead"][rows, at] = _shares(flat)[rows], _shares(flat.all(axis=1))[rows]
+        q, correlation = mean_square_and_cosine(step.z)
+        finite = np.isfinite(q)
+        write(step.layer, going, q=np.where(finite, q, np.inf), correlation=correlation)
+        going &= finite
+        if not going.any():
+            return
+        flat = np.abs(step.slope) < net.activation.saturation_slope
+        write(step.layer, going, a2=mean_square(step.a), a_mean=mean(step.a), saturated=_shares(flat),
+              dead=_shares(flat.all(axis=1)))
 
-    def weights(steps: Sequence[tuple[Backward, slice | np.ndarray]]) -> None:
-        for step, rows in steps:
-            into["dw2"][rows, step.layer - 1] = (mean_square_product(step.inner, step.a) / batch**2)[rows]
+    def write_weight_gradients(steps: Sequence[tuple[Backward, np.ndarray]]) -> None:
+        for step, nets in steps:
+            write(step.layer, nets, dw2=mean_square_product(step.inner, step.a) / batch**2)
 
-    at_once = math.ceil(PART / (x.size * max(matrix.shape[0] for (matrix, *_) in net.weights)))
-    steps: list[tuple[Backward, slice | np.ndarray]] = []  # and the nets that have a gradient there
+    layers_a_part = math.ceil(PART / (x.size * max(matrix.shape[0] for (matrix, *_) in net.weights)))
+    steps: list[tuple[Backward, np.ndarray]] = []  # and the nets that have a gradient there
     for step in backward(net, cotangent, tape):
-        at = step.layer - 1
         grad2 = mean_square(step.gradient)
-        into["grad2"][rows, at] = np.where(np.isfinite(grad2), grad2, np.inf)[rows]
-        if not (np.isfinite(grad2) & (grad2 != 0)).all():
-            ended = going & (grad2 == 0)  # and so is everything below
-            into["grad2"][ended, :at] = into["dw2"][ended, :at + 1] = 0
-            going &= np.isfinite(grad2) & (grad2 != 0)
-            if not going.any():
-                break
-            rows = np.flatnonzero(going)
-        steps.append((step, rows))
-        if len(steps) == at_once:
-            yield partial(weights, steps)
+        finite = np.isfinite(grad2)
+        write(step.layer, going, grad2=np.where(finite, grad2, np.inf))
+        ended = going & (grad2 == 0)
+        if ended.any():  # all gradients below are zero too
+            into["grad2"][ended, :step.layer - 1] = into["dw2"][ended, :step.layer] = 0
+        going = going & finite & (grad2 != 0)
+        if not going.any():
+            break
+        steps.append((step, going))
+        if len(steps) == layers_a_part:
+            yield partial(write_weight_gradients, steps)
             steps = []
-    yield partial(weights, steps)
+    yield partial(write_weight_gradients, steps)
 
 
 def _shares(x: np.ndarray) -> np.ndarray:
-    """Of each net the share of entries that are true."""
+    """Return the share of true entries of each net."""
     return np.array([np.count_nonzero(one) for one in x]) / x[0].size

@@ -11,7 +11,7 @@ from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.layers import Tape, forward
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.probe.propagation import build
-from vgdash.probe.random_weights import layers_of
+from vgdash.probe.random_weights import draw_layers
 from vgdash.published.records import Claim
 from vgdash.training.trainer import TrainParams, train
 
@@ -36,7 +36,7 @@ def _growth(gamma: float) -> np.ndarray:
     p = ProbeParams.uniform(DEPTH, WIDTH, "relu", "he_normal", gamma=gamma, batch=4)
     tape = Tape(p.widths, p.batch)
     logs = np.empty((DRAWS, p.batch))
-    for (_, draw), drawn in layers_of(("normal",), p.widths, p.seed, range(DRAWS)).items():
+    for (_, draw), drawn in draw_layers(("normal",), p.widths, p.seed, range(DRAWS)).items():
         net, x, _ = build(p, draw, drawn)
         for _layer in forward(net, x, tape):
             pass

@@ -11,7 +11,8 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams
 from vgdash.published.records import Claim
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.fixed_points import critical_sigma_w2, fixed_point, log_slope
+from vgdash.theory.averages import log_slope
+from vgdash.theory.fixed_points import critical_sigma_w2, fixed_point
 from vgdash.theory.layerwise import predict
 
 HE_AT = "https://arxiv.org/abs/1502.01852"

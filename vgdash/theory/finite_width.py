@@ -1,13 +1,15 @@
 """Finite width: how far the second moments of one random net scatter around the mean field, to first order in 1/width.
 
-Given the layers before it, every unit of a layer is an independent draw, so each layer adds noise of order 1/width to ln q:
+Given the layers before it, every unit of a layer is an independent draw, so each layer adds noise of order
+1/width to ln q:
 
     ReLU: relative variance of the mean of f(z)² over n units is 5/n        (E[f⁴]/E[f²]² - 1 = 5)
     and backwards of f'(z)² g², g Gaussian, 5/n too                         (3 E[f'⁴]/E[f'²]² - 1 = 5)
 
-which is ln ~ N(-β/2, β), β = 5 Σ 1/n of Hanin & Nica 2020 (arXiv 1812.05994), and 2 Σ 1/n for a linear net. Another
-activation damps or amplifies the noise of the layers before it by d ln E[f²]/d ln q, and shifts the gradient by d ln E[f'²]/d ln q.
-Inputs of one batch share the weights, so their noise is correlated: the mean over a batch scatters less than one input.
+which is ln ~ N(-β/2, β), β = 5 Σ 1/n of Hanin & Nica 2020 (arXiv 1812.05994), and 2 Σ 1/n for a linear net.
+Another activation damps or amplifies the noise of the layers before it by d ln E[f²]/d ln q, and shifts the
+gradient by d ln E[f'²]/d ln q. Inputs of one batch share the weights, so their noise is correlated: the mean
+over a batch scatters less than one input.
 """
 
 from __future__ import annotations
@@ -20,16 +22,12 @@ import numpy as np
 
 from vgdash.activations import Activation
 from vgdash.probe.probe import ProbeParams
-from vgdash.theory.maps import two_rays
-from vgdash.theory.tabulated import angle_table, chebyshev
+from vgdash.theory.averages import STEP, Interpolant, angle_series, chebyshev, radii
 
-__all__ = ["Band", "band"]
-
-_LARGEST = 9.0  # |ln q| beyond which f is its own power law to a percent
-# The tables of ``tabulated`` with a step twice as long, from z = e^-18 to e^2.3: averages of one input to 1e-6, of two to 1e-3;
-# where tanh and its like are saturated (√q beyond 6), the slopes' share of those is known to 1e-2 and less well.
-_STEP = 0.24
-_RHO = np.exp(np.arange(math.floor((-_LARGEST / 2 - 18) / _STEP), math.ceil((_LARGEST / 2 + 2.3) / _STEP)) * _STEP)
+# The tables of ``averages`` with coarser rules for pairs: 1e-3; where tanh and its like are saturated (√q
+# beyond 6), the slopes' share of those is known to 1e-2 and less well.
+_REACH = 40  # steps of |ln s|: |ln q| up to 9.6, beyond which f is its own power law to a percent
+_BELOW, _PAIR_BELOW = 150, 88  # grid points below s: z from e^-18, of pairs z² from e^-21
 _TERMS = 32
 _RULES = ((1.0, "legendre", 8), (6.0, "legendre", 12), (math.inf, "graded", 25))  # largest ρ, angle rule, angles a sector
 
@@ -73,14 +71,12 @@ class _Two:
 def band(p: ProbeParams, activation: Activation, log_q: np.ndarray, cosine: np.ndarray, share: np.ndarray) -> tuple[Band, Band]:
     """Bands of ln q and of ln grad2, both means over the batch.
 
-    ``log_q``, ``cosine`` (of two inputs) and ``share`` (of the weights in q, the bias gives the rest) are the mean field's,
-    ``(depth,)``. Layer l's noise ε[l] in E[f²] reaches ln q of the layers after it, x[l+1] = share (J[l] x[l] + ε[l]), and through
-    it E[f'²] there; noise η[l] in f'² g² reaches the gradient of all layers up to l.
+    ``log_q``, ``cosine`` (of two inputs) and ``share`` (of the weights in q, the bias gives the rest) are the
+    mean field's, ``(depth,)``. Layer l's noise ε[l] in E[f²] reaches ln q of the layers after it,
+    x[l+1] = share (J[l] x[l] + ε[l]), and through it E[f'²] there; noise η[l] in f'² g² reaches the gradient
+    of all layers up to l.
     """
-    log_q = np.zeros(p.depth) if two_rays(activation) else np.clip(log_q, -_LARGEST, _LARGEST)  # rays look alike at every scale
-    different, which = np.unique(log_q, return_inverse=True)
-    one, series = _averages(activation, p.keep, different)
-    one, series = _One(*one[:, which]), series[:, which]
+    one, series = _averages(activation, p.keep, log_q)
     variance, returned2 = _cosines(p, one, _two_inputs(series, cosine), cosine, share)
     aside = np.minimum(np.sqrt(variance), 1 - cosine)
     left, right = (_two_inputs(series, cosine + step) for step in (-aside, aside))
@@ -110,8 +106,8 @@ def band(p: ProbeParams, activation: Activation, log_q: np.ndarray, cosine: np.n
 def _cosines(p: ProbeParams, one: _One, two: _Two, cosine: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Variance of the cosine of two inputs' z by layer, and mean squared cosine of their gradients coming from the layer above.
 
-    Finite width makes even unrelated vectors of n numbers share a squared cosine of 1/n, and the layers add to it. To second
-    order in 1/width, yet in a large batch of unrelated inputs it is most of what is left.
+    Finite width makes even unrelated vectors of n numbers share a squared cosine of 1/n, and the layers add
+    to it. To second order in 1/width, yet in a large batch of unrelated inputs it is most of what is left.
     """
     kept, returned = _kept(p, share)
     value = p.keep * two.value
@@ -146,7 +142,8 @@ def _kept(p: ProbeParams, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _noise(p, one: _One, two: _Two, cosine2, returned2, share) -> tuple[np.ndarray, ...]:
     """Relative covariances times the width, each ``(2, depth)``: of one input with itself, and of two inputs.
 
-    For f² with f², f'² g² with f'² g², f² with f'² g², z² with z². What lies along z² and g² is no noise if lengths are kept.
+    For f² with f², f'² g² with f'² g², f² with f'² g², z² with z². What lies along z² and g² is no noise if
+    lengths are kept.
     """
     kept, returned = _kept(p, share)
     lengths = 2 * np.stack([np.ones_like(cosine2), cosine2])
@@ -196,52 +193,54 @@ def _from_the_top(rows: np.ndarray) -> np.ndarray:
 def _coherence(one: _One, share: np.ndarray) -> np.ndarray:
     """Mean shift, times the width, because W[l+1] that carries the gradient back is the one that made z[l+1].
 
-    Given z = W a, Wᵀ δ has the part a (z·δ)/|a|² along a. With t = E[(z·δ)²]/(width q grad2) this is 1/width of the gradient if
-    t = 1, as it is for f made of two rays (z·δ is then the same in all layers), and a shift (t - 1)/width otherwise.
+    Given z = W a, Wᵀ δ has the part a (z·δ)/|a|² along a. With t = E[(z·δ)²]/(width q grad2) this is 1/width
+    of the gradient if t = 1, as it is for f made of two rays (z·δ is then the same in all layers), and a
+    shift (t - 1)/width otherwise.
     """
     # t - 1; 0 at the last layer, where δ is drawn independently
     excess = _chain(0.0, (share[1:] * one.overlap[:-1])[::-1], (one.spread[:-1] - 1)[::-1])[::-1]
     return np.append((one.across[:-1] + 1) * share[1:] * excess[1:], 0.0)
 
 
-@cache
-def _single_table(activation: Activation) -> np.ndarray:
-    """f², f'², f⁴, f'⁴, f² f'², and sign(z) f f' at ρ and -ρ added: ``(points, 6)``."""
-    (f, g), (df, dg) = ((h(_RHO), h(-_RHO)) for h in (activation.f, activation.df))
-    return np.stack([f**2 + g**2, df**2 + dg**2, f**4 + g**4, df**4 + dg**4, (f * df) ** 2 + (g * dg) ** 2, f * df - g * dg], axis=1)
+def _averages(activation: Activation, keep: float, log_q: np.ndarray) -> tuple[_One, np.ndarray]:
+    """Return the averages of one input, and those of two as series in ψ, ``(depth, 6, terms)``.
+
+    Dropout draws a mask for each input, so ``keep`` cancels in the second. Derivatives by ln q are by parts:
+    f may have kinks.
+    """
+    log_q = np.clip(log_q, -2 * STEP * _REACH, 2 * STEP * _REACH)
+    single, pairs = _tables(activation)
+    f2, df2, f4, df4, f2_df2, z_f_df, z2_f2, z2_df2, z4_f2, z4_df2 = single(log_q).T
+    power, slope = (z2_f2 / f2 - 1) / 2, (z2_df2 / df2 - 1) / 2
+    one = _One(power, (z4_f2 - 4 * z2_f2 + f2) / f2 / 4 - power**2, slope, (z4_df2 - 4 * z2_df2 + df2) / df2 / 4 - slope**2,
+               z_f_df**2 / (f2 * df2), z2_df2 / df2, np.exp(log_q) * df2 / f2,
+               f4 / f2**2 / keep - 1, 3 * df4 / df2**2 / keep - 1, f2_df2 / (f2 * df2) / keep - 1)
+    norms = np.stack([f2, df2, f2**2, f2**2, df2**2, f2 * df2], axis=-1)
+    return one, pairs(log_q).reshape(-1, 6, _TERMS) / norms[..., None]
 
 
 @cache
-def _pair_table(activation: Activation) -> np.ndarray:
-    """The products of ``_Two`` by ρ, as series in ψ: ``(6, points, terms)``."""
+def _tables(activation: Activation) -> tuple[Interpolant, Interpolant]:
+    """Averages of f², f'², f⁴, f'⁴, f² f'², z f f', z² f², z² f'², z⁴ f², z⁴ f'², z ~ N(0, 1), and of the products of ``_Two``."""
     def products(u, v):
         f_u, f_v, df_u, df_v = (g(x) for g in (activation.f, activation.df) for x in (u, v))
         values, slopes = f_u * f_v, df_u * df_v
-        return (values, slopes, values * (f_u**2 + f_v**2) / 2, values**2, slopes**2, ((f_u * df_v) ** 2 + (f_v * df_u) ** 2) / 2)
+        return (values, slopes, values * (f_u**2 + f_v**2) / 2, values**2, slopes**2,
+                ((f_u * df_v) ** 2 + (f_v * df_u) ** 2) / 2)
 
-    starts = [0, *np.searchsorted(_RHO, [largest for largest, *_ in _RULES])]
-    parts = [angle_table(products, _RHO[start:end], *rule, _TERMS)
-             for start, end, (_, *rule) in zip(starts[:-1], starts[1:], _RULES, strict=True)]
-    return np.concatenate(parts, axis=1)
-
-
-def _averages(activation: Activation, keep: float, log_q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The fields of ``_One``, ``(10, points)``, and those of ``_Two`` as series, ``(6, points, terms)``, at each ``log_q``.
-
-    Dropout draws a mask for each input, so ``keep`` cancels in the second. Derivatives by ln q are by parts: f may have kinks.
-    """
-    z = np.multiply.outer(np.exp(-log_q / 2), _RHO)
-    weights = z * np.exp(z * z / -2) * (_STEP / math.sqrt(2 * math.pi))
-    single, z2 = _single_table(activation), z * z
-    f2, df2, f4, df4, f2_df2, _ = (weights @ single).T
-    second, fourth = (weights * power @ single[:, :2] / np.stack([f2, df2], 1) for power in (z2, z2 * z2))
-    first = (second - 1) / 2
-    bend = (fourth - 4 * second + 1) / 4 - first**2
-    one = (first[:, 0], bend[:, 0], first[:, 1], bend[:, 1], ((weights * z) @ single[:, 5]) ** 2 / (f2 * df2), second[:, 1],
-           np.exp(log_q) * df2 / f2, f4 / f2**2 / keep - 1, 3 * df4 / df2**2 / keep - 1, f2_df2 / (f2 * df2) / keep - 1)
-    norms = np.stack([f2, df2, f2**2, f2**2, df2**2, f2 * df2])
-    return np.stack(one), (weights * z * math.sqrt(2 * math.pi)) @ _pair_table(activation) / norms[:, :, None]
+    rho = radii(_REACH, _BELOW)
+    columns = 0.0
+    for z in (rho, -rho):
+        f2, df2 = activation.f(z) ** 2, activation.df(z) ** 2
+        columns = columns + np.stack([f2, df2, f2**2, df2**2, f2 * df2, z * activation.f(z) * activation.df(z),
+                                      z**2 * f2, z**2 * df2, z**4 * f2, z**4 * df2])
+    powers = np.array([0, 0, 0, 0, 0, 1, 2, 2, 4, 4])[:, None, None]  # of z = ρ/√q
+    single = Interpolant(columns / math.sqrt(2 * math.pi), _REACH, _BELOW, 1,
+                         lambda averages, log_q: averages * np.exp(-powers * log_q / 2))
+    series = angle_series(products, radii(_REACH, _PAIR_BELOW), _RULES, _TERMS)  # (6, points, terms)
+    pairs = Interpolant(np.concatenate(series.transpose(0, 2, 1)), _REACH, _PAIR_BELOW, 2, lambda averages, log_q: averages)
+    return single, pairs
 
 
 def _two_inputs(series: np.ndarray, cosine: np.ndarray) -> _Two:
-    return _Two(*np.vecdot(series, chebyshev(cosine, _TERMS)))
+    return _Two(*np.vecdot(series, chebyshev(cosine, _TERMS)[:, None]).T)

@@ -4,8 +4,9 @@
     correlation map   c' q' = sigma_w2 E[f(u) f(v)] + sigma_b2                   fixed point c_star
     gradient          g    = sigma_w2 E[f'(√q z)²] g',   chi_1 its factor at q_star
 
-Poole et al. 2016 (arXiv 1606.05340), Schoenholz et al. 2017 (arXiv 1611.01232). Second moments are carried as ln q, so that
-nothing overflows; a fixed point that does not exist is ``inf`` or ``nan`` with the reason in words.
+Poole et al. 2016 (arXiv 1606.05340), Schoenholz et al. 2017 (arXiv 1611.01232). One solver works on arrays of
+points; a single point is an array of one. A fixed point that does not exist is ``inf`` or ``nan`` with the
+reason in words.
 """
 
 from __future__ import annotations
@@ -13,35 +14,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from vgdash.activations import Activation
 from vgdash.params import Real
-from vgdash.theory.maps import LOG_RANGE, activation_record, correlation_map, log_moment, log_slope, moment_exponent, slope_correlation
-from vgdash.theory.tabulated import single_averages
-
-__all__ = ["CriticalPoint", "FixedPoint", "c_star", "chi_1", "critical_point", "critical_sigma_w2", "fixed_point", "q_star",
-           "xi_c", "xi_q"]
+from vgdash.theory.averages import (
+    LOG_RANGE,
+    activation_record,
+    correlation_series,
+    correlation_slope,
+    log_moment,
+    log_slope,
+    map_correlation,
+    moment_exponent,
+)
 
 VARIANCES = Real(0.0, 1e6)  # a 100,000 wide layer with standard normal weights and gamma 3 is inside
 CRITICAL = 1e-9  # |chi_1 - 1| below this counts as 1: ten times what chi_1 loses to rounding on the critical line
+LOWEST = -1e300  # stands in for ln 0 where -inf - (-inf) is to be 0 of 0
 FLAT = 1e-12  # a growth rate |ln(q'/q)| below this is rounding, not growth
-_SCAN = np.arange(2 * LOG_RANGE[0], 2 * LOG_RANGE[1] + 1) / 2  # ln q, in steps that no two fixed points of an activation here share
+SCAN = np.arange(0.0, LOG_RANGE, 0.5)  # |ln q|, in steps that no two fixed points of an activation here share
 
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Where a wide network of one (sigma_w2, sigma_b2) settles, all dimensionless.
+    """The limits of a wide network of one (sigma_w2, sigma_b2), all dimensionless.
 
-    ``q_star``   second moment that iteration from q = 1 reaches; 0 if it dies out, inf if it grows without bound, nan if every
+    ``q_star``   second moment that iteration from q = 1 reaches; 0 if it dies out, inf if it grows without
+    bound, nan if every
                  q is its own fixed point
-    ``chi_1``    factor by which a squared gradient grows a layer, at q_star (in the limit q -> inf where that is the end)
-    ``c_star``   correlation that two different inputs reach
-    ``xi_q``, ``xi_c``   layers over which q and the correlation come closer by a factor e; inf at a critical point
-    ``phase``    ordered (chi_1 < 1), critical or chaotic
-    ``reason``   in words, why something is 0, inf or nan; empty if all is well
+    ``chi_1``    factor by which a squared gradient grows a layer, at q_star (in the limit q -> inf where that
+    is the end) ``c_star``   correlation that two different inputs reach ``xi_q``, ``xi_c``   layers over
+    which q and the correlation come closer by a factor e; inf at a critical point ``phase``    ordered
+    (chi_1 < 1), critical or chaotic ``reason``   in words, why something is 0, inf or nan; empty if all is
+    well
     """
 
     activation: str
@@ -57,193 +64,174 @@ class FixedPoint:
 
 
 def fixed_point(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> FixedPoint:
-    """The fixed points of the variance map and of the correlation map.
+    """Find the fixed points of the variance map and of the correlation map.
 
-    ``sigma_w2`` = fan_in·Var(w), ``sigma_b2`` = Var(b), both from 0 to 1e6. Raises ``ParamError`` for anything else.
-    Accuracy 1e-8, except where the map itself is that flat (within 1e-9 of a critical point).
+    ``sigma_w2`` = fan_in·Var(w), ``sigma_b2`` = Var(b), both from 0 to 1e6. Raises ``ParamError`` for
+    anything else. Accuracy 1e-8, except where the map itself is that flat (within 1e-9 of a critical point).
     """
     record = activation_record(activation)
-    return _fixed_point(record, VARIANCES.check("sigma_w2", sigma_w2), VARIANCES.check("sigma_b2", sigma_b2))
+    points = [[VARIANCES.check("sigma_w2", sigma_w2)], [VARIANCES.check("sigma_b2", sigma_b2)]]
+    return solve(record, *np.array(points)).point(0)
 
 
-@dataclass(frozen=True)
-class _Map:
-    """The maps of one (activation, sigma_w2, sigma_b2), as functions of x = ln q."""
+def log(values):
+    """ln of values that may be 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(values)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """The maps of one activation at several (ln sigma_w2, ln sigma_b2) ``(points,)``, as functions of x = ln q ``(…, points)``."""
 
     activation: Activation
-    sigma_w2: float
-    sigma_b2: float
+    log_w: np.ndarray
+    log_b: np.ndarray
 
     def log_next(self, x):
         """ln q' = ln(sigma_w2 E[f²] + sigma_b2)."""
-        return np.logaddexp(_ln(self.sigma_w2) + log_moment(self.activation, x), _ln(self.sigma_b2))
+        return np.logaddexp(self.log_w + log_moment(self.activation, x), self.log_b)
 
     def growth(self, x):
         """ln(q'/q)."""
         return self.log_next(x) - x
 
-    def share(self, x) -> float:
+    def share(self, x):
         """The part of q' that comes from the weights; the bias gives the rest."""
-        return math.exp(_ln(self.sigma_w2) + float(log_moment(self.activation, x)) - float(self.log_next(x)))
+        return np.exp(self.log_w + log_moment(self.activation, x) - np.maximum(self.log_next(x), LOWEST))
 
-    def multiplier(self, x) -> float:
-        """d ln q' / d ln q, which at a fixed point is dq'/dq."""
-        return self.share(x) * float(moment_exponent(self.activation, x))
-
-    def chi(self, x) -> float:
-        return self.sigma_w2 * math.exp(float(log_slope(self.activation, x)))
-
-    def correlation(self, x, c) -> float:
-        """c' at a fixed point x of the variance map."""
-        share = self.share(x)
-        return share * correlation_map(self.activation, x, c) + 1 - share
-
-    def chi_at(self, x, c) -> float:
-        """sigma_w2 E[f'(u) f'(v)]: dc'/dc at a fixed point of the variance map."""
-        return self.chi(x) * slope_correlation(self.activation, x, c)
+    def chi(self, x):
+        return np.exp(self.log_w + log_slope(self.activation, x))
 
 
-def _ln(value: float) -> float:
-    return math.log(value) if value > 0 else -math.inf
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The fixed points of several (sigma_w2, sigma_b2): the fields of ``FixedPoint`` as arrays ``(points,)``."""
+
+    maps: _Maps
+    sigma_w2: np.ndarray
+    sigma_b2: np.ndarray
+    log_q: np.ndarray  # ln q_star: -inf, inf or nan where there is no fixed point above 0
+    pace: np.ndarray  # ln(q'/q) at the last q that was scanned
+    multiplier: np.ndarray  # dq'/dq at q_star
+    chi_1: np.ndarray
+    c_star: np.ndarray
+    xi_q: np.ndarray
+    xi_c: np.ndarray
+    phase: np.ndarray
+
+    @property
+    def q_star(self) -> np.ndarray:
+        return np.exp(self.log_q)
+
+    def point(self, i: int) -> FixedPoint:
+        fields = ("sigma_w2", "sigma_b2", "q_star", "chi_1", "c_star", "xi_q", "xi_c", "phase")
+        values = (getattr(self, name)[i].item() for name in fields)
+        values = (value if value == value else math.nan for value in values)  # one nan, so that equal points are equal
+        return FixedPoint(self.maps.activation.name, *values, "; ".join(self._reasons(i)))
+
+    def _reasons(self, i: int) -> list[str]:
+        """Sentences for what is 0, inf or nan at point i."""
+        x, phase, pace = self.log_q[i], self.phase[i], self.pace[i]
+        if x == math.inf:
+            by_sum = math.exp(pace) < 1.0005 and self.sigma_b2[i] > 0
+            factor = f"x{math.exp(pace):.{3 if math.exp(pace) >= 1.0005 else 5}g} a layer"
+            return [f"no fixed point: the variance grows without bound ({'by a sum, not by a factor' if by_sum else factor})"]
+        said = []
+        if math.isnan(x):
+            said.append("every q is a fixed point: each layer keeps the second moment that it is given")
+        if x == -math.inf:
+            said.append(f"the signal dies out: q shrinks to 0 (x{math.exp(pace):.3g} a layer)" if pace < -FLAT else
+                        self._power_law(i))
+        if self.multiplier[i] > 1 + CRITICAL and not math.isnan(x):
+            said.append(f"q_star is unstable: a deviation grows x{self.multiplier[i]:.3g} a layer")
+        if x == -math.inf and phase != "chaotic":
+            said.append("c_star and xi_c are the limits for a vanishing bias")
+        elif phase == "critical":
+            said.append("every correlation is a fixed point" if math.isnan(self.c_star[i]) else
+                        "critical: chi_1 = 1, correlations approach 1 by a power law, so xi_c is infinite")
+        return said
+
+    def _power_law(self, i: int) -> str:
+        """Describe q' = q (1 - k q^power), hence q = (k·power·l)^(-1/power)."""
+        near, far = (float(self.maps.growth(x)[i]) for x in (-14.0, -10.0))
+        power = round(math.log(far / near) / 4 * 2) / 2
+        pace = -near * math.exp(14.0 * power) * power
+        exponent = f"^{1 / power:g}" if power != 1 else ""
+        return f"power law: at the critical point q decays like 1/({pace:.3g}l){exponent}, not exponentially"
 
 
-@cache
-def _scan_moments(activation: Activation) -> np.ndarray:
-    return log_moment(activation, _SCAN)
-
-
-@cache
-def _scan_slopes(activation: Activation) -> np.ndarray:
-    return log_slope(activation, _SCAN)
-
-
-def _fixed_point(activation: Activation, sigma_w2: float, sigma_b2: float) -> FixedPoint:
-    maps = _Map(activation, sigma_w2, sigma_b2)
-    x, reasons = _settle(maps)
-    at = min(max(0.0 if math.isnan(x) else x, _SCAN[0]), _SCAN[-1])
+def solve(activation: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray) -> Solution:
+    """Find the fixed points of the maps at several points, ``sigma_w2`` and ``sigma_b2`` ``(points,)``, at least 0."""
+    maps = _Maps(activation, log(sigma_w2), log(sigma_b2))
+    x, pace = _settle_variance(maps)
+    at = np.where(np.isfinite(x), x, np.clip(np.nan_to_num(x), -SCAN[-1], SCAN[-1]))
     chi = maps.chi(at)
-    phase = "critical" if abs(chi - 1) < CRITICAL else "ordered" if chi < 1 else "chaotic"
-    xi_q = _xi_q(maps, x, at, reasons)
-    c, xi_c = _correlation(maps, x, at, phase, reasons)
-    q = math.nan if math.isnan(x) else math.inf if x == math.inf else math.exp(x)
-    return FixedPoint(activation.name, sigma_w2, sigma_b2, q, chi, c, xi_q, xi_c, phase, "; ".join(reasons))
+    phase = np.select([np.abs(chi - 1) < CRITICAL, chi < 1], ["critical", "ordered"], "chaotic")
+    multiplier = np.abs(maps.share(at) * moment_exponent(activation, at))
+    multiplier = np.where(x == -np.inf, np.exp(maps.growth(at)), multiplier)
+    xi_q = np.where(multiplier > 1 + CRITICAL, np.nan, _depth_scale(multiplier))
+    c, correlation_factor = np.ones_like(x), chi.copy()
+    chaotic = (phase == "chaotic") & (x < np.inf)
+    series, share = correlation_series(activation, at), maps.share(at)
+    c[chaotic], correlation_factor[chaotic] = _settle_correlation(series[chaotic], share[chaotic])
+    half = share * map_correlation(series, 0.5) + 1 - share
+    c[(phase == "critical") & (x != -np.inf) & (np.abs(half - 0.5) < CRITICAL)] = np.nan  # each correlation is a fixed point
+    xi_q[np.isnan(x)], xi_q[x == np.inf] = np.inf, np.nan
+    c[x == np.inf] = correlation_factor[x == np.inf] = np.nan
+    return Solution(maps, sigma_w2, sigma_b2, x, pace, multiplier, chi, c, xi_q, _depth_scale(correlation_factor), phase)
 
 
-def _settle(maps: _Map) -> tuple[float, list[str]]:
-    """ln q_star as reached from q = 1, and the reasons: -inf, inf or nan where there is no fixed point above 0.
-
-    E[f²] is continuous in q, so the end of the iteration from 1 is the first fixed point in the direction it sets out.
-    """
-    growth = np.logaddexp(_ln(maps.sigma_w2) + _scan_moments(maps.activation), _ln(maps.sigma_b2)) - _SCAN
-    start = float(maps.growth(0.0))
-    if np.abs(growth).max() < FLAT:
-        return math.nan, ["every q is a fixed point: each layer keeps the second moment that it is given"]
-    if abs(start) < FLAT:
-        return 0.0, []
-    bottom = float(maps.log_next(-math.inf))
-    if start > 0:
-        xs, rates = _SCAN[_SCAN >= 0], growth[_SCAN >= 0]
-    else:
-        xs, rates = _SCAN[_SCAN <= 0][::-1], growth[_SCAN <= 0][::-1]
-        if math.isfinite(bottom) and bottom <= xs[-1]:
-            xs, rates = np.append(xs, bottom - 1), np.append(rates, maps.growth(bottom - 1))
-    turned = np.flatnonzero(rates * start < -FLAT * abs(start))
-    if turned.size:
-        i = turned[0]
-        return _root(maps, *sorted((xs[i - 1], xs[i]))), []
-    if start > 0:
-        return math.inf, ["no fixed point: the variance grows without bound" + _pace(rates[-1], maps.sigma_b2)]
-    return -math.inf, [_death(maps, rates[-1])]
-
-
-def _pace(rate: float, sigma_b2: float) -> str:
-    factor = math.exp(rate)
-    if factor >= 1.0005:
-        return f" (x{factor:.3g} a layer)"
-    return " (by a sum, not by a factor)" if sigma_b2 else f" (x{factor:.5g} a layer)"
-
-
-def _death(maps: _Map, rate: float) -> str:
-    """q_star = 0: by a factor a layer, or by a power law where that factor is 1."""
-    if rate < -FLAT:
-        return f"the signal dies out: q shrinks to 0 (x{math.exp(rate):.3g} a layer)"
-    near, far = (float(maps.growth(x)) for x in (-14.0, -10.0))
-    power = round(math.log(far / near) / 4 * 2) / 2  # q' = q (1 - k q^power), hence q = (k·power·l)^(-1/power)
-    pace = -near * math.exp(14.0 * power) * power
-    exponent = f"^{1 / power:g}" if power != 1 else ""
-    return f"power law: at the critical point q decays like 1/({pace:.3g}l){exponent}, not exponentially"
-
-
-def _root(maps: _Map, low: float, high: float) -> float:
-    """The fixed point ln q between two points where the growth rate has different signs: Newton, kept in its bracket."""
-    falls = maps.growth(low) > 0
-    x = (low + high) / 2
-    for _ in range(200):
-        rate = float(maps.growth(x))
-        if (rate > 0) == falls:
-            low = x
-        else:
-            high = x
-        slope = maps.multiplier(x) - 1
-        guess = x - rate / slope if slope else math.nan
-        step, x = x, guess if low < guess < high else (low + high) / 2
-        if abs(x - step) <= 4e-16 * max(1.0, abs(x)) or rate == 0:
-            return step if rate == 0 else x
-    assert high - low < 1e-12, "bisection halves the bracket 200 times"
-    return x
-
-
-def _xi_q(maps: _Map, x: float, at: float, reasons: list[str]) -> float:
-    if x == math.inf:
-        return math.nan
-    if math.isnan(x):
-        return math.inf
-    multiplier = math.exp(float(maps.growth(at))) if x == -math.inf else abs(maps.multiplier(x))
-    if multiplier > 1 + CRITICAL:
-        reasons.append(f"q_star is unstable: a deviation grows x{multiplier:.3g} a layer")
-        return math.nan
-    return _depth_scale(multiplier)
-
-
-def _depth_scale(factor: float) -> float:
+def _depth_scale(factor: np.ndarray) -> np.ndarray:
     """-1/ln(factor): layers to shrink by e."""
-    if factor <= 0:
-        return 0.0
-    return math.inf if factor > 1 - CRITICAL else -1 / math.log(factor)
+    return np.where(factor > 1 - CRITICAL, np.inf, -1 / log(np.minimum(factor, 1 - CRITICAL)))
 
 
-def _correlation(maps: _Map, x: float, at: float, phase: str, reasons: list[str]) -> tuple[float, float]:
-    """c_star and xi_c. c' is a power series in c with no negative coefficient, so it is convex, and 1 is its own image:
-    there is a fixed point below 1 exactly when the slope there, chi_1, is above 1."""
-    if x == math.inf:
-        return math.nan, math.nan
-    if x == -math.inf and phase != "chaotic":
-        reasons.append("c_star and xi_c are the limits for a vanishing bias")
-        return 1.0, _depth_scale(maps.chi(at))
-    if phase == "chaotic":
-        c = _below_one(maps, at)
-        return c, _depth_scale(maps.chi_at(at, c))
-    if phase == "ordered":
-        return 1.0, _depth_scale(maps.chi(at))
-    if abs(maps.correlation(at, 0.5) - 0.5) < CRITICAL:
-        reasons.append("every correlation is a fixed point")
-        return math.nan, math.inf
-    reasons.append("critical: chi_1 = 1, correlations approach 1 by a power law, so xi_c is infinite")
-    return 1.0, math.inf
+def _settle_variance(maps: _Maps) -> tuple[np.ndarray, np.ndarray]:
+    """Find ln q_star as reached from q = 1, ±inf if q runs away and nan if it stays anywhere; and the last growth rate.
+
+    E[f²] is continuous in q, so the end of the iteration from 1 is the first fixed point in the direction it
+    sets out.
+    """
+    start = maps.growth(np.zeros(1))
+    sign = np.where(start > FLAT, 1.0, -1.0)
+    lowest = maps.log_next(-np.inf)  # what the bias and f(0) hold up may lie below the scan
+    last = np.where((sign < 0) & np.isfinite(lowest), np.minimum(lowest - 1, -SCAN[-1]), sign * SCAN[-1])
+    x = np.vstack([SCAN[:, None] * sign, last])
+    rates = maps.growth(x)
+    turned = rates * sign < -FLAT
+    points, first = np.arange(len(sign)), np.maximum(turned.argmax(axis=0), 1)
+    root = bisect(maps.growth, sign, x[first - 1, points], x[first, points])
+    settled = np.where(turned.any(axis=0), root, sign * np.inf)
+    settled = np.where(np.abs(start) < FLAT, 0.0, settled)
+    return np.where(np.abs(rates).max(axis=0) < FLAT, np.nan, settled), rates[-1]
 
 
-def _below_one(maps: _Map, x: float) -> float:
-    """The fixed point in [0, 1) of the convex correlation map: Newton from 0 climbs to it and cannot overshoot."""
-    c = 0.0
+def bisect(f: Callable[[np.ndarray], np.ndarray], sign: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Zeros of ``f``, which has this ``sign`` at ``near`` and the other one at ``far``, to the last bits; all ``(points,)``."""
+    for _ in range(54):  # halvings of a step of 0.5
+        middle = (near + far) / 2
+        before = f(middle) * sign > 0
+        near, far = np.where(before, middle, near), np.where(before, far, middle)
+    return (near + far) / 2
+
+
+def _settle_correlation(series: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the fixed point in [0, 1) of the correlation map where chi_1 > 1, and the slope of the map there.
+
+    c' is a power series in c with no negative coefficient, so it is convex, and 1 is its own image: there is
+    a fixed point below 1 exactly when the slope at 1, chi_1, is above 1. Newton's steps from 0 climb to it
+    and cannot overshoot.
+    """
+    c = np.zeros_like(share)
     for _ in range(100):
-        gap = maps.correlation(x, c) - c
-        step = gap / (1 - maps.chi_at(x, c))
-        if not 0 <= step < 1 - c:  # rounding: the root is reached
-            return c
-        c += step
-        if step < 1e-14:
-            return c
-    raise AssertionError("Newton on a convex function converges at least by halves")
+        slope = share * correlation_slope(series, c)
+        step = (share * map_correlation(series, c) + 1 - share - c) / (1 - slope)
+        step = np.where((step >= 0) & (step < 1 - c), step, 0.0)  # rounding: the root is reached
+        c = c + step
+        if step.max(initial=0.0) < 1e-14:
+            break
+    return c, slope
 
 
 def q_star(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
@@ -283,45 +271,37 @@ class CriticalPoint:
 
 
 def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoint:
-    """The smallest sigma_w2 at which chi_1 = 1, and the q_star there.
+    """Find the smallest sigma_w2 at which chi_1 = 1, and the q_star there.
 
-    chi_1 = 1 says sigma_w2 = 1/E[f'²]; with it, q = E[f²]/E[f'²] + sigma_b2 is one equation for q. A solution counts if a
-    second moment of 1 flows to it. Raises ``ParamError`` for a bias variance outside 0 to 1e6.
+    Raises ``ParamError`` for a bias variance outside 0 to 1e6.
     """
-    activation = activation_record(activation)
-    sigma_b2 = VARIANCES.check("sigma_b2", sigma_b2)
-
-    def rate(x: float) -> float:
-        moment, slope, _ = single_averages(activation, x)
-        return float(np.logaddexp(moment - slope, _ln(sigma_b2))) - x
-
-    rates = np.logaddexp(_scan_moments(activation) - _scan_slopes(activation), _ln(sigma_b2)) - _SCAN
-    turns = np.flatnonzero(rates[:-1] * rates[1:] < -FLAT**2)
-    candidates = [_zero(rate, *_SCAN[i:i + 2].tolist(), *rates[i:i + 2].tolist()) for i in turns]
-    candidates += [x for x, r in ((_SCAN[0], rates[0]), (_SCAN[-1], rates[-1])) if abs(r) < CRITICAL]
-    found = [_fixed_point(activation, math.exp(-float(log_slope(activation, x))), sigma_b2) for x in candidates]
-    found = [point for point in found if point.phase == "critical"]
-    if not found:
-        return CriticalPoint(activation.name, sigma_b2, math.nan, math.nan,
-                             "no critical point: a second moment of 1 never settles where chi_1 = 1")
-    best = min(found, key=lambda point: point.sigma_w2)
-    return CriticalPoint(activation.name, sigma_b2, best.sigma_w2, best.q_star, best.reason)
+    record = activation_record(activation)
+    return critical_line(record, np.array([VARIANCES.check("sigma_b2", sigma_b2)]))[0]
 
 
-def _zero(f: Callable[[float], float], low: float, high: float, at_low: float, at_high: float) -> float:
-    """A zero between two points of different sign, to the last bits: regula falsi, where an end that stays twice counts half
-    (the Illinois rule)."""
-    for _ in range(200):
-        x = high - at_high * (high - low) / (at_high - at_low)
-        at_x = f(x)
-        if at_x == 0 or x in (low, high):
-            return x
-        if (at_x > 0) == (at_high > 0):
-            at_low /= 2
-        else:
-            low, at_low = high, at_high
-        high, at_high = x, at_x
-    return high
+def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[CriticalPoint]:
+    """Find the ``critical_point`` at each ``sigma_b2`` ``(points,)``.
+
+    chi_1 = 1 says sigma_w2 = 1/E[f'²]; with it, q = E[f²]/E[f'²] + sigma_b2 is one equation for q. A solution
+    counts if a second moment of 1 flows to it.
+    """
+    def rate(x: np.ndarray, log_b: np.ndarray) -> np.ndarray:
+        return np.logaddexp(log_moment(activation, x) - log_slope(activation, x), log_b) - x
+
+    scan, log_b = np.concatenate([-SCAN[:0:-1], SCAN]), log(sigma_b2)
+    rates = rate(scan[:, None], log_b)
+    at, where = np.nonzero(rates[:-1] * rates[1:] < -FLAT**2)
+    roots = bisect(lambda x: rate(x, log_b[where]), np.sign(rates[at, where]), scan[at], scan[at + 1])
+    end, where_end = np.nonzero(np.abs(rates[[0, -1]]) < CRITICAL)  # and limits, q -> 0 and q -> inf
+    x, where = np.append(roots, scan[[0, -1]][end]), np.append(where, where_end)
+    found = solve(activation, np.exp(-log_slope(activation, x)), sigma_b2[where])
+    line = []
+    for i, b in enumerate(sigma_b2.tolist()):
+        reached = [found.point(j) for j in np.flatnonzero((where == i) & (found.phase == "critical"))]
+        best = min(reached, key=lambda point: point.sigma_w2, default=None)
+        line.append(CriticalPoint(activation.name, b, best.sigma_w2, best.q_star, best.reason) if best else CriticalPoint(
+            activation.name, b, math.nan, math.nan, "no critical point: a second moment of 1 never settles where chi_1 = 1"))
+    return line
 
 
 def critical_sigma_w2(activation: str | Activation, sigma_b2: float) -> float:

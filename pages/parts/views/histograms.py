@@ -48,4 +48,4 @@ def share_axes(shown: HistogramsView, other: HistogramsView | None) -> tuple[pa.
     if other is None or (shown.base is None) != (other.base is None):
         return charts.on_decades(shown.table, shown.base), shown.base
     base = None if shown.base is None else min(shown.base, other.base)
-    return charts.with_room_in_each(*(charts.on_decades(one.table, base) for one in (shown, other))), base
+    return charts.with_extent_of_layers(*(charts.on_decades(one.table, base) for one in (shown, other))), base

@@ -211,7 +211,7 @@ def _course(pairs: Pairs, name: str) -> pa.Table:
     parts, ends = [], {}
     for (probe, _), curves in zip(pairs, predicted, strict=True):
         series, values, line = probe.params.initializer, probe.log10(name), curves[0]
-        along = charts.bends(curves, LINE, CLOSE * np.ptp(known) if known.size else 0.0)
+        along = charts.simplify_polyline(curves, LINE, CLOSE * np.ptp(known) if known.size else 0.0)
         parts += [charts.rows("line", series, along + 1, *curves[:, along]),
                   seed_points(series, values, POINTS, ten_to, f"{series}, ")]
         shown = line if np.isfinite(line).any() else values.mean(axis=0)
@@ -228,7 +228,7 @@ def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:
         series, values = probe.params.initializer, getattr(probe, name)
         if name != "dead":
             line = getattr(theory, name)
-            along = charts.bends(line[None], LINE, CLOSE)
+            along = charts.simplify_polyline(line[None], LINE, CLOSE)
             parts.append(charts.rows("line", series, along + 1, line[along]))
         parts.append(seed_points(series, values, POINTS, "{:.3f}".format, f"{series}, "))
         middle = values.mean(axis=0)

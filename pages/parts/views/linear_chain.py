@@ -166,7 +166,7 @@ def _sizes(chain: Chain) -> pa.Table:
     low = min(chain.log10_activation.min(), chain.log10_gradient.min(), -1)
     high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
     parts, ends = _limits(low, high, p.depth), {}
-    along, dots = charts.spread(p.depth + 1, 60), charts.spread(p.depth + 1, 26)
+    along, dots = charts.evenly_spaced(p.depth + 1, 60), charts.evenly_spaced(p.depth + 1, 26)
     for series in ("activation", "gradient"):
         measured, theory, seeds = (getattr(chain, f"log10_{series}{kind}")
                                    for kind in ("", "_theory", "_seeds"))
@@ -204,7 +204,7 @@ def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np
 def _linear(chain: Chain) -> tuple[pa.Table, bool]:
     """Sizes on a linear axis as far as float64 reaches, and True if some are beyond."""
     depth = chain.params.depth
-    along, dots = charts.spread(depth + 1, 200), charts.spread(depth + 1, 26)
+    along, dots = charts.evenly_spaced(depth + 1, 200), charts.evenly_spaced(depth + 1, 26)
     parts, ends, beyond = [], {}, False
     for series, sizes in (("activation", chain.log10_activation), ("gradient", chain.log10_gradient)):
         held = np.where(sizes < MOST_DECADES, sizes, np.nan)

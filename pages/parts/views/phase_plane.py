@@ -44,7 +44,7 @@ def plane_tables(found: PhaseMap) -> dict[str, pa.Table]:
     """Tables of ``charts.phase_plane``: its cells, and the marks on them with the opened point."""
     plane, opened = found.plane, found.opened
     marks = [_line(plane), *_sides(plane), *_initializers(plane, found.landmarks),
-             charts.plane_rows("room", right_end(plane), [0.0, HIGHEST_BIAS]),
+             charts.plane_rows("extent", right_end(plane), [0.0, HIGHEST_BIAS]),
              charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
     return {"cells": _cells(plane), "marks": charts.plane_table(marks)}
 

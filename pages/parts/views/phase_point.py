@@ -200,9 +200,9 @@ def _landmarks(found: PhaseMap) -> str:
 def _correlation(found: PhaseMap) -> pa.Table:
     """Correlation of pairs of inputs by layer: predicted from each of STARTS, measured from 0."""
     profile, at = found.profile, found.opened
-    along = charts.spread(found.params.depth, LINE)
+    along = charts.evenly_spaced(found.params.depth, LINE)
     layer = along + 1
-    parts = [charts.rows("room", "", layer[[0, -1]], [0, 1])]
+    parts = [charts.rows("extent", "", layer[[0, -1]], [0, 1])]
     empty = 0.62 if at.c_star < 0.5 else 0.14  # the lines end elsewhere
     for i, (series, start, glyph) in enumerate(zip(SERIES, STARTS, "━┅╍", strict=True)):
         parts += [charts.rows("line", series, layer, profile.correlation[i, along]),
@@ -219,13 +219,13 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     log10, at = found.profile.log10_q, found.opened
     values = log10 if decades else 10**log10
     seen = found.profile.measured.log10("q") if decades else found.profile.measured.q
-    along = charts.spread(len(log10), LINE)
+    along = charts.evenly_spaced(len(log10), LINE)
     layer = along + 1
     there = math.isfinite(at.q_star) and at.q_star > 0
     limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
     points = _points("activation", seen, "log10 E[z²]" if decades else "E[z²]")
     return charts.table([
-        charts.rows("room", "", layer[[0, -1]], [0, 0]),
+        charts.rows("extent", "", layer[[0, -1]], [0, 0]),
         charts.rows("line", "activation", layer, values[along]),
         points, *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
 

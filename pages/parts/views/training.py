@@ -132,8 +132,8 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, li
         ends[name] = (x[-1], y[-1])
     heights = [*span, *(y for _, y in ends.values())]
     # the axis is as long as the run, so that it does not move while the lines grow
-    room = charts.rows("room", "", [0, p.steps], [min(heights), max(heights)])
-    return charts.table([*parts, room, *charts.end_labels(ends)])
+    extent = charts.rows("extent", "", [0, p.steps], [min(heights), max(heights)])
+    return charts.table([*parts, extent, *charts.end_labels(ends)])
 
 
 def _limit(p: TrainParams, y: Sequence[float], text: Sequence[str]) -> charts.Rows:
@@ -174,7 +174,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
 def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:
     """log10 of the root mean square gradient of one initializer by layer and step."""
     steps, grad2 = _stacked(snapshots, "grad2")
-    columns, cells = charts.spread(len(steps), COLUMNS), charts.spread(grad2.shape[-1], CELLS)
+    columns, cells = charts.evenly_spaced(len(steps), COLUMNS), charts.evenly_spaced(grad2.shape[-1], CELLS)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log10(grad2[columns, which].mean(axis=1))[:, cells] / 2
     widths = np.diff(np.append(steps[columns], steps[-1] + max(1, steps[-1] // max(1, len(steps) - 1))))

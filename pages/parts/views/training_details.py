@@ -28,7 +28,7 @@ POINTS = 240  # of the data, drawn over the decision
 def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over: bool) -> pd.DataFrame:
     """Draw one statistic by layer, mean over seeds: now, or ``FRAMES`` moments k of a finished run."""
     moments = np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int) if over else [-1]
-    cells, parts = charts.spread(p.depth, CELLS), []
+    cells, parts = charts.evenly_spaced(p.depth, CELLS), []
     decades = STATISTICS[statistic][1]
     for k, snapshot in enumerate(snapshots[i] for i in moments):
         values = getattr(snapshot, statistic)[..., cells].astype(float)
@@ -52,7 +52,7 @@ def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list
     for at in {x for x, _ in first.values()}:
         there = [name for name, (x, _) in first.items() if x == at]
         heights = np.array([first[name][1] for name in there])
-        places = charts.pushed_apart(heights, GAP * max(np.ptp(drawn), charts.LEAST), drawn.max())
+        places = charts.resolve_overlaps(heights, GAP * max(np.ptp(drawn), charts.LEAST_RANGE), drawn.max())
         first.update({name: (at, place) for name, place in zip(there, places, strict=True)})
     return lines + charts.end_labels(first)
 

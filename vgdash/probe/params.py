@@ -1,0 +1,156 @@
+"""Parameter sets of probed nets, and the budget of memory and work that they must keep to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.initializers import INITIALIZERS
+from vgdash.layers import AXES, RESIDUALS
+from vgdash.parallel import MOST_WORKERS
+from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
+
+DEPTH, WIDTH, BATCH, SEEDS = 50, 100, 32, 2
+MEMORY, WORK = 400e6, 2.5e11  # bytes; floating-point operations, about three seconds on two cores
+QR_COST = 20  # of orthogonal weights, per entry and unit, in operations of a float32 matrix product
+ENTRY_COST = 600  # statistics and activation function, per unit and example, in the same operations
+CACHE = 256e3  # bytes of one layer's activations, of all nets of a stack
+
+
+@dataclass(frozen=True)
+class _Architecture(Params):
+    widths: tuple[int, ...] = integers((WIDTH,) * (DEPTH + 1), 1, 4096, 2, 257)
+    activation: str = choice("relu", ACTIVATIONS)
+
+    SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 4096)}
+
+    @classmethod
+    def uniform(cls, depth: int, width: int, *args, **rest):
+        """Make a set of ``depth`` layers that are all ``width`` wide, the input too."""
+        checked = cls.SHORTHAND["depth"].check("depth", depth)
+        return cls((width,) * (checked + 1), *args, **rest)
+
+    @classmethod
+    def expand(cls, values: dict[str, Any]) -> dict[str, Any]:
+        depth, width = values.pop("depth", None), values.pop("width", None)
+        if "widths" not in values and (depth or width):
+            values["widths"] = (width or WIDTH,) * ((depth or DEPTH) + 1)
+        return values
+
+    @property
+    def depth(self) -> int:
+        """Number of layers L."""
+        return len(self.widths) - 1
+
+    @property
+    def width(self) -> int:
+        """Units of the first layer."""
+        return self.widths[1]
+
+
+@dataclass(frozen=True)
+class _OneInitializer(_Architecture):
+    initializer: str = choice("he_normal", INITIALIZERS)
+
+
+@dataclass(frozen=True)
+class _SeveralInitializers(_Architecture):
+    initializers: tuple[str, ...] = choices(("lecun_normal", "glorot_normal", "he_normal"), INITIALIZERS, 8)
+
+
+@dataclass(frozen=True)
+class _Settings(_Architecture):
+    """The fields after the initializer, and the budget of all of them together."""
+
+    gamma: float = real(1.0, 0.0, 100.0)
+    sigma_b2: float = real(0.0, 0.0, 100.0)
+    batch: int = integer(BATCH, 2, 4096)
+    input: str = choice("gaussian", ("gaussian",))
+    seeds: int = integer(SEEDS, 1, 32)
+    seed: int = integer(0, 0, 2**31 - 1)
+    normalization: str = choice("none", AXES)
+    residual: str = choice("none", RESIDUALS)
+    keep: float = real(1.0, 0.01, 1.0)
+    rescale: str = choice("none", ("none", "lsuv"))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The initializers."""
+        return (self.initializer,) if isinstance(self, _OneInitializer) else self.initializers
+
+    @property
+    def memory(self) -> float:
+        """Bytes at most: one set of weights per seed in memory and base draw; arrays of the nets at work."""
+        stacked = MOST_WORKERS * nets_per_stack(self.batch, self.widths)
+        at_work = min(stacked, len(self.names) * self.seeds)
+        bases = len({INITIALIZERS[name].base.name for name in self.names})
+        drawn = min(self.seeds, seeds_at_once(self.batch, self.widths, bases))
+        arrays = 2 + 2 * (self.normalization != "none")
+        return 4 * (drawn * bases * _entries(self.widths) + at_work * arrays * self.batch * sum(self.widths))
+
+    @property
+    def work(self) -> float:
+        """Floating-point operations: three products a layer and net, statistics, QR of orthogonal weights."""
+        once = self.batch * (6 * _entries(self.widths) + ENTRY_COST * sum(self.widths))
+        orthogonal = "orthogonal" in {INITIALIZERS[name].base.name for name in self.names}
+        return self.seeds * (len(self.names) * once + orthogonal * QR_COST * _entries(self.widths, power=2))
+
+    def consistent(self) -> None:
+        excess = {"seeds": self.seeds / SEEDS, "batch": self.batch / BATCH,
+                  "widths": _entries(self.widths) / (DEPTH * WIDTH**2)}
+        blamed = max(excess, key=excess.get)
+        for amount, most, unit in ((self.memory / 1e6, MEMORY / 1e6, "MB"),
+                                   (self.work / 1e9, WORK / 1e9, "billion operations")):
+            if amount > most:
+                rule = f"small enough for {most:.0f} {unit} in all, where these nets take {amount:,.0f}"
+                raise ParamError(blamed, f"{rule} {unit}", Unquoted(", ".join(self.to_query()[blamed])),
+                                 "Take fewer or narrower layers, a smaller batch or fewer seeds.")
+        if self.residual == "zero" and self.normalization != "none":
+            raise ParamError("residual", "other than zero when there is normalization", self.residual,
+                             "A branch of zeros has no variance: take residual none, plain or scaled.")
+
+
+@dataclass(frozen=True)
+class ProbeParams(_Settings, _OneInitializer):
+    """One net. ``widths`` runs from the input to the last layer: (784, 512, 256, 10) has three layers.
+
+    ``gamma`` multiplies the weights, ``sigma_b2`` is the variance of the biases. ``input`` gaussian:
+    independent N(0, 1) features. ``seeds`` nets are drawn, starting from ``seed``. ``normalization`` batch or
+    layer: z = N(W a + b). ``residual``: z[l] is z[l-1] + branch wherever the width stays (layer 1 excepted);
+    scaled: the branch times 1/sqrt(number of branches); zero: the weights of the branches are 0. ``keep``:
+    share of units that dropout keeps, scaled by 1/keep. ``rescale`` lsuv: each layer's weights are divided by
+    the standard deviation of W a. A URL query may hold depth and width instead of widths.
+
+    Raises ``ParamError`` beyond 400 MB or about three seconds of work, before anything is computed.
+    """
+
+
+@dataclass(frozen=True)
+class CompareParams(_Settings, _SeveralInitializers):
+    """Several initializers on one architecture, one seed, one draw; other fields as in ``ProbeParams``."""
+
+    @cached_property
+    def probes(self) -> tuple[ProbeParams, ...]:
+        """One ``ProbeParams`` for each initializer, in their order."""
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "initializers"}
+        return tuple(ProbeParams(initializer=name, **rest) for name in self.initializers)
+
+
+def _entries(widths: Sequence[int], power: int = 1) -> float:
+    """Sum of fan_in·fan_out over the layers; power 2: times the smaller of the two."""
+    return float(sum(n * m * min(n, m) ** (power - 1) for n, m in pairwise(widths)))
+
+
+def nets_per_stack(batch: int, widths: Sequence[int]) -> int:
+    """Return the number of nets that pass a layer together: as many as the cache holds, at least one."""
+    return max(1, int(CACHE // (4 * batch * max(widths))))
+
+
+def seeds_at_once(batch: int, widths: Sequence[int], bases: int) -> int:
+    """Return the number of seeds whose weights are in memory together: enough to keep all cores busy."""
+    return math.ceil(MOST_WORKERS * nets_per_stack(batch, widths) / bases)
