@@ -1,4 +1,4 @@
-"""The visual language: every series has one colour, dash and marker, on every page.
+"""Styles of series: one colour, dash and marker for each, on every page.
 
 Colours are slots of the theme's palette; light and dark have seven each, so charts have one specification.
 """
@@ -12,53 +12,55 @@ SLOTS = 7
 
 @dataclass(frozen=True)
 class SeriesStyle:
+    """Colour (a slot of the palette), dash (pixels on and off) and marker (a shape of Vega) of a series."""
+
     slot: int
-    dash: tuple[int, ...] = (1, 0)
-    marker: str = "circle"
+    dash: tuple[int, ...]
+    marker: str
 
 
 GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers, for sentences
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
-SERIES_STYLES: dict[str, SeriesStyle] = {
+SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     # initializers: the uniform twin of a normal one has its colour, dashed, and a marker of its own
-    "zeros": SeriesStyle(6, DOTTED, "cross"),
-    "small_normal": SeriesStyle(4, SOLID, "diamond"),
-    "standard_normal": SeriesStyle(1, SOLID, "triangle-up"),
-    "lecun_normal": SeriesStyle(2, SOLID, "square"),
-    "lecun_uniform": SeriesStyle(2, DASHED, "cross"),
-    "glorot_normal": SeriesStyle(3, SOLID, "triangle-down"),
-    "glorot_uniform": SeriesStyle(3, DASHED, "triangle-up"),
-    "he_normal": SeriesStyle(0, SOLID, "circle"),
-    "he_uniform": SeriesStyle(0, DASHED, "diamond"),
-    "orthogonal": SeriesStyle(5, SOLID, "triangle-right"),
-    "identity": SeriesStyle(6, SOLID, "triangle-left"),
-    "pytorch_default": SeriesStyle(5, DASHDOT, "stroke"),
-    "playground_default": SeriesStyle(1, DASHDOT, "wedge"),
+    "zeros": (6, DOTTED, "cross"),
+    "small_normal": (4, SOLID, "diamond"),
+    "standard_normal": (1, SOLID, "triangle-up"),
+    "lecun_normal": (2, SOLID, "square"),
+    "lecun_uniform": (2, DASHED, "cross"),
+    "glorot_normal": (3, SOLID, "triangle-down"),
+    "glorot_uniform": (3, DASHED, "triangle-up"),
+    "he_normal": (0, SOLID, "circle"),
+    "he_uniform": (0, DASHED, "diamond"),
+    "orthogonal": (5, SOLID, "triangle-right"),
+    "identity": (6, SOLID, "triangle-left"),
+    "pytorch_default": (5, DASHDOT, "stroke"),
+    "playground_default": (1, DASHDOT, "wedge"),
     # directions
-    "activation": SeriesStyle(0, SOLID, "circle"),
-    "gradient": SeriesStyle(1, DASHED, "square"),
-    "root mean square": SeriesStyle(3, DOTTED, "diamond"),
+    "activation": (0, SOLID, "circle"),
+    "gradient": (1, DASHED, "square"),
+    "root mean square": (3, DOTTED, "diamond"),
     # how gradient descent on a chain ended, and its limit of small steps
-    "reached": SeriesStyle(2, SOLID, "circle"),
-    "capped": SeriesStyle(1, SOLID, "triangle-up"),
-    "frozen": SeriesStyle(3, SOLID, "cross"),
-    "diverged": SeriesStyle(5, SOLID, "diamond"),
-    "small steps": SeriesStyle(6, SOLID, "circle"),
+    "reached": (2, SOLID, "circle"),
+    "capped": (1, SOLID, "triangle-up"),
+    "frozen": (3, SOLID, "cross"),
+    "diverged": (5, SOLID, "diamond"),
+    "small steps": (6, SOLID, "circle"),
     # the neuron: a distribution, and the rules
-    "sampled": SeriesStyle(0, SOLID, "circle"),
-    "predicted": SeriesStyle(1, SOLID, "circle"),
-    "Gaussian": SeriesStyle(2, DASHED, "circle"),
-    "0.01^2": SeriesStyle(4, SOLID, "diamond"),
-    "1": SeriesStyle(1, SOLID, "triangle-up"),
-    "1/n": SeriesStyle(2, SOLID, "square"),
-    "2/n": SeriesStyle(0, SOLID, "circle"),
-    "2/(n_in+n_out)": SeriesStyle(3, SOLID, "triangle-down"),
+    "sampled": (0, SOLID, "circle"),
+    "predicted": (1, SOLID, "circle"),
+    "Gaussian": (2, DASHED, "circle"),
+    "0.01^2": (4, SOLID, "diamond"),
+    "1": (1, SOLID, "triangle-up"),
+    "1/n": (2, SOLID, "square"),
+    "2/n": (0, SOLID, "circle"),
+    "2/(n_in+n_out)": (3, SOLID, "triangle-down"),
     # pairs of inputs, by the correlation that they start with
-    "uncorrelated": SeriesStyle(0, SOLID, "circle"),
-    "related": SeriesStyle(2, DASHED, "square"),
-    "nearly equal": SeriesStyle(1, DASHDOT, "diamond"),
+    "uncorrelated": (0, SOLID, "circle"),
+    "related": (2, DASHED, "square"),
+    "nearly equal": (1, DASHDOT, "diamond"),
     # a mistake that circulates, and what is right
-    "mistaken": SeriesStyle(1, DASHED, "cross"),
-    "right": SeriesStyle(0, SOLID, "circle"),
-}
+    "mistaken": (1, DASHED, "cross"),
+    "right": (0, SOLID, "circle"),
+}.items()}
