@@ -91,7 +91,7 @@ def test_the_middle_seed_counts():
     found = probe(uniform(3, 16, "linear", "lecun_normal", seeds=3))
     q = found.q.copy()
     q[0, 1] = 1e20  # one wild seed
-    assert first_failure(replace(found, q=q)).explodes is None
+    assert first_failure(replace(found, q=q.copy())).explodes is None
     q[1:, 2] = 1e20  # two of three
     assert first_failure(replace(found, q=q)).explodes == 3
     nan, inf = math.nan, math.inf  # a seed that overflowed on its way back stays overflown below, one that never started is well

@@ -50,13 +50,13 @@ def quick(monkeypatch):
     for mistake in MISTAKES:
         flat = Curves.of(np.full(3, 0.25), np.ones(3), np.ones((2, 3)))
         monkeypatch.setitem(views.CORRECTED, mistake.key, replace(mistake, curves=lambda flat=flat: flat))
-    results.claim.clear()
-    results.mistake.clear()
+    results.claim.forget()
+    results.mistake.forget()
     monkeypatch.setattr(results, "RECOMPUTING", 1e9)
-    results._recomputed()["at"] = -1e9
+    results._recomputed["at"] = -1e9
     yield asked
-    results.claim.clear()
-    results.mistake.clear()
+    results.claim.forget()
+    results.mistake.forget()
 
 
 def broken():

@@ -259,5 +259,5 @@ def test_a_closer_look_says_when_it_is_not_at_the_one_that_was_asked_for():
 @pytest.mark.parametrize(("kind", "acts"), [
     ("scaled identity", "of each layer"), ("diagonal", "of each layer"), ("gaussian", "for learning only")])
 def test_the_slider_of_the_factor_says_what_it_acts_on(kind, acts):
-    (slider,) = (slider for slider in opened("linear_chain", kind=kind).slider if slider.key == "factor")
+    (slider,) = (one for one in opened("linear_chain", kind=kind).slider if one.label.startswith("factor c"))
     assert acts in slider.label
