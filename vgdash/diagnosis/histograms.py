@@ -13,6 +13,7 @@ from vgdash.layers import Tape, forward
 from vgdash.parallel import single_threaded_blas
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
+from vgdash.records import Record
 from vgdash.theory.layerwise import predict
 
 BINS = 41  # an odd number puts a bin on 0
@@ -23,8 +24,8 @@ MOST_DECADES = 60.0  # span of the logarithmic bins; smaller numbers are in the 
 
 
 @dataclass(frozen=True, eq=False)
-class LayerHistograms:
-    """Histograms of z in the chosen layers of the first net of ``probe(params)``; read-only float64."""
+class LayerHistograms(Record):
+    """Histograms of z in the chosen layers of the first net of ``probe(params)``, float64."""
 
     params: ProbeParams
     layers: tuple[int, ...]  # counted from 1
@@ -53,8 +54,6 @@ def preactivation_histograms(p: ProbeParams, layers: int) -> LayerHistograms:
         share[row], outside[row] = counts / found[row].size, 1 - counts.sum() / found[row].size
     theory = predict(p).log10_q[np.array(chosen) - 1]
     predicted = np.array([_gaussian_shares(edges, log10_q) for log10_q in theory])
-    for array in (edges, share, outside, predicted, rms):
-        array.flags.writeable = False
     reason = ""
     if not np.isfinite(rms).all():
         layer = chosen[int(np.argmax(~np.isfinite(rms)))]

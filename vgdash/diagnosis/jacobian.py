@@ -25,6 +25,7 @@ from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.quadrature import MASSES, NODES
+from vgdash.records import Record
 from vgdash.theory.averages import log_slope
 from vgdash.theory.layerwise import predict
 
@@ -36,8 +37,8 @@ MARGIN, REACH = 4.0 * math.log(10), 6.0 * math.log(10)  # ln: overlap of windows
 
 
 @dataclass(frozen=True, eq=False)
-class JacobianSpectrum:
-    """Singular values s of ∂z[L]/∂x, k = min(widths[0], widths[-1]) a seed and input; read-only float64.
+class JacobianSpectrum(Record):
+    """Singular values s of ∂z[L]/∂x, k = min(widths[0], widths[-1]) a seed and input; float64.
 
     ``log10_s`` is -inf for an exact zero (ReLU's dead units leave fewer directions than units) and nan for a
     seed whose z leaves float64 (see ``reason``). ``predicted_*`` hold for wide layers, over all k values with
@@ -116,10 +117,7 @@ def jacobian_spectrum(p: ProbeParams, inputs: int = 1) -> JacobianSpectrum:
     log10_s = log_s / math.log(10)
     overflow = ["z leaves float64: there is no Jacobian to look at"] if np.isnan(log10_s).any() else []
     *moments, missing = _predict_moments(p)
-    arrays = (log10_s, *_histogram(log10_s))
-    for array in arrays:
-        array.flags.writeable = False
-    return JacobianSpectrum(p, *arrays, float(np.isneginf(log10_s).mean()), *moments,
+    return JacobianSpectrum(p, log10_s, *_histogram(log10_s), float(np.isneginf(log10_s).mean()), *moments,
                             "; ".join([*overflow, *([missing] if missing else [])]))
 
 

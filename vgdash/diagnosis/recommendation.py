@@ -20,6 +20,7 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
+from vgdash.records import Record
 from vgdash.theory.averages import log_moment, log_slope
 from vgdash.theory.layerwise import Prediction, log_weights, predict, second_moments
 
@@ -45,7 +46,7 @@ class Drift(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Recommendation:
+class Recommendation(Record):
     """Choice with the smallest worst drift among all initializers and one tuned gamma; drifts in decades.
 
     ``scatter``: half the width of the interval that holds 19 of 20 random nets, the larger one of the two
@@ -107,12 +108,10 @@ def recommend(p: ProbeParams) -> Recommendation:
     scatter = _scatter(theory)
     present_scatter = scatter if choice == p else math.nan if measured else _scatter(_theory(p))
     sets, drifts = zip(*sorted([*named, *tuned], key=_rank), strict=True)
-    columns = np.array([c.gamma for c in sets]), np.array([c.sigma_b2 for c in sets]), np.array(drifts)
-    for array in columns:
-        array.flags.writeable = False
     return Recommendation(p, choice, drift, scatter, present, present_scatter, measured,
                           _explain(p, present, choice, drift, named, theory, scatter),
-                          tuple(c.initializer for c in sets), *columns)
+                          tuple(c.initializer for c in sets), np.array([c.gamma for c in sets]),
+                          np.array([c.sigma_b2 for c in sets]), np.array(drifts))
 
 
 # ---- candidates

@@ -13,6 +13,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.quadrature import MASSES, NODES
+from vgdash.records import Record
 from vgdash.theory.layerwise import predict
 
 SEEDS = 4
@@ -20,8 +21,8 @@ TAPERED = (1024, 768, 576, 432, 324, 243, 182, 137, 103, 77, 58)  # three quarte
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
-    """log10 of a quantity by layer; read-only ``(depth,)``, and ``(seeds, depth)`` if measured."""
+class Curves(Record):
+    """log10 of a quantity by layer, ``(depth,)``, and ``(seeds, depth)`` if measured."""
 
     wrong: np.ndarray
     right: np.ndarray
@@ -30,10 +31,7 @@ class Curves:
     @classmethod
     def of(cls, wrong, right, measured) -> Curves:
         """Take log10 of the quantity, all values above 0."""
-        arrays = [np.log10(np.asarray(values, dtype=np.float64)) for values in (wrong, right, measured)]
-        for array in arrays:
-            array.flags.writeable = False
-        return cls(*arrays)
+        return cls(*(np.log10(np.asarray(values, dtype=np.float64)) for values in (wrong, right, measured)))
 
 
 @dataclass(frozen=True, eq=False)
