@@ -103,8 +103,6 @@ def recommend(p: ProbeParams) -> Recommendation:
     tuned = _tuned_candidates(p)
     choice, drift = _choose((p, present), named[0], tuned)
     theory = _theory(choice) if choice.initializer != "identity" else None
-    if theory:
-        drift = _predicted_drift(theory)
     scatter = _scatter(theory)
     present_scatter = scatter if choice == p else math.nan if measured else _scatter(_theory(p))
     sets, drifts = zip(*sorted([*named, *tuned], key=_rank), strict=True)
