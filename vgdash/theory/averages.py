@@ -34,7 +34,8 @@ LOG_RANGE = 2 * STEP * REACH  # the same for ln q
 # Terms in ψ. Measured with the rules below, error relative to E[f²], all activations and correlations: 1e-8
 # for q from 1e-3 to 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
 SERIES = 48
-RULES = ((1.0, "legendre", 12), (6.0, "legendre", 32), (math.inf, "graded", 65))  # largest ρ, angle rule, angles a sector
+# largest ρ, angle rule, angles a sector
+RULES = ((1.0, "legendre", 12), (6.0, "legendre", 32), (math.inf, "graded", 65))
 AT_ONCE = 20_000  # numbers that a core's cache holds: half the time of larger pieces
 
 
@@ -60,7 +61,7 @@ def log_slope(activation: str | Activation, log_q) -> np.ndarray:
 
 
 def moment_exponent(activation: str | Activation, log_q) -> np.ndarray:
-    """d ln E[f(√q z)²] / d ln q = E[u f(u) f'(u)] / E[f(u)²], u = √q z: 1 for ReLU, 0 for a saturated tanh."""
+    """d ln E[f(√q z)²] / d ln q = E[u f(u) f'(u)] / E[f(u)²], u = √q z: 1 for ReLU, 0 for saturated tanh."""
     return _single_table(activation_record(activation))[0](log_q, 2)
 
 
@@ -95,12 +96,12 @@ def _single_table(activation: Activation) -> tuple[Interpolant, float, float]:
 # ---- averages of two inputs
 
 def correlation_series(activation: Activation, log_q) -> np.ndarray:
-    """Chebyshev coefficients in ψ of E[f(u) f(v)] / E[f(u)²], u and v ~ N(0, q), by ln q ``(…)``: ``(…, SERIES)``."""
+    """Chebyshev coefficients in ψ of E[f(u) f(v)] / E[f(u)²], ``(…, SERIES)`` for ``log_q`` ``(…)``."""
     return _pair_table(activation)(log_q)
 
 
 def map_correlation(series: np.ndarray, correlation) -> np.ndarray:
-    """E[f(u) f(v)] / E[f(u)²] at a ``correlation`` ``(…)``, from the ``correlation_series`` ``(…, SERIES)``."""
+    """E[f(u) f(v)] / E[f(u)²] at a ``correlation`` ``(…)``, from its ``correlation_series``."""
     return np.minimum(np.vecdot(series, chebyshev(correlation, SERIES)), 1.0)  # rounding could lift it above
 
 
@@ -108,21 +109,25 @@ def correlation_slope(series: np.ndarray, correlation: np.ndarray) -> np.ndarray
     """Derivative of ``map_correlation`` by the correlation, which is below 1: q E[f'(u) f'(v)] / E[f(u)²]."""
     order, psi = np.arange(SERIES), np.arccos(correlation)
     phi = np.arccos(1 - psi * 2 / math.pi)
-    return np.vecdot(series, order * np.sin(phi[..., None] * order)) * 2 / (math.pi * np.sin(phi) * np.sin(psi))
+    by_phi = np.vecdot(series, order * np.sin(phi[..., None] * order))
+    return by_phi * 2 / (math.pi * np.sin(phi) * np.sin(psi))
 
 
 @cache
 def _pair_table(activation: Activation) -> Interpolant:
     rho = radii(REACH, PAIR_BELOW)
     series = angle_series(lambda u, v: [activation.f(u) * activation.f(v)], rho, RULES, SERIES)[0]
-    # the sum of the coefficients is the value at ψ = 0
-    return Interpolant(series.T, REACH, PAIR_BELOW, 2, lambda averages, log_q: averages / averages.sum(axis=0))
+
+    def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+        return averages / averages.sum(axis=0)  # the value at ψ = 0
+
+    return Interpolant(series.T, REACH, PAIR_BELOW, 2, normalize)
 
 
 def angle_series(products: Callable, rho: np.ndarray, rules: tuple, terms: int) -> np.ndarray:
-    """Chebyshev coefficients in ψ of t(ρ, ψ), ``(n, points, terms)``, for n ``products(u, v)``, symmetric in u and v.
+    """Chebyshev coefficients in ψ of t(ρ, ψ), ``(n, points, terms)``, for n ``products(u, v)``.
 
-    ``rules`` give the angles by the largest ρ, as ``RULES`` do.
+    Products are symmetric in u and v; ``rules`` give the angles by the largest ρ, as ``RULES`` do.
     """
     parts, start = [], 0
     for largest, *rule in rules:
@@ -149,7 +154,7 @@ def _angles(rule: str, angles: int, terms: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh, whose nodes crowd at the ends as saturated f need."""
+    """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh with dense ends, as saturated f need."""
     if rule == "legendre":
         x, w = np.polynomial.legendre.leggauss(count)
         return (x + 1) / 2, w / 2
@@ -175,13 +180,13 @@ def _transform(terms: int) -> np.ndarray:
 
 
 def chebyshev(correlation, terms: int) -> np.ndarray:
-    """Polynomials that belong to the coefficients of ``angle_series``, at a correlation ``(…)``: ``(…, terms)``."""
+    """Polynomials of the coefficients of ``angle_series`` at a correlation ``(…)``: ``(…, terms)``."""
     y = 1 - np.arccos(np.minimum(np.maximum(correlation, -1.0), 1.0)) * (2 / math.pi)
     return np.cos(np.arccos(y)[..., None] * np.arange(terms))
 
 
 def radii(reach: int, below: int) -> np.ndarray:
-    """Return the grid of ρ for averages with |ln s| up to ``reach`` steps, from ``below`` steps below the least s."""
+    """Return the grid of ρ for |ln s| up to ``reach`` steps, from ``below`` steps below the least s."""
     return np.exp(np.arange(-reach - below, reach + ABOVE) * STEP)
 
 
@@ -196,7 +201,7 @@ class Interpolant:
     def __init__(self, columns: np.ndarray, reach: int, below: int, power: int, normalize: Callable):
         self.low, self.pieces = -reach / PIECE, 2 * reach // PIECE
         nodes = _chebyshev_points(TERMS)
-        z = np.exp((np.arange(below + PIECE + ABOVE)[:, None] - below - PIECE * nodes) * STEP)  # for every piece
+        z = np.exp((np.arange(below + PIECE + ABOVE)[:, None] - below - PIECE * nodes) * STEP)
         windows = np.lib.stride_tricks.sliding_window_view(columns, len(z), axis=-1)[:, ::PIECE]
         averages = windows @ (z**power * np.exp(z * z / -2) * STEP)
         log_q = 2 * STEP * PIECE * (self.low + np.arange(self.pieces)[:, None] + nodes)
