@@ -24,13 +24,11 @@ from vgdash.activations import Activation
 from vgdash.probe.probe import ProbeParams
 from vgdash.theory.averages import STEP, Interpolant, angle_series, chebyshev, radii
 
-# The tables of ``averages`` with coarser rules for pairs: 1e-3; where tanh and its like are saturated (√q
+# The tables of ``averages`` with fewer angles for pairs: 1e-3; where tanh and its like are saturated (√q
 # beyond 6), the slopes' share of those is known to 1e-2 and less well.
 _REACH = 40  # steps of |ln s|: |ln q| up to 9.6, beyond which f is its own power law to a percent
 _BELOW, _PAIR_BELOW = 150, 88  # grid points below s: z from e^-18, of pairs z² from e^-21
-_TERMS = 32
-# largest ρ, angle rule, angles a sector
-_RULES = ((1.0, "legendre", 8), (6.0, "legendre", 12), (math.inf, "graded", 25))
+_ANGLES, _TERMS = 25, 32  # of a sector; in ψ
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +241,7 @@ def _tables(activation: Activation) -> tuple[Interpolant, Interpolant]:
     powers = np.array([0, 0, 0, 0, 0, 1, 2, 2, 4, 4])[:, None, None]  # of z = ρ/√q
     single = Interpolant(columns / math.sqrt(2 * math.pi), _REACH, _BELOW, 1,
                          lambda averages, log_q: averages * np.exp(-powers * log_q / 2))
-    series = angle_series(products, radii(_REACH, _PAIR_BELOW), _RULES, _TERMS)  # (6, points, terms)
+    series = angle_series(products, radii(_REACH, _PAIR_BELOW), _ANGLES, _TERMS)  # (6, points, terms)
     pairs = np.concatenate(series.transpose(0, 2, 1))
     return single, Interpolant(pairs, _REACH, _PAIR_BELOW, 2, lambda averages, log_q: averages)
 

@@ -122,7 +122,7 @@ class Solution:
         return FixedPoint(self.maps.activation.name, *values, "; ".join(self._reasons(i)))
 
     def _reasons(self, i: int) -> list[str]:
-        """Sentences for what is 0, inf or nan at point i."""
+        """Explain what is 0, inf or nan at point i."""
         x, phase, pace = self.log_q[i], self.phase[i], self.pace[i]
         if x == math.inf:
             factor, by_sum = math.exp(pace), self.sigma_b2[i] > 0
@@ -177,7 +177,7 @@ def solve(activation: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray) ->
 
 
 def _depth_scale(factor: np.ndarray) -> np.ndarray:
-    """-1/ln(factor): layers to shrink by e."""
+    """Return -1/ln(factor): layers to shrink by e."""
     return np.where(factor > 1 - CRITICAL, np.inf, -1 / safe_log(np.minimum(factor, 1 - CRITICAL)))
 
 
@@ -213,9 +213,8 @@ def bisect(f: Callable, sign: np.ndarray, near: np.ndarray, far: np.ndarray) -> 
 def _settle_correlation(series: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the fixed point in [0, 1) of the correlation map where chi_1 > 1, and the slope of the map there.
 
-    c' is a power series in c with no negative coefficient, so it is convex, and 1 is its own image: there is
-    a fixed point below 1 exactly when the slope at 1, chi_1, is above 1. Newton's steps from 0 climb to it
-    and cannot overshoot.
+    c' is a power series in c with no negative coefficient, so it is convex, and 1 is its own image. Newton's
+    steps from 0 climb to the fixed point below 1 and cannot overshoot.
     """
     c = np.zeros_like(share)
     for _ in range(100):
@@ -229,43 +228,32 @@ def _settle_correlation(series: np.ndarray, share: np.ndarray) -> tuple[np.ndarr
 
 
 def q_star(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Second moment of z in a deep network, from q = 1; ``fixed_point(…).reason`` explains 0, inf and nan."""
+    """Return the second moment of z in a deep network, from q = 1. See ``fixed_point``."""
     return fixed_point(activation, sigma_w2, sigma_b2).q_star
 
 
 def chi_1(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """sigma_w2 E[f'(√q_star z)²]: factor of a squared gradient a layer. See ``fixed_point``."""
+    """Return sigma_w2 E[f'(√q_star z)²]: factor of a squared gradient a layer."""
     return fixed_point(activation, sigma_w2, sigma_b2).chi_1
 
 
 def c_star(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Correlation that two different inputs end at. See ``fixed_point``."""
+    """Return the correlation that two different inputs end at."""
     return fixed_point(activation, sigma_w2, sigma_b2).c_star
 
 
 def xi_q(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Layers in which q comes closer to q_star by a factor e. See ``fixed_point``."""
+    """Return the layers in which q comes closer to q_star by a factor e."""
     return fixed_point(activation, sigma_w2, sigma_b2).xi_q
 
 
 def xi_c(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Layers in which the correlation comes closer to c_star by a factor e; about 6 xi_c layers train."""
+    """Return the layers in which the correlation comes closer to c_star by a factor e."""
     return fixed_point(activation, sigma_w2, sigma_b2).xi_c
 
 
-@dataclass(frozen=True)
-class CriticalPoint:
-    """The point of the line chi_1 = 1 at one ``sigma_b2``; nan with the ``reason`` if there is none."""
-
-    activation: str
-    sigma_b2: float
-    sigma_w2: float
-    q_star: float
-    reason: str
-
-
-def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoint:
-    """Find the smallest sigma_w2 at which chi_1 = 1, and the q_star there.
+def critical_point(activation: str | Activation, sigma_b2: float) -> FixedPoint:
+    """Find the smallest sigma_w2 at which chi_1 = 1, and the fixed point there; all nan if there is none.
 
     Raises ``ParamError`` for a bias variance outside 0 to 1e6.
     """
@@ -273,7 +261,7 @@ def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoi
     return critical_line(record, np.array([VARIANCES.check("sigma_b2", sigma_b2)]))[0]
 
 
-def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[CriticalPoint]:
+def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[FixedPoint]:
     """Find the ``critical_point`` at each ``sigma_b2`` ``(points,)``.
 
     chi_1 = 1 says sigma_w2 = 1/E[f'²]; with it, q = E[f²]/E[f'²] + sigma_b2 is one equation for q. A solution
@@ -292,13 +280,12 @@ def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[Critical
     line = []
     for i, b in enumerate(sigma_b2.tolist()):
         reached = [found.point(j) for j in np.flatnonzero((where == i) & (found.phase == "critical"))]
-        best = min(reached, key=lambda point: point.sigma_w2, default=None)
-        values = (best.sigma_w2, best.q_star, best.reason) if best else (
-            math.nan, math.nan, "no critical point: a second moment of 1 never settles where chi_1 = 1")
-        line.append(CriticalPoint(activation.name, b, *values))
+        missing = FixedPoint(activation.name, math.nan, b, *[math.nan] * 5, "none",
+                             "no critical point: a second moment of 1 never settles where chi_1 = 1")
+        line.append(min(reached, key=lambda point: point.sigma_w2, default=missing))
     return line
 
 
 def critical_sigma_w2(activation: str | Activation, sigma_b2: float) -> float:
-    """sigma_w2 at which chi_1 = 1 for this bias variance; nan if there is none. See ``critical_point``."""
+    """Return the sigma_w2 at which chi_1 = 1 for this bias variance; nan if there is none."""
     return critical_point(activation, sigma_b2).sigma_w2

@@ -28,7 +28,7 @@ from vgdash.layers import EPSILON, residual_factors
 from vgdash.probe.probe import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
-from vgdash.theory.fixed_points import LOWEST, safe_log
+from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
 
 PREDICTED = ("q", "a2", "a_mean", "saturated", "correlation", "grad2", "dw2")
 LN10, LOG_EPSILON = math.log(10), math.log(EPSILON)
@@ -91,7 +91,7 @@ class Prediction:
         return centre + (spread.mean - reach) / LN10, centre + (spread.mean + reach) / LN10
 
     def frame(self) -> pd.DataFrame:
-        """One row a layer: layer, ``PREDICTED``, their log10, and the 95 % bounds (log10) of q and grad2."""
+        """Tabulate by layer: ``PREDICTED``, their log10, and the 95 % bounds (log10) of q and grad2."""
         logs = ("log10_q", "log10_a2", "log10_grad2", "log10_dw2")
         bounds = {f"log10_{name}_{side}": bound for name in ("q", "grad2")
                   for side, bound in zip(("low", "high"), self.interval(name), strict=True)}
@@ -167,7 +167,7 @@ class ForwardMoments:
 
 
 def log_weights(p: ProbeParams) -> np.ndarray:
-    """ln(gamma² Var(W[l])) by layer, ``(depth,)``; -inf for weights of 0."""
+    """Return ln(gamma² Var(W[l])) by layer, ``(depth,)``; -inf for weights of 0."""
     variance = cache(INITIALIZERS[p.initializer].variance)  # most layers have the shape of the layer before
     skips = residual_factors(p.widths, p.residual)
     return safe_log([0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m)
@@ -212,7 +212,7 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray,
 
 
 def _normalize(p: ProbeParams, log_u, cosine) -> tuple:
-    """ln E[N(u)²], the cosine of N(u) between two inputs, and ln of the divisor of a squared gradient."""
+    """Return ln E[N(u)²], the cosine of N(u), and ln of the divisor of a squared gradient."""
     if p.normalization == "none":
         return log_u, cosine, 0.0
     if p.normalization == "layer":
@@ -227,14 +227,14 @@ def _normalize(p: ProbeParams, log_u, cosine) -> tuple:
 
 
 def _add(log_q, c, log_branch, branch_cosine) -> tuple:
-    """ln q and the cosine of the sum of two independent parts."""
+    """Return ln q and the cosine of the sum of two independent parts."""
     log_sum = np.logaddexp(log_q, log_branch)
     whole = np.maximum(log_sum, LOWEST)
     return log_sum, c * np.exp(log_q - whole) + branch_cosine * np.exp(log_branch - whole)
 
 
 def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
-    """ln grad2 ``(…, depth)``: from layer l + 1 to l the branch's factor, plus 1 with a skip connection."""
+    """Return ln grad2 ``(…, depth)``: a factor of the branch a layer, plus 1 with a skip connection."""
     slopes = log_slope(ACTIVATIONS[p.activation], forward.log_q[..., :-1])
     factors = forward.log_back[..., 1:] + forward.log_branch[..., 1:] + slopes - math.log(p.keep)
     if p.residual != "none":
@@ -256,22 +256,20 @@ def second_moments(p: ProbeParams, log_w: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @cache
 def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
-    """Intervals of z in which the activation is saturated, their ends by bisection."""
+    """Find the intervals of z in which the activation is saturated, their ends by bisection."""
+    def excess(z: np.ndarray) -> np.ndarray:
+        return np.abs(activation.df(z)) - activation.saturation_slope
+
     z = np.linspace(-60, 60, 12_001)
     flat = activation.saturated(z)
-    ends = [-math.inf] if flat[0] else []
-    for i in np.flatnonzero(flat[1:] != flat[:-1]):
-        low, high = z[i], z[i + 1]
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if bool(activation.saturated(middle)) == flat[i] else (low, middle)
-        ends.append(float(low + high) / 2)
-    ends += [math.inf] if flat[-1] else []
+    change = np.flatnonzero(flat[1:] != flat[:-1])
+    ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1]).tolist()
+    ends = [-math.inf] * int(flat[0]) + ends + [math.inf] * int(flat[-1])
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
 def _saturated(activation: Activation, log_q: np.ndarray) -> np.ndarray:
-    """P(z in a saturated zone) for z ~ N(0, q); at q = 0 that is 1 if 0 lies in one."""
+    """Return P(z in a saturated zone) for z ~ N(0, q); at q = 0 that is 1 if 0 lies in one."""
     scale = np.exp(np.minimum(log_q, LARGEST) / 2)
     zones = [(low / math.sqrt(2), high / math.sqrt(2)) for low, high in _saturated_zones(activation)]
     at_zero = 2 * float(activation.saturated(0.0))

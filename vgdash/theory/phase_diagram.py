@@ -49,7 +49,7 @@ class PhaseParams(Params):
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """The fixed points of one activation over a grid; read-only arrays, without unit.
+    """The fixed points of one activation over a grid ``(rows, columns)``; read-only arrays, without unit.
 
     A missing value is nan, as in ``fixed_point``. Without a fixed point the phase is "none", and there are
     only ``q_star`` = inf and ``chi_1``.
@@ -58,11 +58,11 @@ class Plane:
     activation: str
     sigma_w2: np.ndarray  # (columns,) evenly spaced, from one step above 0
     sigma_b2: np.ndarray  # (rows,) evenly spaced, from 0
-    q_star: np.ndarray  # (rows, columns) second moment that iteration from q = 1 reaches, 0 or inf
-    chi_1: np.ndarray  # (rows, columns) factor of a squared gradient a layer
-    c_star: np.ndarray  # (rows, columns) correlation that two inputs end at
-    xi_c: np.ndarray  # (rows, columns) layers to come closer to c_star by e; inf on the edge of chaos
-    phase: np.ndarray  # (rows, columns) "ordered", "critical", "chaotic" or "none"
+    q_star: np.ndarray  # second moment that iteration from q = 1 reaches, 0 or inf
+    chi_1: np.ndarray  # factor of a squared gradient a layer
+    c_star: np.ndarray  # correlation that two inputs end at
+    xi_c: np.ndarray  # layers to come closer to c_star by e; inf on the edge of chaos
+    phase: np.ndarray  # "ordered", "critical", "chaotic" or "none"
     critical_sigma_w2: np.ndarray  # (points,) the line chi_1 = 1; nan where no such point is reached
     critical_sigma_b2: np.ndarray  # (points,)
 
@@ -101,7 +101,7 @@ class PhaseMap:
     profile: Profile
 
     def frame(self) -> pd.DataFrame:
-        """One row a point: the opened one, the initializers, then the grid (without a name)."""
+        """Tabulate the points: the opened one, the initializers, then the grid (without a name)."""
         named = [("opened", self.opened), *((mark.name, mark.at) for mark in self.landmarks)]
         columns = ("sigma_w2", "sigma_b2", "q_star", "chi_1", "c_star", "xi_c", "phase")
         first = pd.DataFrame([{"name": name, **{column: getattr(at, column) for column in columns}}
@@ -120,7 +120,7 @@ def phase_map(p: PhaseParams) -> PhaseMap:
 
 
 def trainable_depth(xi_c: float) -> float:
-    """Number of layers that train, about 6 xi_c (Schoenholz et al. 2017)."""
+    """Return the number of layers that train, about 6 xi_c (Schoenholz et al. 2017)."""
     return TRAINABLE * xi_c
 
 
