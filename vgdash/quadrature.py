@@ -1,4 +1,4 @@
-"""Averages over one standard normal variable, or over a correlated pair, on nodes that serve smooth and kinked functions alike.
+"""Averages over one standard normal variable or a correlated pair, for smooth and for kinked functions.
 
 Every activation of this package has its kink at 0, if it has one, so both rules split the integral there.
 """
@@ -10,8 +10,6 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["FINE", "GRID", "MASSES", "NODES", "QUICK", "WEIGHTS", "gaussian_mean", "pair_mean", "pair_nodes", "sector"]
-
 # A symmetric midpoint grid: exact 1/2 for ReLU's slope, 1e-14 for E[tanh^2] up to q = 10. Gauss-Hermite rules
 # with an odd number of nodes sit on ReLU's kink, and 64 nodes are 0.4 % off for tanh at q = 10.
 _REACH, _POINTS = 12.0, 4000
@@ -20,12 +18,13 @@ WEIGHTS = np.exp(-GRID**2 / 2) / np.exp(-GRID**2 / 2).sum()
 
 
 def gaussian_mean(values: np.ndarray) -> float:
-    """E[g(z)] for z ~ N(0, 1), from ``values = g(GRID)``."""
+    """Return E[g(z)] for z ~ N(0, 1), from ``values = g(GRID)``."""
     return float(WEIGHTS @ values)
 
 
-def _log_spaced(step: float = 0.12, smallest: float = -36.0, largest: float = math.log(9.0)) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and masses for E[g(z)] that know no scale: the trapezoid rule in ln|z|, on each side of 0.
+def _log_spaced(step: float = 0.12, smallest: float = -36.0,
+                largest: float = math.log(9.0)) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and masses for E[g(z)] without a scale: the trapezoid rule in ln|z|, on each side of 0.
 
     g(√q z) only shifts along ln|z|, so one rule is as good for q = 1e-30 as for q = 1e30. The trapezoid rule
     converges exponentially: measured against adaptive quadrature, 640 nodes leave 1e-14 (q from 1e-3 to 100,
@@ -43,13 +42,15 @@ NODES, MASSES = _log_spaced()  # (640,) each: E[g(z)] = MASSES @ g(NODES)
 # E[f(su) f(sv)] and E[f'(su) f'(sv)], relative to E[f(su)²] and E[f'(su)²], over all activations,
 # correlations and scales:
 Rules = tuple[tuple[float, str, int, int], ...]
-FINE: Rules = ((1.0, "legendre", 20, 56), (2.0, "legendre", 28, 64), (6.0, "legendre", 48, 96), (math.inf, "graded", 65, 120))  # 1e-9
-QUICK: Rules = ((1.2, "legendre", 8, 28), (2.5, "legendre", 12, 36), (6.0, "legendre", 24, 60), (math.inf, "graded", 25, 40))  # 1e-4
+FINE: Rules = ((1.0, "legendre", 20, 56), (2.0, "legendre", 28, 64), (6.0, "legendre", 48, 96),
+               (math.inf, "graded", 65, 120))  # 1e-9
+QUICK: Rules = ((1.2, "legendre", 8, 28), (2.5, "legendre", 12, 36), (6.0, "legendre", 24, 60),
+                (math.inf, "graded", 25, 40))  # 1e-4
 
 
 @cache
 def sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh, whose nodes crowd at both ends as saturated f need."""
+    """Return nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh ("graded") for saturated f."""
     if rule == "legendre":
         x, w = np.polynomial.legendre.leggauss(count)
         return (x + 1) / 2, w / 2
@@ -61,14 +62,14 @@ def sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _radii(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of ∫ r e^(-r²/2) g(r) dr over r > 0: the trapezoid rule in t, r = exp(t - exp(-t))."""
+    """Return nodes and weights of ∫ r e^(-r²/2) g(r) dr, r > 0: trapezoid rule in t, r = exp(t - exp(-t))."""
     t, step = np.linspace(-3.2, 2.25, count, retstep=True)
     r = np.exp(t - np.exp(-t))
     return r, step * r * (1 + np.exp(-t)) * r * np.exp(-r**2 / 2)
 
 
 def pair_nodes(correlation, scale, rules: Rules = FINE) -> tuple[np.ndarray, ...]:
-    """Nodes for E[g(u, v)], u and v ~ N(0, scale²) with the given correlation, for g symmetric in u and v.
+    """Return nodes for E[g(u, v)], u and v ~ N(0, scale²) with a correlation, for g symmetric in u and v.
 
     Polar coordinates: u = scale·r·cos θ, v = scale·r·cos(θ - ψ), cos ψ = correlation. The kinks u = 0 and v =
     0 become two fixed angles, so Gauss-Legendre on the three sectors between them (one half of the circle,
@@ -91,5 +92,5 @@ def pair_nodes(correlation, scale, rules: Rules = FINE) -> tuple[np.ndarray, ...
 
 
 def pair_mean(values: np.ndarray, angle_weights: np.ndarray, radius_weights: np.ndarray) -> np.ndarray:
-    """E[g(u, v)] from ``values = g(u, v)`` at the nodes of ``pair_nodes``, for each of their pairs ``(…)``."""
+    """Return E[g(u, v)] from ``values = g(u, v)`` at the nodes of ``pair_nodes``, for each pair ``(…)``."""
     return np.vecdot(angle_weights, values @ radius_weights)
