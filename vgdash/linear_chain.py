@@ -20,7 +20,6 @@ KINDS = ("scaled identity", "diagonal", "gaussian")
 MAX_ENTRIES = 2_000_000  # Gaussian weights of all seeds together: 16 MB, some 50 ms
 HORIZON = 2_000  # layers of a continued fixed chain; float64 breaks at 1,751 for c = 1.5 and at 1,075 for 0.5
 SMALLEST_START = 1e-6  # float16 still holds it, if only as a subnormal number
-STRIDE = 30  # layers between normalizations: the largest factor, 10 a layer, stays far from overflow
 EULER = 0.5772156649015329  # Euler-Mascheroni constant, minus digamma(1)
 
 
@@ -29,10 +28,9 @@ class ChainParams(Params):
     """A linear chain of ``depth`` layers.
 
     ``kind``: "scaled identity", W = factor · I (2x2); "diagonal", W = diag(factor, factor2); "gaussian", each
-    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), drawn for
-    ``seeds`` seeds (the defaults are the 100-fold product of N(0, 1) matrices in d2l.ai, "Numerical
-    stability"). ``x1, x2``: the start vector; a gaussian chain repeats them, x1, x2, x1, x2 …, to its width.
-    A kind leaves the fields of the others unused.
+    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), for ``seeds`` seeds
+    (by default the N(0, 1) matrices of d2l.ai, "Numerical stability"). ``x1, x2``: the start vector, repeated to
+    the width of a gaussian chain. A kind ignores the fields of the others.
     """
 
     factor: float = real(1.5, 0.1, 2)
@@ -162,9 +160,8 @@ def digamma_half(n: int) -> float:
 def typical_factor(sigma2: float, width: int) -> float:
     """Return the typical growth a layer of width x width matrices with entries N(0, sigma2/width).
 
-    It is exp of the Lyapunov exponent. ln |W a|/|a| is half the logarithm of (sigma2/width) times a
-    chi-squared variable with ``width`` degrees of freedom, whatever a is, with mean (ln(2 sigma2/width) +
-    digamma(width/2))/2. Below sqrt(sigma2), the rms growth, by Jensen. Source: Newman 1986.
+    It is exp of the Lyapunov exponent, the mean of ln |W a|/|a|: half the logarithm of sigma2/width times a
+    chi-squared variable with ``width`` degrees of freedom, for any a. Source: Newman 1986.
     """
     return math.exp((math.log(2 * sigma2 / width) + digamma_half(width)) / 2)
 
@@ -189,16 +186,12 @@ def _fixed(p: ChainParams) -> Chain:
 
 
 def _fixed_breaks(depth: int, start: np.ndarray, factors: np.ndarray) -> dict:
-    if factors[0] == factors[1]:
-        # the larger component stays the larger one, since rounding never swaps two numbers
-        start, factors = start.max(keepdims=True), factors[:1]
     forward, backward, continued = {}, {}, {}
     for name in FORMATS:
-        sizes = powers(start, factors, name, HORIZON).max(axis=1)
-        down = sizes if (start == 1).all() else powers(np.ones_like(start), factors, name, depth).max(axis=1)
-        continued[name] = breaks_of(sizes, name)
-        forward[name] = breaks_of(sizes[:depth + 1], name)
-        backward[name] = breaks_of(down[:depth + 1], name)
+        up = powers(start, factors, name, HORIZON).max(axis=1)
+        down = powers(np.ones(2), factors, name, depth).max(axis=1)
+        forward[name], backward[name], continued[name] = (
+            breaks_of(sizes, name) for sizes in (up[:depth + 1], down, up))
     return {"forward": forward, "backward": backward, "continued": continued, "horizon": HORIZON}
 
 
@@ -226,29 +219,22 @@ def _gaussian(p: ChainParams) -> Chain:
         **_gaussian_breaks(p, weights, start))
 
 
-def _step(weights: np.ndarray, layer: int, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Multiply by W[l] upward and by W[L+1-l]ᵀ downward, l = ``layer``; vectors ``(2 · seeds, width, 1)``."""
-    out = np.empty_like(vectors) if out is None else out
-    seeds = weights.shape[1]
-    np.matmul(weights[layer - 1], vectors[:seeds], out=out[:seeds])
-    np.matmul(weights[-layer].swapaxes(1, 2), vectors[seeds:], out=out[seeds:])
-    return out
+def _step(weights: np.ndarray, layer: int, vectors: np.ndarray) -> np.ndarray:
+    """Multiply by W[l] upward and by W[L+1-l]ᵀ downward, l = ``layer``; vectors ``(2 · seeds, width)``."""
+    up, down = np.split(vectors[..., None], 2)
+    return np.concatenate([weights[layer - 1] @ up, weights[-layer].swapaxes(1, 2) @ down])[..., 0]
 
 
 def _log10_sizes(weights: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Return log10 of the root mean square component after each layer, ``(depth + 1, batch)``."""
-    vectors = np.empty((len(weights) + 1, *start.shape, 1))
-    vectors[0] = start[..., None]
-    taken = np.zeros(vectors.shape[:2])
-    for layer in range(1, len(weights) + 1):
-        before = vectors[layer - 1]
-        if layer % STRIDE == 0:
-            norm = np.abs(before).max(axis=1, keepdims=True)
-            before = before / norm
-            taken[layer] = np.log10(norm[:, 0, 0])
-        _step(weights, layer, before, out=vectors[layer])
-    squares = np.einsum("lbij,lbij->lb", vectors, vectors)
-    return np.cumsum(taken, axis=0) + np.log10(squares / start.shape[1]) / 2
+    vectors = start
+    sizes = np.empty((len(weights) + 1, len(start)))
+    for layer in range(len(weights) + 1):
+        if layer:
+            vectors = _step(weights, layer, vectors)
+        sizes[layer] = np.sqrt((vectors * vectors).mean(axis=1))
+        vectors = vectors / sizes[layer, :, None]
+    return np.cumsum(np.log10(sizes), axis=0)
 
 
 def _gaussian_breaks(p: ChainParams, weights: np.ndarray, start: np.ndarray) -> dict:
@@ -259,7 +245,7 @@ def _gaussian_breaks(p: ChainParams, weights: np.ndarray, start: np.ndarray) -> 
             rounded = rounded.astype(np.float32)
 
         def step(layer: int, vectors: np.ndarray, rounded=rounded) -> np.ndarray:
-            return _step(rounded, layer, vectors.astype(rounded.dtype)[..., None])[..., 0]
+            return _step(rounded, layer, vectors.astype(rounded.dtype))
 
         values = iterate(step, start, name, p.depth)
         sizes = np.abs(values).max(axis=2).astype(np.float64)
