@@ -4,11 +4,10 @@ The weights are independent with mean 0, so the cross terms E[w_i w_j] vanish an
 
     Var(z) = n Var(w) E[x^2],        E[x^2] = mean^2 + std^2,
 
-whatever the inputs' mean or correlation. What these change is how the variance is shared out. For one neuron,
-that is for fixed weights, z varies over the inputs by std^2 ((1 - rho) sum w_i^2 + rho (sum w_i)^2) around
-mean * sum w_i. Averaged over neurons, n Var(w) std^2 lies within a neuron and n Var(w) mean^2 between
-neurons, the same for every input. Correlation leaves both averages alone and makes neurons unequal, so that z
-is no longer Gaussian, however large n is.
+for any mean and correlation of the inputs. For one neuron, that is for fixed weights, z varies over the
+inputs by std^2 ((1 - rho) sum w_i^2 + rho (sum w_i)^2) around mean * sum w_i. Averaged over neurons, n Var(w)
+std^2 lies within a neuron and n Var(w) mean^2 between neurons, the same for every input. Correlation keeps
+both averages but makes neurons unequal, so that z is not Gaussian even for large n.
 """
 
 from __future__ import annotations
@@ -65,10 +64,10 @@ KURTOSIS = {"normal": 3.0, "uniform": 1.8, "truncated": (3 - 14 * _CUT) / TRUNCA
 class NeuronParams(Params):
     """One neuron with ``n`` inputs, weights of ``rule`` and ``distribution``, multiplied by ``gamma``.
 
-    Inputs are Gaussian, x_i = mean + std (sqrt(rho) s + sqrt(1 - rho) e_i): one part s common to all of them,
-    one part of their own, so any two have ``correlation`` rho. ``n_out`` counts only in the rule
-    2/(n_in+n_out). ``samples`` pairs of new weights and new inputs are drawn from ``seed``; the same seed
-    gives every rule and gamma the same underlying draw.
+    Inputs are Gaussian, x_i = mean + std (sqrt(rho) s + sqrt(1 - rho) e_i), with a common part s and own
+    parts e_i, so any two have ``correlation`` rho. ``n_out`` counts only in the rule 2/(n_in+n_out).
+    ``samples`` pairs of weights and inputs are drawn from ``seed``; one seed gives every rule and gamma the
+    same draw.
     """
 
     n: int = integer(4, 1, 100_000)
@@ -157,7 +156,7 @@ class VarianceSweep(Record):
 def neuron_variance(p: NeuronParams) -> NeuronVariance:
     """Predict Var(z), E[a^2] and the distribution of z, and measure them on new weights and new inputs.
 
-    For fixed weights and Gaussian inputs z is exactly N(mean A, std^2 ((1 - rho) B + rho A^2)) with A = sum
+    For fixed weights z is exactly N(mean A, std^2 ((1 - rho) B + rho A^2)) with A = sum
     w_i and B = sum w_i^2, and for normal weights A and B have known laws: a sample costs the same for any n.
     Other weights are summed one by one, 1 MB at a time, and ``samples`` shrinks so that at most ``WORK`` are
     drawn. Memory stays below 40 MB. Source of the sums: He et al. 2015 (arXiv 1502.01852), section 2.2.
@@ -203,7 +202,7 @@ def variance_against_n(p: NeuronParams) -> VarianceSweep:
     samples = [_affordable(point, min(p.samples, SWEEP_SAMPLES), SWEEP_WORK) for point in points]
     squares = (_sample(point, count)[0] ** 2 for point, count in zip(points, samples, strict=True))
     unit, error = np.transpose([_mean_and_error(values) for values in squares])
-    variance = np.array([[p.gamma**2 * rule.variance(n, p.n_out) for n in SWEEP_N] for rule in RULES.values()])
+    variance = np.array([[replace(point, rule=rule).weight_variance for point in points] for rule in RULES])
     return VarianceSweep(tuple(RULES), np.array(SWEEP_N), variance * SWEEP_N * p.x2, variance * unit,
                          variance * error, np.array(samples))
 
