@@ -5,8 +5,7 @@ the same gradient (y - target) w^(L-1), so they stay equal and one number w desc
 
     w  <-  w - learning_rate · (w^L - target) · w^(L-1)
 
-A small w makes w^(L-1) vanish and learning takes ages; a large one makes the first step throw the weights
-away.
+A small w makes w^(L-1) vanish and learning takes ages; with a large w the first step throws the weights away.
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ class DescentParams(Params):
     """Gradient descent on chains of 1 to ``depth`` layers, each weight starting at ``factor``.
 
     A chain has learned when its loss is at most ``tolerance`` times target²/2, the loss of an output of zero:
-    at 0.01 the output is within 10 % of ``target``. ``cap``: steps after which a chain that has not is given
-    up.
+    at 0.01 the output is within 10 % of ``target``. ``cap``: the largest number of steps.
     """
 
     factor: float = real(0.5, 0.01, 10)
@@ -130,8 +128,7 @@ def _block(p: DescentParams, depths: np.ndarray, weights: np.ndarray,
            count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights of ``count`` steps, ``(count + 1, chains)``, and y - target before each step."""
     path, residuals = np.empty((count + 1, len(depths))), np.empty((count, len(depths)))
-    path[0] = weights
-    exponents = depths - 1.0
+    path[0], exponents = weights, depths - 1.0
     for weight, after, residual in zip(path[:-1], path[1:], residuals, strict=True):
         slope = np.power(weight, exponents)
         np.multiply(slope, weight, out=residual)
@@ -154,9 +151,8 @@ def _log10_first_step(p: DescentParams, depths: np.ndarray) -> np.ndarray:
 def _log10_flow_steps(p: DescentParams, depths: np.ndarray) -> np.ndarray:
     """Return log10 of the time of dw/dt = -(w^L - target) w^(L-1), in units of the learning rate.
 
-    With u = y/target it is target^(2/L-2)/(learning_rate L) times the integral of u^(2/L-2)/|1-u| du from the
-    start to the tolerance; from above, u -> 1/u gives z^(1-2/L)/(1-z) dz. Source: Saxe et al. 2014 (arXiv
-    1312.6120), deep chains.
+    With u = y/target it is target^(2/L-2)/(learning_rate L) ∫ u^(2/L-2)/|1-u| du from the start to the
+    tolerance; from above, u -> 1/u gives ∫ z^(1-2/L)/(1-z) dz. Source: Saxe et al. 2014 (arXiv 1312.6120).
     """
     log_start = depths * math.log(p.factor) - math.log(p.target)
     below = log_start < 0

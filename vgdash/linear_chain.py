@@ -28,9 +28,9 @@ class ChainParams(Params):
     """A linear chain of ``depth`` layers.
 
     ``kind``: "scaled identity", W = factor · I (2x2); "diagonal", W = diag(factor, factor2); "gaussian", each
-    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), for ``seeds`` seeds
-    (by default the N(0, 1) matrices of d2l.ai, "Numerical stability"). ``x1, x2``: the start vector, repeated to
-    the width of a gaussian chain. A kind ignores the fields of the others.
+    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), for ``seeds``
+    seeds (by default the N(0, 1) matrices of d2l.ai, "Numerical stability"). ``x1, x2``: the start vector,
+    repeated to the width of a gaussian chain. A kind ignores the fields of the others.
     """
 
     factor: float = real(1.5, 0.1, 2)
@@ -148,11 +148,8 @@ def linear_chain(p: ChainParams) -> Chain:
 def digamma_half(n: int) -> float:
     """Return digamma(n/2) for whole n >= 1, by digamma(x + 1) = digamma(x) + 1/x.
 
-    It starts from digamma(1) = -EULER and digamma(1/2) = -EULER - ln 4. Raises ``ValueError`` for n below 1.
-    Source: DLMF 5.4.12, 5.4.13, 5.5.2.
+    It starts from digamma(1) = -EULER and digamma(1/2) = -EULER - ln 4. Source: DLMF 5.4.12, 5.4.13, 5.5.2.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, received {n!r}. Give the number of components.")
     first, start = (2, -EULER) if n % 2 == 0 else (1, -EULER - math.log(4))
     return start + sum(2 / k for k in range(first, n, 2))
 
