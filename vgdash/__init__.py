@@ -34,9 +34,10 @@ from vgdash.training.trainer import TrainParams, train
 
 __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
-    "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError", "PhaseParams",
-    "ProbeParams", "RateParams", "SweepParams", "TrainParams",
+    "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
+    "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
     "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate",
-    "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load", "neuron_variance", "phase_map",
-    "predict", "probe", "q_star", "recommend", "steps_to", "train", "trainability", "xi_c", "xi_q",
+    "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load", "neuron_variance",
+    "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train", "trainability", "xi_c",
+    "xi_q",
 ]

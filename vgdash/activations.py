@@ -26,12 +26,10 @@ SATURATION = 0.05  # a unit counts as saturated where its slope is below this sh
 class Activation:
     """An activation function a = f(z).
 
-    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``)
-    and keep the floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f
-    is monotone enough to allow it, else None. At a kink the slope is the one of the left side.
-
-    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers,
-    or None.
+    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (not ``z`` itself) and keep the
+    floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), or None where f is
+    not monotone. At a kink the slope is that of the left side. ``formula`` is LaTeX, ``source`` the paper,
+    ``framework_gain`` that of PyTorch's ``calculate_gain``, or None.
     """
 
     name: str

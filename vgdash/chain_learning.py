@@ -1,7 +1,7 @@
 """Gradient descent on a linear chain: the number of steps until the loss is small, against depth.
 
-y = w[L] … w[1] x with every weight starting at the same value, x = 1, loss (y - target)²/2. All weights have
-the same gradient (y - target) w^(L-1), so they stay equal and one number w describes the whole chain:
+y = w[L] … w[1] x with equal weights at the start, x = 1, loss (y - target)²/2. All weights have the same
+gradient (y - target) w^(L-1), so they stay equal and one number w describes the whole chain:
 
     w  <-  w - learning_rate · (w^L - target) · w^(L-1)
 
@@ -60,8 +60,8 @@ class Descent(Record):
                       an output or loss that is not finite (diverged; 0: at the start)
     outcome           a key of ``OUTCOMES``, which has the reason in words
     log10_first_step  log10 of |first change of a weight| / |weight|; -inf if the chain starts at its target
-    log10_flow_steps  log10 of the steps of gradient flow, the limit of small learning rates, without cap and
-                      rounding; -inf if it has learned at the start; below 0, descent overshoots instead
+    log10_flow_steps  log10 of the steps of gradient flow, the limit of small learning rates, without cap;
+                      -inf if it has learned at the start; below 0, descent overshoots instead
     """
 
     params: DescentParams
@@ -74,18 +74,6 @@ class Descent(Record):
     @property
     def reached(self) -> np.ndarray:
         return self.outcome == "reached"
-
-    @property
-    def capped(self) -> np.ndarray:
-        return self.outcome == "capped"
-
-    @property
-    def frozen(self) -> np.ndarray:
-        return self.outcome == "frozen"
-
-    @property
-    def diverged(self) -> np.ndarray:
-        return self.outcome == "diverged"
 
     def frame(self) -> pd.DataFrame:
         """Return a table, one row per depth: depth, steps, outcome, log10_first_step, log10_flow_steps."""

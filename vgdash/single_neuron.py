@@ -25,7 +25,7 @@ from vgdash.params import Params, choice, integer, real
 from vgdash.quadrature import GRID, gaussian_mean
 from vgdash.records import Record
 
-WORK = 6_000_000  # weights drawn one by one in a call, at most: about 0.2 s
+WORK = 6_000_000  # weights drawn one by one in a call, about 0.2 s
 SWEEP_WORK = 1_600_000  # the same for one point of a sweep
 SWEEP_SAMPLES = 10_000
 SWEEP_N = (1, 2, 4, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
@@ -34,27 +34,13 @@ REACH, BINS = 4.5, 61  # the histogram spans +-4.5 predicted std; an odd number 
 FINE = 256  # steps of the numerical law in one bin, and bins in its period, +-19 std
 
 
-@dataclass(frozen=True, eq=False)
-class VarianceRule:
-    """A rule for Var(w): ``variance(n, n_out)`` for n inputs and n_out neurons; ``formula`` is LaTeX."""
-
-    name: str
-    formula: str
-    source: str
-    variance: Callable[[int, int], float]
-
-
-RULES: dict[str, VarianceRule] = {rule.name: rule for rule in (
-    VarianceRule("1", r"1", "randn(shape) alone", lambda n, n_out: 1.0),
-    VarianceRule("0.01^2", r"0.01^2", "Krizhevsky et al. 2012", lambda n, n_out: 1e-4),
-    VarianceRule("1/n", r"\frac{1}{n}", "LeCun et al. 1998; called Xavier in the lecture",
-                 lambda n, n_out: 1 / n),
-    VarianceRule("2/n", r"\frac{2}{n}", "He et al. 2015 (arXiv 1502.01852)", lambda n, n_out: 2 / n),
-    VarianceRule("2/(n_in+n_out)", r"\frac{2}{n_{in} + n_{out}}",
-                 "Glorot & Bengio 2010; called Glorot or Xavier by the frameworks",
-                 lambda n, n_out: 2 / (n + n_out)),
-)}
-
+RULES: dict[str, Callable[[int, int], float]] = {  # Var(w) from n inputs and n_out neurons in the layer
+    "1": lambda n, n_out: 1.0,  # randn(shape) alone
+    "0.01^2": lambda n, n_out: 1e-4,  # Krizhevsky et al. 2012
+    "1/n": lambda n, n_out: 1 / n,  # LeCun et al. 1998; called Xavier in the lecture
+    "2/n": lambda n, n_out: 2 / n,  # He et al. 2015 (arXiv 1502.01852)
+    "2/(n_in+n_out)": lambda n, n_out: 2 / (n + n_out),  # Glorot & Bengio 2010; Xavier in the frameworks
+}
 _CUT = 2 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))  # 2 phi(2) / P(|g| < 2)
 # E[w^4] / Var(w)^2
 KURTOSIS = {"normal": 3.0, "uniform": 1.8, "truncated": (3 - 14 * _CUT) / TRUNCATED_STD**4}
@@ -90,7 +76,7 @@ class NeuronParams(Params):
     @property
     def weight_variance(self) -> float:
         """Var(w), gamma included."""
-        return self.gamma**2 * RULES[self.rule].variance(self.n, self.n_out)
+        return self.gamma**2 * RULES[self.rule](self.n, self.n_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,10 +243,9 @@ def _spread(p: NeuronParams) -> float:
 def _law(p: NeuronParams) -> tuple[np.ndarray, np.ndarray]:
     """Return the exact law of z/std(z) for normal weights: probabilities on a fine grid, mean density by bin.
 
-    Given the inputs z is N(0, Var(w) |x|^2), so its characteristic function is E exp(-t^2 Var(w) |x|^2 / 2).
+    Given the inputs, z is N(0, Var(w) |x|^2), so its characteristic function is E exp(-t^2 Var(w) |x|^2 / 2).
     |x|^2 is the square of a Gaussian along (1, …, 1)/sqrt(n), mean sqrt(n)·mean and variance std^2 (1 - rho +
-    n rho), plus std^2 (1 - rho) times a chi-square with n - 1 degrees: both factors are closed. One real FFT
-    turns the function into the law.
+    n rho), plus std^2 (1 - rho) times a chi-square with n - 1 degrees. One real FFT gives the law.
     """
     bin_width = 2 * REACH / BINS
     points = FINE * FINE
