@@ -204,8 +204,9 @@ def test_the_saturated_share_is_the_gaussian_tail_beyond_the_point_where_the_slo
     np.testing.assert_allclose(prediction.saturated, [math.erfc(z / math.sqrt(2 * q)) for q in prediction.q], rtol=1e-9)
 
 
-def test_half_of_relus_units_are_saturated():
-    np.testing.assert_array_equal(predict(ProbeParams.uniform(4, 64, "relu", "he_normal")).saturated, 0.5)
+@pytest.mark.parametrize("gamma", [1.0, 0.01])
+def test_half_of_relus_units_are_saturated_at_every_scale(gamma):
+    np.testing.assert_array_equal(predict(ProbeParams.uniform(60, 64, "relu", "he_normal", gamma=gamma)).saturated, 0.5)
 
 
 def test_zero_weights_pass_nothing_and_the_logarithms_say_so():
