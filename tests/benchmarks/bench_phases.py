@@ -23,7 +23,7 @@ def seconds(p: PhaseParams) -> float:
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # the cache works without a server and says so
     seconds(PhaseParams("linear"))  # what is made once for all: nodes of the quadrature
-    phase_diagram._plane.cache_clear()
+    phase_diagram.plane.cache_clear()
     results.phases.clear()
     print(f"{'':12}{'first':>10}{'next point':>12}{'cached':>10}")
     for name in ACTIVATIONS:
