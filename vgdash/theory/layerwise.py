@@ -263,7 +263,8 @@ def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
     z = np.linspace(-60, 60, 12_001)
     flat = activation.saturated(z)
     change = np.flatnonzero(flat[1:] != flat[:-1])
-    ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1]).tolist()
+    ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1])
+    ends = np.round(ends, 14).tolist()  # a kink at 0 is exact
     ends = [-math.inf] * int(flat[0]) + ends + [math.inf] * int(flat[-1])
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
