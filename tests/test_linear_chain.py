@@ -252,8 +252,3 @@ def test_the_budget_is_for_gaussian_chains_only_and_names_what_still_fits():
     with pytest.raises(ParamError, match="at most 19 at depth 100 and width 32"):
         ChainParams(kind="gaussian", width=32, depth=100, seeds=20)
     ChainParams(kind="gaussian", width=32, depth=100, seeds=19)
-
-
-def test_digamma_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="at least 1, received 0"):
-        digamma_half(0)

@@ -1,6 +1,6 @@
 """Parameter sets: what they refuse, what they make canonical, and that an address gives back what it was written from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgdash.params import Integers, ParamError, Params, choice, choices, flag, integer, integers, real
+from vgdash.params import Flag, Integers, ParamError, Params, choice, choices, integer, integers, real
 from vgdash.single_neuron import NeuronParams
 from vgdash.training.data import DataParams
 
@@ -23,7 +23,7 @@ class Sample(Params):
 
     count: int = integer(3, -10, WHOLE)
     rate: float = real(0.5, -1e6, 1e6)
-    on: bool = flag(False)
+    on: bool = field(default=False, metadata={"rule": Flag()})
     fruit: str = choice("fig", FRUIT)
     basket: tuple[str, ...] = choices(("pear",), FRUIT, at_most=3)
     widths: tuple[int, ...] = integers((4, 4, 2), 1, 1_000, shortest=1, longest=60)

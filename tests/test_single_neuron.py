@@ -197,7 +197,7 @@ def test_the_standard_error_covers_the_truth_as_often_as_it_should_for_heavy_tai
 
 
 def test_rules_are_the_formulas():
-    values = {name: rule.variance(4, 12) for name, rule in RULES.items()}
+    values = {name: rule(4, 12) for name, rule in RULES.items()}
     assert values == {"1": 1, "0.01^2": pytest.approx(1e-4), "1/n": 0.25, "2/n": 0.5, "2/(n_in+n_out)": 0.125}
     assert NeuronParams(n=4, n_out=12, rule="2/(n_in+n_out)", gamma=3).weight_variance == pytest.approx(9 / 8)
 
@@ -269,7 +269,7 @@ def test_the_sweep_measures_what_it_predicts_for_every_rule_and_n(distribution):
 
 
 def neuron_variance_prediction(p):
-    return p.n * RULES[p.rule].variance(p.n, p.n_out) * p.gamma**2 * (p.mean**2 + p.std**2)
+    return p.n * RULES[p.rule](p.n, p.n_out) * p.gamma**2 * (p.mean**2 + p.std**2)
 
 
 def test_a_point_of_the_sweep_is_the_single_neuron_of_the_same_seed():

@@ -1,4 +1,4 @@
-"""vgdash: why signals and gradients vanish or explode in deep networks, and what weight initialization does about it.
+"""vgdash: vanishing and exploding signals and gradients in deep networks, and weight initialization.
 
 Useful alone, in a notebook: every computation takes one frozen parameter set and returns one record of
 arrays.
@@ -19,7 +19,8 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
-from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
+from vgdash.probe.params import CompareParams, ProbeParams
+from vgdash.probe.probe import compare, probe
 from vgdash.published import PUBLISHED
 from vgdash.published.mistakes import MISTAKES
 from vgdash.single_neuron import NeuronParams, neuron_variance
@@ -34,10 +35,10 @@ from vgdash.training.trainer import TrainParams, train
 
 __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
-    "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError", "PhaseParams", "ProbeParams",
-    "RateParams", "SweepParams", "TrainParams",
-    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate", "first_trouble", "fixed_point",
-    "jacobian_spectrum", "linear_chain", "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to",
-    "train",
-    "trainability", "xi_c", "xi_q",
+    "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
+    "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
+    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate",
+    "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load", "neuron_variance",
+    "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train", "trainability", "xi_c",
+    "xi_q",
 ]

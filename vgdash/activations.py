@@ -26,12 +26,10 @@ SATURATION = 0.05  # a unit counts as saturated where its slope is below this sh
 class Activation:
     """An activation function a = f(z).
 
-    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (never the same array as ``z``)
-    and keep the floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), where f
-    is monotone enough to allow it, else None. At a kink the slope is the one of the left side.
-
-    ``formula`` is LaTeX, ``source`` the paper, ``framework_gain`` what PyTorch's ``calculate_gain`` answers,
-    or None.
+    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (not ``z`` itself) and keep the
+    floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), or None where f is
+    not monotone. At a kink the slope is that of the left side. ``formula`` is LaTeX, ``source`` the paper,
+    ``framework_gain`` that of PyTorch's ``calculate_gain``, or None.
     """
 
     name: str
@@ -45,15 +43,11 @@ class Activation:
 
     def f(self, z, out: np.ndarray | None = None) -> np.ndarray:
         """Return f(z), elementwise, in the floating type of ``z`` (integers become float64)."""
-        z = _floating(z)
-        with np.errstate(over="ignore"):
-            return self.value(z, np.empty_like(z) if out is None else out)
+        return _apply(self.value, z, out)
 
     def df(self, z, out: np.ndarray | None = None) -> np.ndarray:
         """Return f'(z), elementwise, in the floating type of ``z`` (integers become float64)."""
-        z = _floating(z)
-        with np.errstate(over="ignore"):
-            return self.slope(z, np.empty_like(z) if out is None else out)
+        return _apply(self.slope, z, out)
 
     @cached_property
     def forward_gain(self) -> float:
@@ -76,9 +70,12 @@ class Activation:
         return np.abs(self.df(z)) < self.saturation_slope
 
 
-def _floating(z) -> np.ndarray:
+def _apply(function: Callable[[np.ndarray, np.ndarray], np.ndarray], z, out: np.ndarray | None) -> np.ndarray:
     z = np.asarray(z)
-    return z if np.issubdtype(z.dtype, np.floating) else z.astype(np.float64)
+    if not np.issubdtype(z.dtype, np.floating):
+        z = z.astype(np.float64)
+    with np.errstate(over="ignore"):
+        return function(z, np.empty_like(z) if out is None else out)
 
 
 def _ones(z, out):
@@ -111,19 +108,12 @@ def _exponential_left(scale, alpha):
     """Return ELU or SELU: scale·z right of 0, scale·alpha·(e^z - 1) left of it; with both slopes."""
 
     def value(z, out):
-        out[...] = 0
-        np.minimum(z, out, out=out)
-        np.expm1(out, out=out)
-        out *= alpha
-        np.copyto(out, z, where=z > 0)
-        out *= scale
+        np.multiply(scale * alpha, np.expm1(np.minimum(z, 0)), out=out)
+        np.multiply(scale, z, out=out, where=z > 0)
         return out
 
     def slope(z, out):
-        out[...] = 0
-        np.minimum(z, out, out=out)
-        np.exp(out, out=out)
-        out *= scale * alpha
+        np.multiply(scale * alpha, np.exp(np.minimum(z, 0)), out=out)
         np.copyto(out, scale, where=z > 0)
         return out
 
@@ -136,7 +126,6 @@ def _exponential_left(scale, alpha):
 
 
 def _gelu_tanh(z, out):
-    """Write tanh(sqrt(2/pi) (z + 0.044715 z^3)) into ``out``."""
     np.multiply(z, z, out=out)
     out *= GELU_SCALE * GELU_CUBIC
     out += GELU_SCALE
@@ -153,125 +142,77 @@ def _gelu(z, out):
 
 
 def _gelu_slope(z, out):
-    near = np.clip(z, -30, 30)  # farther out tanh is flat, and z^3 could overflow
-    inner = near * near
-    inner *= 3 * GELU_SCALE * GELU_CUBIC
-    inner += GELU_SCALE
-    inner *= near
+    z = np.clip(z, -30, 30)  # farther out tanh is flat, and z^3 could overflow
     _gelu_tanh(z, out)
-    inner *= 1 - out * out
-    out += 1
-    out += inner
-    out *= 0.5
-    return out
+    inner = (1 - out * out) * (1 + 3 * GELU_CUBIC * z * z) * (GELU_SCALE * z)
+    return np.multiply(0.5, 1 + out + inner, out=out)
 
 
 def _sigmoid(z, out):
     # (1 + tanh(z/2))/2 neither overflows nor branches
-    np.multiply(z, 0.5, out=out)
-    np.tanh(out, out=out)
-    out += 1
-    out *= 0.5
-    return out
-
-
-def _sigmoid_slope_of_output(a, out):
-    np.subtract(1, a, out=out)
-    out *= a
-    return out
-
-
-def _exp_minus_abs(z, out):
-    np.abs(z, out=out)
-    np.negative(out, out=out)
-    return np.exp(out, out=out)
+    return np.multiply(0.5, 1 + np.tanh(0.5 * z), out=out)
 
 
 def _sigmoid_slope(z, out):
     # the sigmoid at -|z| keeps its relative precision, so the slope does too
-    _exp_minus_abs(z, out)
-    out /= (1 + out) ** 2
-    return out
+    power = np.exp(-np.abs(z))
+    return np.divide(power, (1 + power) ** 2, out=out)
+
+
+def _sigmoid_slope_of_output(a, out):
+    return np.multiply(a, 1 - a, out=out)
 
 
 def _silu(z, out):
-    _sigmoid(z, out)
-    out *= z
-    return out
+    return np.multiply(z, _sigmoid(z, out), out=out)
 
 
 def _silu_slope(z, out):
     _sigmoid(z, out)
-    rest = 1 - out
-    rest *= z
-    rest += 1
-    out *= rest
-    return out
+    return np.multiply(out, 1 + z * (1 - out), out=out)
 
 
 def _softplus(z, out):
-    _exp_minus_abs(z, out)
-    np.log1p(out, out=out)
-    out += np.maximum(z, 0)
-    return out
+    return np.add(np.log1p(np.exp(-np.abs(z))), np.maximum(z, 0), out=out)
 
 
 def _softplus_slope_of_output(a, out):
-    np.negative(a, out=out)
-    np.expm1(out, out=out)
-    np.negative(out, out=out)
-    return out
+    return np.negative(np.expm1(-a), out=out)
 
 
 def _mish(z, out):
-    _softplus(z, out)
-    np.tanh(out, out=out)
-    out *= z
-    return out
+    return np.multiply(z, np.tanh(_softplus(z, out)), out=out)
 
 
 def _mish_slope(z, out):
-    gate = np.tanh(_softplus(z, np.empty_like(z)))
+    gate = np.tanh(_softplus(z, out))
     _sigmoid(z, out)
     out *= z
     out *= 1 - gate * gate
-    out += gate
-    return out
+    return np.add(gate, out, out=out)
 
 
 def _softsign(z, out):
-    np.abs(z, out=out)
-    out += 1
-    return np.divide(z, out, out=out)
+    return np.divide(z, 1 + np.abs(z), out=out)
 
 
 def _softsign_slope(z, out):
-    np.abs(z, out=out)
-    out += 1
-    out *= out
-    return np.reciprocal(out, out=out)
+    return np.divide(1, (1 + np.abs(z)) ** 2, out=out)
 
 
 def _softsign_slope_of_output(a, out):
-    np.abs(a, out=out)
-    np.subtract(1, out, out=out)
-    out *= out
-    return out
+    return np.square(1 - np.abs(a), out=out)
+
+
+def _tanh_slope(z, out):
+    # 4 e^-2|z| / (1 + e^-2|z|)^2 = 1 - tanh^2 without its cancellation
+    power = np.exp(-2 * np.abs(z))
+    return np.divide(4 * power, (1 + power) ** 2, out=out)
 
 
 def _tanh_slope_of_output(a, out):
     np.multiply(a, a, out=out)
     return np.subtract(1, out, out=out)
-
-
-def _tanh_slope(z, out):
-    # 4 e^-2|z| / (1 + e^-2|z|)^2 = 1 - tanh^2 without its cancellation
-    np.abs(z, out=out)
-    out *= -2
-    np.exp(out, out=out)
-    out /= (1 + out) ** 2
-    out *= 4
-    return out
 
 
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (

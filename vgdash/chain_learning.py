@@ -1,12 +1,11 @@
-"""Gradient descent on a linear chain: how many steps a loss takes to come down, against depth.
+"""Gradient descent on a linear chain: the number of steps until the loss is small, against depth.
 
-y = w[L] … w[1] x with every weight starting at the same value, x = 1, loss (y - target)²/2. All weights have
-the same gradient (y - target) w^(L-1), so they stay equal and one number w describes the whole chain:
+y = w[L] … w[1] x with equal weights at the start, x = 1, loss (y - target)²/2. All weights have the same
+gradient (y - target) w^(L-1), so they stay equal and one number w describes the whole chain:
 
     w  <-  w - learning_rate · (w^L - target) · w^(L-1)
 
-A small w makes w^(L-1) vanish and learning takes ages; a large one makes the first step throw the weights
-away.
+A small w makes w^(L-1) vanish and learning takes ages; with a large w the first step throws the weights away.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.params import ParamError, Params, integer, real
-
-__all__ = ["OUTCOMES", "Descent", "DescentParams", "descent"]
+from vgdash.records import Record
 
 OUTCOMES = {
     "reached": "the loss came down to the tolerance",
@@ -28,7 +26,7 @@ OUTCOMES = {
     "diverged": "the output overflowed",
 }
 MAX_WORK = 5_000_000  # depths times steps, about half a second
-BLOCK = 64  # steps between two looks at what has ended
+BLOCK = 64  # steps between two tests of which chains have ended
 FLOW_POINTS = 200  # of the midpoint rule for the smooth part of the flow time: a relative error below 1e-3
 
 
@@ -37,8 +35,7 @@ class DescentParams(Params):
     """Gradient descent on chains of 1 to ``depth`` layers, each weight starting at ``factor``.
 
     A chain has learned when its loss is at most ``tolerance`` times target²/2, the loss of an output of zero:
-    at 0.01 the output is within 10 % of ``target``. ``cap``: steps after which a chain that has not is given
-    up.
+    at 0.01 the output is within 10 % of ``target``. ``cap``: the largest number of steps.
     """
 
     factor: float = real(0.5, 0.01, 10)
@@ -55,16 +52,16 @@ class DescentParams(Params):
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
-    """What ``descent`` finds; every array is ``(depth,)``, one entry per chain, of 1, 2 … depth layers.
+class Descent(Record):
+    """Steps and outcome of chains of 1, 2 … depth layers; every array is ``(depth,)``.
 
     depths            number of layers
-    steps             steps taken until ``outcome`` was certain: to the tolerance (reached), to the cap (capped), to the
-                      standstill (frozen), to an output or loss that is not finite (diverged; 0: before the first step)
+    steps             steps to the tolerance (reached), to the cap (capped), to the standstill (frozen), or to
+                      an output or loss that is not finite (diverged; 0: at the start)
     outcome           a key of ``OUTCOMES``, which has the reason in words
-    log10_first_step  log10 of |first change of a weight| / |weight|; -inf where the chain starts at its target
-    log10_flow_steps  log10 of the steps in the limit of small learning rates (gradient flow), with no cap and no rounding;
-                      -inf where it has learned at the start. Below 0 it is less than one step: descent overshoots instead
+    log10_first_step  log10 of |first change of a weight| / |weight|; -inf if the chain starts at its target
+    log10_flow_steps  log10 of the steps of gradient flow, the limit of small learning rates, without cap;
+                      -inf if it has learned at the start; below 0, descent overshoots instead
     """
 
     params: DescentParams
@@ -78,36 +75,21 @@ class Descent:
     def reached(self) -> np.ndarray:
         return self.outcome == "reached"
 
-    @property
-    def capped(self) -> np.ndarray:
-        return self.outcome == "capped"
-
-    @property
-    def frozen(self) -> np.ndarray:
-        return self.outcome == "frozen"
-
-    @property
-    def diverged(self) -> np.ndarray:
-        return self.outcome == "diverged"
-
     def frame(self) -> pd.DataFrame:
-        """One row per depth: depth, steps, outcome, log10_first_step, log10_flow_steps."""
-        return pd.DataFrame({"depth": self.depths, "steps": self.steps, "outcome": self.outcome,
-                             "log10_first_step": self.log10_first_step, "log10_flow_steps": self.log10_flow_steps})
+        """Return a table, one row per depth: depth, steps, outcome, log10_first_step, log10_flow_steps."""
+        columns = ("steps", "outcome", "log10_first_step", "log10_flow_steps")
+        return pd.DataFrame({"depth": self.depths, **{name: getattr(self, name) for name in columns}})
 
 
 def descent(p: DescentParams) -> Descent:
-    """Plain gradient descent on all weights of every chain, up to ``p.cap`` steps, with its first step and its flow limit."""
+    """Run plain gradient descent on all weights of every chain, up to ``p.cap`` steps; add its flow limit."""
     depths = np.arange(1, p.depth + 1)
-    steps, outcome = _walk(p, depths)
-    found = Descent(p, depths, steps, outcome, _log10_first_step(p, depths), _log10_flow_steps(p, depths))
-    for values in (found.depths, found.steps, found.outcome, found.log10_first_step, found.log10_flow_steps):
-        values.flags.writeable = False
-    return found
+    steps, outcome = _descend(p, depths)
+    return Descent(p, depths, steps, outcome, _log10_first_step(p, depths), _log10_flow_steps(p, depths))
 
 
-def _walk(p: DescentParams, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and outcome of every depth. Blocks of steps are walked blindly, then searched for the first that ended a chain."""
+def _descend(p: DescentParams, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps and outcome of every depth. Blocks of steps are searched for ends of chains."""
     steps = np.full(len(depths), p.cap)
     outcome = np.full(len(depths), "capped", dtype="<U8")
     going, weights = np.arange(len(depths)), np.full(len(depths), p.factor)
@@ -130,11 +112,11 @@ def _walk(p: DescentParams, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return steps, outcome
 
 
-def _block(p: DescentParams, depths: np.ndarray, weights: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The weights before and after ``count`` steps, ``(count + 1, chains)``, and y - target before each, ``(count, chains)``."""
+def _block(p: DescentParams, depths: np.ndarray, weights: np.ndarray,
+           count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of ``count`` steps, ``(count + 1, chains)``, and y - target before each step."""
     path, residuals = np.empty((count + 1, len(depths))), np.empty((count, len(depths)))
-    path[0] = weights
-    exponents = depths - 1.0
+    path[0], exponents = weights, depths - 1.0
     for weight, after, residual in zip(path[:-1], path[1:], residuals, strict=True):
         slope = np.power(weight, exponents)
         np.multiply(slope, weight, out=residual)
@@ -146,19 +128,19 @@ def _block(p: DescentParams, depths: np.ndarray, weights: np.ndarray, count: int
 
 
 def _log10_first_step(p: DescentParams, depths: np.ndarray) -> np.ndarray:
-    """learning_rate · |y - target| · w^(L-2), with y = w^L far beyond what float64 holds."""
+    """Return log10 of learning_rate · |y - target| · w^(L-2), for y = w^L far beyond the range of float64."""
     log_output, log_target = depths * math.log(p.factor), math.log(p.target)
     with np.errstate(divide="ignore"):
-        log_residual = np.maximum(log_output, log_target) + np.log(-np.expm1(-np.abs(log_output - log_target)))
+        log_share = np.log(-np.expm1(-np.abs(log_output - log_target)))
+    log_residual = np.maximum(log_output, log_target) + log_share
     return (math.log(p.learning_rate) + log_residual + (depths - 2) * math.log(p.factor)) / math.log(10)
 
 
 def _log10_flow_steps(p: DescentParams, depths: np.ndarray) -> np.ndarray:
-    """log10 of the time of dw/dt = -(w^L - target) w^(L-1), in units of the learning rate.
+    """Return log10 of the time of dw/dt = -(w^L - target) w^(L-1), in units of the learning rate.
 
-    With u = y/target it is target^(2/L-2)/(learning_rate L) times the integral of u^(2/L-2)/|1-u| du from the
-    start to the tolerance; from above, u -> 1/u gives z^(1-2/L)/(1-z) dz. Source: Saxe et al. 2014 (arXiv
-    1312.6120), deep chains.
+    With u = y/target it is target^(2/L-2)/(learning_rate L) ∫ u^(2/L-2)/|1-u| du from the start to the
+    tolerance; from above, u -> 1/u gives ∫ z^(1-2/L)/(1-z) dz. Source: Saxe et al. 2014 (arXiv 1312.6120).
     """
     log_start = depths * math.log(p.factor) - math.log(p.target)
     below = log_start < 0
@@ -174,7 +156,7 @@ def _log10_flow_steps(p: DescentParams, depths: np.ndarray) -> np.ndarray:
 
 
 def _log_integral(power: np.ndarray, log_start: np.ndarray, log_end: np.ndarray) -> np.ndarray:
-    """log of the integral of u^b/(1-u) du between the ends, b >= -2, u < 1: of u^b + u^(b+1) exactly, of the rest by midpoints."""
+    """Return log of ∫ u^b/(1-u) du, b >= -2, u < 1: of u^b + u^(b+1) exactly, of the rest by midpoints."""
     parts = [_log_power_integral(power + k, log_start, log_end) for k in (1, 2)]
     # u^(b+2)/(1-u) du = u^(b+2) dv with v = -log(1-u): bounded and smooth
     start, end = -np.log1p(-np.exp(log_start)), -np.log1p(-np.exp(log_end))
@@ -185,7 +167,7 @@ def _log_integral(power: np.ndarray, log_start: np.ndarray, log_end: np.ndarray)
 
 
 def _log_power_integral(m: np.ndarray, log_start: np.ndarray, log_end: np.ndarray) -> np.ndarray:
-    """log of the integral of u^(m-1) du, (end^m - start^m)/m, or log(end/start) at m = 0."""
+    """Return log of ∫ u^(m-1) du, which is (end^m - start^m)/m, or log(end/start) at m = 0."""
     width = log_end - log_start
     size = np.where(m == 0, 1.0, np.abs(m))
     spread = np.where(m == 0, width, -np.expm1(-size * width) / size)

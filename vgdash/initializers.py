@@ -95,18 +95,9 @@ def _uniform(fan_in, fan_out, rng, dtype):
 
 def _orthogonal(fan_in, fan_out, rng, dtype):
     """Draw orthonormal rows or columns, the fewer of them: QR of a Gaussian, with signs (Mezzadri 2007)."""
-    long, short = max(fan_in, fan_out), min(fan_in, fan_out)
-    q, r = np.linalg.qr(rng.standard_normal((long, short)))
+    q, r = np.linalg.qr(rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out))))
     q *= np.where(np.diag(r) < 0, -1.0, 1.0)
     return np.ascontiguousarray(q.T if fan_in > fan_out else q, dtype=dtype)
-
-
-def _identity(fan_in, fan_out, rng, dtype):
-    return np.eye(fan_out, fan_in, dtype=dtype)
-
-
-def _zeros(fan_in, fan_out, rng, dtype):
-    return np.zeros((fan_out, fan_in), dtype=dtype)
 
 
 BASES: dict[str, Base] = {b.name: b for b in (
@@ -114,13 +105,14 @@ BASES: dict[str, Base] = {b.name: b for b in (
     Base("truncated", _truncated, lambda *fans: 1.0, from_normal=_cut),
     Base("uniform", _uniform, lambda *fans: 1.0),
     Base("orthogonal", _orthogonal, lambda *fans: 1 / max(fans)),
-    Base("identity", _identity, lambda *fans: (1 - 1 / max(fans)) / max(fans)),
-    Base("zeros", _zeros, lambda *fans: 0.0),
+    Base("identity", lambda fan_in, fan_out, rng, dtype: np.eye(fan_out, fan_in, dtype=dtype),
+         lambda *fans: (1 - 1 / max(fans)) / max(fans)),
+    Base("zeros", lambda fan_in, fan_out, rng, dtype: np.zeros((fan_out, fan_in), dtype), lambda *fans: 0.0),
 )}
 
 
 def _fixed(std: float):
-    return lambda fan_in, fan_out: std
+    return lambda *fans: std
 
 
 def _lecun(fan_in, fan_out):

@@ -1,8 +1,7 @@
 """Layers of nets, forward and backward: weights, normalization, residual branches and dropout.
 
-The functions work on arrays ``(…, batch, units)``. A ``Net`` is a stack of fully-connected layers;
-``forward`` and ``backward`` go through it layer by layer and hand out each layer's arrays, so that statistics
-need no second pass.
+Arrays are ``(…, batch, units)``. ``forward`` and ``backward`` go through the fully-connected layers of a
+``Net`` and yield each layer's arrays, so that statistics need no second pass.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ RESIDUALS = ("none", "plain", "scaled", "zero")
 def normalize(u: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Normalize u along ``axis``, -2 for batch, -1 for layer normalization: (u - mean)/sqrt(var + EPSILON).
 
-    Returns the normalized array and the factor 1/sqrt(variance + EPSILON), with ``axis`` kept as 1. Scale and
-    shift are left out: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al.
-    2016 (arXiv 1607.06450).
+    Returns the normalized array and the factor 1/sqrt(var + EPSILON), with ``axis`` kept as 1. There is no
+    scale and shift: they start at 1 and 0. Sources: Ioffe & Szegedy 2015 (arXiv 1502.03167), Ba et al. 2016
+    (arXiv 1607.06450).
     """
     hat = u - u.mean(axis=axis, keepdims=True)
     factor = 1 / np.sqrt((hat * hat).mean(axis=axis, keepdims=True) + u.dtype.type(EPSILON))
@@ -51,9 +50,9 @@ def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator) 
 def residual_factors(widths: Sequence[int], residual: str) -> tuple[float | None, ...]:
     """Return, by layer, the factor of the branch in z[l] = z[l-1] + factor·branch, or None without a skip.
 
-    A layer has one where its input and output have the same width, layer 1 excepted (it has no z before it).
-    Factors: plain 1, scaled 1/sqrt(number of branches), and zero 1 too: there it is the weights of the branch
-    that start at 0.
+    A layer has a skip if its input and output have the same width, layer 1 excepted (it has no z before it).
+    The factor is 1/sqrt(number of branches) for scaled, else 1; for zero the weights of the branch start at
+    0.
     """
     skips = [residual != "none" and layer > 0 and n == m for layer, (n, m) in enumerate(pairwise(widths))]
     factor = 1 / math.sqrt(max(1, sum(skips))) if residual == "scaled" else 1.0
@@ -68,11 +67,11 @@ class Net:
         z[l] = N(u[l])            or, with a skip connection, z[l-1] + skips[l]·N(u[l])
         a[l] = f(z[l]) ⊙ mask(l)
 
-    ``weights[l]`` is ``(fan_out, fan_in)`` and may be shared between nets that differ in ``scales`` only;
-    ``biases`` are ``(fan_out,)`` or None for no bias at all; ``axis`` is None or the one of ``normalize``;
-    ``mask(l)`` gives the dropout mask of layer index l, ``(batch, fan_out)``, and is None without dropout.
-    With ``rescale`` the forward pass first divides each scale by the standard deviation of
-    scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv 1511.06422).
+    ``weights[l]`` is ``(fan_out, fan_in)``, shared by nets that differ only in ``scales``; ``biases`` are
+    ``(fan_out,)`` or None; ``axis`` is None or that of ``normalize``; ``mask(l)`` returns the dropout mask of
+    layer index l, ``(batch, fan_out)``. With ``rescale`` the forward pass divides each scale by the standard
+    deviation of scales[l]·weights[l] a[l-1] over batch and units (LSUV, Mishkin & Matas 2016, arXiv
+    1511.06422).
 
     ``stack`` joins several nets of one architecture: weights[l] is then one matrix for each net, and
     everything else has a leading axis for the nets.
@@ -105,9 +104,8 @@ class Tape:
     """Memory for a pass through a net of these widths, used again by the next pass.
 
     ``a[l]`` holds the activations of layer l (``a[0]`` the input), ``slope[l]`` the factor from ∂C/∂a[l] to
-    ∂C/∂z[l], both ``(batch, units)``, or ``(nets, batch, units)`` for a stack; index 0 of ``slope`` is
-    unused. ``normalized[l]`` holds the result of ``normalize``. ``backward`` writes gradients over ``slope``
-    and ``normalized``.
+    ∂C/∂z[l] (l > 0), both ``(batch, units)``, or ``(nets, batch, units)`` for a stack; ``normalized[l]``
+    holds the result of ``normalize``. ``backward`` overwrites ``slope`` and ``normalized`` with gradients.
     """
 
     def __init__(self, widths: Sequence[int], batch: int, dtype=np.float32, nets: int | None = None):

@@ -1,4 +1,4 @@
-"""The linear chain a[l] = W[l] a[l-1]: what a hundred multiplications leave of a signal, and of a gradient on its way back.
+"""The linear chain a[l] = W[l] a[l-1]: a signal multiplied a hundred times, and a gradient on its way back.
 
 With g(z) = z and b = 0 a network is the product of its weight matrices. W = c·I multiplies by c a layer, so
 |a[l]| = c^l |x| and |dy/da[l]| = c^(L-l): a straight line on a log axis, read from one end or from the other.
@@ -14,14 +14,12 @@ import pandas as pd
 
 from vgdash.number_formats import FORMATS, Breaks, breaks_of, iterate, powers, round_to
 from vgdash.params import ParamError, Params, choice, integer, real
-
-__all__ = ["KINDS", "Chain", "ChainParams", "digamma_half", "linear_chain", "typical_factor"]
+from vgdash.records import Record
 
 KINDS = ("scaled identity", "diagonal", "gaussian")
 MAX_ENTRIES = 2_000_000  # Gaussian weights of all seeds together: 16 MB, some 50 ms
-HORIZON = 2_000  # layers to which a fixed chain is continued; float64 gives up at 1,751 for c = 1.5 and at 1,075 for 0.5
+HORIZON = 2_000  # layers of a continued fixed chain; float64 breaks at 1,751 for c = 1.5 and at 1,075 for 0.5
 SMALLEST_START = 1e-6  # float16 still holds it, if only as a subnormal number
-STRIDE = 30  # layers between normalizations: a factor of 10 a layer, the largest there is, stays far from overflow
 EULER = 0.5772156649015329  # Euler-Mascheroni constant, minus digamma(1)
 
 
@@ -30,10 +28,9 @@ class ChainParams(Params):
     """A linear chain of ``depth`` layers.
 
     ``kind``: "scaled identity", W = factor · I (2x2); "diagonal", W = diag(factor, factor2); "gaussian", each
-    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), drawn for
-    ``seeds`` seeds (the defaults are the 100-fold product of N(0, 1) matrices in d2l.ai, "Numerical
-    stability"). ``x1, x2``: the start vector; a gaussian chain repeats them, x1, x2, x1, x2 …, to its width.
-    A kind leaves the fields of the others unused.
+    layer its own ``width`` x ``width`` matrix with independent entries N(0, sigma2/width), for ``seeds``
+    seeds (by default the N(0, 1) matrices of d2l.ai, "Numerical stability"). ``x1, x2``: the start vector,
+    repeated to the width of a gaussian chain. A kind ignores the fields of the others.
     """
 
     factor: float = real(1.5, 0.1, 2)
@@ -50,43 +47,44 @@ class ChainParams(Params):
     def consistent(self):
         for name, value in (("x1", self.x1), ("x2", self.x2)):
             if 0 < abs(value) < SMALLEST_START:
-                raise ParamError(name, f"0 or at least {SMALLEST_START:g} in size", value, "Take 0 to leave it out.")
+                raise ParamError(name, f"0 or at least {SMALLEST_START:g} in size", value,
+                                 "Take 0 to leave it out.")
         if self.x1 == self.x2 == 0:
-            raise ParamError("x2", "different from 0 when x1 is 0", self.x2, "A zero vector stays zero whatever W is.")
+            raise ParamError("x2", "different from 0 when x1 is 0", self.x2, "A zero vector stays zero.")
         entries = self.depth * self.width**2
         if self.kind == "gaussian" and entries * self.seeds > MAX_ENTRIES:
-            raise ParamError("seeds", f"at most {MAX_ENTRIES // entries:,} at depth {self.depth:,} and width {self.width}",
-                             self.seeds, "Take fewer seeds, fewer layers or a smaller width.")
+            most = f"at most {MAX_ENTRIES // entries:,} at depth {self.depth:,} and width {self.width}"
+            raise ParamError("seeds", most, self.seeds, "Take fewer seeds, fewer layers or a smaller width.")
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
-    """What ``linear_chain`` finds. Layers run from 0 (the input) to depth L; sizes are log10 and have no unit.
+class Chain(Record):
+    """Sizes, growth and breaks of a chain. Layers run from 0, the input, to L; sizes are log10, without unit.
 
     The size of a vector is its largest |component| for the two fixed matrices, and its root mean square
-    component for gaussian ones, where the theory is exact. From x = (1, 1) both are 1 at layer 0, and so is
-    the gradient at layer L.
+    component for gaussian ones, where the theory is exact. From x = (1, 1) it is 1 at layer 0; the gradient's
+    is 1 at layer L.
 
     Sizes, ``(L + 1,)``; for gaussian matrices the median over seeds:
       log10_activation         |a[l]|
       log10_gradient           |dy/da[l]|, from a cotangent of ones put in at layer L
-      log10_activation_theory  l · log10_factor from the start (gaussian: the mean over draws of log10 |a[l]|, exact)
+      log10_activation_theory  start + l · log10_factor (gaussian: the exact mean over draws)
       log10_gradient_theory    the same for the gradient
-    ``log10_components`` is log10 |a_i[l]|, ``(L + 1, 2)``, -inf where a component is zero; ``(L + 1, 0)`` for gaussian.
+    ``log10_components`` is log10 |a_i[l]|, ``(L + 1, 2)``, -inf where one is zero; gaussian: ``(L + 1, 0)``.
     ``log10_activation_seeds, log10_gradient_seeds``: ``(seeds, L + 1)``, one row for the fixed matrices.
 
     Growth, log10 of the factor per layer:
-      log10_factor             of the activations in the long run; gaussian: the Lyapunov exponent, the typical growth
-      log10_factor_gradient    of the gradient on its way back (another one if the largest of diag(c1, c2) meets x_i = 0)
-      log10_factor_rms         of the root mean square over draws, sqrt(sigma2), which rare huge draws rule; else log10_factor
+      log10_factor             of the activations in the long run; gaussian: the Lyapunov exponent
+      log10_factor_gradient    of the gradient; differs if the larger of diag(c1, c2) meets x_i = 0
+      log10_factor_rms         of the root mean square over draws, sqrt(sigma2); rare huge draws dominate
       log10_factor_measured    (log10 |a[L]| - log10 |a[0]|) / L, the mean over seeds
       log10_factor_stderr      its standard error over seeds, 0 for the fixed matrices
 
-    Number formats, a dict from their name to ``Breaks``, found by iterating in the format, its rounding included:
-      forward    layers at which a[l], by its largest component, breaks; None when not within the depth
-      backward   the same for the gradient, in layers down from the top; ``backward_layers`` has the layer numbers
-      continued  ``forward`` for the chain continued to ``horizon`` layers (2,000; gaussian chains end at their depth)
-    For gaussian matrices it is the median over seeds of the iterated sizes that breaks (of the middle two, the smaller).
+    Breaks, a dict from the number format to ``Breaks``, found by iterating in the format with its rounding:
+      forward    layers at which a[l], by its largest component, breaks; None if not within the depth
+      backward   the same for the gradient, in layers down from the top; ``backward_layers`` has layer numbers
+      continued  ``forward`` for the chain continued to ``horizon`` layers: 2,000, or the depth if gaussian
+    Gaussian: breaks of the median over seeds of the iterated sizes (of the middle two, the smaller).
     """
 
     params: ChainParams
@@ -109,29 +107,30 @@ class Chain:
 
     @property
     def breaks(self) -> dict[str, int | None]:
-        """For each number format, the first layer within the depth whose activations overflow or are all zero, or None."""
+        """First layer within the depth whose activations overflow or are all zero, by format, or None."""
         return {name: found.first for name, found in self.forward.items()}
 
     @property
     def backward_layers(self) -> dict[str, Breaks]:
-        """``backward`` as layer numbers: at this layer, and below it, the gradient is infinite, subnormal or zero."""
+        """``backward`` as layer numbers: the gradient is infinite, subnormal or zero there and below."""
         return {name: found.from_below(self.params.depth) for name, found in self.backward.items()}
 
     @property
     def doubling_depth(self) -> float:
-        """Layers that double (or, where it shrinks, halve) the activations, ln 2 / |ln factor|; inf for a factor of 1."""
+        """Layers that double (or halve) the activations, ln 2 / |ln factor|; inf for a factor of 1."""
         return math.log10(2) / abs(self.log10_factor) if self.log10_factor else math.inf
 
     def frame(self) -> pd.DataFrame:
-        """One row per layer and line: layer, line ("activation", "gradient"; for diagonal also "component 1" and "2"),
-        log10_size, log10_low and log10_high (10 % and 90 % of the seeds), log10_theory. A zero component has
-        no row.
+        """Return a table with one row per layer and line.
+
+        Columns: layer, line ("activation", "gradient"; for diagonal also "component 1" and "2"), log10_size,
+        log10_low and log10_high (10 % and 90 % of the seeds), log10_theory. A zero component has no row.
         """
-        lines = [("activation", self.log10_activation, self.log10_activation_seeds, self.log10_activation_theory),
-                 ("gradient", self.log10_gradient, self.log10_gradient_seeds, self.log10_gradient_theory)]
+        lines = [(line, *(getattr(self, f"log10_{line}{suffix}") for suffix in ("", "_seeds", "_theory")))
+                 for line in ("activation", "gradient")]
         if self.params.kind == "diagonal":
-            lines += [(f"component {i}", size, size[None], size) for i, size in enumerate(self.log10_components.T, start=1)
-                      if np.isfinite(size[0])]
+            lines += [(f"component {i}", size, size[None], size)
+                      for i, size in enumerate(self.log10_components.T, start=1) if np.isfinite(size[0])]
         layers = np.arange(self.params.depth + 1)
         tables = []
         for line, size, seeds, theory in lines:
@@ -142,33 +141,30 @@ class Chain:
 
 
 def linear_chain(p: ChainParams) -> Chain:
-    """Activations forward and gradients backward through the chain ``p``, their growth, and where number formats break."""
+    """Compute activations forward, gradients backward, their growth, and the layers where formats break."""
     return _gaussian(p) if p.kind == "gaussian" else _fixed(p)
 
 
 def digamma_half(n: int) -> float:
-    """digamma(n/2) for whole n >= 1, by digamma(x + 1) = digamma(x) + 1/x from digamma(1) = -EULER, digamma(1/2) = -EULER - ln 4.
+    """Return digamma(n/2) for whole n >= 1, by digamma(x + 1) = digamma(x) + 1/x.
 
-    Raises ``ValueError`` for n below 1. Source: DLMF 5.4.12, 5.4.13, 5.5.2.
+    It starts from digamma(1) = -EULER and digamma(1/2) = -EULER - ln 4. Source: DLMF 5.4.12, 5.4.13, 5.5.2.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, received {n!r}. Give the number of components.")
     first, start = (2, -EULER) if n % 2 == 0 else (1, -EULER - math.log(4))
     return start + sum(2 / k for k in range(first, n, 2))
 
 
 def typical_factor(sigma2: float, width: int) -> float:
-    """exp of the Lyapunov exponent of width x width matrices with entries N(0, sigma2/width): the typical growth a layer.
+    """Return the typical growth a layer of width x width matrices with entries N(0, sigma2/width).
 
-    ln |W a|/|a| is half the logarithm of (sigma2/width) times a chi-squared variable with ``width`` degrees
-    of freedom, whatever a is, with mean (ln(2 sigma2/width) + digamma(width/2))/2. Below sqrt(sigma2), the
-    rms growth, by Jensen. Source: Newman 1986.
+    It is exp of the Lyapunov exponent, the mean of ln |W a|/|a|: half the logarithm of sigma2/width times a
+    chi-squared variable with ``width`` degrees of freedom, for any a. Source: Newman 1986.
     """
     return math.exp((math.log(2 * sigma2 / width) + digamma_half(width)) / 2)
 
 
 def _fixed(p: ChainParams) -> Chain:
-    """W = diag(factors): every component is a chain of its own, so sizes and breaks follow from each, exactly."""
+    """Compute a chain of W = diag(factors), exactly: every component is a chain of its own."""
     factors = np.array([p.factor, p.factor if p.kind == "scaled identity" else p.factor2])
     start = np.abs([p.x1, p.x2])
     layers = np.arange(p.depth + 1.0)[:, None]
@@ -178,31 +174,26 @@ def _fixed(p: ChainParams) -> Chain:
     gradient = (layers[::-1] * np.log10(factors)).max(axis=1)
     growth = float(np.log10(factors[start > 0].max()))
     return Chain(
-        params=p, log10_activation=_frozen(activation), log10_gradient=_frozen(gradient),
-        log10_activation_theory=_frozen(activation), log10_gradient_theory=_frozen(gradient),
-        log10_components=_frozen(components),
-        log10_activation_seeds=_frozen(activation[None]), log10_gradient_seeds=_frozen(gradient[None]),
+        params=p, log10_activation=activation, log10_gradient=gradient,
+        log10_activation_theory=activation, log10_gradient_theory=gradient, log10_components=components,
+        log10_activation_seeds=activation[None], log10_gradient_seeds=gradient[None],
         log10_factor=growth, log10_factor_gradient=float(np.log10(factors.max())), log10_factor_rms=growth,
         log10_factor_measured=float(activation[-1] - activation[0]) / p.depth, log10_factor_stderr=0.0,
         **_fixed_breaks(p.depth, start, factors))
 
 
 def _fixed_breaks(depth: int, start: np.ndarray, factors: np.ndarray) -> dict:
-    if factors[0] == factors[1]:
-        # the larger component stays the larger one, since rounding never swaps two numbers
-        start, factors = start.max(keepdims=True), factors[:1]
     forward, backward, continued = {}, {}, {}
     for name in FORMATS:
-        sizes = powers(start, factors, name, HORIZON).max(axis=1)
-        down = sizes if (start == 1).all() else powers(np.ones_like(start), factors, name, depth).max(axis=1)
-        continued[name] = breaks_of(sizes, name)
-        forward[name] = breaks_of(sizes[:depth + 1], name)
-        backward[name] = breaks_of(down[:depth + 1], name)
+        up = powers(start, factors, name, HORIZON).max(axis=1)
+        down = powers(np.ones(2), factors, name, depth).max(axis=1)
+        forward[name], backward[name], continued[name] = (
+            breaks_of(sizes, name) for sizes in (up[:depth + 1], down, up))
     return {"forward": forward, "backward": backward, "continued": continued, "horizon": HORIZON}
 
 
 def _gaussian(p: ChainParams) -> Chain:
-    """Both directions of every seed as one batch of vectors, ``(2 · seeds, width)``: up through W[l], down through W[L+1-l]ᵀ."""
+    """Compute a chain of random matrices; one batch ``(2 · seeds, width)`` runs in both directions."""
     weights = np.random.default_rng(p.seed).standard_normal((p.depth, p.seeds, p.width, p.width))
     weights *= math.sqrt(p.sigma2 / p.width)
     up = np.resize([p.x1, p.x2], p.width)
@@ -213,39 +204,34 @@ def _gaussian(p: ChainParams) -> Chain:
     typical = math.log10(typical_factor(p.sigma2, p.width))
     layers = np.arange(p.depth + 1)
     return Chain(
-        params=p, log10_activation=_frozen(np.median(activations, axis=0)), log10_gradient=_frozen(np.median(gradients, axis=0)),
-        log10_activation_theory=_frozen(activations[0, 0] + layers * typical),
-        log10_gradient_theory=_frozen(layers[::-1] * typical),
-        log10_components=_frozen(np.empty((p.depth + 1, 0))),
-        log10_activation_seeds=_frozen(activations), log10_gradient_seeds=_frozen(gradients),
+        params=p,
+        log10_activation=np.median(activations, axis=0), log10_gradient=np.median(gradients, axis=0),
+        log10_activation_theory=activations[0, 0] + layers * typical,
+        log10_gradient_theory=layers[::-1] * typical,
+        log10_components=np.empty((p.depth + 1, 0)),
+        log10_activation_seeds=activations, log10_gradient_seeds=gradients,
         log10_factor=typical, log10_factor_gradient=typical, log10_factor_rms=math.log10(p.sigma2) / 2,
-        log10_factor_measured=float(growths.mean()), log10_factor_stderr=float(growths.std(ddof=1)) / math.sqrt(p.seeds),
+        log10_factor_measured=float(growths.mean()),
+        log10_factor_stderr=float(growths.std(ddof=1)) / math.sqrt(p.seeds),
         **_gaussian_breaks(p, weights, start))
 
 
-def _step(weights: np.ndarray, layer: int, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Step ``layer`` (from 1) of both directions, vectors ``(2 · seeds, width, 1)``."""
-    out = np.empty_like(vectors) if out is None else out
-    seeds = weights.shape[1]
-    np.matmul(weights[layer - 1], vectors[:seeds], out=out[:seeds])
-    np.matmul(weights[-layer].swapaxes(1, 2), vectors[seeds:], out=out[seeds:])
-    return out
+def _step(weights: np.ndarray, layer: int, vectors: np.ndarray) -> np.ndarray:
+    """Multiply by W[l] upward and by W[L+1-l]ᵀ downward, l = ``layer``; vectors ``(2 · seeds, width)``."""
+    up, down = np.split(vectors[..., None], 2)
+    return np.concatenate([weights[layer - 1] @ up, weights[-layer].swapaxes(1, 2) @ down])[..., 0]
 
 
 def _log10_sizes(weights: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """log10 of the root mean square component after each layer, ``(depth + 1, batch)``, normalizing every ``STRIDE`` layers."""
-    vectors = np.empty((len(weights) + 1, *start.shape, 1))
-    vectors[0] = start[..., None]
-    taken = np.zeros(vectors.shape[:2])
-    for layer in range(1, len(weights) + 1):
-        before = vectors[layer - 1]
-        if layer % STRIDE == 0:
-            norm = np.abs(before).max(axis=1, keepdims=True)
-            before = before / norm
-            taken[layer] = np.log10(norm[:, 0, 0])
-        _step(weights, layer, before, out=vectors[layer])
-    squares = np.einsum("lbij,lbij->lb", vectors, vectors)
-    return np.cumsum(taken, axis=0) + np.log10(squares / start.shape[1]) / 2
+    """Return log10 of the root mean square component after each layer, ``(depth + 1, batch)``."""
+    vectors = start
+    sizes = np.empty((len(weights) + 1, len(start)))
+    for layer in range(len(weights) + 1):
+        if layer:
+            vectors = _step(weights, layer, vectors)
+        sizes[layer] = np.sqrt((vectors * vectors).mean(axis=1))
+        vectors = vectors / sizes[layer, :, None]
+    return np.cumsum(np.log10(sizes), axis=0)
 
 
 def _gaussian_breaks(p: ChainParams, weights: np.ndarray, start: np.ndarray) -> dict:
@@ -254,7 +240,11 @@ def _gaussian_breaks(p: ChainParams, weights: np.ndarray, start: np.ndarray) -> 
         rounded = round_to(weights, name)
         if form.carrier is np.float16:
             rounded = rounded.astype(np.float32)
-        values = iterate(lambda layer, a, w=rounded: _step(w, layer, a.astype(w.dtype)[..., None])[..., 0], start, name, p.depth)
+
+        def step(layer: int, vectors: np.ndarray, rounded=rounded) -> np.ndarray:
+            return _step(rounded, layer, vectors.astype(rounded.dtype))
+
+        values = iterate(step, start, name, p.depth)
         sizes = np.abs(values).max(axis=2).astype(np.float64)
         sizes[np.isnan(sizes)] = np.inf
         forward[name] = breaks_of(_middle(sizes[:, :p.seeds]), name)
@@ -263,11 +253,5 @@ def _gaussian_breaks(p: ChainParams, weights: np.ndarray, start: np.ndarray) -> 
 
 
 def _middle(sizes: np.ndarray) -> np.ndarray:
-    """The median over seeds, an actual size: for an even number of seeds the smaller of the two in the middle."""
+    """Return the median over seeds, an actual size: of the two in the middle the smaller."""
     return np.sort(sizes, axis=1)[:, (sizes.shape[1] - 1) // 2]
-
-
-def _frozen(values: np.ndarray) -> np.ndarray:
-    values = np.ascontiguousarray(values)
-    values.flags.writeable = False
-    return values

@@ -1,8 +1,8 @@
-"""Number formats: how large and how small a number they hold, and what repeated multiplication does in them.
+"""Number formats: their limits, and the results of repeated multiplication in them.
 
-``FORMATS[name]`` for float16, bfloat16, float32, float64. Where a chain breaks is found by iterating in the
-format, rounding after every layer, because arithmetic alone is wrong near zero: 0.9^L in float16 stops at a
-subnormal number and stays there.
+``FORMATS[name]`` for float16, bfloat16, float32, float64. The layer where a chain breaks is found by
+iterating in the format, rounding after every layer, because arithmetic alone is wrong near zero: 0.9^L in
+float16 stops at a subnormal number and stays there.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FORMATS", "Breaks", "Format", "breaks_of", "iterate", "powers", "round_to"]
-
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point format with ``digits`` bits of significand (the leading 1 included) and exponents to ``top``.
+    """A binary floating-point format: ``digits`` bits of significand, leading 1 too, exponents to ``top``.
 
     The largest finite number is (2 - 2^(1-digits)) 2^top, the smallest normal one 2^(1-top), the smallest
-    subnormal one 2^(2-top-digits) (IEEE 754-2019; bfloat16 is float32 with the last 16 bits cut off).
-    ``carrier`` is the NumPy type that holds its numbers: NumPy has no bfloat16, so float32 does.
+    subnormal one 2^(2-top-digits) (IEEE 754-2019; bfloat16 is float32 without its last 16 bits). ``carrier``
+    is the NumPy type that holds its numbers: float32 for bfloat16, which NumPy does not have.
     """
 
     name: str
@@ -65,17 +63,16 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
     Format("float64", 53, 1023, np.float64),
 )}
 _BFLOAT16 = FORMATS["bfloat16"]
-_DROPPED = FORMATS["float64"].digits - _BFLOAT16.digits  # bits of the significand
-_PATIENCE = 16  # layers between two looks at whether a chain is all zero and infinite
+_CHECK_EVERY = 16  # layers between two tests if only zeros and infinities are left
 
 
 @dataclass(frozen=True)
 class Breaks:
-    """What the numbers of a chain first become in a format, each a layer, or None where that does not happen.
+    """First layers at which the numbers of a chain leave the range of a format, None where they do not.
 
     ``overflow``: infinite. ``subnormal``: not zero, but below the smallest normal number, where digits are
     lost. ``zero``: exactly zero. ``stuck``: the first layer of an unchanging subnormal tail, where each
-    product rounds back to the number it came from, so that it never reaches zero.
+    product rounds back to the number before it, so that it never reaches zero.
     """
 
     overflow: int | None = None
@@ -85,33 +82,36 @@ class Breaks:
 
     @property
     def first(self) -> int | None:
-        """The first layer that is infinite or zero."""
+        """First layer that is infinite or zero."""
         return min((layer for layer in (self.overflow, self.zero) if layer is not None), default=None)
 
     def from_below(self, depth: int) -> Breaks:
-        """The same breaks counted from the other end: steps down from the top become layer numbers, ``depth - steps``."""
+        """Convert steps down from the top into layer numbers, ``depth - steps``."""
         return Breaks(*(None if steps is None else depth - steps
                         for steps in (self.overflow, self.subnormal, self.zero, self.stuck)))
 
 
 def round_to(values, name: str) -> np.ndarray:
-    """The nearest numbers of the format ``name``, ties to even, beyond the largest to infinity; any shape.
+    """Round to the nearest numbers of a format, ties to even, beyond the largest to infinity; any shape.
 
     The array has the type of ``FORMATS[name].carrier``. Raises ``ValueError`` for an unknown format.
     """
     form = _format(name)
     values = np.asarray(values)
-    with np.errstate(over="ignore", under="ignore"):
-        return (_round_bfloat16(values) if form is _BFLOAT16 else values).astype(form.carrier)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if form is _BFLOAT16:  # rounding to float32 first would round some numbers twice
+            exponents = np.frexp(values)[1]
+            units = np.ldexp(1.0, np.maximum(exponents, 2 - form.top) - form.digits)  # of the last place
+            values = np.rint(values / units) * units
+        return values.astype(form.carrier)
 
 
 def iterate(step: Callable[[int, np.ndarray], np.ndarray], start, name: str, layers: int) -> np.ndarray:
-    """``start`` and the ``layers`` values after it, a[l] = step(l, a[l-1]), each rounded to the format: (layers + 1, ...).
+    """Return ``start`` and a[l] = step(l, a[l-1]), all rounded to the format: ``(layers + 1, *start.shape)``.
 
-    ``step`` gets the layer from 1 and the last value in the format's carrier type. Within one step it
-    computes as that type does, so sums in bfloat16 are those of hardware that adds in float32 and rounds at
-    the end. A step multiplies: zero and infinity are final, so once nothing else is left the rest of the
-    layers repeats it.
+    ``step`` gets the layer from 1 and the last value in the format's carrier type, and computes in that type:
+    sums in bfloat16 are those of hardware that adds in float32 and rounds at the end. A step multiplies, so
+    zero and infinity are final, and iteration ends when nothing else is left.
     """
     start = round_to(start, name)
     values = np.empty((layers + 1, *start.shape), start.dtype)
@@ -119,30 +119,29 @@ def iterate(step: Callable[[int, np.ndarray], np.ndarray], start, name: str, lay
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for layer in range(1, layers + 1):
             values[layer] = round_to(step(layer, values[layer - 1]), name)
-            if layer % _PATIENCE == 0 and not (np.isfinite(values[layer]) & (values[layer] != 0)).any():
+            if layer % _CHECK_EVERY == 0 and not (np.isfinite(values[layer]) & (values[layer] != 0)).any():
                 values[layer + 1:] = values[layer]
                 break
     return values
 
 
 def powers(start, factor, name: str, layers: int) -> np.ndarray:
-    """a[l] = factor · a[l-1] from a[0] = ``start``, every product rounded to the format: ``(layers + 1, *start.shape)``.
+    """Return a[l] = factor · a[l-1] from a[0] = ``start``, all rounded: ``(layers + 1, *start.shape)``.
 
-    ``start`` and ``factor`` (of the same shape, or one number) are rounded first, as they are when stored in
-    that format. The same as ``iterate`` with that step, at the speed of compiled code where NumPy knows the
-    format.
+    ``start`` and ``factor`` (of the same shape, or one number) are rounded first, as when stored in that
+    format. Equals ``iterate`` with that step, at the speed of compiled code where NumPy has the format.
     """
     start, factor = round_to(start, name), round_to(factor, name)
     chain = np.empty((layers + 1, *start.shape), start.dtype)
     chain[0], chain[1:] = start, factor
     if name == _BFLOAT16.name:
-        return _TIMES_BFLOAT16.accumulate(chain.astype(object), axis=0).astype(chain.dtype)
+        return _MULTIPLY_BFLOAT16.accumulate(chain.astype(object), axis=0).astype(chain.dtype)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.multiply.accumulate(chain, axis=0)
 
 
 def breaks_of(sizes, name: str) -> Breaks:
-    """Where a chain breaks, from its iterated ``sizes >= 0``, one per layer from layer 0: ``(layers + 1,)``.
+    """Find the layers where a chain breaks, from its iterated ``sizes >= 0``, ``(layers + 1,)``.
 
     A size that is not a number counts as overflow: it comes from inf - inf or 0 · inf.
     """
@@ -161,34 +160,18 @@ def _first(where: np.ndarray, otherwise: int | None = None) -> int | None:
 
 def _format(name: str) -> Format:
     if name not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, received {name!r}. Choose one of these names.")
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, received {name!r}. Choose one.")
     return FORMATS[name]
 
 
-def _round_bfloat16(values: np.ndarray) -> np.ndarray:
-    """float64 values rounded once to the 8 bits of bfloat16 (going through float32 would round some of them twice).
-
-    What rounds to 2^128 becomes infinite when it is stored as float32.
-    """
-    values = np.array(values, np.float64)
-    small = np.abs(values) < _BFLOAT16.smallest_normal
-    subnormal = np.rint(values[small] / _BFLOAT16.smallest_subnormal) * _BFLOAT16.smallest_subnormal
-    lost = np.isnan(values)
-    bits = values.view(np.int64)
-    bits += ((bits >> _DROPPED) & 1) + (2**(_DROPPED - 1) - 1)  # half of the last place, less where that makes a tie even
-    bits &= -2**_DROPPED
-    values[small], values[lost] = subnormal, np.nan
-    return values
-
-
-def _times_bfloat16(value: float, factor: float) -> float:
-    """One product in bfloat16: exact in float64, then rounded. ``_round_bfloat16`` for one number, ten times as fast."""
+def _multiply_bfloat16(value: float, factor: float) -> float:
+    """Round one product to bfloat16; for single numbers ten times as fast as ``round_to``."""
     product = value * factor
     if product == 0 or not math.isfinite(product):
         return product
-    quantum = math.ldexp(1.0, max(math.frexp(product)[1], 2 - _BFLOAT16.top) - _BFLOAT16.digits)
-    rounded = round(product / quantum) * quantum
+    unit = math.ldexp(1.0, max(math.frexp(product)[1], 2 - _BFLOAT16.top) - _BFLOAT16.digits)
+    rounded = round(product / unit) * unit
     return math.copysign(math.inf, product) if abs(rounded) > _BFLOAT16.largest else rounded
 
 
-_TIMES_BFLOAT16 = np.frompyfunc(_times_bfloat16, 2, 1)
+_MULTIPLY_BFLOAT16 = np.frompyfunc(_multiply_bfloat16, 2, 1)

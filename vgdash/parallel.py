@@ -1,4 +1,4 @@
-"""Threads over nets that share the cores well: BLAS threads inside each product would be three times slower on two cores."""
+"""Threads over nets with single-threaded BLAS: on two cores three times as fast as threads inside BLAS."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["WORKERS", "run_all", "run_in_parts", "single_threaded_blas"]
-
 Job, Result = TypeVar("Job"), TypeVar("Result")
 MOST_WORKERS = 4  # each one holds the arrays of a net; memory budgets count on it
 _AFFINITY = getattr(os, "sched_getaffinity", None)
 WORKERS = min(MOST_WORKERS, len(_AFFINITY(0)) if _AFFINITY else os.cpu_count() or 1)
 
-# Seconds that a thread may keep Python's lock while another waits for it. Calls of NumPy let go of it
-# themselves after 5 to 200 µs; at Python's 5 ms what lies between them costs 50 layers x 64 a quarter of the
-# speed on two cores.
+# Seconds that a thread may keep Python's lock while another waits for it. NumPy calls release it after 5 to
+# 200 µs; with Python's 5 ms, training 50 layers x 64 on two cores takes a third longer.
 SWITCH = 2e-4
 
 _lock = threading.Lock()
@@ -38,7 +35,7 @@ def _controller() -> ThreadpoolController:
 
 
 def _take_control() -> None:
-    """Let this thread set limits: threadpoolctl 3.8 passes over those of any thread but the first, as long as that one lives."""
+    """Let this thread set limits: threadpoolctl 3.8 ignores all but the first thread while that one lives."""
     for library in _controller().lib_controllers:
         if clear := getattr(library, "clear_controlling_thread", None):
             clear(force=True)
@@ -46,9 +43,9 @@ def _take_control() -> None:
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Inside, BLAS uses one thread, and threads take turns with Python's lock every ``SWITCH`` seconds.
+    """Limit BLAS to one thread, and let threads switch every ``SWITCH`` seconds.
 
-    Both are the process's: the first to enter sets them, the last to leave restores them.
+    Both belong to the process: the first to enter sets them, the last to leave restores them.
     """
     global _inside
     with _lock:
@@ -70,33 +67,22 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def run_all(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
-    """``[function(job) for job in jobs]`` on all cores; floating-point warnings are off, so look at the numbers."""
+    """Return ``[function(job) for job in jobs]``, computed on all cores with floating-point warnings off."""
     results: dict[int, Result] = {}
-    left = iter(range(len(jobs)))
 
-    def work() -> None:
-        with np.errstate(all="ignore"):
-            try:
-                for k in left:  # whoever is free takes the next: a pool that hands out jobs one by one costs as much as a small net
-                    results[k] = function(jobs[k])
-            finally:
-                for _ in left:  # where one has failed, nobody begins another
-                    pass
+    def run(index: int) -> tuple[()]:
+        results[index] = function(jobs[index])
+        return ()
 
-    workers = min(WORKERS, len(jobs))
-    with single_threaded_blas(), ThreadPoolExecutor(max(workers - 1, 1)) as pool:
-        others = [pool.submit(work) for _ in range(workers - 1)]
-        work()
-        for one in others:
-            one.result()
-    return [results[k] for k in range(len(jobs))]
+    run_in_parts(run, range(len(jobs)))
+    return [results[index] for index in range(len(jobs))]
 
 
 def run_in_parts(function: Callable[[Job], Iterable[Callable[[], None]]], jobs: Sequence[Job]) -> None:
-    """``function(job)`` for every job on all cores. What it leaves to do it yields in parts, for any core once all jobs have begun.
+    """Run ``function(job)`` for every job on all cores, then the parts that it yields, once all have begun.
 
-    So a core without a job helps with what the others leave, as soon as they leave it. Floating-point
-    warnings are off.
+    A core without a job takes parts of the others, as soon as they yield them. Floating-point warnings are
+    off. After a failure no core begins another job or part, and the exception is raised.
     """
     left, unfinished = iter(jobs), len(jobs)
     parts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: there are no more
@@ -106,7 +92,7 @@ def run_in_parts(function: Callable[[Job], Iterable[Callable[[], None]]], jobs: 
         nonlocal unfinished
         with np.errstate(all="ignore"):
             try:
-                for job in left:
+                for job in left:  # shared by all threads
                     for part in function(job):
                         parts.put(part)
                     with lock:

@@ -256,11 +256,6 @@ def real(default: float, low: float, high: float) -> Any:
     return _field(Real(float(low), float(high)), float(default))
 
 
-def flag(default: bool) -> Any:
-    """Declare a field that is true or false."""
-    return _field(Flag(), default)
-
-
 def choice(default: str, options: Iterable[str]) -> Any:
     """Declare a field that is one of the named options."""
     return _field(Choice(tuple(options)), default)

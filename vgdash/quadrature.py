@@ -23,7 +23,7 @@ def gaussian_mean(values: np.ndarray) -> float:
 
 def _log_spaced(step: float = 0.12, smallest: float = -36.0,
                 largest: float = math.log(9.0)) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and masses for E[g(z)] that know no scale: the trapezoid rule in ln|z|, on each side of 0.
+    """Return nodes and masses for E[g(z)] without a scale: the trapezoid rule in ln|z|, on each side of 0.
 
     g(√q z) only shifts along ln|z|, so one rule is as good for q = 1e-30 as for q = 1e30. The trapezoid rule
     converges exponentially: measured against adaptive quadrature, 640 nodes leave 1e-14 (q from 1e-3 to 100,

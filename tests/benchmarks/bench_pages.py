@@ -77,7 +77,7 @@ def latencies(app: str, bare: str) -> dict[str, list[float]]:
         browser = play.chromium.launch(executable_path=chromium.executable(), args=chromium.ARGUMENTS)
         for k in range(ROUNDS):
             turns = [("bare page", bare, "", "input[type=range]"),
-                     *((stem, app, link(stem, fresh(k)), f".st-key-{key} input[type=range]")
+                     *((stem, app, link(stem, fresh(k)), f"[class*=st-key-{key}-] input[type=range]")
                        for stem, (key, fresh) in KEYS.items())]
             for name, address, path, slider in turns:
                 page = browser.new_page(viewport={"width": 1280, "height": 900})

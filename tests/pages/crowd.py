@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ async def exchange(socket: ClientConnection, message: BackMsg, hall: Hall, slide
                     sliders[element.slider.id] = (element.slider, answer.delta.fragment_id)
                 elif element.WhichOneof("type") == "exception":
                     hall.errors.append(element.exception.message)
-            if kind == "script_finished":
+            if kind == "script_finished" and answer.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                 return time.perf_counter() - start
 
 
@@ -84,7 +85,7 @@ async def fill(port: int, stem: str, key: str = "", students: int = 100, changes
 
     They change it every ``between`` seconds on average, among three values in a lecture, else to any value.
     """
-    end = f"-{key}" if key else ""
+    named = re.compile(rf"-{key}(-\d+)?$" if key else "")
     hall = Hall()
 
     async def student() -> None:
@@ -97,7 +98,7 @@ async def fill(port: int, stem: str, key: str = "", students: int = 100, changes
                 hall.first.append(time.perf_counter() - start)
                 for _ in range(changes):
                     await asyncio.sleep(random.expovariate(1 / between))
-                    slider, fragment = next(found for name, found in sliders.items() if name.endswith(end))
+                    slider, fragment = next(found for name, found in sliders.items() if named.search(name))
                     share = random.choice(LECTURE) if lecture else random.random()
                     change = moved(stem, slider, fragment, share)
                     hall.changes.append(await exchange(socket, change, hall, sliders))

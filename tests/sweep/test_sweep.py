@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.training.parameters import biases_of, weights_of
 from vgdash.params import ParamError
 from vgdash.sweep import Cell, SweepParams, Trainability, __main__, cells, csv_file, read, run, shipped, train_cell, trainability
 from vgdash.training.trainer import TrainParams, train
@@ -62,8 +63,8 @@ def test_weights_of_a_cell_have_variance_sigma_w2_over_fan_in_and_biases_sigma_b
     from vgdash.training.trainer import Trainer
 
     trainer = Trainer(SweepParams(width=300, sigma_b2=0.5, batch=8, steps=1).cell(20, 2.5))
-    weights = np.stack([trainer.weights(layer) for layer in range(2, 20)])
-    biases = np.stack([trainer.biases(layer) for layer in range(2, 20)])
+    weights = np.stack([weights_of(trainer, layer) for layer in range(2, 20)])
+    biases = np.stack([biases_of(trainer, layer) for layer in range(2, 20)])
     for values, variance in ((weights, 2.5 / 300), (biases, 0.5)):
         assert values.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / values.size))
 

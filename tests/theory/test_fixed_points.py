@@ -7,12 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.pair_quadrature import pair_mean, pair_nodes
 from tests.test_quadrature import adaptive
 from vgdash.activations import ACTIVATIONS
 from vgdash.params import ParamError
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation
-from vgdash.theory.fixed_points import c_star, chi_1, critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
+from vgdash.theory.fixed_points import (
+    c_star,
+    chi_1,
+    critical_point,
+    critical_sigma_w2,
+    fixed_point,
+    q_star,
+    xi_c,
+    xi_q,
+)
 
 
 def correlation_map(name, log_q, correlation):
@@ -150,6 +160,16 @@ def test_iteration_from_one_ends_at_q_star_and_c_star_and_approaches_them_at_the
     fade = [i for i in range(1999) if 1e-6 < gaps[i] < 1e-4]
     if fade:
         assert gaps[fade[-1] + 1] / gaps[fade[-1]] == pytest.approx(math.exp(-1 / at.xi_q), rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["elu", "selu", "gelu", "silu", "mish", "softsign", "tanh"])
+def test_a_chaotic_correlation_is_a_fixed_point_by_direct_quadrature_and_its_pace_too(name):
+    at, a = fixed_point(name, 1.02 * critical_sigma_w2(name, 1.0), 1.0), ACTIVATIONS[name]
+    assert at.phase == "chaotic"
+    u, v, *weights = pair_nodes(at.c_star, math.sqrt(at.q_star))
+    covariance, slope = (float(pair_mean(f(u) * f(v), *weights)) for f in (a.f, a.df))
+    assert at.sigma_w2 * covariance + at.sigma_b2 == pytest.approx(at.c_star * at.q_star, rel=1e-8)
+    assert math.exp(-1 / at.xi_c) == pytest.approx(at.sigma_w2 * slope, abs=1e-7)
 
 
 @pytest.mark.parametrize("name", ["tanh", "elu", "selu", "softsign", "sigmoid", "silu"])

@@ -20,9 +20,9 @@ REMEDIES = [(normalization, residual) for normalization in AXES for residual in 
 
 
 def layout_of(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0,
-              learning_rate=0.05, normalization="none", residual="none"):
-    return MemoryLayout(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], learning_rate, 0.9, clip, batch,
-                        np.dtype(dtype), normalization, residual)
+              normalization="none", residual="none"):
+    return MemoryLayout(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], 0.9, clip, batch, np.dtype(dtype),
+                        normalization, residual)
 
 
 def examples(p, rows=ROWS, seed=0):
@@ -31,10 +31,10 @@ def examples(p, rows=ROWS, seed=0):
     return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
 
 
-def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=None):
+def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=0.05):
     """Nets with random weights and biases."""
     x, y, both = examples(p, rows)
-    made = Nets(p, nets, both, both, np.random.default_rng(7), rates)
+    made = Nets(p, nets, both, both, np.random.default_rng(7), np.broadcast_to(rates, nets))
     rng = np.random.default_rng(seed)
     for layer in range(1, p.depth + 1):
         made.weights(layer)[:] = rng.standard_normal(made.weights(layer).shape) * scale / np.sqrt(p.widths[layer - 1])
@@ -78,7 +78,7 @@ def formula(nets, x, y):
 
 def assert_gradient(p):
     """One step of rate 1 against central differences of ``formula``, to 1e-6."""
-    nets, x, y = filled(p)
+    nets, x, y = filled(p, rates=1.0)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
@@ -97,13 +97,13 @@ def assert_gradient(p):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_gradient_agrees_with_finite_differences(name):
-    assert_gradient(layout_of(name, batch=ROWS, learning_rate=1.0))
+    assert_gradient(layout_of(name, batch=ROWS))
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])  # in place; slope from the output; slope from the input
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
-    assert_gradient(layout_of(name, batch=ROWS, learning_rate=1.0, normalization=normalization, residual=residual))
+    assert_gradient(layout_of(name, batch=ROWS, normalization=normalization, residual=residual))
 
 
 TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
@@ -262,7 +262,7 @@ def assert_memory(p):
     _, _, data = examples(p, 200)
     tracemalloc.start()
     try:
-        nets = Nets(p, 3, data, data, np.random.default_rng(0))
+        nets = Nets(p, 3, data, data, np.random.default_rng(0), np.ones(3))
         size = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
@@ -291,8 +291,8 @@ def test_a_net_that_explodes_is_frozen_and_the_others_do_not_freeze_diverged(opt
 
 def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
     """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
-    p = layout_of("linear", widths=(4, 4, 4, 3), dtype=np.float32, learning_rate=1.0)
-    nets, _, _ = filled(p, nets=2)
+    p = layout_of("linear", widths=(4, 4, 4, 3), dtype=np.float32)
+    nets, _, _ = filled(p, nets=2, rates=1.0)
     for layer in (1, 2, 3):
         nets.biases(layer)[0] = 0
     nets.weights(1)[0] = 1e-30

@@ -21,16 +21,17 @@ BAR = 40  # characters
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sweep with an option for each field of ``SweepParams``, the file, and the machines; return the exit status."""
+    """Run a sweep, with an option for each field of ``SweepParams``; return the exit status."""
     summary = (vgdash.sweep.__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser("python -m vgdash.sweep", description=summary)
     for name, rule in SweepParams.rules().items():
         default = ",".join(rule.to_query(getattr(SweepParams, name)))
-        parser.add_argument("--" + name.replace("_", "-"), metavar="…", help=f"{rule.text} (default: {default})")
-    parser.add_argument("--out", metavar="FILE", help="CSV file that keeps each cell; a stopped sweep goes on from it")
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, metavar="…", help=f"{rule.text} (default: {default})")
+    parser.add_argument("--out", metavar="FILE", help="CSV file of the cells; a sweep goes on from it")
     parser.add_argument("--scheduler", metavar="ADDRESS",
                         help="run on a Dask cluster, such as tcp://10.0.0.1:8786 (needs distributed)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes here (default: one a core)")
     given = vars(parser.parse_args(arguments))
     texts = {name: [given[name]] for name in SweepParams.rules() if given[name] is not None}
     p, refused = SweepParams.parse_lenient(texts, text=True)
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
-    """Open an executor on the Dask cluster whose scheduler is at ``address``; raises ``OSError`` if there is none."""
+    """Open an executor on the Dask cluster at ``address``; raises ``OSError`` if none answers."""
     try:
         from distributed import Client
         client = Client(address, timeout=PATIENCE)
@@ -65,7 +66,7 @@ def _cluster(address: str) -> Iterator[Executor]:
 
 
 class _ProgressBar:
-    """Progress and time left on stderr: one line that moves on a terminal, elsewhere a line for each tenth."""
+    """Progress and time left on stderr: one moving line on a terminal, elsewhere a line for each tenth."""
 
     def __init__(self, p: SweepParams):
         self.cells, self.start, self.first, self.tenth = len(p.grid), time.monotonic(), None, -1
@@ -91,7 +92,7 @@ def _summary(found: Trainability) -> str:
     for i, sigma_w2 in enumerate(found.params.sigma_w2s):
         deepest = max(np.array(found.params.depths)[found.trained[:, i]], default="none")
         lines.append(f"{sigma_w2:8.4g} {deepest:>18} {found.predicted[i]:8.0f}")
-    lines += [f"depth {depth}, sigma_w2 {sigma_w2:g}: {why}" for (depth, sigma_w2), why in found.failures.items()]
+    lines += [f"depth {depth}, sigma_w2 {s:g}: {reason}" for (depth, s), reason in found.failures.items()]
     return "\n".join(lines)
 
 

@@ -24,8 +24,8 @@ def read(path: str | Path) -> Trainability:
     Raises ``ParamError`` for any other file.
     """
     path = Path(path)
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        p, found = _parse(file.read(), path)
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    p, found = _parse(content.decode(), path)
     return Trainability.of(p, found.values())
 
 
@@ -38,8 +38,8 @@ def resume(path: Path, p: SweepParams) -> dict[Key, Cell]:
     if not _head(p).startswith(text):  # else it is new, or its first line was cut off
         other, found = _parse(text, path)
         if other != p:
-            mine = p.to_query()
-            differences = [f"{name} {', '.join(value)}" for name, value in other.to_query().items() if value != mine[name]]
+            mine, theirs = p.to_query(), other.to_query()
+            differences = [f"{name} {', '.join(theirs[name])}" for name in mine if theirs[name] != mine[name]]
             raise ParamError("out", "a new file, or one of this very sweep", str(path),
                              f"It holds another: {'; '.join(differences)}.")
     write(path, p, found)
@@ -91,5 +91,6 @@ def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
             if len(rows) == p.seeds:
                 found[key] = Cell(*key, **{name: tuple(rows[name].tolist()) for name in MEASURED})
     except ValueError as error:
-        raise ParamError("out", "a file that a sweep wrote", str(path), f"This one cannot be read: {error}") from None
+        instead = f"This one cannot be read: {error}"
+        raise ParamError("out", "a file that a sweep wrote", str(path), instead) from None
     return p, found

@@ -1,7 +1,7 @@
 """Grid of a trainability sweep: its parameters, one cell, and the map of all.
 
-A cell is one (depth, sigma_w2) with all its seeds; the map is compared with 6 xi_c. Schoenholz et al. 2017 (arXiv
-1611.01232), figure 5.
+A cell is one (depth, sigma_w2) with all its seeds; the map is compared with 6 xi_c. Schoenholz et al. 2017
+(arXiv 1611.01232), figure 5.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from vgdash.training.params import TrainParams, Unquoted
 from vgdash.training.trainer import train
 
 WORK = 1e16  # operations of a whole sweep: some four days of one core, an hour of a hundred
+SHARED = ("activation", "dataset", "optimizer", "learning_rate", "batch", "steps", "seeds", "sigma_b2",
+          "seed")  # fields that a cell takes from the sweep
 SNAPSHOTS = 10  # of a run: the last one averages over the last tenth of the steps
 MEASURED = {"loss": float, "accuracy": float, "held_out": float, "steps": int, "diverged": int}
 
@@ -33,11 +35,12 @@ Key = tuple[int, float]
 
 @dataclass(frozen=True)
 class SweepParams(Params):
-    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values from ``sigma_w2_low`` to ``sigma_w2_high``.
+    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values from ``sigma_w2_low`` to
+    ``sigma_w2_high``.
 
-    Weights start as draws from N(0, sigma_w2/fan_in), biases from N(0, ``sigma_b2``); hidden layers are ``width`` wide.
-    The rest is as in ``TrainParams``. Raises ``ParamError`` for a cell that ``TrainParams`` refuses, and beyond 10^16
-    operations in all.
+    Weights start as draws from N(0, sigma_w2/fan_in), biases from N(0, ``sigma_b2``); hidden layers are
+    ``width`` wide. The rest is as in ``TrainParams``. Raises ``ParamError`` for a cell that ``TrainParams``
+    refuses, and beyond 10^16 operations in all.
     """
 
     activation: str = choice("tanh", ACTIVATIONS)
@@ -78,16 +81,15 @@ class SweepParams(Params):
     def cell(self, depth: int, sigma_w2: float) -> TrainParams:
         """The nets of one cell."""
         return TrainParams.uniform(
-            depth, self.width, dataset=self.dataset, activation=self.activation, initializers=("lecun_normal",),
-            optimizer=self.optimizer, learning_rate=self.learning_rate, batch=self.batch, steps=self.steps,
-            seeds=self.seeds, gamma=math.sqrt(sigma_w2), sigma_b2=self.sigma_b2, snapshots=SNAPSHOTS, seed=self.seed)
+            depth, self.width, initializers=("lecun_normal",), gamma=math.sqrt(sigma_w2), snapshots=SNAPSHOTS,
+            **{name: getattr(self, name) for name in SHARED})
 
     def consistent(self) -> None:
         if sorted(set(self.depths)) != list(self.depths):
             raise ParamError("depths", "different and in ascending order", self.depths)
         if len(set(self.sigma_w2s)) < self.sigma_w2_count or self.sigma_w2_low > self.sigma_w2_high:
-            raise ParamError("sigma_w2_high", f"above sigma_w2_low, here {self.sigma_w2_low:g}", self.sigma_w2_high,
-                             "For a single value set sigma_w2_count to 1.")
+            raise ParamError("sigma_w2_high", f"above sigma_w2_low, here {self.sigma_w2_low:g}",
+                             self.sigma_w2_high, "For a single value set sigma_w2_count to 1.")
         try:
             flops = self.flops
         except ParamError as error:
@@ -101,12 +103,7 @@ class SweepParams(Params):
 
 @dataclass(frozen=True)
 class Cell:
-    """Measurements at one (depth, sigma_w2), a number for each seed; or the ``failure`` in words and no numbers.
-
-    ``loss`` (nats) and ``accuracy`` are means over the minibatches of the last tenth of the steps, ``held_out`` is the
-    accuracy on held-out examples at the end. ``steps`` counts the updates; ``diverged`` is the one at which the loss or
-    a gradient was not finite, else -1. A net that diverged has nan in the first three.
-    """
+    """Measurements at one (depth, sigma_w2), a number for each seed as in ``Trainability``; or the ``failure`` in words."""
 
     depth: int
     sigma_w2: float
@@ -125,7 +122,7 @@ class Cell:
 def train_cell(p: SweepParams, depth: int, sigma_w2: float) -> Cell:
     """Train the nets of one cell, BLAS held to one thread; the same arguments give the same bits."""
     *_, last = train(p.cell(depth, sigma_w2), workers=1)
-    measured = {name: tuple(getattr(last, name)[0].tolist()) for name in ("loss", "accuracy", "held_out", "diverged")}
+    measured = {name: tuple(getattr(last, name)[0].tolist()) for name in MEASURED if name != "steps"}
     steps = tuple(p.steps if at < 0 else at for at in measured["diverged"])
     return Cell(depth, sigma_w2, steps=steps, **measured)
 
@@ -136,7 +133,7 @@ class Trainability:
 
     params: SweepParams
     loss: np.ndarray
-    """Cross-entropy in nats, mean over the last tenth of the steps; nan if the net diverged or the cell is not ``done``."""
+    """Cross-entropy in nats, mean over the last tenth of the steps; nan if diverged or not ``done``."""
     accuracy: np.ndarray
     """Share of hits in the same minibatches; nan likewise."""
     held_out: np.ndarray
@@ -148,7 +145,7 @@ class Trainability:
     done: np.ndarray
     """(depths, sigma_w2s) bool: False for cells that failed, or are still to come."""
     predicted: np.ndarray
-    """(sigma_w2s,) 6 xi_c, an estimate of the layers that train; inf at a critical point, nan if the signal explodes."""
+    """(sigma_w2s,) 6 xi_c, about the depth that trains; inf if critical, nan if the signal explodes."""
     failures: Mapping[Key, str] = field(default_factory=dict)
     """(depth, sigma_w2) of each cell that could not be trained, and the reason."""
 
@@ -157,7 +154,8 @@ class Trainability:
         """Make the map of the cells so far."""
         shape = len(p.depths), len(p.sigma_w2s), p.seeds
         arrays = {name: np.full(shape, np.nan) for name in ("loss", "accuracy", "held_out")}
-        arrays |= {"steps": np.zeros(shape, int), "diverged": np.full(shape, -1), "done": np.zeros(shape[:2], bool)}
+        arrays |= {"steps": np.zeros(shape, int), "diverged": np.full(shape, -1)}
+        arrays["done"] = np.zeros(shape[:2], bool)
         failures = {}
         for cell in measured:
             at = p.depths.index(cell.depth), p.sigma_w2s.index(cell.sigma_w2)
@@ -183,8 +181,9 @@ class Trainability:
         return np.where(np.isnan(self.accuracy), chance, self.accuracy).mean(axis=2) > (1 + chance) / 2
 
     def frame(self) -> pd.DataFrame:
-        """One row for each done cell and seed: depth, sigma_w2, seed, the numbers above, and 6 xi_c as predicted."""
+        """One row for each done cell and seed: depth, sigma_w2, seed, the measurements, and ``predicted``."""
         d, s, seed = np.nonzero(np.broadcast_to(self.done[..., None], self.loss.shape))
+        depths, sigma_w2s = np.array(self.params.depths), np.array(self.params.sigma_w2s)
         return pd.DataFrame({
-            "depth": np.array(self.params.depths)[d], "sigma_w2": np.array(self.params.sigma_w2s)[s], "seed": seed,
+            "depth": depths[d], "sigma_w2": sigma_w2s[s], "seed": seed,
             **{name: getattr(self, name)[d, s, seed] for name in MEASURED}, "predicted": self.predicted[s]})

@@ -1,4 +1,4 @@
-"""Train the cells of a sweep on any executor, and save each as it ends, so that a killed sweep goes on from there."""
+"""Train the cells of a sweep on any executor, and save each as it ends, so that a sweep can be resumed."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ Progress = Callable[[int, float], object]
 
 def trainability(p: SweepParams, executor: Executor | None = None, out: str | Path | None = None,
                  progress: Progress | None = None, workers: int | None = None) -> Trainability:
-    """Train every cell of ``p`` and return the map, which depends on ``p`` alone: not on executor, order or restarts.
+    """Train every cell of ``p`` and return the map, which depends on ``p`` alone: not on executor, order or
+    restarts.
 
-    ``executor``: any ``concurrent.futures.Executor``, a Dask cluster's ``Client.get_executor()`` too; its workers need
-    vgdash. The default is ``workers`` processes on this machine, one a core; one that dies is started again (a script
-    needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file that keeps each cell when it is done: a
-    sweep of the same ``p`` goes on from it. ``progress(cells, share)`` is called after each cell, ``share`` of all the
-    work from 0 to 1. A cell that raises is in ``failures`` and the rest goes on. Raises ``ParamError`` if ``out`` holds
-    anything else.
+    ``executor``: any ``concurrent.futures.Executor``, a Dask cluster's ``Client.get_executor()`` too; its
+    workers need vgdash. The default is ``workers`` processes on this machine, one a core; one that dies is
+    started again (a script needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file that
+    keeps each cell when it is done: a sweep of the same ``p`` goes on from it. ``progress(cells, share)`` is
+    called after each cell, ``share`` of all the work from 0 to 1. A cell that raises is in ``failures`` and
+    the rest goes on. Raises ``ParamError`` if ``out`` holds anything else.
     """
     found: list[Cell] = []
     work = 0.0
@@ -54,12 +55,12 @@ def trainability(p: SweepParams, executor: Executor | None = None, out: str | Pa
 
 def cells(p: SweepParams, executor: Executor | None = None, out: str | Path | None = None,
           workers: int | None = None) -> Iterator[Cell]:
-    """Yield the cells of ``trainability`` as they end, first those in ``out``. Closing the iterator drops the rest."""
+    """Yield the cells of ``trainability`` as they end, first those in ``out``; closing drops the rest."""
     workers = _cores() if workers is None else Integer(1, MOST_WORKERS).check("workers", workers)
     done = resume(Path(out), p) if out else {}
     yield from done.values()
-    keys = sorted((key for key in p.grid if key not in done), reverse=True)  # longest first: all workers end together
-    run = _run(executor, train_cell, p, keys) if executor else _run_in_processes(p, keys, min(workers, len(keys)))
+    keys = sorted(set(p.grid) - done.keys(), reverse=True)  # longest first: all workers end together
+    run = _run(executor, train_cell, p, keys) if executor else _run_in_processes(p, keys, workers)
     with closing(run):
         for cell in run:
             done[cell.key] = cell
@@ -72,7 +73,7 @@ def cells(p: SweepParams, executor: Executor | None = None, out: str | Path | No
 
 @cache
 def shipped() -> Trainability:
-    """The map that comes with the package: tanh on the digits, to 200 layers; made as in datasets/TRAINABILITY.md."""
+    """Map of tanh on the digits, to 200 layers, made as in datasets/TRAINABILITY.md."""
     return read(SHIPPED)
 
 
@@ -81,7 +82,8 @@ def _cores() -> int:
     return min(MOST_WORKERS, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def _run(executor: Executor, train: Callable[..., Cell], p: SweepParams, keys: Sequence[Key]) -> Iterator[Cell]:
+def _run(executor: Executor, train: Callable[..., Cell], p: SweepParams,
+         keys: Sequence[Key]) -> Iterator[Cell]:
     futures: dict[Future, Key] = {}
     try:
         for key in keys:
@@ -119,12 +121,13 @@ def _run_in_processes(p: SweepParams, keys: Sequence[Key], workers: int) -> Iter
                     pool = new_pool()
                     if stopped.wait(0.1):  # Ctrl-C ends the processes too, perhaps before it arrives here
                         break
-            return Cell(depth, sigma_w2, failure=f"its worker process died {DEATHS} times; perhaps memory ran out")
+            reason = f"its worker process died {DEATHS} times; perhaps memory ran out"
+            return Cell(depth, sigma_w2, failure=reason)
         finally:
             idle.put(pool)
 
     try:
-        with ThreadPoolExecutor(max(1, workers)) as threads:
+        with ThreadPoolExecutor(workers) as threads:
             try:
                 yield from _run(threads, train, p, keys)
             finally:

@@ -31,10 +31,10 @@ ABOVE = 20  # grid points above s: z up to e^2.3, where e^(-z²/2) is 1e-20
 BELOW, PAIR_BELOW = 304, 88  # the same below s: z from e^-36; z² of pairs from e^-21
 REACH = 288  # largest |ln s| / STEP; beyond it f(s z) follows its power law at 0 or at infinity to 1e-15
 LOG_RANGE = 2 * STEP * REACH  # the same for ln q
-# Terms in ψ. Measured with the rules below, error relative to E[f²], all activations and correlations: 1e-8
-# for q from 1e-3 to 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
+# Terms in ψ. Measured error relative to E[f²], for all activations and correlations: 1e-8 for q from 1e-3 to
+# 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
 SERIES = 48
-RULES = ((1.0, "legendre", 12), (6.0, "legendre", 32), (math.inf, "graded", 65))  # largest ρ, angle rule, angles a sector
+ANGLES = 65  # of a sector
 AT_ONCE = 20_000  # numbers that a core's cache holds: half the time of larger pieces
 
 
@@ -48,24 +48,24 @@ def activation_record(activation: str | Activation) -> Activation:
 # ---- averages of one input
 
 def log_moment(activation: str | Activation, log_q) -> np.ndarray:
-    """ln E[f(√q z)²], z ~ N(0, 1), for any array of ln q (-inf for q = 0). Relative error 1e-13."""
+    """Return ln E[f(√q z)²], z ~ N(0, 1), for any array of ln q (-inf for q = 0). Relative error 1e-13."""
     table, low, high = _single_table(activation_record(activation))
     log_q = np.asarray(log_q, dtype=np.float64)
     return np.minimum(np.maximum(log_q, low), high) + table(log_q, 0)
 
 
 def log_slope(activation: str | Activation, log_q) -> np.ndarray:
-    """ln E[f'(√q z)²], z ~ N(0, 1), for any array of ln q. Relative error 1e-13."""
+    """Return ln E[f'(√q z)²], z ~ N(0, 1), for any array of ln q. Relative error 1e-13."""
     return _single_table(activation_record(activation))[0](log_q, 1)
 
 
 def moment_exponent(activation: str | Activation, log_q) -> np.ndarray:
-    """d ln E[f(√q z)²] / d ln q = E[u f(u) f'(u)] / E[f(u)²], u = √q z: 1 for ReLU, 0 for a saturated tanh."""
+    """Return d ln E[f(√q z)²] / d ln q = E[u f(u) f'(u)] / E[f(u)²], u = √q z; 1 for ReLU."""
     return _single_table(activation_record(activation))[0](log_q, 2)
 
 
 def mean_value(activation: str | Activation, log_q) -> np.ndarray:
-    """E[f(√q z)], ±inf where it overflows. Error 1e-13 of the root mean square."""
+    """Return E[f(√q z)], ±inf where it overflows. Error 1e-13 of the root mean square."""
     ratio = _single_table(activation_record(activation))[0](log_q, 3)
     with np.errstate(over="ignore"):
         root = np.exp(log_moment(activation, log_q) / 2)
@@ -95,93 +95,81 @@ def _single_table(activation: Activation) -> tuple[Interpolant, float, float]:
 # ---- averages of two inputs
 
 def correlation_series(activation: Activation, log_q) -> np.ndarray:
-    """Chebyshev coefficients in ψ of E[f(u) f(v)] / E[f(u)²], u and v ~ N(0, q), by ln q ``(…)``: ``(…, SERIES)``."""
+    """Return the series in ψ of E[f(u) f(v)] / E[f(u)²] at ``log_q`` ``(…)``: ``(…, SERIES)``."""
     return _pair_table(activation)(log_q)
 
 
 def map_correlation(series: np.ndarray, correlation) -> np.ndarray:
-    """E[f(u) f(v)] / E[f(u)²] at a ``correlation`` ``(…)``, from the ``correlation_series`` ``(…, SERIES)``."""
+    """Return E[f(u) f(v)] / E[f(u)²] at a ``correlation`` ``(…)``, from its ``correlation_series``."""
     return np.minimum(np.vecdot(series, chebyshev(correlation, SERIES)), 1.0)  # rounding could lift it above
 
 
 def correlation_slope(series: np.ndarray, correlation: np.ndarray) -> np.ndarray:
-    """Derivative of ``map_correlation`` by the correlation, which is below 1: q E[f'(u) f'(v)] / E[f(u)²]."""
+    """Return the derivative of ``map_correlation``, for correlations below 1: q E[f'(u) f'(v)] / E[f(u)²]."""
     order, psi = np.arange(SERIES), np.arccos(correlation)
     phi = np.arccos(1 - psi * 2 / math.pi)
-    return np.vecdot(series, order * np.sin(phi[..., None] * order)) * 2 / (math.pi * np.sin(phi) * np.sin(psi))
+    by_phi = np.vecdot(series, order * np.sin(phi[..., None] * order))
+    return by_phi * 2 / (math.pi * np.sin(phi) * np.sin(psi))
 
 
 @cache
 def _pair_table(activation: Activation) -> Interpolant:
     rho = radii(REACH, PAIR_BELOW)
-    series = angle_series(lambda u, v: [activation.f(u) * activation.f(v)], rho, RULES, SERIES)[0]
-    # the sum of the coefficients is the value at ψ = 0
-    return Interpolant(series.T, REACH, PAIR_BELOW, 2, lambda averages, log_q: averages / averages.sum(axis=0))
+    series = angle_series(lambda u, v: [activation.f(u) * activation.f(v)], rho, ANGLES, SERIES)[0]
+
+    def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+        return averages / averages.sum(axis=0)  # the value at ψ = 0
+
+    return Interpolant(series.T, REACH, PAIR_BELOW, 2, normalize)
 
 
-def angle_series(products: Callable, rho: np.ndarray, rules: tuple, terms: int) -> np.ndarray:
-    """Chebyshev coefficients in ψ of t(ρ, ψ), ``(n, points, terms)``, for n ``products(u, v)``, symmetric in u and v.
-
-    ``rules`` give the angles by the largest ρ, as ``RULES`` do.
-    """
-    parts, start = [], 0
-    for largest, *rule in rules:
-        end = int(np.searchsorted(rho, largest))
-        cos_u, cos_v, weights = _angles(*rule, terms)
-        for piece in np.array_split(rho[start:end, None, None], 1 + (end - start) * weights.size // AT_ONCE):
-            parts.append(np.stack([np.vecdot(t, weights) for t in products(piece * cos_u, piece * cos_v)]))
-        start = end
-    return np.concatenate(parts, axis=1) @ _transform(terms)
+def angle_series(products: Callable, rho: np.ndarray, angles: int, terms: int) -> np.ndarray:
+    """Return series in ψ of t(ρ, ψ), ``(n, points, terms)``, for n symmetric ``products(u, v)``."""
+    cos_u, cos_v, weights = _angles(angles, terms)
+    pieces = np.array_split(rho[:, None, None], 1 + rho.size * weights.size // AT_ONCE)
+    averages = [np.stack([np.vecdot(product, weights) for product in products(piece * cos_u, piece * cos_v)])
+                for piece in pieces]
+    return np.concatenate(averages, axis=1) @ _transform(terms)
 
 
 @cache
-def _angles(rule: str, angles: int, terms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """cos θ, cos(θ - ψ) and weights, ``(terms, 3 angles)`` with one ψ a row.
+def _angles(angles: int, terms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return cos θ, cos(θ - ψ) and weights, ``(terms, 3 angles)`` with one ψ a row.
 
-    One half of the circle (the other is its mirror image), in three sectors: at their ends u = 0, v = 0 or
-    u = v.
+    One half of the circle (the other is its mirror image), in three sectors that end where u = 0, v = 0 or
+    u = v. Tanh-sinh nodes are dense at the ends of a sector, as saturated f need.
     """
     psi = math.pi * _chebyshev_points(terms)[:, None]
-    x, w = _sector(rule, angles)
+    t, step = np.linspace(-3.0, 3.0, angles, retstep=True)
+    x = 1 / (1 + np.exp(-math.pi * np.sinh(t)))
+    w = step * math.pi * np.cosh(t) * x * (1 - x)
     rest = (math.pi - psi) / 2
     theta = np.concatenate([psi / 2 + rest * x, math.pi / 2 + psi * x, math.pi / 2 + psi + rest * x], axis=1)
     return np.cos(theta), np.cos(theta - psi), np.concatenate([rest * w, psi * w, rest * w], axis=1) / math.pi
 
 
-def _sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh, whose nodes crowd at the ends as saturated f need."""
-    if rule == "legendre":
-        x, w = np.polynomial.legendre.leggauss(count)
-        return (x + 1) / 2, w / 2
-    t, step = np.linspace(-3.0, 3.0, count, retstep=True)
-    x = 1 / (1 + np.exp(-math.pi * np.sinh(t)))
-    w = step * math.pi * np.cosh(t) * x * (1 - x)
-    return x, w / w.sum()
-
-
 # ---- Chebyshev series
 
 def _chebyshev_points(terms: int) -> np.ndarray:
-    """(1 - cos(kπ/(terms - 1)))/2, k = 0 … terms - 1: from 0 to 1."""
+    """Return (1 - cos(kπ/(terms - 1)))/2, k = 0 … terms - 1: from 0 to 1."""
     return (1 - np.cos(math.pi * np.arange(terms) / (terms - 1))) / 2
 
 
 @cache
 def _transform(terms: int) -> np.ndarray:
-    """Matrix of the discrete cosine transform: values at ``_chebyshev_points`` @ matrix = coefficients."""
+    """Return the matrix that makes Chebyshev coefficients of values at ``_chebyshev_points``."""
     order = np.arange(terms)
-    ends = np.where((order == 0) | (order == terms - 1), 0.5, 1.0)
-    return np.cos(math.pi / (terms - 1) * np.outer(order, order)) * np.outer(ends, ends) * 2 / (terms - 1)
+    return np.linalg.inv(np.cos(np.outer(order, order) * (math.pi / (terms - 1))))
 
 
 def chebyshev(correlation, terms: int) -> np.ndarray:
-    """Polynomials that belong to the coefficients of ``angle_series``, at a correlation ``(…)``: ``(…, terms)``."""
+    """Return the polynomials of ``angle_series`` at a correlation ``(…)``: ``(…, terms)``."""
     y = 1 - np.arccos(np.minimum(np.maximum(correlation, -1.0), 1.0)) * (2 / math.pi)
     return np.cos(np.arccos(y)[..., None] * np.arange(terms))
 
 
 def radii(reach: int, below: int) -> np.ndarray:
-    """Return the grid of ρ for averages with |ln s| up to ``reach`` steps, from ``below`` steps below the least s."""
+    """Return the grid of ρ for |ln s| up to ``reach`` steps, from ``below`` steps below the least s."""
     return np.exp(np.arange(-reach - below, reach + ABOVE) * STEP)
 
 
@@ -196,7 +184,7 @@ class Interpolant:
     def __init__(self, columns: np.ndarray, reach: int, below: int, power: int, normalize: Callable):
         self.low, self.pieces = -reach / PIECE, 2 * reach // PIECE
         nodes = _chebyshev_points(TERMS)
-        z = np.exp((np.arange(below + PIECE + ABOVE)[:, None] - below - PIECE * nodes) * STEP)  # for every piece
+        z = np.exp((np.arange(below + PIECE + ABOVE)[:, None] - below - PIECE * nodes) * STEP)
         windows = np.lib.stride_tricks.sliding_window_view(columns, len(z), axis=-1)[:, ::PIECE]
         averages = windows @ (z**power * np.exp(z * z / -2) * STEP)
         log_q = 2 * STEP * PIECE * (self.low + np.arange(self.pieces)[:, None] + nodes)
@@ -204,7 +192,7 @@ class Interpolant:
         self.coefficients = np.ascontiguousarray(np.moveaxis(coefficients, 0, 1))  # (pieces, columns, terms)
 
     def __call__(self, log_q, column: int | slice = slice(None)) -> np.ndarray:
-        """Values at ``log_q`` ``(…)``: of one column ``(…)``, of all ``(…, columns)``."""
+        """Return values at ``log_q`` ``(…)``: of one column ``(…)``, of all ``(…, columns)``."""
         place = np.asarray(log_q) * (0.5 / STEP / PIECE) - self.low
         place = np.minimum(np.maximum(place, 0.0), self.pieces)
         piece = np.minimum(place.astype(np.intp), self.pieces - 1)

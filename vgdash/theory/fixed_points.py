@@ -1,4 +1,4 @@
-"""Mean field: what a wide random network does to a second moment, to the correlation of two inputs and to a gradient.
+"""Mean field: the maps of a wide random layer for second moments, correlations and gradients; fixed points.
 
     variance map      q'   = sigma_w2 E[f(√q z)²] + sigma_b2                     fixed point q_star
     correlation map   c' q' = sigma_w2 E[f(u) f(v)] + sigma_b2                   fixed point c_star
@@ -31,50 +31,41 @@ from vgdash.theory.averages import (
 )
 
 VARIANCES = Real(0.0, 1e6)  # a 100,000 wide layer with standard normal weights and gamma 3 is inside
-CRITICAL = 1e-9  # |chi_1 - 1| below this counts as 1: ten times what chi_1 loses to rounding on the critical line
-LOWEST = -1e300  # stands in for ln 0 where -inf - (-inf) is to be 0 of 0
+CRITICAL = 1e-9  # |chi_1 - 1| below this counts as 0: ten times the rounding of chi_1 on the critical line
+LOWEST = -1e300  # replaces ln 0 where a share of nothing is to be 0, not nan
 FLAT = 1e-12  # a growth rate |ln(q'/q)| below this is rounding, not growth
 SCAN = np.arange(0.0, LOG_RANGE, 0.5)  # |ln q|, in steps that no two fixed points of an activation here share
 
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """The limits of a wide network of one (sigma_w2, sigma_b2), all dimensionless.
-
-    ``q_star``   second moment that iteration from q = 1 reaches; 0 if it dies out, inf if it grows without
-    bound, nan if every
-                 q is its own fixed point
-    ``chi_1``    factor by which a squared gradient grows a layer, at q_star (in the limit q -> inf where that
-    is the end) ``c_star``   correlation that two different inputs reach ``xi_q``, ``xi_c``   layers over
-    which q and the correlation come closer by a factor e; inf at a critical point ``phase``    ordered
-    (chi_1 < 1), critical or chaotic ``reason``   in words, why something is 0, inf or nan; empty if all is
-    well
-    """
+    """The limits of a wide network of one (sigma_w2, sigma_b2), all dimensionless."""
 
     activation: str
     sigma_w2: float
     sigma_b2: float
-    q_star: float
-    chi_1: float
-    c_star: float
-    xi_q: float
-    xi_c: float
-    phase: str
-    reason: str
+    q_star: float  # second moment that q = 1 flows to; 0 if it dies, inf if it grows, nan if every q is fixed
+    chi_1: float  # factor of a squared gradient a layer, at q_star (in the limit where that is 0 or inf)
+    c_star: float  # correlation that two different inputs reach
+    xi_q: float  # layers in which q comes closer to q_star by a factor e; inf at a critical point
+    xi_c: float  # the same for the correlation and c_star
+    phase: str  # ordered (chi_1 < 1), critical or chaotic
+    reason: str  # in words, why something is 0, inf or nan; empty if all is well
 
 
 def fixed_point(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> FixedPoint:
     """Find the fixed points of the variance map and of the correlation map.
 
     ``sigma_w2`` = fan_in·Var(w), ``sigma_b2`` = Var(b), both from 0 to 1e6. Raises ``ParamError`` for
-    anything else. Accuracy 1e-8, except where the map itself is that flat (within 1e-9 of a critical point).
+    anything else. Accuracy 1e-8, except where the map itself is that flat (within 1e-9 of a critical point),
+    and for bounded activations at large q_star: 1/xi_c to 2e-8 at 100, 7e-6 at 1e4, 3e-4 at 1e5.
     """
     record = activation_record(activation)
     points = [[VARIANCES.check("sigma_w2", sigma_w2)], [VARIANCES.check("sigma_b2", sigma_b2)]]
     return solve(record, *np.array(points)).point(0)
 
 
-def log(values):
+def safe_log(values):
     """ln of values that may be 0."""
     with np.errstate(divide="ignore"):
         return np.log(values)
@@ -82,11 +73,11 @@ def log(values):
 
 @dataclass(frozen=True, eq=False)
 class _Maps:
-    """The maps of one activation at several (ln sigma_w2, ln sigma_b2) ``(points,)``, as functions of x = ln q ``(…, points)``."""
+    """The maps of one activation at several points, as functions of x = ln q ``(…, points)``."""
 
     activation: Activation
-    log_w: np.ndarray
-    log_b: np.ndarray
+    log_w: np.ndarray  # ln sigma_w2, (points,)
+    log_b: np.ndarray  # ln sigma_b2
 
     def log_next(self, x):
         """ln q' = ln(sigma_w2 E[f²] + sigma_b2)."""
@@ -97,7 +88,7 @@ class _Maps:
         return self.log_next(x) - x
 
     def share(self, x):
-        """The part of q' that comes from the weights; the bias gives the rest."""
+        """Part of q' that comes from the weights; the bias gives the rest."""
         return np.exp(self.log_w + log_moment(self.activation, x) - np.maximum(self.log_next(x), LOWEST))
 
     def chi(self, x):
@@ -106,7 +97,7 @@ class _Maps:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The fixed points of several (sigma_w2, sigma_b2): the fields of ``FixedPoint`` as arrays ``(points,)``."""
+    """The fixed points of several (sigma_w2, sigma_b2): fields of ``FixedPoint`` as arrays ``(points,)``."""
 
     maps: _Maps
     sigma_w2: np.ndarray
@@ -126,23 +117,24 @@ class Solution:
 
     def point(self, i: int) -> FixedPoint:
         fields = ("sigma_w2", "sigma_b2", "q_star", "chi_1", "c_star", "xi_q", "xi_c", "phase")
-        values = (getattr(self, name)[i].item() for name in fields)
-        values = (value if value == value else math.nan for value in values)  # one nan, so that equal points are equal
+        values = [getattr(self, name)[i].item() for name in fields]
+        values = [value if value == value else math.nan for value in values]  # the nan that equals itself
         return FixedPoint(self.maps.activation.name, *values, "; ".join(self._reasons(i)))
 
     def _reasons(self, i: int) -> list[str]:
-        """Sentences for what is 0, inf or nan at point i."""
+        """Explain what is 0, inf or nan at point i."""
         x, phase, pace = self.log_q[i], self.phase[i], self.pace[i]
         if x == math.inf:
-            by_sum = math.exp(pace) < 1.0005 and self.sigma_b2[i] > 0
-            factor = f"x{math.exp(pace):.{3 if math.exp(pace) >= 1.0005 else 5}g} a layer"
-            return [f"no fixed point: the variance grows without bound ({'by a sum, not by a factor' if by_sum else factor})"]
+            factor, by_sum = math.exp(pace), self.sigma_b2[i] > 0
+            growth = (f"x{factor:.3g} a layer" if factor >= 1.0005 else
+                      "by a sum, not by a factor" if by_sum else f"x{factor:.5g} a layer")
+            return [f"no fixed point: the variance grows without bound ({growth})"]
         said = []
         if math.isnan(x):
             said.append("every q is a fixed point: each layer keeps the second moment that it is given")
         if x == -math.inf:
-            said.append(f"the signal dies out: q shrinks to 0 (x{math.exp(pace):.3g} a layer)" if pace < -FLAT else
-                        self._power_law(i))
+            said.append(f"the signal dies out: q shrinks to 0 (x{math.exp(pace):.3g} a layer)"
+                        if pace < -FLAT else self._power_law(i))
         if self.multiplier[i] > 1 + CRITICAL and not math.isnan(x):
             said.append(f"q_star is unstable: a deviation grows x{self.multiplier[i]:.3g} a layer")
         if x == -math.inf and phase != "chaotic":
@@ -162,8 +154,8 @@ class Solution:
 
 
 def solve(activation: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray) -> Solution:
-    """Find the fixed points of the maps at several points, ``sigma_w2`` and ``sigma_b2`` ``(points,)``, at least 0."""
-    maps = _Maps(activation, log(sigma_w2), log(sigma_b2))
+    """Find the fixed points of the maps at several ``sigma_w2``, ``sigma_b2`` ``(points,)``, at least 0."""
+    maps = _Maps(activation, safe_log(sigma_w2), safe_log(sigma_b2))
     x, pace = _settle_variance(maps)
     at = np.where(np.isfinite(x), x, np.clip(np.nan_to_num(x), -SCAN[-1], SCAN[-1]))
     chi = maps.chi(at)
@@ -176,26 +168,28 @@ def solve(activation: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray) ->
     series, share = correlation_series(activation, at), maps.share(at)
     c[chaotic], correlation_factor[chaotic] = _settle_correlation(series[chaotic], share[chaotic])
     half = share * map_correlation(series, 0.5) + 1 - share
-    c[(phase == "critical") & (x != -np.inf) & (np.abs(half - 0.5) < CRITICAL)] = np.nan  # each correlation is a fixed point
+    every_c = (phase == "critical") & (x != -np.inf) & (np.abs(half - 0.5) < CRITICAL)
+    c[every_c] = np.nan
     xi_q[np.isnan(x)], xi_q[x == np.inf] = np.inf, np.nan
     c[x == np.inf] = correlation_factor[x == np.inf] = np.nan
-    return Solution(maps, sigma_w2, sigma_b2, x, pace, multiplier, chi, c, xi_q, _depth_scale(correlation_factor), phase)
+    xi_c = _depth_scale(correlation_factor)
+    return Solution(maps, sigma_w2, sigma_b2, x, pace, multiplier, chi, c, xi_q, xi_c, phase)
 
 
 def _depth_scale(factor: np.ndarray) -> np.ndarray:
-    """-1/ln(factor): layers to shrink by e."""
-    return np.where(factor > 1 - CRITICAL, np.inf, -1 / log(np.minimum(factor, 1 - CRITICAL)))
+    """Return -1/ln(factor): layers to shrink by e."""
+    return np.where(factor > 1 - CRITICAL, np.inf, -1 / safe_log(np.minimum(factor, 1 - CRITICAL)))
 
 
 def _settle_variance(maps: _Maps) -> tuple[np.ndarray, np.ndarray]:
-    """Find ln q_star as reached from q = 1, ±inf if q runs away and nan if it stays anywhere; and the last growth rate.
+    """Find ln q_star, ±inf if q runs away from 1 and nan if every q is fixed, and the last growth rate.
 
     E[f²] is continuous in q, so the end of the iteration from 1 is the first fixed point in the direction it
     sets out.
     """
     start = maps.growth(np.zeros(1))
     sign = np.where(start > FLAT, 1.0, -1.0)
-    lowest = maps.log_next(-np.inf)  # what the bias and f(0) hold up may lie below the scan
+    lowest = maps.log_next(-np.inf)  # the bias or f(0) may keep q above 0, yet below the scan
     last = np.where((sign < 0) & np.isfinite(lowest), np.minimum(lowest - 1, -SCAN[-1]), sign * SCAN[-1])
     x = np.vstack([SCAN[:, None] * sign, last])
     rates = maps.growth(x)
@@ -207,9 +201,9 @@ def _settle_variance(maps: _Maps) -> tuple[np.ndarray, np.ndarray]:
     return np.where(np.abs(rates).max(axis=0) < FLAT, np.nan, settled), rates[-1]
 
 
-def bisect(f: Callable[[np.ndarray], np.ndarray], sign: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """Zeros of ``f``, which has this ``sign`` at ``near`` and the other one at ``far``, to the last bits; all ``(points,)``."""
-    for _ in range(54):  # halvings of a step of 0.5
+def bisect(f: Callable, sign: np.ndarray, near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Find zeros of ``f``, which has this ``sign`` at ``near``, the other at ``far``, all ``(points,)``."""
+    for _ in range(54):  # halvings: to the last bits
         middle = (near + far) / 2
         before = f(middle) * sign > 0
         near, far = np.where(before, middle, near), np.where(before, far, middle)
@@ -219,9 +213,8 @@ def bisect(f: Callable[[np.ndarray], np.ndarray], sign: np.ndarray, near: np.nda
 def _settle_correlation(series: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the fixed point in [0, 1) of the correlation map where chi_1 > 1, and the slope of the map there.
 
-    c' is a power series in c with no negative coefficient, so it is convex, and 1 is its own image: there is
-    a fixed point below 1 exactly when the slope at 1, chi_1, is above 1. Newton's steps from 0 climb to it
-    and cannot overshoot.
+    c' is a power series in c with no negative coefficient, so it is convex, and 1 is its own image. Newton's
+    steps from 0 climb to the fixed point below 1 and cannot overshoot.
     """
     c = np.zeros_like(share)
     for _ in range(100):
@@ -235,43 +228,32 @@ def _settle_correlation(series: np.ndarray, share: np.ndarray) -> tuple[np.ndarr
 
 
 def q_star(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Second moment of z that a deep network settles at from q = 1; 0, inf or nan as ``fixed_point(…).reason`` says."""
+    """Return the second moment of z in a deep network, from q = 1. See ``fixed_point``."""
     return fixed_point(activation, sigma_w2, sigma_b2).q_star
 
 
 def chi_1(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """sigma_w2 E[f'(√q_star z)²]: factor of a squared gradient a layer. See ``fixed_point``."""
+    """Return sigma_w2 E[f'(√q_star z)²]: factor of a squared gradient a layer."""
     return fixed_point(activation, sigma_w2, sigma_b2).chi_1
 
 
 def c_star(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Correlation that two different inputs end at. See ``fixed_point``."""
+    """Return the correlation that two different inputs end at."""
     return fixed_point(activation, sigma_w2, sigma_b2).c_star
 
 
 def xi_q(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Layers in which q comes closer to q_star by a factor e. See ``fixed_point``."""
+    """Return the layers in which q comes closer to q_star by a factor e."""
     return fixed_point(activation, sigma_w2, sigma_b2).xi_q
 
 
 def xi_c(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> float:
-    """Layers in which the correlation comes closer to c_star by a factor e; about 6 of them train. See ``fixed_point``."""
+    """Return the layers in which the correlation comes closer to c_star by a factor e."""
     return fixed_point(activation, sigma_w2, sigma_b2).xi_c
 
 
-@dataclass(frozen=True)
-class CriticalPoint:
-    """The point of the line chi_1 = 1 at one ``sigma_b2``: ``sigma_w2`` and ``q_star`` there, nan with the ``reason`` if none."""
-
-    activation: str
-    sigma_b2: float
-    sigma_w2: float
-    q_star: float
-    reason: str
-
-
-def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoint:
-    """Find the smallest sigma_w2 at which chi_1 = 1, and the q_star there.
+def critical_point(activation: str | Activation, sigma_b2: float) -> FixedPoint:
+    """Find the smallest sigma_w2 at which chi_1 = 1, and the fixed point there; all nan if there is none.
 
     Raises ``ParamError`` for a bias variance outside 0 to 1e6.
     """
@@ -279,7 +261,7 @@ def critical_point(activation: str | Activation, sigma_b2: float) -> CriticalPoi
     return critical_line(record, np.array([VARIANCES.check("sigma_b2", sigma_b2)]))[0]
 
 
-def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[CriticalPoint]:
+def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[FixedPoint]:
     """Find the ``critical_point`` at each ``sigma_b2`` ``(points,)``.
 
     chi_1 = 1 says sigma_w2 = 1/E[f'²]; with it, q = E[f²]/E[f'²] + sigma_b2 is one equation for q. A solution
@@ -288,7 +270,7 @@ def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[Critical
     def rate(x: np.ndarray, log_b: np.ndarray) -> np.ndarray:
         return np.logaddexp(log_moment(activation, x) - log_slope(activation, x), log_b) - x
 
-    scan, log_b = np.concatenate([-SCAN[:0:-1], SCAN]), log(sigma_b2)
+    scan, log_b = np.concatenate([-SCAN[:0:-1], SCAN]), safe_log(sigma_b2)
     rates = rate(scan[:, None], log_b)
     at, where = np.nonzero(rates[:-1] * rates[1:] < -FLAT**2)
     roots = bisect(lambda x: rate(x, log_b[where]), np.sign(rates[at, where]), scan[at], scan[at + 1])
@@ -298,12 +280,12 @@ def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[Critical
     line = []
     for i, b in enumerate(sigma_b2.tolist()):
         reached = [found.point(j) for j in np.flatnonzero((where == i) & (found.phase == "critical"))]
-        best = min(reached, key=lambda point: point.sigma_w2, default=None)
-        line.append(CriticalPoint(activation.name, b, best.sigma_w2, best.q_star, best.reason) if best else CriticalPoint(
-            activation.name, b, math.nan, math.nan, "no critical point: a second moment of 1 never settles where chi_1 = 1"))
+        missing = FixedPoint(activation.name, math.nan, b, *[math.nan] * 5, "none",
+                             "no critical point: a second moment of 1 never settles where chi_1 = 1")
+        line.append(min(reached, key=lambda point: point.sigma_w2, default=missing))
     return line
 
 
 def critical_sigma_w2(activation: str | Activation, sigma_b2: float) -> float:
-    """sigma_w2 at which chi_1 = 1 for this bias variance; nan if there is none. See ``critical_point``."""
+    """Return the sigma_w2 at which chi_1 = 1 for this bias variance; nan if there is none."""
     return critical_point(activation, sigma_b2).sigma_w2

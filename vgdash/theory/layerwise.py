@@ -3,7 +3,8 @@
 With w = gamma² Var(W[l]), second moments q of z[l] and covariances c·q between two inputs go forward,
 gradients come back:
 
-    U = fan_in w E[a²] + sigma_b2        E[a²] = E[f(√q z)²]/keep         second moment of W a + b, the same for covariances
+    U = fan_in w E[a²] + sigma_b2        second moment of W a + b, the same for covariances
+    E[a²] = E[f(√q z)²]/keep
     grad2[l-1] = fan_out w E[f'(√q z)²]/keep · grad2[l]
 
 Normalization divides by √(U + EPSILON) (layer) or by the spread over the batch (batch); a skip connection
@@ -27,7 +28,7 @@ from vgdash.layers import EPSILON, residual_factors
 from vgdash.probe.probe import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
-from vgdash.theory.fixed_points import LOWEST, log
+from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
 
 PREDICTED = ("q", "a2", "a_mean", "saturated", "correlation", "grad2", "dw2")
 LN10, LOG_EPSILON = math.log(10), math.log(EPSILON)
@@ -36,7 +37,7 @@ LARGEST = 1400.0  # ln q up to which √q is a float64
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Mean field of one ``ProbeParams``; read-only float64 arrays ``(depth,)``, entry l - 1 is layer l, without unit.
+    """Mean field of one ``ProbeParams``; read-only arrays ``(depth,)`` without unit, entry l - 1 is layer l.
 
     ``q``, ``a2``, ``grad2`` and ``dw2`` are properties that become inf or 0 where float64 ends; their log10
     does not. Where there is no theory everything is nan and ``reason`` says why. The bands hold for what
@@ -47,7 +48,7 @@ class Prediction:
 
     params: ProbeParams
     log10_q: np.ndarray  # log10 of E[z²]; -inf where it is 0
-    log10_a2: np.ndarray  # log10 of E[a²], a being what the next layer receives (after dropout)
+    log10_a2: np.ndarray  # log10 of E[a²], a after dropout
     log10_grad2: np.ndarray  # log10 of E[(∂C/∂z)²], 0 at the last layer
     log10_dw2: np.ndarray  # log10 of E[(∂C/∂W)²] for the mean over the batch
     a_mean: np.ndarray  # E[a]; ±inf where float64 overflows
@@ -55,7 +56,7 @@ class Prediction:
     correlation: np.ndarray  # cosine of z between two uncorrelated inputs; nan where q is 0
     band_q: Band  # finite width: ln q of a seed ~ N(ln q + mean, variance)
     band_grad2: Band
-    band_kind: str  # "published" (Hanin & Nica), "approximate" (ours, to first order in 1/width) or "" (none: bands are nan)
+    band_kind: str  # "published" (Hanin & Nica), "approximate" (ours, first order in 1/width) or "" (nan)
     reason: str  # why something is missing, or where the theory is approximate; empty if all is well
 
     @property
@@ -75,20 +76,22 @@ class Prediction:
         return _from_log10(self.log10_dw2)
 
     def interval(self, name: str, share: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """log10 of the bounds between which ``share`` of the seeds' ``q`` or ``grad2`` should lie, each ``(depth,)``.
+        """Return log10 of the bounds that hold ``share`` of the seeds' ``q`` or ``grad2``, each ``(depth,)``.
 
         Raises ``ValueError`` for another name, or a share that is not between 0 and 1.
         """
         if name not in ("q", "grad2"):
-            raise ValueError(f"name must be q or grad2, received {name!r}. Only these two have a finite-width band.")
+            raise ValueError(f"name must be q or grad2, received {name!r}. "
+                             "Only these two have a finite-width band.")
         if not 0 < share < 1:
-            raise ValueError(f"share must be between 0 and 1, received {share!r}. 0.95 leaves out one seed in twenty.")
+            raise ValueError(f"share must be between 0 and 1, received {share!r}. "
+                             "0.95 leaves out one seed in twenty.")
         centre, spread = getattr(self, f"log10_{name}"), getattr(self, f"band_{name}")
         reach = NormalDist().inv_cdf((1 + share) / 2) * np.sqrt(spread.variance)
         return centre + (spread.mean - reach) / LN10, centre + (spread.mean + reach) / LN10
 
     def frame(self) -> pd.DataFrame:
-        """One row a layer: layer, ``PREDICTED``, the log10 of what multiplies, and the 95 % bounds (log10) of q and grad2."""
+        """Tabulate by layer: ``PREDICTED``, their log10, and the 95 % bounds (log10) of q and grad2."""
         logs = ("log10_q", "log10_a2", "log10_grad2", "log10_dw2")
         bounds = {f"log10_{name}_{side}": bound for name in ("q", "grad2")
                   for side, bound in zip(("low", "high"), self.interval(name), strict=True)}
@@ -98,34 +101,37 @@ class Prediction:
 
 def _from_log10(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore"):
-        result = 10.0**values
-    result.flags.writeable = False
-    return result
+        return freeze(10.0**values)
 
 
 def predict(p: ProbeParams) -> Prediction:
-    """Predict the statistics that ``probe(p)`` measures, in the limit of wide layers, and the scatter of seeds around them.
+    """Predict the statistics that ``probe(p)`` measures for wide layers, and the scatter of seeds.
 
     Weights are taken as independent with mean 0; orthogonal ones follow the same maps to leading order in
     1/width. Batch normalization is exact for large batches, with an error of order 1/batch. Raises nothing:
     what has no theory says so.
     """
-    no_band = Band(*[_frozen(np.full(p.depth, np.nan))] * 2)
+    no_band = Band(*[freeze(np.full(p.depth, np.nan))] * 2)
     if p.initializer == "identity":
         return Prediction(p, *[no_band.mean] * 7, no_band, no_band, "",
-                          "no theory is drawn: the identity is not a random matrix of mean 0, so z is not Gaussian")
+                          "no theory is drawn: the identity is not a random matrix of mean 0, "
+                          "so z is not Gaussian")
     activation = ACTIVATIONS[p.activation]
     forward = propagate_moments(p, log_weights(p), 0.0)
     log_grad2 = log_gradients(p, forward)
     log_dw2 = log_grad2 + forward.log_branch + forward.log_into - math.log(p.batch)
     kind, reasons = _band_kind(p)
-    bands = band(p, activation, forward.log_q, forward.correlation, forward.share) if kind else (no_band, no_band)
-    return Prediction(p, *(_frozen(x / LN10) for x in (forward.log_q, forward.log_a2, log_grad2, log_dw2)),
-                      _frozen(mean_value(activation, forward.log_q)), _frozen(_saturated(activation, forward.log_q)),
-                      _frozen(forward.correlation), *bands, kind, "; ".join(reasons))
+    bands = (no_band, no_band)
+    if kind:
+        bands = band(p, activation, forward.log_q, forward.correlation, forward.share)
+    arrays = (*(x / LN10 for x in (forward.log_q, forward.log_a2, log_grad2, log_dw2)),
+              mean_value(activation, forward.log_q), _saturated(activation, forward.log_q),
+              forward.correlation)
+    return Prediction(p, *map(freeze, arrays), *bands, kind, "; ".join(reasons))
 
 
-def _frozen(values: np.ndarray) -> np.ndarray:
+def freeze(values: np.ndarray) -> np.ndarray:
+    """Make an array read-only."""
     values.flags.writeable = False
     return values
 
@@ -134,47 +140,50 @@ def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:
     """Name the source of the band, and the reasons for what is missing."""
     reasons = []
     if p.normalization == "batch":
-        reasons.append("batch normalization: the gradient of large batches, about 1/batch a layer is missing" if p.batch > 3 else
+        reasons.append("batch normalization: the gradient of large batches, about 1/batch a layer is missing"
+                       if p.batch > 3 else
                        "batch normalization of 2 or 3 examples: the mean of the gradient does not exist")
-    if p.normalization != "none" or p.residual != "none" or p.rescale != "none" or p.initializer == "zeros" or not p.gamma:
-        return "", [*reasons, "no finite-width band with normalization, skip connections, rescaling or weights of 0"]
+    plain = p.normalization == p.residual == p.rescale == "none"
+    if not plain or p.initializer == "zeros" or not p.gamma:
+        return "", [*reasons, "no finite-width band with normalization, skip connections, rescaling "
+                              "or weights of 0"]
     independent = p.initializer != "orthogonal" and p.sigma_b2 == 0 and p.keep == 1
     return ("published" if independent and p.activation in ("relu", "linear") else "approximate"), reasons
 
 
-# ---- the recursion
+# ---- layer recursion
 
 @dataclass(frozen=True, eq=False)
 class ForwardMoments:
-    """Moments of the forward pass, each ``(…, depth)``: candidates along the first axes, entry l - 1 of the last is layer l."""
+    """Moments of the forward pass by candidate and layer, each ``(…, depth)``."""
 
     log_q: np.ndarray  # ln E[z²]
-    correlation: np.ndarray  # of z between two inputs; nan where q is 0, or if correlations were not followed
+    correlation: np.ndarray  # of z between two inputs; nan where q is 0, or if not computed
     log_a2: np.ndarray  # ln E[a²], after dropout
     share: np.ndarray  # of U that the weights give; the bias gives the rest
-    log_into: np.ndarray  # ln of the part of E[a[l-1]²] that the weights' gradient meets: batch normalization takes the batch's mean out
-    log_branch: np.ndarray  # ln of the factor of a squared gradient through normalization and the factor of the skip connection
-    log_back: np.ndarray  # ln of fan_out w: its factor through the weights
+    log_into: np.ndarray  # ln E[a[l-1]²], without the batch's mean under batch normalization
+    log_branch: np.ndarray  # ln of the factor of grad2 through normalization and the branch's scale
+    log_back: np.ndarray  # ln of its factor through the weights, fan_out w
 
 
 def log_weights(p: ProbeParams) -> np.ndarray:
-    """ln(gamma² Var(W[l])) by layer, ``(depth,)``; -inf for weights of 0."""
+    """Return ln(gamma² Var(W[l])) by layer, ``(depth,)``; -inf for weights of 0."""
     variance = cache(INITIALIZERS[p.initializer].variance)  # most layers have the shape of the layer before
     skips = residual_factors(p.widths, p.residual)
-    return log([0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m)
-                for n, m, skip in zip(p.widths[:-1], p.widths[1:], skips, strict=True)])
+    return safe_log([0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m)
+                     for n, m, skip in zip(p.widths[:-1], p.widths[1:], skips, strict=True)])
 
 
-def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndarray | None = None) -> ForwardMoments:
-    """Carry second moments, and the correlation of two inputs, forward through the layers of ``p``.
+def propagate_moments(p: ProbeParams, log_w: np.ndarray,
+                      cosine: float | np.ndarray | None = None) -> ForwardMoments:
+    """Propagate second moments, and the correlation of two inputs, forward through the layers of ``p``.
 
-    ``log_w`` ``(…, depth)``, as of ``log_weights``, may hold many candidates for the weights of this one
-    architecture. ``cosine`` ``(…)`` is that of the two inputs, whose second moment is 1; None does not follow
-    it, which takes half the time.
+    ``log_w`` ``(…, depth)`` holds ``log_weights`` of any number of candidates for this one architecture.
+    ``cosine`` ``(…)`` is the correlation of two inputs with second moment 1; None skips correlations.
     """
     activation = ACTIVATIONS[p.activation]
     cosine = 0.0 if cosine is None and p.normalization == "batch" else cosine
-    log_bias, log_widths = log(p.sigma_b2), np.log(p.widths)
+    log_bias, log_widths = safe_log(p.sigma_b2), np.log(p.widths)
     log_a2, a_cosine, log_q, c = 0.0, np.nan if cosine is None else cosine, -np.inf, np.nan
     fields = np.empty((7, *np.broadcast_shapes(log_w.shape[:-1], np.shape(cosine)), p.depth))
     for layer, skip in enumerate(residual_factors(p.widths, p.residual)):
@@ -186,14 +195,16 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
         log_u = np.logaddexp(log_signal, log_bias)
         share = np.exp(log_signal - np.maximum(log_u, LOWEST))
         log_branch, branch_cosine, log_divisor = _normalize(p, log_u, 1 + share * (a_cosine - 1))
-        log_into = log_a2 + (log(1 - a_cosine) if p.normalization == "batch" else 0.0)
+        log_into = log_a2 + (safe_log(1 - a_cosine) if p.normalization == "batch" else 0.0)
         log_factor = 2 * math.log(skip or 1.0)
-        log_q, c = (log_branch, branch_cosine) if skip is None else _add(log_q, c, log_branch + log_factor, branch_cosine)
+        log_q, c = (log_branch, branch_cosine) if skip is None else _add(
+            log_q, c, log_branch + log_factor, branch_cosine)
         log_a2 = log_moment(activation, log_q) - math.log(p.keep)
         if cosine is not None:
             mapped = map_correlation(correlation_series(activation, log_q), c)
-            a_cosine = p.keep * np.where(log_q > -np.inf, mapped, 1.0)  # where z is 0 all inputs become one, exactly
-        values = (log_q, c, log_a2, share, log_into, log_factor - log_divisor, log_widths[layer + 1] + log_weight)
+            a_cosine = p.keep * np.where(log_q > -np.inf, mapped, 1.0)  # where z is 0 all inputs become one
+        values = (log_q, c, log_a2, share, log_into, log_factor - log_divisor,
+                  log_widths[layer + 1] + log_weight)
         for field, value in zip(fields, values, strict=True):
             field[..., layer] = value
     fields[1, fields[0] == -np.inf] = np.nan
@@ -201,13 +212,13 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
 
 
 def _normalize(p: ProbeParams, log_u, cosine) -> tuple:
-    """ln E[N(u)²], the cosine of N(u) between two inputs, and ln of what N divides a squared gradient by."""
+    """Return ln E[N(u)²], the cosine of N(u), and ln of the divisor of a squared gradient."""
     if p.normalization == "none":
         return log_u, cosine, 0.0
     if p.normalization == "layer":
         log_divisor = np.logaddexp(log_u, LOG_EPSILON)
         return log_u - log_divisor, cosine, log_divisor
-    log_spread = log_u + log((1 - cosine) * (1 - 1 / p.batch))
+    log_spread = log_u + safe_log((1 - cosine) * (1 - 1 / p.batch))
     log_divisor = np.logaddexp(log_spread, LOG_EPSILON)
     # The batch's gradient loses its mean and its part along N(u), 2 of batch directions; and the mean of
     # 1/spread over units is not 1/(mean of spread), but (batch - 1)/(batch - 3) times that.
@@ -216,14 +227,14 @@ def _normalize(p: ProbeParams, log_u, cosine) -> tuple:
 
 
 def _add(log_q, c, log_branch, branch_cosine) -> tuple:
-    """ln q and the cosine of the sum of two independent parts."""
+    """Return ln q and the cosine of the sum of two independent parts."""
     log_sum = np.logaddexp(log_q, log_branch)
     whole = np.maximum(log_sum, LOWEST)
     return log_sum, c * np.exp(log_q - whole) + branch_cosine * np.exp(log_branch - whole)
 
 
 def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
-    """ln grad2 ``(…, depth)``: from layer l + 1 to l the branch's factor, plus 1 where there is a skip connection."""
+    """Return ln grad2 ``(…, depth)``: a factor of the branch a layer, plus 1 with a skip connection."""
     slopes = log_slope(ACTIVATIONS[p.activation], forward.log_q[..., :-1])
     factors = forward.log_back[..., 1:] + forward.log_branch[..., 1:] + slopes - math.log(p.keep)
     if p.residual != "none":
@@ -236,7 +247,7 @@ def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
 
 
 def second_moments(p: ProbeParams, log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ln q and ln grad2 of every candidate, each like ``log_w`` ``(…, depth)``; correlations are not followed."""
+    """Return ln q and ln grad2 of every candidate, each like ``log_w`` ``(…, depth)``."""
     forward = propagate_moments(p, log_w)
     return forward.log_q, log_gradients(p, forward)
 
@@ -245,24 +256,22 @@ def second_moments(p: ProbeParams, log_w: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @cache
 def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
-    """The intervals of z in which the activation is saturated, their ends by bisection."""
+    """Find the intervals of z in which the activation is saturated, their ends by bisection."""
+    def excess(z: np.ndarray) -> np.ndarray:
+        return np.abs(activation.df(z)) - activation.saturation_slope
+
     z = np.linspace(-60, 60, 12_001)
     flat = activation.saturated(z)
-    ends = [-math.inf] if flat[0] else []
-    for i in np.flatnonzero(flat[1:] != flat[:-1]):
-        low, high = z[i], z[i + 1]
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if bool(activation.saturated(middle)) == flat[i] else (low, middle)
-        ends.append(float(low + high) / 2)
-    ends += [math.inf] if flat[-1] else []
+    change = np.flatnonzero(flat[1:] != flat[:-1])
+    ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1]).tolist()
+    ends = [-math.inf] * int(flat[0]) + ends + [math.inf] * int(flat[-1])
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
 def _saturated(activation: Activation, log_q: np.ndarray) -> np.ndarray:
-    """P(z in a saturated zone) for z ~ N(0, q); at q = 0 that is 1 if 0 lies in one."""
+    """Return P(z in a saturated zone) for z ~ N(0, q); at q = 0 that is 1 if 0 lies in one."""
     scale = np.exp(np.minimum(log_q, LARGEST) / 2)
-    ends = [(low / math.sqrt(2), high / math.sqrt(2)) for low, high in _saturated_zones(activation)]
-    at_zero = float(activation.saturated(0.0))
-    return np.array([sum([math.erfc(low / s) - math.erfc(high / s) for low, high in ends]) / 2 if s > 0 else at_zero
-                     for s in scale.tolist()])
+    zones = [(low / math.sqrt(2), high / math.sqrt(2)) for low, high in _saturated_zones(activation)]
+    at_zero = 2 * float(activation.saturated(0.0))
+    return np.array([sum(math.erfc(low / s) - math.erfc(high / s) for low, high in zones)
+                     if s > 0 else at_zero for s in scale.tolist()]) / 2

@@ -1,4 +1,4 @@
-"""The plane of weight and bias variances: over how many layers a network remembers, and where the initializers stand on it.
+"""The plane of weight and bias variances: trainable depth by point, and the initializers as points of it.
 
 Each point (sigma_w2, sigma_b2) = (fan_in·Var(w), Var(b)) has a fixed point of the mean-field maps
 (``fixed_points``). Two inputs come closer to their final correlation by a factor e over xi_c layers, and
@@ -20,20 +20,20 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.params import Params, choice, integer, real
 from vgdash.probe.probe import Probe, ProbeParams, probe
 from vgdash.theory.fixed_points import FixedPoint, critical_line, fixed_point, solve
-from vgdash.theory.layerwise import log_weights, propagate_moments
+from vgdash.theory.layerwise import freeze, log_weights, propagate_moments
 
 TRAINABLE = 6.0  # "trainable to about 6 xi_c": Schoenholz et al. 2017, their figure 5
 COLUMNS, ROWS, HIGHEST_BIAS = 40, 21, 0.5
-WIDEST = (4.0, 8.0, 20.0, 40.0, 80.0, 160.0)  # sigma_w2 at the right edge of the plane: the first that leaves room beside the line
+WIDEST = (4.0, 8.0, 20.0, 40.0, 80.0, 160.0)  # largest sigma_w2: the first with room beside the line
 ROOM = 0.8  # the critical line ends in this part of the width
 LINE = 17  # points of the critical line, denser near sigma_b2 = 0, where it bends
-STARTS = (0.0, 0.6, 0.95)  # correlations of two inputs whose course is followed
-MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 100, 16, 2  # drawing the weights is most of what another point costs
+STARTS = (0.0, 0.6, 0.95)  # correlations of two inputs in the profile
+MEASURED_WIDTH, MEASURED_BATCH, MEASURED_SEEDS = 100, 16, 2  # drawing weights is most of the time of a point
 
 
 @dataclass(frozen=True)
 class PhaseParams(Params):
-    """The opened point (``sigma_w2``, ``sigma_b2``) of the plane of one ``activation``, and what places the initializers on it.
+    """The opened point (``sigma_w2``, ``sigma_b2``) of the plane of an activation, and the layers' fan-in.
 
     Layers have ``fan_in`` inputs and as many outputs; ``gamma`` multiplies every initializer's weights. The
     profile of the opened point runs over ``depth`` layers.
@@ -49,27 +49,27 @@ class PhaseParams(Params):
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """The fixed points of one activation over a grid; read-only arrays, without unit.
+    """The fixed points of one activation over a grid ``(rows, columns)``; read-only arrays, without unit.
 
-    What a grid point does not have is nan, as ``fixed_point`` says: without a fixed point, its phase is
-    "none", there are only ``q_star`` = inf and ``chi_1``.
+    A missing value is nan, as in ``fixed_point``. Without a fixed point the phase is "none", and there are
+    only ``q_star`` = inf and ``chi_1``.
     """
 
     activation: str
     sigma_w2: np.ndarray  # (columns,) evenly spaced, from one step above 0
     sigma_b2: np.ndarray  # (rows,) evenly spaced, from 0
-    q_star: np.ndarray  # (rows, columns) second moment that iteration from q = 1 reaches, 0 or inf
-    chi_1: np.ndarray  # (rows, columns) factor of a squared gradient a layer
-    c_star: np.ndarray  # (rows, columns) correlation that two inputs end at
-    xi_c: np.ndarray  # (rows, columns) layers in which the correlation comes closer to c_star by e; inf on the edge of chaos
-    phase: np.ndarray  # (rows, columns) "ordered", "critical", "chaotic" or "none"
+    q_star: np.ndarray  # second moment that iteration from q = 1 reaches, 0 or inf
+    chi_1: np.ndarray  # factor of a squared gradient a layer
+    c_star: np.ndarray  # correlation that two inputs end at
+    xi_c: np.ndarray  # layers to come closer to c_star by e; inf on the edge of chaos
+    phase: np.ndarray  # "ordered", "critical", "chaotic" or "none"
     critical_sigma_w2: np.ndarray  # (points,) the line chi_1 = 1; nan where no such point is reached
     critical_sigma_b2: np.ndarray  # (points,)
 
 
 @dataclass(frozen=True)
 class Landmark:
-    """An initializer or a framework's default as a point of the plane, with the fixed point there and, if need be, a ``note``."""
+    """An initializer or a framework's default as a point of the plane, with the fixed point there."""
 
     name: str
     sigma_w2: float
@@ -80,13 +80,13 @@ class Landmark:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What the layers do at one point; read-only arrays, column l - 1 is layer l. Inputs have E[x²] = 1.
+    """Moments by layer at one point; read-only arrays, column l - 1 is layer l. Inputs have E[x²] = 1.
 
-    Measured are ``MEASURED_SEEDS`` nets, at most ``MEASURED_WIDTH`` wide, on uncorrelated inputs.
+    ``measured``: ``MEASURED_SEEDS`` nets, at most ``MEASURED_WIDTH`` wide, on uncorrelated inputs.
     """
 
     log10_q: np.ndarray  # (depth,) of E[z²]
-    correlation: np.ndarray  # (len(STARTS), depth) of z between two inputs that start with the correlations STARTS
+    correlation: np.ndarray  # (len(STARTS), depth) of z between two inputs, by their correlation
     measured: Probe
 
 
@@ -101,53 +101,49 @@ class PhaseMap:
     profile: Profile
 
     def frame(self) -> pd.DataFrame:
-        """One row a point: the opened one, the initializers, then the grid (without a name)."""
+        """Tabulate the points: the opened one, the initializers, then the grid (without a name)."""
         named = [("opened", self.opened), *((mark.name, mark.at) for mark in self.landmarks)]
         columns = ("sigma_w2", "sigma_b2", "q_star", "chi_1", "c_star", "xi_c", "phase")
-        first = pd.DataFrame([{"name": name, **{column: getattr(at, column) for column in columns}} for name, at in named])
+        first = pd.DataFrame([{"name": name, **{column: getattr(at, column) for column in columns}}
+                              for name, at in named])
         w, b = np.meshgrid(self.plane.sigma_w2, self.plane.sigma_b2)
-        grid = {"sigma_w2": w, "sigma_b2": b, **{column: getattr(self.plane, column) for column in columns[2:]}}
+        grid = {"sigma_w2": w, "sigma_b2": b} | {name: getattr(self.plane, name) for name in columns[2:]}
         rest = pd.DataFrame({"name": "", **{column: values.ravel() for column, values in grid.items()}})
-        return pd.concat([first, rest], ignore_index=True).assign(trainable_depth=lambda table: TRAINABLE * table.xi_c)
+        table = pd.concat([first, rest], ignore_index=True)
+        return table.assign(trainable_depth=TRAINABLE * table.xi_c)
 
 
 def phase_map(p: PhaseParams) -> PhaseMap:
-    """Everything about the plane of ``p`` and its opened point. Raises nothing: what has no fixed point says so."""
+    """Compute the plane of ``p`` and its opened point. Raises nothing: a missing fixed point has a reason."""
     return PhaseMap(p, plane(p.activation), landmarks(p.activation, p.fan_in, p.gamma),
                     fixed_point(p.activation, p.sigma_w2, p.sigma_b2), profile(p))
 
 
 def trainable_depth(xi_c: float) -> float:
-    """About how many layers train: 6 xi_c (Schoenholz et al. 2017)."""
+    """Return the number of layers that train, about 6 xi_c (Schoenholz et al. 2017)."""
     return TRAINABLE * xi_c
 
 
 # ---- the initializers on it
 
-def _pytorch_bias(fan_in: int) -> float:
-    return 1 / (3 * fan_in)
-
-
-def _playground_bias(fan_in: int) -> float:
-    return 0.1**2
-
-
 # name -> (initializer, Var(b) of fan_in, note). PyTorch: nn.Linear.reset_parameters, bias U(±1/√fan_in).
 # Keras: Dense, bias 0. Playground: `bias = 0.1` in its nn.ts.
 DEFAULTS = {
-    "pytorch_default": ("pytorch_default", _pytorch_bias, "PyTorch: nn.Linear, its bias U(±1/√fan_in)"),
+    "pytorch_default": ("pytorch_default", lambda fan_in: 1 / (3 * fan_in),
+                        "PyTorch: nn.Linear, its bias U(±1/√fan_in)"),
     "keras_default": ("glorot_uniform", lambda fan_in: 0.0, "Keras: Dense, glorot_uniform and bias 0"),
-    "playground_default": ("playground_default", _playground_bias, "Playground: its bias, always 0.1, counts as E[b²] = 0.01"),
+    "playground_default": ("playground_default", lambda fan_in: 0.1**2,
+                           "Playground: its bias, always 0.1, counts as E[b²] = 0.01"),
 }
-NOTES = {"identity": "the identity is not random: only its variance stands here", "zeros": "nothing passes zeros"}
+NOTES = {"identity": "the identity is not random: only its variance stands here",
+         "zeros": "nothing passes zeros"}
 
 
 @lru_cache(maxsize=64)  # of one activation, fan-in and gamma each, 30 kB
 def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmark, ...]:
-    """Every initializer and framework default on layers of ``fan_in`` inputs and outputs, weights times ``gamma``.
+    """Place every initializer and framework default, on layers of ``fan_in`` inputs and outputs.
 
-    sigma_w2 = fan_in·gamma²·Var(w), rounded to six digits; biases are 0 unless a framework's default has
-    others.
+    sigma_w2 = fan_in·gamma²·Var(w), rounded to six digits; biases are 0 but for framework defaults.
     """
     plain = {name: (name, lambda fan_in: 0.0, NOTES.get(name, "")) for name in INITIALIZERS}
     named = {**plain, **DEFAULTS}
@@ -155,8 +151,8 @@ def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmar
                  for initializer, bias, _ in named.values()]
     w, b = np.array([[float(f"{value:.6g}") for value in pair] for pair in variances]).T
     found = solve(ACTIVATIONS[activation], w, b)
-    return tuple(Landmark(name, point.sigma_w2, point.sigma_b2, point, note)
-                 for point, (name, (_, _, note)) in zip(map(found.point, range(len(w))), named.items(), strict=True))
+    return tuple(Landmark(name, w[i].item(), b[i].item(), found.point(i), note)
+                 for i, (name, (_, _, note)) in enumerate(named.items()))
 
 
 # ---- the plane
@@ -171,21 +167,18 @@ def plane(activation: str) -> Plane:
     b2 = np.round(np.arange(ROWS) * (HIGHEST_BIAS / (ROWS - 1)), 10)
     found = solve(record, *(values.ravel() for values in np.meshgrid(w2, b2)))
     phase = np.where(found.log_q == np.inf, "none", found.phase)
-    grids = (values.reshape(ROWS, COLUMNS) for values in (found.q_star, found.chi_1, found.c_star, found.xi_c, phase))
-    return Plane(activation, *(_frozen(values) for values in (w2, b2, *grids, line_w2, line_b2)))
-
-
-def _frozen(values: np.ndarray) -> np.ndarray:
-    values.flags.writeable = False
-    return values
+    grids = (found.q_star, found.chi_1, found.c_star, found.xi_c, phase)
+    arrays = (w2, b2, *(values.reshape(ROWS, COLUMNS) for values in grids), line_w2, line_b2)
+    return Plane(activation, *map(freeze, arrays))
 
 
 # ---- the opened point
 
 def profile(p: PhaseParams) -> Profile:
-    """q and the correlation of two inputs by layer at the opened point: predicted for ``STARTS``, measured from correlation 0."""
+    """Predict q and correlations by layer at the opened point, and measure real nets there."""
     # lecun_normal's variance is 1/fan_in, so gamma = √sigma_w2 puts nets at the opened point
     nets = ProbeParams.uniform(p.depth, min(p.fan_in, MEASURED_WIDTH), p.activation, "lecun_normal",
-                               gamma=math.sqrt(p.sigma_w2), sigma_b2=p.sigma_b2, batch=MEASURED_BATCH, seeds=MEASURED_SEEDS)
+                               gamma=math.sqrt(p.sigma_w2), sigma_b2=p.sigma_b2,
+                               batch=MEASURED_BATCH, seeds=MEASURED_SEEDS)
     forward = propagate_moments(nets, log_weights(nets), np.array(STARTS))
-    return Profile(_frozen(forward.log_q[0] / math.log(10)), _frozen(forward.correlation), probe(nets))
+    return Profile(freeze(forward.log_q[0] / math.log(10)), freeze(forward.correlation), probe(nets))

@@ -1,9 +1,8 @@
-"""Data to train on: handwritten digits that ship with the package, and four sets in the plane drawn from a
-seed.
+"""Data to train on: handwritten digits from a file, and four sets in the plane drawn from a seed.
 
-Every set is standardised with statistics of the training rows alone: subtract each feature's mean, then
-divide all by one number, so that E[x²] = 1 over training rows and features. One divisor keeps the shape of
-pictures and figures.
+Every set is standardised with statistics of the training rows: subtract each feature's mean, then divide all
+by one number, so that E[x²] = 1 over training rows and features. One divisor keeps the shape of pictures and
+figures.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ DIGITS = Path(__file__).parent.parent / "datasets" / "digits.npz"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set by name: ``classes``, ``features``, where it comes from, and the default ``noise`` of a
-    figure in the plane.
+    """Name, size and source of a data set, and the default ``noise`` of a figure in the plane.
 
     ``draw(rows, rng)`` makes a figure: x and y of its points, without noise, and labels, all ``(rows,)``.
     """
@@ -42,7 +40,7 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set ready for training: read-only arrays, float32 inputs with E[x²] = 1 over the training rows."""
+    """Data ready for training: read-only arrays, inputs with E[x²] = 1 over the training rows."""
 
     name: str
     classes: int
@@ -64,16 +62,16 @@ class Data:
     """divisor of the rest: raw = centre + scale * x"""
 
     def frame(self) -> pd.DataFrame:
-        """One row an example: its features x1, x2, …, its label, whether it is held out and whether mislabelled."""
+        """One row for each example: its features x1, x2, …, label, held_out and mislabelled."""
         names = [f"x{i}" for i in range(1, self.features + 1)]
         table = pd.DataFrame(np.concatenate([self.x_train, self.x_test]), columns=names)
-        mislabelled = np.append(self.mislabelled, np.zeros(len(self.y_test), bool))
-        return table.assign(label=np.append(self.y_train, self.y_test), held_out=table.index >= len(self.y_train),
-                            mislabelled=mislabelled)
+        return table.assign(label=np.append(self.y_train, self.y_test),
+                            held_out=table.index >= len(self.y_train),
+                            mislabelled=np.append(self.mislabelled, np.zeros(len(self.y_test), bool)))
 
 
 def _spirals(rows, rng):
-    """Two arms of an Archimedean spiral, 1.5 turns, ending at radius 1; points are uniform along the radius."""
+    """Two arms of an Archimedean spiral, 1.5 turns, to radius 1; points are uniform along the radius."""
     labels = np.arange(rows) % 2
     radius = rng.uniform(0.1, 1, rows)
     angle = 3 * math.pi * radius + math.pi * labels
@@ -113,9 +111,8 @@ DATASETS: dict[str, Dataset] = {d.name: d for d in (
 
 @dataclass(frozen=True)
 class DataParams(Params):
-    """Name, ``seed`` and noise of a data set. ``noise`` scales a figure's own jitter (the digits have none);
-    ``label_noise`` is the share of training labels replaced by another class. The split of the digits is
-    fixed.
+    """Name and ``seed`` of a data set. ``noise`` scales a figure's own jitter (the digits have none);
+    ``label_noise`` is the share of training labels replaced by another class.
     """
 
     name: str = choice("digits", DATASETS)
@@ -130,12 +127,12 @@ class DataParams(Params):
 
 
 def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: float = 0.0) -> Data:
-    """Load a data set, split and standardised; the same arguments give the same record, kept in memory.
+    """Load a data set, split and standardised; the same arguments give the same record from the cache.
 
     Digits: 1,442 training and 355 held-out images of 8 x 8, every fifth of each class held out; the same 13
-    people wrote both. Others: 1,000 training and 500 held-out points from one seed, classes equally frequent,
-    fresh points for each part. Label noise is nested: the labels wrong at 10 % are wrong at 20 % too. Raises
-    ``ParamError`` as ``DataParams``.
+    people wrote both. Others: 1,000 training and 500 held-out points from one seed, classes equally frequent.
+    Label noise is nested: the labels wrong at 10 % are wrong at 20 % too. Raises ``ParamError`` as
+    ``DataParams`` does.
     """
     return _load(DataParams(name, seed, noise, label_noise))
 
@@ -157,7 +154,8 @@ def _load(p: DataParams) -> Data:
     return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)
 
 
-def _draw(dataset: Dataset, rows: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw(dataset: Dataset, rows: int, noise: float,
+          rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     x, y, labels = dataset.draw(rows, rng)
     return np.stack([x, y], axis=1) + noise * dataset.noise * rng.standard_normal((rows, 2)), labels
 
@@ -172,7 +170,7 @@ def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-    """Training images and labels, held-out images and labels, centre and scale: one copy for every label noise."""
+    """Training images and labels, held-out images and labels, centre and scale."""
     with np.load(DIGITS) as file:
         images, labels = file["images"].astype(np.float64), file["labels"].astype(np.int64)
     held_out = np.zeros(len(labels), bool)
@@ -183,7 +181,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 
 def _relabelled(true: np.ndarray, classes: int, p: DataParams) -> np.ndarray:
-    """``true`` with the share ``p.label_noise`` of its entries replaced by one of the other classes, uniformly."""
+    """``true`` with the share ``p.label_noise`` of its entries replaced by other classes, uniformly."""
     rng = np.random.default_rng([p.seed, 1])
     order, steps = rng.permutation(len(true)), rng.integers(1, classes, len(true))
     wrong = order[:round(p.label_noise * len(true))]

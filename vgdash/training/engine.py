@@ -33,47 +33,44 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """Numbers of ``Nets`` at one step: float64 ``(nets,)``, the last three ``(nets, depth)``; nan for a diverged net."""
+    """Numbers at one step; fields as in ``Snapshot``, ``(nets,)``, the last three ``(nets, depth)``."""
 
-    loss: np.ndarray  # mean over the minibatches since the last measurement
-    accuracy: np.ndarray  # of the same
-    held_out: np.ndarray  # accuracy on the held-out examples; nan where they were not tested
-    grad2: np.ndarray  # mean over units and minibatch of (∂C/∂z)², C the loss of one example
-    dw2: np.ndarray  # mean over weights of (∂C/∂W)², C the mean loss of the minibatch
-    update_ratio: np.ndarray  # log10 of std(update)/std(weights); -inf where no weight moves
+    loss: np.ndarray
+    accuracy: np.ndarray
+    held_out: np.ndarray
+    grad2: np.ndarray
+    dw2: np.ndarray
+    update_ratio: np.ndarray
 
 
 class Nets(ForwardBackward):
     """Independent nets of one ``layout`` that train on the same minibatches.
 
-    Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` shuffles the rows of
-    ``train`` once an epoch; minibatches are taken in that order, the remainder is left out. ``rates``
-    ``(nets,)`` replace the layout's learning rate. A net whose loss or gradient is not finite is frozen, and
-    ``diverged[net]`` is the number of updates that it had; -1 for the others.
+    Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` shuffles the rows of ``train``
+    once an epoch; the remainder is left out. ``rates`` ``(nets,)`` are the learning rates. A net whose loss or
+    gradient is not finite is frozen; ``diverged[net]`` is then the number of its updates, else -1.
 
-    Batch normalization trains with the statistics of each minibatch and is tested with those of the
-    population, which ``update_batchnorm_statistics`` averages over training minibatches (Ioffe & Szegedy
-    2015, algorithm 2; nn.BatchNorm1d with momentum=None). A running average would lag behind weights that
-    move quickly.
+    Batch normalization is tested with the statistics of the population, estimated by
+    ``update_batchnorm_statistics`` as averages over training minibatches (Ioffe & Szegedy 2015, algorithm 2;
+    nn.BatchNorm1d with momentum=None). A running average would lag behind weights that move quickly.
 
     Call everything under ``np.errstate(all="ignore")``: overflow is an expected result here.
     """
 
     def __init__(self, layout: MemoryLayout, nets: int, train: Examples, held_out: Examples,
-                 order: np.random.Generator, rates: np.ndarray | None = None):
+                 order: np.random.Generator, rates: np.ndarray):
         super().__init__(layout, nets)
         self.train, self.held_out = train, held_out
         self.updates = 0
         self.diverged = np.full(nets, -1)
         batch, dtype = layout.batch, layout.dtype
-        rates = np.full(nets, layout.learning_rate) if rates is None else rates
         self._rates = rates.astype(dtype)[:, None, None, None]
         self._carried = rates if layout.optimizer.linear else np.ones(nets)  # by the deltas, besides 1/batch
         self._delta_factor = (self._carried / batch).astype(dtype)[:, None, None]
         self._order, self._rows, self._next = order, np.arange(len(train)), len(train)
         self._labels = np.zeros((batch, layout.widths[-1]), dtype)
         count = min(math.ceil(len(held_out) / batch), len(train) // batch)
-        shuffled = np.random.default_rng(0).permutation(len(train))  # the order of the rows may follow their classes
+        shuffled = np.random.default_rng(0).permutation(len(train))  # rows may be ordered by class
         self._population = shuffled[:count * batch].reshape(count, batch)
 
     def update_batchnorm_statistics(self) -> None:
@@ -95,9 +92,8 @@ class Nets(ForwardBackward):
             inspect: Callable[[], object] = lambda: None, test: bool = True) -> Measurements | None:
         """Train until ``until`` updates are made and measure there; returns None once ``stopped()`` is true.
 
-        ``inspect()`` is called at that step if a net is still alive, and may send examples through the nets.
-        ``test`` includes the held-out examples. The gradient of that step is measured, and applied unless
-        this is the ``last`` run.
+        ``inspect()`` is called at that step if a net is still alive. ``test`` includes the held-out examples.
+        The gradient of that step is measured, and applied unless this is the ``last`` run.
         """
         start = self.updates
         losses, hits = np.zeros((2, self.nets))
@@ -126,7 +122,7 @@ class Nets(ForwardBackward):
         return measured
 
     def evaluate(self, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss and accuracy over all rows, ``(nets,)`` each. A tie between k classes counts 1/k of a hit."""
+        """Mean loss and accuracy over all rows, ``(nets,)`` each. A tie of k classes counts 1/k."""
         losses, hits = np.zeros((2, self.nets))
         for start in self.predict_batches(examples):
             counted = min(self.layout.batch, len(examples) - start)
@@ -135,8 +131,8 @@ class Nets(ForwardBackward):
         return losses / len(examples), hits / len(examples)
 
     def predict_batches(self, examples: Examples) -> Iterator[int]:
-        """Predict all rows, and yield the first row of each batch while activations and ``shares`` are those
-        of that batch.
+        """Predict all rows, and yield the first row of each batch while its activations and ``shares`` are
+        there.
 
         Batch normalization uses the population's statistics. Beyond the end the last row is repeated.
         """

@@ -1,10 +1,10 @@
 """Forward and backward passes of a few nets of one shape, in memory that is allocated once.
 
 The layout was chosen by measurement. Activations are ``(nets, units + 1, batch)`` with a last row of ones,
-and the weights of a layer ``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the
-bias, one gives both gradients. Layers of one shape go back in chunks that fit the second-level cache, and the
-parameters of a chunk are one block: its gradients are a single call and so is its update, which also frees
-Python's lock for other threads.
+weights ``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives
+both gradients. Layers of one shape go back in chunks that fit the second-level cache. The parameters of a
+chunk are one block: one call makes its gradients and one its update, which also frees Python's lock for other
+threads.
 """
 
 from __future__ import annotations
@@ -16,18 +16,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from vgdash.training.memory_layout import (
-    Calls,
-    MemoryLayout,
-    normalize_backward_calls,
-    normalize_calls,
-    normalize_fixed_calls,
-)
+from vgdash.training.memory_layout import Calls, MemoryLayout, normalize_backward_calls, normalize_calls
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Layers first..last of one shape on the way back; ``calls`` compute the delta below each from its own."""
+    """Layers first..last of one shape on the way back; ``calls`` make the delta below each from its own."""
 
     first: int
     last: int
@@ -46,15 +40,14 @@ class Chunk:
 
 
 class ForwardBackward:
-    """Arrays of ``nets`` nets and the calls that pass through them, bound once: at 50 narrow layers Python's
-    time counts.
+    """Arrays of ``nets`` nets and the calls that pass through them, bound once: Python's time counts in
+    narrow layers.
 
     Write the inputs into ``x`` ``(batch, features + 1)``, call ``forward``, read ``logits`` ``(nets, classes,
-    batch)``. Write ∂C/∂logits into ``delta``, then make the calls of each of ``chunks`` in turn.
-    ``forward_fixed`` is ``forward`` with the population's statistics where batch normalization needs them.
-    ``lowest`` is ∂C/∂(W a + b) of layer 1. ``statistics`` has a row each for the means and the factors
-    1/sqrt(variance + EPSILON) of the last minibatch, all layers one after the other, and with batch
-    normalization two more for those of the population.
+    batch)``. Write ∂C/∂logits into ``delta``, then make the calls of each of ``chunks``; ``lowest`` is ∂C/∂(W
+    a + b) of layer 1. ``forward_fixed`` is ``forward`` with the population's statistics in batch
+    normalization. ``statistics[i]`` are the means (i = 0) and the factors 1/sqrt(variance + EPSILON) (1) of
+    the last minibatch in all layers, with batch normalization also those of the population (2, 3).
     """
 
     def __init__(self, layout: MemoryLayout, nets: int):
@@ -77,10 +70,11 @@ class ForwardBackward:
         return self._a[layer][:, :-1]
 
     def slope(self, layer: int) -> np.ndarray:
-        """f'(z) of a hidden layer (from 1) in the last forward pass, ``(nets, units, batch)``, until the next call."""
+        """f'(z) of a hidden layer (from 1), like ``activation``, for one statement."""
         f, a = self.layout.activation, self._a[layer]
         out = self._work_like(a)
-        return (f.slope(self._z[layer], out) if self.layout.slope_needs_z else f.slope_of_output(a, out))[:, :-1]
+        slope = f.slope(self._z[layer], out) if self.layout.slope_needs_z else f.slope_of_output(a, out)
+        return slope[:, :-1]
 
     def _bind(self, memory: dict[str, np.ndarray]) -> None:
         """Make the views of all activations and chunks, then the calls."""
@@ -94,12 +88,14 @@ class ForwardBackward:
 
         x = np.broadcast_to(self.x.T, (nets, *self.x.T.shape))
         self._a = a = [x, *(view("a", layer, layer)[0] for layer in hidden)]
-        self._hat = hat = [x, *(view("hat", layer, layer)[0] for layer in hidden)] if layout.axis is not None else [x]
+        self._hat = hat = [x]
+        if layout.axis is not None:
+            hat += (view("hat", layer, layer)[0] for layer in hidden)
         for block in a[1:]:
             block[:, -1] = 1
 
         def place_z(layer: int) -> np.ndarray:
-            """Memory for z of a hidden layer: the first of these that holds it anyway."""
+            """Find memory for z of a hidden layer: the first of these that holds it anyway."""
             if layout.axis is not None and layout.skips[layer - 1] is None:
                 return hat[layer]
             if layout.residual == "none" and layout.kernel.in_place:
@@ -115,19 +111,20 @@ class ForwardBackward:
         self._layers = [chunk.parameters[:, i] for chunk in reversed(self.chunks)
                         for i in range(chunk.last - chunk.first + 1)]
         if layout.axis is not None:
-            rows, per_row = (4, (-1, 1)) if layout.normalization == "batch" else (2, (-1, layout.batch))
-            self.statistics = memory["statistics"].reshape(rows, -1)
-            ends = np.cumsum(layout.statistic_sizes(nets)) // rows
-            self._of_layer = [x, *(values.reshape(rows, nets, *per_row)
-                                   for values in np.split(self.statistics, ends[:-1], axis=1))]
+            of_units = layout.normalization == "batch"
+            rows, columns = (4, 1) if of_units else (2, layout.batch)
+            ends = np.cumsum([n + 1 if of_units else 1 for n in widths[1:-1]])
+            self.statistics = memory["statistics"].reshape(rows, nets, -1, columns)
+            self._of_layer = [x, *np.split(self.statistics, ends[:-1], axis=2)]
         kernel = layout.kernel(layout, memory["constants"])
         self.forward = self.forward_fixed = self._bind_forward(kernel, self._normalize)
         if layout.normalization == "batch":
             self.forward_fixed = self._bind_forward(kernel, self._normalize_fixed)
         self._bind_backward(kernel)
 
-    def _make_chunks(self, memory: dict[str, np.ndarray], inputs: Callable[[int, int], np.ndarray]) -> list[Chunk]:
-        """Place parameters one after the other, gradients too if clipping needs all, deltas in two places by turns."""
+    def _make_chunks(self, memory: dict[str, np.ndarray],
+                     inputs: Callable[[int, int], np.ndarray]) -> list[Chunk]:
+        """Place parameters one after the other, gradients too for clipping, deltas in two buffers."""
         layout, nets, chunks, start = self.layout, self.nets, [], 0
         states = memory["state"].reshape(layout.optimizer.slots, len(memory["parameters"]))
         for i, (first, last) in enumerate(layout.chunks(nets)):
@@ -139,8 +136,9 @@ class ForwardBackward:
             blocks, outer = (memory[name].reshape(2, -1)[i % 2, :math.prod(block_shape)].reshape(block_shape)
                              for name in ("delta", "outer" if layout.separate_deltas else "delta"))
             gradient = memory["gradient"][here if layout.clip else slice(math.prod(shape))]
-            chunks.append(Chunk(first, last, memory["parameters"][here].reshape(shape), gradient.reshape(shape),
-                                [slot[here].reshape(shape) for slot in states], blocks, outer,
+            parameters, gradient, *state = (values.reshape(shape) for values in (
+                memory["parameters"][here], gradient, *states[:, here]))
+            chunks.append(Chunk(first, last, parameters, gradient, state, blocks, outer,
                                 inputs(first, last).transpose(1, 0, 3, 2), []))
         return chunks
 
@@ -153,7 +151,10 @@ class ForwardBackward:
         return normalize_calls(hat, *self._of_layer[layer][:2], self._work_like(hat), self.layout.axis)
 
     def _normalize_fixed(self, layer: int) -> Calls:
-        return normalize_fixed_calls(self._hat[layer], *self._of_layer[layer][2:])
+        """Make the calls of hat ← (hat - mean)·factor with the population's statistics."""
+        hat, (mean, factor) = self._hat[layer], self._of_layer[layer][2:]
+        return [partial(np.copyto, hat[:, -1], 0), partial(np.subtract, hat, mean, out=hat),
+                partial(np.multiply, hat, factor, out=hat)]
 
     def _bind_forward(self, kernel, normalize: Callable[[int], Calls]) -> Calls:
         layout, a, z, calls = self.layout, self._a, self._z, []
@@ -172,8 +173,10 @@ class ForwardBackward:
 
     def _bind_backward(self, kernel) -> None:
         layout = self.layout
-        inner = {layer: block for chunk in self.chunks for layer, block in enumerate(chunk.blocks, chunk.first)}
-        outer = {layer: block for chunk in self.chunks for layer, block in enumerate(chunk.outer, chunk.first)}
+        inner, outer = {}, {}  # by layer
+        for chunk in self.chunks:
+            inner |= dict(enumerate(chunk.blocks, chunk.first))
+            outer |= dict(enumerate(chunk.outer, chunk.first))
         self.delta, self.lowest = inner[layout.depth][:, :-1], inner[1][:, :-1]
         if layout.separate_deltas:
             self.chunks[0].calls.append(partial(np.copyto, outer[layout.depth], inner[layout.depth]))
@@ -182,7 +185,8 @@ class ForwardBackward:
                 below, calls = outer[layer - 1], chunk.calls
                 transposed = self.weights(layer).swapaxes(1, 2)
                 calls.append(partial(np.matmul, transposed, inner[layer][:, :-1], out=below[:, :-1]))
-                calls += kernel.backward(below, self._z[layer - 1], self._a[layer - 1], self._work_like(below))
+                z, a, work = self._z[layer - 1], self._a[layer - 1], self._work_like(below)
+                calls += kernel.backward(below, z, a, work)
                 if layout.skips[layer - 1] is not None:
                     calls.append(partial(np.add, below[:, :-1], outer[layer][:, :-1], out=below[:, :-1]))
                 if layout.separate_deltas:
@@ -193,7 +197,8 @@ class ForwardBackward:
         axis, skip, calls = self.layout.axis, self.layout.skips[layer - 1], []
         if axis is not None:
             mean, factor = self._of_layer[layer][:2]
-            calls += normalize_backward_calls(outer, inner, self._hat[layer], mean, factor, self._work_like(outer), axis)
+            work = self._work_like(outer)
+            calls += normalize_backward_calls(outer, inner, self._hat[layer], mean, factor, work, axis)
             outer = inner
         if axis is None or skip not in (None, 1):
             calls.append(partial(np.multiply, outer, 1 if skip is None else skip, out=inner))

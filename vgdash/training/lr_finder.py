@@ -1,4 +1,4 @@
-"""Find the learning rate of each initializer by short runs at many rates, from the same start, in one batched run."""
+"""Find the learning rate of each initializer by short runs at many rates, trained side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vgdash.training.params import TrainParams
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import Trainer
 
-LEARNED = 0.03  # a rate counts as working if it brings the loss this share below ln K, what guessing the K classes costs
+LEARNED = 0.03  # a rate works if it brings the loss this share below ln K, the loss of guessing K classes
 LAST = 0.2  # share of the steps that the loss is averaged over
 
 
@@ -68,7 +68,7 @@ class RateParams(TrainParams):
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """Loss against learning rate; arrays are read-only, ``(initializers, rates, seeds)`` unless said otherwise."""
+    """Loss against learning rate; arrays are read-only, ``(initializers, rates, seeds)`` by default."""
 
     params: RateParams
     rates: np.ndarray
@@ -76,7 +76,7 @@ class Rates:
     start: np.ndarray
     """Cross-entropy in nats of the first minibatch, before any update, ``(initializers, seeds)``."""
     loss: np.ndarray
-    """Cross-entropy in nats, mean over the minibatches of the last fifth of the steps; nan for a net that diverged."""
+    """Cross-entropy in nats, mean over the minibatches of the last fifth of the steps; nan if diverged."""
     diverged: np.ndarray
     """The step at which loss or gradient was not finite; -1 while all is well."""
     best: np.ndarray
@@ -84,12 +84,12 @@ class Rates:
     brings it 3 % below ln K, the loss of guessing K classes."""
 
     def frame(self) -> pd.DataFrame:
-        """One row for each net: initializer, learning_rate, seed, start, loss, diverged, and if its rate is the best."""
+        """One row for each net: initializer, learning_rate, seed, start, loss, diverged, best (bool)."""
         which, rate, seed = np.indices(self.loss.shape).reshape(3, -1)
         return pd.DataFrame({
-            "initializer": np.array(self.params.initializers)[which], "learning_rate": self.rates[rate], "seed": seed,
-            "start": self.start[which, seed], "loss": self.loss.ravel(), "diverged": self.diverged.ravel(),
-            "best": self.rates[rate] == self.best[which]})
+            "initializer": np.array(self.params.initializers)[which], "learning_rate": self.rates[rate],
+            "seed": seed, "start": self.start[which, seed], "loss": self.loss.ravel(),
+            "diverged": self.diverged.ravel(), "best": self.rates[rate] == self.best[which]})
 
 
 def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
@@ -97,7 +97,7 @@ def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
     minibatches.
 
     Unlike in Smith's range test (2015, arXiv 1506.01186), where one net goes through growing rates, each rate
-    starts afresh and is not affected by smaller ones.
+    starts afresh.
     """
     first, *_, last = Trainer(p, workers)
     return rates_from_snapshots(p, first, last)
@@ -106,7 +106,7 @@ def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
 def rates_from_snapshots(p: RateParams, first: Snapshot, last: Snapshot) -> Rates:
     """Make the record from the first and the last snapshot of ``Trainer(p)``."""
     shape = len(p.initializers), p.rates_tried, p.seeds
-    start, loss, diverged = (values.reshape(shape).copy() for values in (first.loss, last.loss, last.diverged))
+    start, loss, diverged = (x.reshape(shape).copy() for x in (first.loss, last.loss, last.diverged))
     best = _best(p.tried, loss, math.log(DATASETS[p.dataset].classes))
     arrays = p.tried, start[:, 0].copy(), loss, diverged, best
     for array in arrays:

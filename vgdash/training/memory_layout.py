@@ -13,24 +13,23 @@ from vgdash.activations import Activation
 from vgdash.layers import AXES, EPSILON, residual_factors
 from vgdash.training.optimizers import Optimizer
 
-CACHE = 384 * 1024  # bytes of one chunk's gradients: with the weights, less than a megabyte of second-level cache
+CACHE = 384 * 1024  # bytes of one chunk's gradients: with its weights, less than a second-level cache of 1 MB
 
 Calls = list[Callable[[], object]]
 
 
 @dataclass(frozen=True)
 class MemoryLayout:
-    """Settings that nets share, and the arrays that these need. ``widths`` from the input to the last layer;
+    """Settings that nets share, and the arrays these need. ``widths`` from the input to the last layer;
     ``clip`` 0 is off.
 
-    Hidden layers are those of ``layers.Net``, z[l] = N(W a + b) or z[l-1] + factor·N(W a + b); the last one
-    is linear and has neither.
+    Hidden layers are those of ``layers.Net``: z = N(W a + b), or z[l] = z[l-1] + factor·N(W a + b). The last
+    one is linear.
     """
 
     widths: tuple[int, ...]
     activation: Activation
     optimizer: Optimizer
-    learning_rate: float
     momentum: float
     clip: float
     batch: int
@@ -53,7 +52,7 @@ class MemoryLayout:
 
     @cached_property
     def skips(self) -> tuple[float | None, ...]:
-        """By layer: factor of the branch beside a skip connection, None without one."""
+        """Factor of the branch beside each layer's skip connection, None without one."""
         return (*residual_factors(self.widths[:-1], self.residual), None)
 
     @property
@@ -77,7 +76,7 @@ class MemoryLayout:
         return [m * (n + 1) for n, m in pairwise(self.widths)]
 
     def chunks(self, nets: int) -> list[tuple[int, int]]:
-        """Layers first..last (from 1, both inclusive) that go back together, from the last layer to the first."""
+        """First and last (from 1, inclusive) of the layers that go back together, the last layer first."""
         found = [(self.depth, self.depth)]
         for layer in range(self.depth - 1, 0, -1):
             (n, m), (first, last) = self.widths[layer - 1:layer + 1], found[-1]
@@ -90,32 +89,29 @@ class MemoryLayout:
 
     def array_sizes(self, nets: int) -> dict[str, int]:
         """Entries of every array that ``Nets`` allocates, but for a few of the size of the labels."""
-        hidden, chunks, sizes = self.widths[1:-1], self.chunks(nets), self.parameter_counts()
+        hidden, parameters = self.widths[1:-1], nets * sum(self.parameter_counts())
         column = nets * self.batch
-        widest = (max(hidden, default=1) + 1) * column
-        activations = sum(n + 1 for n in hidden) * column
+        widest, units = max(hidden, default=1) + 1, sum(n + 1 for n in hidden)
+        activations = units * column
         separate_z = self.residual != "none" or (self.axis is None and not self.kernel.in_place)
-        deltas = 2 * column * max((self.widths[last] + 1) * (last - first + 1) for first, last in chunks)
+        deltas = 2 * column * max((self.widths[last] + 1) * (last - first + 1)
+                                  for first, last in self.chunks(nets))
         return {
-            "parameters": nets * sum(sizes),
-            "state": self.optimizer.slots * nets * sum(sizes),
-            "gradient": nets * (sum(sizes) if self.clip else self._largest_chunk(nets)),
+            "parameters": parameters,
+            "state": self.optimizer.slots * parameters,
+            "gradient": parameters if self.clip else nets * self._largest_chunk(nets),
             "a": activations,
-            "z": 0 if not separate_z else activations if self.slope_needs_z else self.z_buffers * widest,
+            "z": separate_z * (activations if self.slope_needs_z else self.z_buffers * widest * column),
             "hat": 0 if self.axis is None else activations,
-            "statistics": sum(self.statistic_sizes(nets)),
+            "statistics": {"none": 0, "batch": 4 * nets * units, "layer": 2 * len(hidden) * column}[
+                self.normalization],
             "delta": deltas,
             "outer": deltas if self.separate_deltas else 0,
-            "slope": widest,
-            "constants": self.kernel.constants * widest,
+            "slope": widest * column,
+            "constants": self.kernel.constants * widest * column,
             "logits": 2 * column * self.widths[-1],
             "x": self.batch * (self.widths[0] + 1),
         }
-
-    def statistic_sizes(self, nets: int) -> list[int]:
-        """Entries of each hidden layer's statistics: mean and factor of the minibatch; of batch normalization the population's too."""
-        size = {"none": lambda n: 0, "batch": lambda n: 4 * (n + 1), "layer": lambda n: 2 * self.batch}
-        return [nets * size[self.normalization](n) for n in self.widths[1:-1]]
 
     def memory_bytes(self, nets: int) -> int:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
@@ -134,8 +130,8 @@ class MemoryLayout:
 class _ActivationCalls:
     """Calls that apply an activation function to whole ``(nets, units + 1, batch)`` blocks.
 
-    Blocks include their last row, because NumPy copies non-contiguous arrays through buffers: twice the time
-    at 64 units. The ones are put back afterwards; in the deltas that row means nothing.
+    The last row is included because NumPy copies non-contiguous arrays through buffers: twice the time at 64
+    units. Its ones are put back afterwards; in the deltas it means nothing.
     """
 
     in_place = False
@@ -156,8 +152,8 @@ class _ActivationCalls:
 
 
 class _ReluCalls(_ActivationCalls):
-    """ReLU in place, its slope from bit patterns: a >= 0 read as an integer is 0 or positive, so min(a, 1) is
-    0 or 1.
+    """ReLU in place. Its slope is min(a, 1) on the bit patterns, because a >= 0 read as an integer is 0 or
+    positive.
 
     Three times as fast as the general way: NumPy has vector instructions for the maximum of two arrays only.
     """
@@ -181,12 +177,12 @@ class _ReluCalls(_ActivationCalls):
         return [partial(np.minimum, a, ones, out=slope), partial(np.multiply, delta, slope, out=delta)]
 
 
-def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work: np.ndarray, axis: int) -> Calls:
-    """Make the calls of ``layers.normalize`` of ``hat`` in place; ``mean`` and ``factor``, 1 along ``axis``,
-    are kept.
+def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work: np.ndarray,
+                    axis: int) -> Calls:
+    """Make the calls that normalize ``hat`` in place as ``layers.normalize``, and keep ``mean`` and
+    ``factor``.
 
-    On whole blocks ``(nets, units + 1, batch)`` as for the activation functions. The last row counts in no
-    average, and is put to 0 because it would grow from step to step.
+    The last row counts in no average, and is put to 0 because it would grow from step to step.
     """
     return [
         partial(np.copyto, hat[:, -1], 0),
@@ -201,18 +197,9 @@ def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work:
     ]
 
 
-def normalize_fixed_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> Calls:
-    """Make the calls of ``hat`` ← (hat - mean)·factor."""
-    return [
-        partial(np.copyto, hat[:, -1], 0),
-        partial(np.subtract, hat, mean, out=hat),
-        partial(np.multiply, hat, factor, out=hat),
-    ]
-
-
 def normalize_backward_calls(gradient: np.ndarray, inner: np.ndarray, hat: np.ndarray, mean: np.ndarray,
                              factor: np.ndarray, work: np.ndarray, axis: int) -> Calls:
-    """Make the calls of ``layers.normalize_backward`` from ``gradient`` to ``inner``, whole blocks too; overwrites ``mean``."""
+    """Make the calls of ``layers.normalize_backward`` from ``gradient`` to ``inner``; overwrites ``mean``."""
     return [
         partial(np.multiply, gradient, hat, out=work),
         _average(work, mean, axis),
@@ -225,7 +212,7 @@ def normalize_backward_calls(gradient: np.ndarray, inner: np.ndarray, hat: np.nd
 
 
 def _average(block: np.ndarray, out: np.ndarray, axis: int) -> Callable[[], object]:
-    """Mean along ``axis`` without the last row, as a product with a vector: twice as fast as a sum at 64 units."""
+    """Make the call of a mean without the last row, as a product: twice as fast as a sum at 64 units."""
     values = block[:, :-1]
     share = np.full(values.shape[axis], 1 / values.shape[axis], block.dtype)
     if axis == -1:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015 (arXiv 1412.6980), and the defaults of torch.optim.Adam
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015, and the defaults of torch.optim.Adam
 CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_
 
 
@@ -65,9 +65,10 @@ def _adam(g, state, step, learning_rate, momentum):
 
 OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
     Optimizer("sgd", r"w \leftarrow w - \eta g", "Robbins & Monro 1951", 0, True, _sgd),
-    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True, _momentum),
-    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)", "Kingma & Ba 2015 (arXiv 1412.6980)", 2,
-              False, _adam),
+    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True,
+              _momentum),
+    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)",
+              "Kingma & Ba 2015 (arXiv 1412.6980)", 2, False, _adam),
 )}
 
 

@@ -1,4 +1,4 @@
-"""Parameters of a training run: nets of several initializers and seeds, their data, steps, cost and memory."""
+"""Parameters of a training run, its cost and its memory."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from vgdash.training.optimizers import OPTIMIZERS
 DEPTH, WIDTH = 30, 64
 MEMORY, SNAPSHOT_MEMORY = 256e6, 24e6  # bytes of a run, of its snapshots
 WORK = 3e13  # floating-point operations of a run: five minutes on two cores
-DESCRIPTION = 2000  # bytes of a snapshot beside its numbers: what Python and NumPy need for its twelve arrays
+DESCRIPTION = 2000  # bytes of a snapshot beside its numbers, for the twelve array objects
 HISTOGRAMS = 12  # layers, at the most
-TEST_SHARE = 0.05  # of a run's operations for decision grids, and for held-out examples
+TEST_SHARE = 0.05  # of a run's operations: for decision grids, and for held-out examples
 FEWEST, MOST = 50, 400  # intervals between snapshots of a run that is watched live
 LIVE = 6e9  # operations between two snapshots then: 0.1 to 0.25 s with nets 64 wide on two cores
 LOOK_SHARE = 0.1  # of a run's operations for snapshots beyond the fewest, and snapshots per step
@@ -49,26 +49,25 @@ def _uniform_widths(dataset: str, depth: int, width: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class TrainParams(Params):
-    """Nets of ``widths``, from the features of ``dataset`` to its classes: one for each of ``initializers``
-    and ``seeds``.
+    """Nets of ``widths``, from the features of ``dataset`` to its classes, for each of ``initializers`` and
+    ``seeds``.
 
     Hidden layers apply ``activation``; the last layer is linear, the loss is softmax cross-entropy. ``gamma``
-    multiplies the initial weights; ``sigma_b2`` is the variance of the initial biases. ``momentum`` is that
-    of the optimizer of this name; ``clip`` bounds the norm of the gradient, 0 is off. ``steps`` updates use
+    multiplies the initial weights; ``sigma_b2`` is the variance of the initial biases. ``momentum`` belongs
+    to the optimizer of this name; ``clip`` bounds the norm of the gradient, 0 is off. ``steps`` updates use
     minibatches of ``batch`` examples, the same for all nets. ``snapshots`` is the number of intervals between
-    snapshots, 0 for as many as show the run live. ``seed`` draws the parameters (net s of every initializer
-    from ``seed`` and s), the order and the figures in the plane.
+    snapshots, 0 chooses it for a live view. ``seed`` draws the parameters (net s of every initializer from
+    ``seed`` and s), the order of the examples and the figures in the plane. ``normalization`` and
+    ``residual`` are those of ``ProbeParams``, without learned scale and shift, and not in the last layer.
 
-    ``normalization`` and ``residual`` are those of ``ProbeParams`` in hidden layers: z = N(W a + b), without
-    learned scale and shift, and z[l] = z[l-1] + branch where the width stays. The last layer has neither.
-
-    Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work, before anything is
-    computed.
+    Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work, before any
+    computation.
     """
 
     widths: tuple[int, ...] = integers(_uniform_widths("digits", DEPTH, WIDTH), 1, 1024, 2, 257)
     activation: str = choice("relu", ACTIVATIONS)
-    initializers: tuple[str, ...] = choices(("zeros", "small_normal", "glorot_normal", "he_normal"), INITIALIZERS, 8)
+    initializers: tuple[str, ...] = choices(
+        ("zeros", "small_normal", "glorot_normal", "he_normal"), INITIALIZERS, 8)
     dataset: str = choice("digits", DATASETS)
     optimizer: str = choice("sgd", OPTIMIZERS)
     learning_rate: float = real(0.01, 1e-6, 100)
@@ -88,10 +87,12 @@ class TrainParams(Params):
     SHORTHAND: ClassVar[Mapping[str, Rule]] = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
 
     @classmethod
-    def uniform(cls, depth: int = DEPTH, width: int = WIDTH, *, dataset: str = "digits", **rest) -> TrainParams:
-        """``depth`` layers, the hidden ones ``width`` wide, between the features and the classes of ``dataset``."""
+    def uniform(cls, depth: int = DEPTH, width: int = WIDTH, *, dataset: str = "digits",
+                **rest) -> TrainParams:
+        """``depth`` layers, the hidden ones ``width`` wide, for features and classes of ``dataset``."""
         dataset = cls.rules()["dataset"].check("dataset", dataset)
-        depth, width = (cls.SHORTHAND[name].check(name, value) for name, value in (("depth", depth), ("width", width)))
+        depth = cls.SHORTHAND["depth"].check("depth", depth)
+        width = cls.SHORTHAND["width"].check("width", width)
         return cls(_uniform_widths(dataset, depth, width), dataset=dataset, **rest)
 
     @classmethod
@@ -131,30 +132,30 @@ class TrainParams(Params):
 
     @cached_property
     def looks(self) -> int:
-        """Intervals between snapshots: ``snapshots``, or if that is 0 one for each 6·10⁹ operations.
+        """Intervals between snapshots: ``snapshots``, or if that is 0, one for each 6·10⁹ operations.
 
-        Then they are 50 to 400, those beyond 50 take a tenth of the operations and of the steps at most, and
-        all of them fit into 24 MB.
+        Then they are 50 to 400; those beyond 50 take at most a tenth of the operations and of the steps. All
+        fit into 24 MB.
         """
         if self.snapshots:
             return self.snapshots
-        look = self._pass_flops(1) + self._pass_flops(self._population)
-        live = min(self._training_flops / LIVE, LOOK_SHARE * self.steps, LOOK_SHARE * self._training_flops / look, MOST)
+        most = LOOK_SHARE * self._training_flops / (self._pass_flops(1) + self._pass_flops(self._population))
+        live = min(self._training_flops / LIVE, LOOK_SHARE * self.steps, most, MOST)
         room = (SNAPSHOT_MEMORY - MOST * len(self.initializers) * GRID * GRID) / self._look_bytes - 1
         return int(max(1, min(room, max(FEWEST, live))))
 
     @cached_property
     def tested(self) -> tuple[int, ...]:
-        """Those of ``marks`` with all held-out examples: 51, or as many as take a twentieth of the run."""
+        """Those of ``marks`` with held-out examples: 51, or as many as take a twentieth of the run."""
         return self._some_marks(len(self.data.x_test), FEWEST + 1)
 
     @cached_property
     def decided(self) -> tuple[int, ...]:
-        """Those of ``marks`` with decision grids, for sets in the plane: two, or as many as take a twentieth of the run."""
+        """Those of ``marks`` with decision grids, for sets in the plane: 2, or a twentieth of the run."""
         return self._some_marks(GRID * GRID, 2) if DATASETS[self.dataset].features == 2 else ()
 
     def _some_marks(self, rows: int, fewest: int) -> tuple[int, ...]:
-        """Evenly spread ``marks`` at which ``rows`` examples take a twentieth of the run, or the ``fewest``."""
+        """Marks at which ``rows`` examples take a twentieth of the run, at least ``fewest``, spread evenly."""
         most = int(TEST_SHARE * self._training_flops / self._pass_flops(rows))
         return tuple(self.marks[i] for i in spread(len(self.marks), max(fewest, most)))
 
@@ -169,16 +170,16 @@ class TrainParams(Params):
 
     @cached_property
     def decision_axes(self) -> np.ndarray:
-        """Coordinates of the decision grid along the two features, ``(2, 32)``; only for sets in the plane."""
+        """Coordinates of the decision grid along the two features, ``(2, 32)``, for sets in the plane."""
         return decision_grid(self.data.x_train)[1]
 
     @cached_property
     def flops(self) -> float:
         """Operations of all matrix products: 2·batch·(3 P - n[0]·n[1]) per net and step, P = Σ n[l-1]·n[l].
 
-        The gradient is computed once more than it is applied. Each snapshot adds 2 P per example, and
-        repetition that fills a batch: of one batch, with batch normalization of as many training examples as
-        are held out, and at times of all held-out examples and of a decision grid.
+        The last gradient is not applied. Forward passes of full batches, 2 P per example, are added: at each
+        snapshot one, with batch normalization as many training examples as are held out; at ``tested`` and
+        ``decided`` more.
         """
         looks = len(self.marks) * (self._pass_flops(1) + self._pass_flops(self._population))
         tests = len(self.tested) * self._pass_flops(len(self.data.x_test))
@@ -186,7 +187,7 @@ class TrainParams(Params):
 
     @property
     def effort(self) -> float:
-        """Estimate of the time: operations of one core, with those that fit into the time of Python's calls."""
+        """Time of a run in operations of one core, including the time of Python's calls."""
         groups = len(self.groups)
         return (self.flops + CALLS * groups * self.depth * self.steps) / min(WORKERS, groups)
 
@@ -195,7 +196,8 @@ class TrainParams(Params):
         """Training examples that a snapshot needs for the statistics of batch normalization."""
         if self.normalization != "batch":
             return 0
-        return min(math.ceil(len(self.data.x_test) / self.batch), len(self.data.x_train) // self.batch) * self.batch
+        batches = min(math.ceil(len(self.data.x_test) / self.batch), len(self.data.x_train) // self.batch)
+        return batches * self.batch
 
     @property
     def _weight_count(self) -> int:
@@ -211,7 +213,7 @@ class TrainParams(Params):
 
     @property
     def snapshot_bytes(self) -> int:
-        """Bytes of all snapshots, and of the decision grids: 1,024 per initializer."""
+        """Bytes of all snapshots."""
         return len(self.marks) * self._look_bytes + len(self.decided) * len(self.initializers) * GRID * GRID
 
     @property
@@ -221,13 +223,12 @@ class TrainParams(Params):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the arrays of all nets in float32, of the weights at the start, the data, and the
+        """Bytes of the arrays of all nets in float32, their weights at the start, the data, and the
         measurements.
 
-        Per net: parameters (with biases) once, and again for each array of the optimizer and for clipping;
-        the weights at the start; activations Σ (n[l] + 1)·batch, twice where f' is a function of z or z is
-        normalized, three times if both and there are skip connections; two chunks of gradients (see
-        ``MemoryLayout.array_sizes``).
+        Per net: parameters once, and again for each array of the optimizer and for clipping; activations Σ
+        (n[l] + 1)·batch, twice where f' is a function of z or z is normalized, three times if both and there
+        are skip connections; two chunks of gradients (see ``MemoryLayout.array_sizes``).
         """
         layout = self.memory_layout(np.float32)
         rows, columns = len(self.data.x_train) + len(self.data.x_test), self.widths[0] + 1 + self.widths[-1]
@@ -238,12 +239,10 @@ class TrainParams(Params):
 
     @property
     def groups(self) -> list[int]:
-        """Sizes of the groups of nets that are trained together: large enough for long calls, enough groups
-        for the cores.
+        """Numbers of nets that are trained together: enough for long calls, and enough groups for the cores.
 
         Threads take turns with Python's lock, the more often the shorter their calls are. So where calls on
-        all nets are short the nets are one group, and where those on one net are short each core has one
-        group.
+        all nets are short, the nets are one group; where those on one net are short, each core has one group.
         """
         entries = self.batch * max(self.widths[1:])
         share = math.ceil(self.nets / WORKERS) if entries <= SHORT else self.nets // WORKERS
@@ -252,8 +251,9 @@ class TrainParams(Params):
         return [self.nets // count + (i < self.nets % count) for i in range(count)]
 
     def memory_layout(self, dtype) -> MemoryLayout:
-        return MemoryLayout(self.widths, ACTIVATIONS[self.activation], OPTIMIZERS[self.optimizer], self.learning_rate,
-                            self.momentum, self.clip, self.batch, np.dtype(dtype), self.normalization, self.residual)
+        return MemoryLayout(
+            self.widths, ACTIVATIONS[self.activation], OPTIMIZERS[self.optimizer], self.momentum, self.clip,
+            self.batch, np.dtype(dtype), self.normalization, self.residual)
 
     def consistent(self) -> None:
         dataset = DATASETS[self.dataset]
@@ -265,20 +265,23 @@ class TrainParams(Params):
         if self.batch > (rows := len(self.data.x_train)):
             raise ParamError("batch", f"at most the {rows:,} training examples of {self.dataset}", self.batch)
         if self.normalization == "batch" and self.batch == 1:
-            raise ParamError("batch", "at least 2 with batch normalization", self.batch, "One example has no variance.")
+            raise ParamError("batch", "at least 2 with batch normalization", self.batch,
+                             "One example has no variance.")
         if self.normalization != "none" and self.residual == "zero":
             raise ParamError("residual", "other than zero when there is normalization", self.residual,
-                             "A branch of zeros has no variance to divide by: take residual none, plain or scaled.")
+                             "A branch of zeros has no variance to divide by: take none, plain or scaled.")
         if (memory := self.memory_bytes) > MEMORY:
-            raise ParamError("widths", f"small enough for {MEMORY / 1e6:.0f} MB in all, where these nets take "
-                             f"{memory / 1e6:,.0f} MB", Unquoted(", ".join(self.to_query()["widths"])),
-                             "Take fewer or narrower layers, fewer initializers or seeds, or a smaller batch.")
+            rule = (f"small enough for {MEMORY / 1e6:.0f} MB in all, where these nets take "
+                    f"{memory / 1e6:,.0f} MB")
+            raise ParamError("widths", rule, Unquoted(self.to_query()["widths"][0]),
+                             "Take fewer or narrower layers, fewer initializers or seeds, a smaller batch.")
         if (memory := self.snapshot_bytes) > SNAPSHOT_MEMORY:
             few = max(1, int(len(self.marks) * SNAPSHOT_MEMORY / memory) - 1)
             raise ParamError("snapshots", f"few enough for {SNAPSHOT_MEMORY / 1e6:.0f} MB in all", self.looks,
                              f"{few:,} would do; or take fewer layers or nets.")
         if self.flops > WORK:
+            rule = (f"few enough for {WORK / 1e12:.0f} trillion operations in all, where this run takes "
+                    f"{self.flops / 1e12:,.0f} trillion")
             few = max(1, int(self.steps * WORK / self.flops))
-            raise ParamError("steps", f"few enough for {WORK / 1e12:.0f} trillion operations in all, where this run "
-                             f"takes {self.flops / 1e12:,.0f} trillion", self.steps,
+            raise ParamError("steps", rule, self.steps,
                              f"About {few:,} steps would do; or take fewer or narrower layers.")

@@ -1,4 +1,4 @@
-"""Train several initializers and seeds of one deep net on the same minibatches, in threads, with live snapshots."""
+"""Train several initializers and seeds of one net on the same minibatches, in threads with live snapshots."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from vgdash.initializers import BASES, INITIALIZERS
 from vgdash.parallel import WORKERS, single_threaded_blas
 from vgdash.probe.random_weights import stream
-from vgdash.training.engine import Examples, Measurements, Nets
-from vgdash.training.inspection import Inspection, Inspector, decision_grid
+from vgdash.training.engine import Examples, Nets
+from vgdash.training.inspection import Inspector, decision_grid
 from vgdash.training.params import TrainParams
 from vgdash.training.snapshots import Snapshot
 
@@ -21,7 +21,7 @@ AHEAD = 3  # snapshots that the threads may be ahead of the reader
 
 
 class Trainer:
-    """Nets, threads and snapshots of one run. Iterate over it once; ``stop()``, from any thread, ends it between two steps."""
+    """Nets, threads and snapshots of one run. Iterate over it once; ``stop()``, from any thread, ends it."""
 
     def __init__(self, p: TrainParams, workers: int = WORKERS, dtype=np.float32):
         self.params, self._workers = p, workers
@@ -34,7 +34,7 @@ class Trainer:
         self._draw(np.dtype(dtype))
         points = decision_grid(data.x_train)[0] if p.decided else None
         self._inspectors = [Inspector(nets, p.histogram_layers, points) for nets in self.groups]
-        self._results: list[list[tuple[Measurements, Inspection]]] = [[] for _ in self.groups]  # by mark
+        self._results: list[list[dict[str, np.ndarray]]] = [[] for _ in self.groups]  # by mark
         self._changed = threading.Condition()
         self._busy: set[int] = set()
         self._read = 0  # the mark that the reader waits for
@@ -46,14 +46,6 @@ class Trainer:
         with self._changed:
             self._stopped.set()
             self._changed.notify_all()
-
-    def weights(self, layer: int) -> np.ndarray:
-        """Weights of a layer (from 1) now, a copy ``(initializers, columns, fan_out, fan_in)``; a column is a seed."""
-        return self._join([nets.weights(layer) for nets in self.groups])
-
-    def biases(self, layer: int) -> np.ndarray:
-        """Biases of a layer (from 1) now, a copy ``(initializers, columns, fan_out)``."""
-        return self._join([nets.biases(layer) for nets in self.groups])
 
     def __iter__(self) -> Iterator[Snapshot]:
         threads = [threading.Thread(target=self._work, daemon=True, name=f"vgdash-training-{i}")
@@ -79,18 +71,15 @@ class Trainer:
                     thread.join()
 
     def _draw(self, dtype: np.dtype) -> None:
-        """Draw initial weights once for each seed, layer and family, and scale them for each initializer;
-        then biases.
-
-        Zero-initialized branches stay at 0.
-        """
+        """Draw weights once for each seed, layer and family, scaled for each initializer; then biases."""
         p, skips = self.params, self.groups[0].layout.skips
         nets = [(group, i) for group in self.groups for i in range(group.nets)]
         bases = [INITIALIZERS[name].base.name for name in p.initializers]
         for layer in range(1, p.depth + 1):
             fans = p.widths[layer - 1], p.widths[layer]
             for seed in range(p.seeds):
-                for family in () if p.residual == "zero" and skips[layer - 1] is not None else set(bases):
+                zero = p.residual == "zero" and skips[layer - 1] is not None
+                for family in () if zero else set(bases):
                     base = BASES[family].draw(*fans, stream(p.seed, seed, layer, "weights"), dtype)
                     for which, name in enumerate(p.initializers):
                         if bases[which] == family:
@@ -111,7 +100,7 @@ class Trainer:
                 try:
                     measured = self.groups[index].run(mark, mark == p.steps, self._stopped.is_set,
                                                       partial(inspector.inspect, decide), mark in p.tested)
-                    result = measured and (measured, inspector.result(decide))
+                    result = measured and vars(measured) | inspector.result(decide)
                 except BaseException as error:
                     self._error = error
                     self.stop()
@@ -123,7 +112,7 @@ class Trainer:
                     self._changed.notify_all()
 
     def _next_group(self) -> int | None:
-        """Reserve the group that is furthest behind; wait while the reader is too far behind; return None at the end."""
+        """Reserve the group that is furthest behind, once the reader is near; return None at the end."""
         last = len(self.params.marks)
         with self._changed:
             while not self._stopped.is_set():
@@ -139,16 +128,15 @@ class Trainer:
             return None
 
     def _join(self, groups: list[np.ndarray]) -> np.ndarray:
-        """Copy the nets of all groups to ``(initializers, columns, …)``; a view would keep the whole array alive."""
+        """Copy the nets of all groups to ``(initializers, columns, …)``; a view would keep its base alive."""
         shape = len(self.params.initializers), self.params.columns, *groups[0].shape[1:]
         joined = np.empty(shape, groups[0].dtype)
         np.concatenate(groups, out=joined.reshape(self.params.nets, *shape[2:]))
         return joined
 
     def _snapshot(self, index: int, step: int) -> Snapshot:
-        results = [{**vars(measured), **vars(inspected)} for measured, inspected in (r[index] for r in self._results)]
-        arrays = {name: self._join([result[name] for result in results])
-                  for name, values in results[0].items() if values is not None}
+        results = [group[index] for group in self._results]
+        arrays = {name: self._join([result[name] for result in results]) for name in results[0]}
         arrays["diverged"] = self._join([nets.diverged for nets in self.groups])
         arrays["diverged"][arrays["diverged"] > step] = -1
         if "decision" in arrays:
