@@ -42,8 +42,7 @@ class Lesson:
 
 
 def notebook(params: Params) -> str:
-    """Text of an .ipynb file (nbformat 4.5) that fills in ``params``, computes, and shows ``table`` and
-    ``chart``.
+    """Text of an .ipynb file (nbformat 4.5) that computes ``params`` and shows ``table`` and ``chart``.
 
     For the keys of ``LESSONS``; raises ``ValueError`` for others.
     Format: nbformat.readthedocs.io/en/latest/format_description.html
