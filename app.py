@@ -3,13 +3,13 @@
 ``streamlit run app.py`` imports this file as the server starts, and runs it for every visitor.
 """
 
-import streamlit as st
+if __name__ == "__main__":
+    from pages.parts import shell
 
-if st.runtime.exists():
-    from pages.parts import shell as frame
-
-    frame.main()
+    shell.main()
 else:
-    from pages.parts import startup as warm
+    import streamlit as st
 
-    app = st.App(__file__, lifespan=warm.starting)
+    from pages.parts import startup
+
+    app = st.App(__file__, lifespan=startup.lifespan)

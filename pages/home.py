@@ -18,7 +18,7 @@ CARDS = (
 )
 
 
-def page() -> None:
+def draw() -> None:
     st.title("Why deep networks go silent, or explode", anchor=False)
     st.markdown("Each layer multiplies what passes through it, forwards and backwards. Do that 150 times and only one factor "
                 "is safe: **1**. Choosing the first weights well is how a network starts near it. **Drag c and see.**")
@@ -30,7 +30,7 @@ def page() -> None:
         for column, (stem, question, line, state) in zip(st.columns(2), pair, strict=True):
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{question}**  \n{line}")
-                st.page_link(shell.FOLDER / f"{stem}.py", label="Open", icon=":material/arrow_forward:", query_params=state)
+                st.page_link(shell.path(stem), label="Open", icon=":material/arrow_forward:", query_params=state)
 
 
-shell.show(page)
+shell.show(draw)

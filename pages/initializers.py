@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from pages.parts import charts, elements, prefetch, presenter, results, shell, text
+from pages.parts import charts, elements, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.page import Stage, top
-from pages.parts.views.diagnosis import on_one_axis
+from pages.parts.presenter import presenting
+from pages.parts.views.histograms import share_axes
 from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice
-from vgdash.probe.probe import CompareParams, ProbeParams, compare
+from vgdash.probe.probe import CompareParams, ProbeParams
 
 BESIDE = {
     "look": (Choice(LOOKS_AT), COURSE),
@@ -20,126 +20,117 @@ BESIDE = {
 COURSE_HEIGHT = 280
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
-LIGHT = 4e6  # weights of one net that are worth to be computed before they are asked for
+LIGHT = 4e6  # weights of one net that are worth computing before they are asked for
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
 
-def page() -> None:
-    controls = Controls("initializers", CompareParams, BESIDE)
-    controls.read_address()
-    top("Does the signal survive fifty layers? And the way back?", controls)
-    view()
-    if not presenter.presenting():
-        st.markdown(f"{WHY}\n\n{LEFT_OVER}")
+def draw() -> None:
+    controls = Controls("initializers", CompareParams, BESIDE, linked=("widths",))
 
-
-@st.fragment
-def view() -> None:
-    controls = Controls("initializers", CompareParams, BESIDE)
-    stage = Stage(controls)
-    with stage.controls():
-        own = controls.is_typed("widths")  # they say how deep, and how wide
+    def row() -> None:
+        own = controls.value("widths") is not None  # they say how deep, and how wide
         controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
         controls.select("activation", "activation", width=NARROW)
         controls.several("initializers", "initializers")
-        with controls.more():
-            _more(controls, own)
-    with stage.controls("looks"):
+
+    def more() -> None:
+        controls.steps("width", "width n of every layer", WIDTHS, disabled=controls.value("widths") is not None)
+        controls.typed("widths", "or your own widths, input first", "784-512-256-10")
+        controls.number("gamma", "γ, multiplies the weights")
+        controls.number("sigma_b2", "σ_b², variance of the biases")
+        controls.steps("batch", "inputs in the batch", [2, 8, 16, 32, 64, 128, 256, 512])
+        controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
+        controls.number("seed", "seed")
+        controls.select("normalization", "normalization")
+        controls.select("residual", "residual branches")
+        controls.slider("keep", "dropout keeps", 0.01)
+        controls.select("rescale", "data-dependent rescaling")
+
+    def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
         controls.select("of", "a closer look at", label_visibility="collapsed", width=WIDE)
-    p = controls.params()
-    if not stage.ready(controls, p):
-        return
-    shown = results.comparison(p)
-    stage.verdict(shown.verdict)
-    look = controls.chosen("look")
-    wanted = controls.chosen("of")
-    one = _one(p, wanted)
+
+    page.show(controls, "Does the signal survive fifty layers? And the way back?", _results, row, more, looks)
+    if not presenting():
+        st.markdown(f"{WHY}\n\n{LEFT_OVER}")
+
+
+def _results(shown: page.Results) -> None:
+    p, look, wanted, framework = shown.p, shown.value("look"), shown.value("of"), shown.value("framework")
+    found, one = results.comparison(p), _one(p, wanted)
+    shown.verdict(found.verdict)
     if p.depth * p.width**2 < LIGHT:
-        prefetch.wish(_everything, ((q, one.initializer, controls.chosen("framework")) for q in controls.next_steps()))
-    stage.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other), controls, p)
-    if presenter.presenting():
+        prefetch.schedule(_everything, ((q, one.initializer, framework) for q in shown.controls.next_params()))
+    shown.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other))
+    if presenting():
         return
     left, right = st.columns(2, border=True)
     with left:
-        st.markdown(shown.numbers)
-        if shown.remarks:
-            st.caption(shown.remarks)
+        st.markdown(found.numbers)
+        if found.remarks:
+            st.caption(found.remarks)
     with right:
-        advice = results.advice(p, one.initializer, controls.chosen("framework"))
+        advice = results.advice(p, one.initializer, framework)
         absent = "" if one.initializer == wanted else f"{wanted} is not compared here. "
-        st.markdown(f"**What fails first, and what to choose instead.** {absent}{advice.trouble} {advice.balance}\n\n{advice.choice}")
+        st.markdown("**What fails first, and what to choose instead.** "
+                    f"{absent}{advice.failure} {advice.balance}\n\n{advice.choice}")
         with elements.drawer("Code to paste", "code", ":material/code:") as opened:
             if opened:
-                controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
+                shown.controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
                 st.code(advice.code, language="python", wrap_lines=True)
         with elements.drawer("Every initializer, and every number format", "ranking", ":material/list:") as opened:
             if opened:
                 st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
-    elements.table_and_download(lambda: compare(p).frame(), text.file_name("initializers", p), "comparison", p)
+    elements.table_and_download(lambda: results.table(p), text.file_name("initializers", p), "comparison", p)
 
 
 def _everything(p: CompareParams, name: str, framework: str) -> None:
-    """What the page computes for ``p``."""
+    """Compute what the page shows of ``p``."""
     results.comparison(p)
     results.advice(p, name, framework)
 
 
 def _one(p: CompareParams, name: str) -> ProbeParams:
-    """The one to look at closer; the first where that one is not compared."""
+    """Return the net to look at closer: the first where that one is not compared."""
     return next((q for q in p.probes if q.initializer == name), p.probes[0])
 
 
 def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: CompareParams | None) -> None:
-    room = "room " if other else ""
+    extent = "extent " if other else ""
     if look == COURSE:
-        _course(results.comparison(p), side, other and results.comparison(other), f"{room}{PARTS}")
+        _course(results.comparison(p), side, other and results.comparison(other), f"{extent}{PARTS}")
     elif look == HISTOGRAMS:
         shown = results.histograms(one)
-        table, base = on_one_axis(shown, other and results.histograms(_one(other, one.initializer)))
-        spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade", room=other is not None,
-                                          base=base)
+        table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer)))
+        spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade",
+                                          extent=other is not None, base=base)
         elements.chart(table, spec, f"histograms{side}{shown.last}{base}",
-                   "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
+                       "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
         st.caption(shown.words)
     elif look == SPECTRUM:
         with st.spinner("Computing singular values …"):
             shown = results.spectrum(one)
             beside = other and results.spectrum(_one(other, one.initializer))
-        elements.chart(charts.with_room_for(shown.table, beside and beside.table), charts.spectrum(other is not None), f"spectrum{side}",
-                   "Histogram of the singular values of the input-output Jacobian")
+        elements.chart(charts.with_extent_of(shown.table, beside and beside.table), charts.spectrum(other is not None),
+                       f"spectrum{side}", "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
-        elements.chart(charts.with_room_for(results.shares(p, look), other and results.shares(other, look)),
-                   charts.curves("layer", STATISTICS[look], decades=False, parts=f"{room}{SHARES}"), f"{look}{side}",
-                   f"{STATISTICS[look]} by layer, for each initializer")
+        elements.chart(charts.with_extent_of(results.shares(p, look), other and results.shares(other, look)),
+                       charts.curves("layer", STATISTICS[look], decades=False, parts=f"{extent}{SHARES}"), f"{look}{side}",
+                       f"{STATISTICS[look]} by layer, for each initializer")
 
 
 def _course(shown, side: str, other, parts: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
-        elements.chart(charts.with_room_for(shown.forward, other and other.forward),
-                   charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts), f"forward{side}",
-                   "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
+        elements.chart(charts.with_extent_of(shown.forward, other and other.forward),
+                       charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts), f"forward{side}",
+                       "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
     with backward:
         spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=parts)
-        elements.chart(charts.with_room_for(shown.backward, other and other.backward), spec, f"backward{side}",
-                   "Mean square of the gradient by layer: predicted lines, measured points, log axis")
+        elements.chart(charts.with_extent_of(shown.backward, other and other.backward), spec, f"backward{side}",
+                       "Mean square of the gradient by layer: predicted lines, measured points, log axis")
 
 
-def _more(controls: Controls, own: bool) -> None:
-    controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
-    controls.typed("widths", "or your own widths, input first", "784-512-256-10")
-    controls.real("gamma", "γ, multiplies the weights")
-    controls.real("sigma_b2", "σ_b², variance of the biases")
-    controls.steps("batch", "inputs in the batch", [2, 8, 16, 32, 64, 128, 256, 512])
-    controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
-    controls.whole("seed", "seed")
-    controls.select("normalization", "normalization")
-    controls.select("residual", "residual branches")
-    controls.slider("keep", "dropout keeps", 0.01)
-    controls.select("rescale", "data-dependent rescaling")
-
-
-shell.show(page)
+shell.show(draw)

@@ -2,70 +2,62 @@
 
 import streamlit as st
 
-from pages.parts import charts, elements, prefetch, presenter, results, shell, text
+from pages.parts import charts, elements, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.page import Stage, top
+from pages.parts.presenter import presenting
 from pages.parts.views.neuron_variance import WHY
-from vgdash.single_neuron import NeuronParams, neuron_variance
+from vgdash.single_neuron import NeuronParams
 
 INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
 
 
-def page() -> None:
+def draw() -> None:
     controls = Controls("neuron_variance", NeuronParams)
-    controls.read_address()
-    top("How large may a weight be?", controls)
-    view()
 
-
-@st.fragment
-def view() -> None:
-    controls = Controls("neuron_variance", NeuronParams)
-    stage = Stage(controls)
-    with stage.controls():
+    def row() -> None:
         controls.steps("n", "n, inputs of the neuron", INPUTS)
         controls.select("rule", "rule for Var(w)", width=WIDE)
         controls.select("activation", "activation", width=NARROW)
-        with controls.more():
-            _more(controls)
-    p = controls.params()
-    if not stage.ready(controls, p):
+
+    def more() -> None:
+        controls.number("gamma", "γ, multiplies the weights")
+        controls.steps("n_out", "n_out, neurons in the layer", INPUTS)
+        controls.segments("distribution", "distribution of the weights")
+        controls.number("mean", "mean of the inputs")
+        controls.number("std", "standard deviation of the inputs")
+        controls.slider("correlation", "correlation of the inputs", 0.05)
+        controls.steps("samples", "samples", [100, 1_000, 5_000, 20_000, 50_000, 100_000, 200_000])
+        controls.number("seed", "seed")
+
+    page.show(controls, "How large may a weight be?", _results, row, more)
+
+
+def _results(shown: page.Results) -> None:
+    p, found = shown.p, results.neuron(shown.p)
+    prefetch.schedule(results.neuron, ((q,) for q in shown.controls.next_params()))
+    shown.verdict(found.verdict)
+    shown.beside(lambda params, side, other: _main(results.neuron(params), side, other and results.neuron(other)))
+    if presenting():
         return
-    shown = results.neuron(p)
-    prefetch.wish(results.neuron, ((q,) for q in controls.next_steps()))
-    stage.verdict(shown.verdict)
-    stage.beside(lambda params, side, other: _main(results.neuron(params), side, other and results.neuron(other)), controls, p)
-    if presenter.presenting():
-        return
-    if shown.remarks:
-        st.info(shown.remarks, icon=":material/lightbulb:")
+    if found.remarks:
+        st.info(found.remarks, icon=":material/lightbulb:")
     left, right = st.columns(2)
     left.markdown(WHY)
-    right.markdown(shown.numbers)
-    elements.table_and_download(lambda: neuron_variance(p).frame(), text.file_name("neuron-variance", p), "neuron", p)
+    right.markdown(found.numbers)
+    elements.table_and_download(lambda: results.table(p), text.file_name("neuron-variance", p), "neuron", p)
 
 
 def _main(shown, side: str, other) -> None:
     left, right = st.columns(1 if side else 2) * (2 if side else 1)
     with left:
-        elements.chart(charts.with_room_for(shown.histogram, other and other.histogram), charts.histogram("z", "density", other is not None),
-                   f"histogram{side}", "Histogram of z over its predicted density")
+        elements.chart(charts.with_extent_of(shown.histogram, other and other.histogram),
+                       charts.histogram("z", "density", other is not None), f"histogram{side}",
+                       "Histogram of z over its predicted density")
     with right:
-        parts = ("room " if other else "") + "line interval point label"
-        elements.chart(charts.with_room_for(shown.against_n, other and other.against_n),
-                   charts.curves("n, inputs", "Var(z)", log_x=True, parts=parts), f"against_n{side}",
-                   "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
+        parts = ("extent " if other else "") + "line interval point label"
+        elements.chart(charts.with_extent_of(shown.against_n, other and other.against_n),
+                       charts.curves("n, inputs", "Var(z)", log_x=True, parts=parts), f"against_n{side}",
+                       "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
 
 
-def _more(controls: Controls) -> None:
-    controls.real("gamma", "γ, multiplies the weights")
-    controls.steps("n_out", "n_out, neurons in the layer", INPUTS)
-    controls.segments("distribution", "distribution of the weights")
-    controls.real("mean", "mean of the inputs")
-    controls.real("std", "standard deviation of the inputs")
-    controls.slider("correlation", "correlation of the inputs", 0.05)
-    controls.steps("samples", "samples", [100, 1_000, 5_000, 20_000, 50_000, 100_000, 200_000])
-    controls.whole("seed", "seed")
-
-
-shell.show(page)
+shell.show(draw)

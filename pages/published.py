@@ -4,47 +4,46 @@ import time
 
 import streamlit as st
 
-from pages.parts import charts, elements, results, shell
+from pages.parts import charts, elements, page, results, shell
 from pages.parts.controls import Controls
-from pages.parts.page import Stage, top
 from pages.parts.views import published as views
 from vgdash.params import Params
-from vgdash.published import Outcome
+from vgdash.published.records import Outcome
 
 PATIENCE = 0.3  # seconds until there is a progress bar
 
 
-def page() -> None:
+def draw() -> None:
     controls = Controls("published", Params)
-    controls.read_address()
-    top("Do we agree with the literature?", controls)
-    view()
+
+    def row() -> None:
+        st.button("Recompute", icon=":material/refresh:", on_click=_recompute, key="recompute")
+
+    page.show(controls, "Do we agree with the literature?", _results, row)
 
 
-@st.fragment
-def view() -> None:
-    controls = Controls("published", Params)
-    stage = Stage(controls)
-    stage.ready(controls, Params())
-    with stage.controls():
-        st.button("Recompute", icon=":material/refresh:", on_click=results.recompute, key="recompute")
-        said = st.empty()
+def _recompute() -> None:
+    results.recompute()
+    st.rerun("results")
+
+
+def _results(shown: page.Results) -> None:
+    said = st.empty()
     outcomes, mistakes = _computed(said)
-    stage.verdict(views.verdict(outcomes))
+    shown.verdict(views.verdict(outcomes))
     said.caption(views.remarks(outcomes))
-
     with st.container(height=430, key="claims"):
         st.markdown(views.sections(outcomes))
     elements.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")
     st.markdown("### Mistakes that circulate", anchors=False)
     for pair in zip(mistakes[::2], mistakes[1::2], strict=True):
-        for column, (key, shown) in zip(st.columns(2), pair, strict=True):
+        for column, (key, mistake) in zip(st.columns(2), pair, strict=True):
             with column.container(border=True, height="stretch"):
-                _card(key, shown)
+                _card(key, mistake)
 
 
 def _computed(place) -> tuple[dict[str, Outcome], list[tuple[str, views.MistakeView]]]:
-    """Every claim and mistake, from memory where somebody has asked before; progress in ``place`` where it takes a while."""
+    """Return every claim and mistake, remembered where somebody has asked before; ``place`` shows the progress where it takes a while."""
     start, outcomes, mistakes = time.monotonic(), {}, []
     total = len(views.CLAIMS) + len(views.CORRECTED)
     for key in [*views.CLAIMS, *views.CORRECTED]:
@@ -61,8 +60,9 @@ def _computed(place) -> tuple[dict[str, Outcome], list[tuple[str, views.MistakeV
 def _card(key: str, shown: views.MistakeView) -> None:
     st.markdown(shown.words)
     if shown.table is not None:
-        elements.chart(shown.table, charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored, fine=True), f"mistake {key}",
-                   f"{shown.quantity} by layer: the mistaken curve and the right one as lines, measured nets as points")
+        spec = charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored, fine=True)
+        elements.chart(shown.table, spec, f"mistake {key}",
+                       f"{shown.quantity} by layer: the mistaken curve and the right one as lines, measured nets as points")
 
 
-shell.show(page)
+shell.show(draw)

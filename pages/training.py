@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from pages.parts import charts, elements, presenter, shell, text, training_panel
+from pages.parts import charts, elements, page, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.page import Stage, top
+from pages.parts.presenter import presenting
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from pages.parts.views.training_details import FRAMES, STATISTICS, rates
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice, Real
-from vgdash.training.trainer import TrainParams
+from vgdash.training.params import TrainParams
 
 BESIDE = {
     "look": (Choice(LOOKS_AT), COURSE),
@@ -22,59 +22,81 @@ HEIGHT = 215
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0]
 
 
-def page() -> None:
-    asked = bool(st.query_params) or "entering" in st.session_state
-    controls = Controls("training", TrainParams, BESIDE)
-    controls.read_address()
-    if asked and "run" not in st.session_state:
-        training_panel.start_when_ready()
-    top("Who learns, who stands still, who blows up?", controls, training_panel.start_when_ready)
-    training_panel.ticking(view)
+def draw() -> None:
+    controls = Controls("training", TrainParams, BESIDE, fragments=("buttons", "results"),
+                        then=training_panel.start_when_ready)
 
-
-def view() -> None:
-    controls = Controls("training", TrainParams, BESIDE)
-    stage = Stage(controls)
-    with stage.controls():
+    def row() -> None:
         controls.select("dataset", "data", width=NARROW)
         controls.steps("depth", "depth L", DEPTHS)
         controls.select("activation", "activation", width=NARROW)
         controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
-        with controls.more():
-            _more(controls)
-    with stage.controls("looks"):
+
+    def more() -> None:
+        controls.several("initializers", "initializers")
+        controls.steps("width", "width of the hidden layers", [2, 4, 8, 16, 32, 64, 100, 128, 256, 512])
+        controls.select("optimizer", "optimizer")
+        controls.number("gamma", "γ, multiplies the first weights")
+        controls.steps("batch", "batch", [8, 16, 32, 64, 128, 256])
+        controls.steps("steps", "steps", [50, 100, 200, 400, 600, 1000, 2000, 5000, 10000])
+        controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 5, 8])
+        controls.number("seed", "seed")
+        controls.number("clip", "clip the gradient's norm (0: off)")
+        controls.slider("label_noise", "wrong labels, share", 0.05)
+        controls.select("normalization", "normalization")
+        controls.select("residual", "residual branches")
+        controls.number("sigma_b2", "σ_b², variance of the first biases")
+
+    def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
         controls.select("of", "of", label_visibility="collapsed", width=WIDE)
         controls.select("statistic", "by layer", label_visibility="collapsed", width=WIDE)
-    p = controls.params()
-    run = training_panel.run_bar(p)
-    if not stage.ready(controls, p):
-        return
-    if controls.chosen("look") == RATES:
+
+    def buttons() -> None:
+        p, _ = controls.params()
+        training_panel.run_buttons(p)
+        if controls.value("look") == RATES:
+            training_panel.rates_button(p)
+
+    def below() -> None:
+        left, right = st.columns(2)
+        left.markdown(WHY)
+        with right:
+            controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
+        run = training_panel.watched(training_panel.RUN)
+        if run is not None and run.snapshots:
+            elements.table_and_download(lambda: training_panel.table(run), text.file_name("training", run.params),
+                                        "training", run.params)
+
+    page.show(controls, "Who learns, who stands still, who blows up?", _results, row, more, looks, buttons, below,
+              every=lambda: training_panel.interval(training_panel.RUN, training_panel.RATES))
+
+
+def _results(shown: page.Results) -> None:
+    p, value = shown.p, shown.value
+    run = training_panel.watched(training_panel.RUN)
+    shown.bar.markdown(training_panel.progress(run, p) or "\u00a0")
+    if value("look") == RATES:
         _rates(p)
     if run is None or not run.snapshots:
-        stage.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
-        st.markdown(WHY)
+        shown.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
         return
-    shown = training_panel.view(run, controls.chosen("look"), controls.chosen("of"), controls.chosen("statistic"), controls.chosen("goal"))
-    stage.verdict(shown.verdict)
-    _main(shown.tables, controls.chosen("look"), controls.chosen("statistic"), run)
-    if presenter.presenting():
-        return
-    left, right = st.columns(2)
-    left.markdown(WHY)
-    with right:
-        controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
-        st.markdown(shown.ranking)
-    elements.table_and_download(lambda: training_panel.table(run), text.file_name("training", run.params), "training", run.params)
+    found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
+    shown.verdict(found.verdict)
+    _main(found.tables, value("look"), value("statistic"), run)
+    if not presenting():
+        st.markdown(found.ranking)
 
 
 def _rates(p: TrainParams) -> None:
-    found = training_panel.find_rates(p)
+    trying = training_panel.watched(training_panel.RATES)
+    if trying is not None and not trying.over:
+        st.markdown(training_panel.progress(trying, trying.params))
+    found = training_panel.rates(p)
     if found is not None:
         said, table = rates(found)
         elements.chart(table, charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT), "rates",
-                   "Loss after a few steps against the learning rate, for each initializer, log axes")
+                       "Loss after a few steps against the learning rate, for each initializer, log axes")
         st.caption(said)
 
 
@@ -83,51 +105,37 @@ def _main(tables, look: str, statistic: str, run) -> None:
         loss, accuracy = st.columns(2)
         with loss:
             elements.chart(tables["loss"], charts.curves("step", "training loss", height=HEIGHT, fine=True), "loss",
-                       "Training loss by step, log axis")
+                           "Training loss by step, log axis")
         with accuracy:
-            elements.chart(tables["accuracy"], charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT), "accuracy",
-                       "Share of held-out examples that are classified right, by step")
+            elements.chart(tables["accuracy"], charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT),
+                           "accuracy", "Share of held-out examples that are classified right, by step")
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
             elements.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
-                       "Size of the gradient by layer and step. A layer whose row is dark learns nothing.")
+                           "Size of the gradient by layer and step. A layer whose row is dark learns nothing.")
         with updates:
             elements.chart(tables["updates"], charts.curves("step", "update : weight", height=HEIGHT), "updates",
-                       "Update divided by weight, median layer, by step, log axis. Healthy is about a thousandth.")
+                           "Update divided by weight, median layer, by step, log axis. Healthy is about a thousandth.")
     elif look == LAYERS:
-        elements.chart(tables["layers"], charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0), f"layers {run.over}",
-                   "A statistic by layer, for each initializer, at a moment of the run")
+        spec = charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0)
+        elements.chart(tables["layers"], spec, f"layers {run.over}",
+                       "A statistic by layer, for each initializer, at a moment of the run")
     elif look == HISTOGRAMS and not run.params.histogram_layers:
         st.info("A net of one layer has no hidden layer, so there are no activations to draw. Take two layers or more.")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
         spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units", predicted=False)
         elements.chart(tables["histograms"], spec, f"histograms {last}",
-                   "Histogram of the activations of one layer, to be chosen by the slider in the chart")
+                       "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
         st.info("Digits have 64 features: there is no plane to draw a decision on. Choose spirals, circles, moons or gaussians.")
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:
                 st.markdown(f"**{name}**")
-                elements.chart(table, charts.decision(), f"decision {name}", f"What the net of {name} decides on the plane, and the data")
+                elements.chart(table, charts.decision(), f"decision {name}",
+                               f"What the net of {name} decides on the plane, and the data")
 
 
-def _more(controls: Controls) -> None:
-    controls.several("initializers", "initializers")
-    controls.steps("width", "width of the hidden layers", [2, 4, 8, 16, 32, 64, 100, 128, 256, 512])
-    controls.select("optimizer", "optimizer")
-    controls.real("gamma", "γ, multiplies the first weights")
-    controls.steps("batch", "batch", [8, 16, 32, 64, 128, 256])
-    controls.steps("steps", "steps", [50, 100, 200, 400, 600, 1000, 2000, 5000, 10000])
-    controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 5, 8])
-    controls.whole("seed", "seed")
-    controls.real("clip", "clip the gradient's norm (0: off)")
-    controls.slider("label_noise", "wrong labels, share", 0.05)
-    controls.select("normalization", "normalization")
-    controls.select("residual", "residual branches")
-    controls.real("sigma_b2", "σ_b², variance of the first biases")
-
-
-shell.show(page)
+shell.show(draw)

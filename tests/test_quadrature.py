@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from tests.pair_quadrature import pair_mean, pair_nodes
 from vgdash.activations import ACTIVATIONS
-from vgdash.quadrature import FINE, MASSES, NODES, QUICK, pair_mean, pair_nodes
+from vgdash.quadrature import MASSES, NODES
 
 PIECES = (-9, -3, -1, -0.3, 0, 0.3, 1, 3, 9)
 FUNCTIONS = {"f²": lambda a, z: a.f(z) ** 2, "f'²": lambda a, z: a.df(z) ** 2, "|f|": lambda a, z: np.abs(a.f(z)),
@@ -37,8 +38,8 @@ def nested(f, scale, correlation):
     return adaptive(lambda z: float(f(scale * z)) * given(z), 1e-9)
 
 
-def pair(f, scale, correlation, rules=FINE):
-    u, v, *weights = pair_nodes(correlation, scale, rules)
+def pair(f, scale, correlation):
+    u, v, *weights = pair_nodes(correlation, scale)
     return float(pair_mean(f(u) * f(v), *weights))
 
 
@@ -76,15 +77,6 @@ def test_relu_pairs_follow_the_arc_cosine_kernels_of_cho_and_saul(correlation):
     a, angle = ACTIVATIONS["relu"], math.acos(correlation)
     assert pair(a.f, 1.0, correlation) == pytest.approx((math.sin(angle) + (math.pi - angle) * correlation) / (2 * math.pi), abs=1e-12)
     assert pair(a.df, 1.0, correlation) == pytest.approx((math.pi - angle) / (2 * math.pi), abs=1e-12)
-
-
-def test_the_faster_rules_keep_the_accuracy_they_state_at_every_scale():
-    for a in ACTIVATIONS.values():
-        for s in (0.1, 1.0, 2.0, 3.0, 6.0, 10.0, 100.0, 3000.0):
-            for correlation in (0.0, 0.5, 0.99):
-                for f in (a.f, a.df):
-                    assert pair(f, s, correlation, QUICK) == pytest.approx(
-                        pair(f, s, correlation), abs=1e-4 * float(MASSES @ f(s * NODES) ** 2)), (a.name, s, correlation)
 
 
 def test_arrays_of_pairs_give_what_each_pair_gives():

@@ -12,7 +12,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.chain_learning import DescentParams, descent
 from vgdash.codegen.export import export
 from vgdash.diagnosis.balance import BalanceParams, balance
-from vgdash.diagnosis.first_failure import first_trouble
+from vgdash.diagnosis.first_failure import first_failure as first_trouble
 from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.diagnosis.recommendation import recommend
 from vgdash.initializers import INITIALIZERS
@@ -21,7 +21,8 @@ from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
 from vgdash.probe.params import CompareParams, ProbeParams
 from vgdash.probe.probe import compare, probe
-from vgdash.published import MISTAKES, PUBLISHED
+from vgdash.published import PUBLISHED
+from vgdash.published.mistakes import MISTAKES
 from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.sweep import SweepParams, trainability
 from vgdash.theory.fixed_points import c_star, chi_1, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q

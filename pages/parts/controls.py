@@ -1,333 +1,273 @@
-"""Widgets that spell a parameter set: limits from its rules, state in the address, and a sentence for what was refused."""
+"""The controls of a page: widgets, the address and the parameter set are three spellings of one state.
+
+The state is ``PageState.values``. Widgets are drawn from it and write into it, ``read_address`` and ``write_address``
+translate between it and the address, ``params`` makes the parameter set.
+"""
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache, wraps
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.parts import address, bounds, keyboard, scenes, text, told
+from pages.parts import scenes, text
 from pages.parts.scenes import Scene
-from vgdash.params import MAX_TEXT, Choice, Flag, Integer, Integers, ParamError, Params, Real, Rule, Text
+from pages.parts.state import PageState, answering, session
+from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
-EMBEDDING = {"embed", "embed_options"}  # Streamlit's own keys
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
 NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
+REFUSALS = 5  # sentences about one address, at most
 
 
-def _foldable(draw: Callable[..., None]) -> Callable[..., None]:
-    """A control that is not drawn while it is folded away."""
-    @wraps(draw)
-    def drawn(self: Controls, key: str, *label: str, **more: Any) -> None:
-        if self.inside is not None:
-            self.inside.append(key)
-        if self.inside is not None and self.folded:
-            self._take(key)
-        else:
-            self.drawn.append(key)
-            told.tell_again(self.page, key)
-            draw(self, key, *label, **more)
-    return drawn
+class Address(NamedTuple):
+    """Meaning of an address: the controls that are not at their default, and what every page has."""
+
+    values: dict[str, Any]
+    scene: str | None
+    kept: str
+    present: bool
 
 
 class Controls:
-    """The controls of one page for the parameter set ``kind``; ``beside`` maps further keys to their (rule, default).
+    """The controls of one page for the parameter set ``kind``.
 
-    Each widget method takes a key of the parameter set and draws it bound to the address. ``params`` then gives the
-    parameter set that these values make; what it refuses, and what ``read_address`` refused, ``notice`` says.
+    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of controls too
+    where other controls depend on it (``linked``). ``then`` is called when a scene or a link has been entered.
     """
 
-    def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None):
-        self.page, self.kind = page, kind
-        self.scenes = {scene.name: scene for scene in scenes.of_page(page)}
-        self.rules = {**kind.keys(), **{key: rule for key, (rule, _) in (beside or {}).items()},
-                      "scene": Choice(tuple(self.scenes)), **COMMON}
-        self.defaults = {**_defaults(kind), **{key: value for key, (_, value) in (beside or {}).items()}}
-        self.values: dict[str, Any] = {}
-        self.drawn: list[str] = []
-        self.beside: dict[str, Callable[[Any], tuple[Any, ...]]] = {}  # slider: the values next to one, lower first
-        self.folded = False
-        self.inside: list[str] | None = None  # the controls behind More, while they are named
-        self.before: dict[str, Any] = {}
-        self.refused: list[str] = []
-        self.misread: list[str] = []
+    def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
+                 linked: Sequence[str] = (), fragments: Sequence[str] = ("results",), then: Callable[[], None] = lambda: None):
+        self.page, self.kind, self.linked, self.fragments, self.then = page, kind, linked, fragments, then
+        own, usual, beside = kind.keys(), kind(), beside or {}
+        self.rules = {**own, **{key: rule for key, (rule, _) in beside.items()}}
+        self.defaults = {key: None if isinstance(rule, Integers) else getattr(usual, key) for key, rule in own.items()}
+        self.defaults |= {key: value for key, (_, value) in beside.items()}
+        self.scenes = {scene.name: self._differing(scene.values) for scene in scenes.of_page(page)}
+        self.readable = {**self.rules, **COMMON, "scene": Choice(tuple(self.scenes))}
+
+    @property
+    def here(self) -> PageState:
+        """The state of this page for the visitor whose script runs."""
+        return session().of(self.page)
+
+    def value(self, key: str) -> Any:
+        """Return the value of a control; of a typed one that is empty, None."""
+        return self.here.values.get(key, self.defaults[key])
+
+    def _differing(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that are not at their default, in canonical form."""
+        checked = {key: self.rules[key].check(key, value) for key, value in values.items()}
+        return {key: value for key, value in checked.items() if value != self.defaults[key]}
+
+    # ---- the parameter set
+
+    def params(self) -> tuple[Params, list[str]]:
+        """Return the parameter set of all values, and one sentence for each value that was refused."""
+        p, refused = self.kind.parse_lenient(self.here.values)
+        said = [*self.here.refused, *self.here.misread.values(), *map(text.refusal, refused)]
+        return p, list(dict.fromkeys(said))
+
+    def next_params(self) -> Iterator[Params]:
+        """Yield the parameter set one step further on the slider that was moved last: the likely next request."""
+        if self.here.moved is not None:
+            key, value = self.here.moved
+            p, refused = self.kind.parse_lenient({**self.here.values, key: value})
+            if not refused:
+                yield p
 
     # ---- the address
 
     def read_address(self) -> None:
-        """Take what a link, or the way back to it, asks for; note what it does not get. Call it in a full run, before the widgets."""
-        if "entering" in st.session_state:  # the walk comes from another page, or is about to leave this one
-            if st.session_state["entering"][0].page == self.page:
-                scene, st.session_state["present"] = st.session_state.pop("entering")
-                st.session_state["page"] = self.page
-                self.enter(scene)
-                address.write({"scene": [scene.name]})  # Streamlit does not say of every widget of a new page what it was set to
-            return
-        back = getattr(get_script_run_ctx(), "is_history_navigation", False)
-        if st.session_state.get("page") == self.page and not back:
-            return  # the address only says what has been set on the page
-        st.session_state["page"] = self.page
-        st.session_state.pop(f"{self.page} drawn", None)
-        asked = {key: st.query_params.get_all(key) for key in st.query_params if key not in EMBEDDING}
-        refused = [f"This page has no setting named “{text.harmless(key)}”; the link's value was left out."
-                   for key in asked if key not in self.rules]
-        good: dict[str, Any] = {}
-        for key in (key for key in asked if key in self.rules):
+        """Take over the state that the address names. Call it once in a full run, before the widgets.
+
+        An address that means what the page shows changes nothing. A run that answers a widget does not read it, and a
+        page entered through the menu, without a query, shows what it showed before.
+        """
+        mine, here = session(), self.here
+        arrived, mine.page = mine.page != self.page, self.page
+        answers, mine.answering = mine.answering and not arrived, False
+        query = _query()
+        if not answers and (query or not arrived):
+            address, refused = self._meaning(query)
+            if refused or address != self._current():
+                self._show(address, refused)
+                if query:
+                    self.then()
+        if here.scene is not None:
+            mine.at = (self.page, here.scene)
+        self.write_address()
+
+    def write_address(self) -> None:
+        """Have the address name the state of the page, unless it does."""
+        address, refused = self._meaning(_query())
+        if refused or address != self._current():
+            st.query_params.from_dict(self.query())
+
+    def query(self) -> dict[str, list[str]]:
+        """Return the shortest query that names this state: the scene, or what is not at its default."""
+        here = self.here
+        state = {"scene": [here.scene]} if here.scene else self._spelled(here.values)
+        common = {"held": [here.kept] if here.kept else [], "present": ["true"] if session().present else []}
+        return {key: texts for key, texts in {**state, **common}.items() if texts}
+
+    def full_query(self) -> dict[str, list[str]]:
+        """Return every value of the page as texts, defaults too: a link that outlives a change of defaults."""
+        return self._spelled({key: value for key, value in (self.defaults | self.here.values).items() if value is not None})
+
+    def _spelled(self, values: Mapping[str, Any]) -> dict[str, list[str]]:
+        return {key: self.rules[key].to_query(value) for key, value in values.items()}
+
+    def _current(self) -> Address:
+        return Address(self.here.values, self.here.scene, self.here.kept, session().present)
+
+    def _meaning(self, query: Mapping[str, list[str]]) -> tuple[Address, list[str]]:
+        """Return what a query means, and one sentence for each part of it that was left out.
+
+        What a link to a scene does not say is as the scene has it; what it says otherwise makes it the sender's own.
+        """
+        good, refused = {}, []
+        for key, texts in query.items():
+            if key not in self.readable:
+                refused.append(f"This page has no setting named “{text.harmless(key)}”; the link's value was left out.")
+                continue
             try:
-                good[key] = self.rules[key].parse(key, asked[key])
+                if sum(map(len, texts)) > MAX_TEXT:
+                    raise ParamError(key, f"at most {MAX_TEXT:,} characters", "".join(texts))
+                good[key] = self.readable[key].parse(key, texts)
             except ParamError as error:
                 refused.append(text.refusal(error))
-        st.session_state[f"{self.page} refused"] = (refused[:5], None)
-        for key, value in good.items():
-            self._offer(key, value)
-        if back:
-            st.session_state["more"] = False  # it may have been closed on the way; a browser takes no values for what it does not show
-        if asked or back:
-            self._take_over(good, back)
-        said_otherwise = {key: spelled for key, value in good.items() if isinstance(self.rules[key], (Integer, Real))
-                          and asked[key] != (spelled := self.rules[key].to_query(value))}
-        without = [key for key in asked if key in self.rules and key not in good]
-        if "scene" in good and not self.stands(self.scenes[good["scene"]]):  # a scene that was changed is the sender's own state
-            st.session_state["scene"] = None
-            without.append("scene")
-        if said_otherwise or without:
-            # Streamlit knows an option by its text, and 1.0 is not the option 1; and some values that it cannot read make it raise
-            address.write(said_otherwise, without)
-            st.rerun()
+        common = {key: good.pop(key) for key in ("scene", "held", "present", "v") if key in good}
+        scene = common.get("scene")
+        as_written = self.scenes.get(scene, {})
+        values = self._differing({**as_written, **good})
+        return Address(values, scene if values == as_written else None, common.get("held", ""),
+                       common.get("present", False)), refused[:REFUSALS]
 
-    def _take_over(self, good: Mapping[str, Any], back: bool) -> None:
-        """Set what a link leaves to its scene, and what stands behind More: Streamlit reads an address for what is bound to it only.
+    def _show(self, address: Address, refused: Sequence[str] = ()) -> None:
+        here, mine = self.here, session()
+        here.values, here.scene, here.kept = dict(address.values), address.scene, address.kept
+        here.entered, here.refused, here.misread, here.moved = dict(address.values), list(refused), {}, None
+        mine.present = address.present
+        mine.generation += 1
 
-        On the way ``back`` everything is set, so that ``told`` knows.
-        """
-        if "scene" in good:  # a short link: what it does not say is as the scene has it
-            st.session_state["scene"] = good["scene"]
-            good = {**self.scenes[good["scene"]].values, **good}
-        others = [key for key in self.defaults if key in st.session_state] if back else st.session_state.get(f"{self.page} folded", ())
-        for key in (*good, *(key for key in others if key not in good)):
-            if key in self.defaults:
-                self._set(key, good.get(key, self.defaults[key]))
+    # ---- changes
 
-    def _offer(self, key: str, value: Any) -> None:
-        offered = st.session_state.setdefault(f"{self.page} offered", {}).setdefault(key, {})
-        offered.pop(value, None)
-        offered[value] = None
-        if len(offered) > bounds.OFFERED:
-            del offered[next(iter(offered))]
+    def enter(self, scene: Scene) -> None:
+        """Set every control as the scene has it. For callbacks."""
+        self._show(Address(self.scenes[scene.name], scene.name, self.here.kept, session().present))
+        session().at = (self.page, scene.name)
+        self.then()
 
-    def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """The usual options, and any that a link or a preset asked for."""
-        extra = st.session_state.get(f"{self.page} offered", {}).get(key, {}).keys() | {self.defaults[key]}
-        options = list(usual)
-        for value in sorted(v for v in extra if v not in options):
-            bisect.insort(options, value)
-        return options
+    def set(self, values: Mapping[str, Any]) -> NoReturn:
+        """Set some controls by program, and draw them and the results again. For callbacks."""
+        changed = self._differing({**self.here.values, **values})
+        here, before = self.here, self.here.scene
+        self._show(Address(changed, before if changed == self.scenes.get(before) else None, here.kept, session().present))
+        self._redraw(before, ["controls", *self.fragments])
+
+    def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
+        """Take the value of a widget over, and draw again what depends on it. The callback of every control."""
+        here, rule, before = self.here, self.rules[key], self.value(key)
+        value = st.session_state[widget]
+        here.misread.pop(key, None)
+        try:
+            typed = isinstance(rule, Integers)
+            value = (rule.parse(key, [value]) if value else None) if typed else rule.check(key, _plain(value))
+        except ParamError as error:
+            here.misread[key] = text.refusal(error)
+            value = self.defaults[key]
+        here.values.pop(key, None)
+        if value != self.defaults[key]:
+            here.values[key] = value
+        here.refused = []
+        here.moved = (key, beside(value, value > before)) if beside and value != before else None
+        left = here.scene
+        if left is not None and here.values != self.scenes[left]:
+            here.scene = None
+        self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
+
+    def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
+        """Draw fragments again; the whole page where its headline goes, for the state is no scene any more."""
+        if scene_before == self.here.scene:
+            st.rerun(fragments)
+        session().answering = True
+        st.rerun()
 
     # ---- widgets
 
-    @contextmanager
-    def more(self) -> Iterator[None]:
-        """Controls behind More, drawn only while it is open. The address holds what does not stand at its default."""
-        with st.popover("More", key="more", on_change="rerun", width="content") as opened:
-            self.folded, self.inside = not opened.open, []
-            yield
-            if opened.open:
-                keyboard.focus_inside()
-        wanted = {key: self._spelled(key) for key in self.inside}
-        now = {key: st.query_params.get_all(key) for key in self.inside}
-        if wanted != now:
-            address.write({key: texts for key, texts in wanted.items() if texts}, [key for key, texts in wanted.items() if not texts])
-        st.session_state[f"{self.page} folded"] = tuple(self.inside)
-        self.inside = None
+    def _widget(self, key: str, beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
+        name = f"{key}-{session().generation}"
+        return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
-    def _spelled(self, key: str) -> list[str]:
-        """What the address says of a control behind More: nothing at its default."""
-        default = self._held(key, self.defaults[key])
-        held = st.session_state.get(key, default)
-        if held == default:
-            return []
-        return [held] if isinstance(self.rules[key], Integers) else self.rules[key].to_query(tuple(held) if isinstance(held, list) else held)
+    def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
+        """Return the usual options, the default, and the value that a link or a scene asked for."""
+        return sorted({*usual, self.defaults[key], self.here.entered.get(key, self.defaults[key])})
 
-    def _take(self, key: str) -> None:
-        """The value of a control that is not drawn now."""
-        held = st.session_state.get(key, self._held(key, self.defaults[key]))
-        if isinstance(self.rules[key], Integers):
-            self._read_typed(key, held)
-        else:
-            self.values[key] = held
-
-    @property
-    def _keep(self) -> dict[str, str]:
-        """Who keeps the value of a widget: Streamlit in the address, or the session."""
-        return {"bind": "query-params"} if self.inside is None else {"persist_state": "session"}
-
-    @_foldable
-    def slider(self, key: str, label: str, step: float = 1, **more) -> None:
+    def slider(self, key: str, label: str, step: float = 1, **more: Any) -> None:
+        """Draw a slider over all values of a number."""
         rule = self.rules[key]
-        assert isinstance(rule, (Integer, Real))
-        real = isinstance(rule, Real)
-        self.values[key] = st.slider(label, rule.low, rule.high, self.defaults[key], type(rule.low)(step), EXACT if real else None,
-                                     key=key, **self._keep, **more)
-        if real:
-            self.values[key] = _plain(self.values[key])
-        self.beside[key] = lambda value: (_plain(value - step), _plain(value + step)) if real else (value - step, value + step)
+        st.slider(label, rule.low, rule.high, self.value(key), type(rule.low)(step),
+                  EXACT if isinstance(rule, Real) else None, **more,
+                  **self._widget(key, lambda value, up: _plain(value + step if up else value - step)))
 
-    @_foldable
-    def steps(self, key: str, label: str, usual: Sequence[Any], **more) -> None:
-        """A slider over the usual values of a number, for quantities that span orders of magnitude."""
+    def steps(self, key: str, label: str, usual: Sequence[Any], **more: Any) -> None:
+        """Draw a slider over the usual values of a number, for quantities that span orders of magnitude."""
         options = self.options(key, usual)
-        self.values[key] = st.select_slider(label, options, self.defaults[key], key=key, **self._keep,
-                                            format_func=lambda value: self.rules[key].to_query(value)[0], **more)
-        self.beside[key] = lambda value: tuple(options[min(max(options.index(value) + k, 0), len(options) - 1)] for k in (-1, 1))
 
-    @_foldable
-    def select(self, key: str, label: str, **more) -> None:
+        def beside(value: Any, up: bool) -> Any:
+            return options[min(max(options.index(value) + (1 if up else -1), 0), len(options) - 1)]
+        st.select_slider(label, options, self.value(key), format_func=lambda value: self.rules[key].to_query(value)[0],
+                         **more, **self._widget(key, beside))
+
+    def select(self, key: str, label: str, **more: Any) -> None:
+        """Draw a list of options to choose one from."""
+        options = self.rules[key].options
+        st.selectbox(label, options, options.index(self.value(key)), **more, **self._widget(key))
+
+    def segments(self, key: str, label: str, **more: Any) -> None:
+        """Draw a few options side by side to choose one from."""
+        st.segmented_control(label, self.rules[key].options, default=self.value(key), required=True, **more,
+                             **self._widget(key))
+
+    def several(self, key: str, label: str, **more: Any) -> None:
+        """Draw a list of options to choose several from."""
+        rule: Choices = self.rules[key]
+        st.multiselect(label, rule.options, list(self.value(key)), max_selections=rule.at_most, **more,
+                       **self._widget(key))
+
+    def number(self, key: str, label: str, **more: Any) -> None:
+        """Draw a field for a number."""
         rule = self.rules[key]
-        assert isinstance(rule, Choice)
-        self.values[key] = st.selectbox(label, rule.options, rule.options.index(self.defaults[key]), key=key,
-                                        **self._keep, **more)
+        st.number_input(label, rule.low, rule.high, self.value(key), format=EXACT if isinstance(rule, Real) else None,
+                        **more, **self._widget(key))
 
-    @_foldable
-    def segments(self, key: str, label: str, **more) -> None:
-        self.values[key] = st.segmented_control(label, self.rules[key].options, default=self.defaults[key], required=True,
-                                                key=key, **self._keep, **more)
-
-    @_foldable
-    def several(self, key: str, label: str, **more) -> None:
-        rule = self.rules[key]
-        if len(st.session_state.get(key, ())) > rule.at_most:  # no browser sends them, and Streamlit raises
-            st.session_state[key] = st.session_state[key][:rule.at_most]
-        self.values[key] = st.multiselect(label, rule.options, list(self.defaults[key]), key=key, **self._keep,
-                                          max_selections=rule.at_most, **more)
-
-    @_foldable
-    def whole(self, key: str, label: str, **more) -> None:
-        rule = self.rules[key]
-        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], key=key, **self._keep, **more)
-
-    @_foldable
-    def real(self, key: str, label: str, **more) -> None:
-        rule = self.rules[key]
-        self.values[key] = st.number_input(label, rule.low, rule.high, self.defaults[key], format=EXACT, key=key,
-                                           **self._keep, **more)
-
-    @_foldable
     def typed(self, key: str, label: str, example: str) -> None:
-        """A text that spells the value as an address does; left empty it does not count."""
-        self._read_typed(key, st.text_input(label, key=key, placeholder=example, max_chars=MAX_TEXT, **self._keep))
-
-    def is_typed(self, key: str) -> bool:
-        """Whether a text stands in the control of ``key`` that counts, before it is drawn."""
-        return bool(self._text(key, st.session_state.get(key, "")))
-
-    def _read_typed(self, key: str, text: str) -> None:
-        if text:
-            try:
-                self.values[key] = self.rules[key].parse(key, [text])
-            except ParamError as error:
-                self.misread.append(text.refusal(error))
-
-    def remember(self) -> None:
-        """Take note of what is set. Call it when all controls are drawn."""
-        self.before = told.remember(self.page, self.drawn, st.session_state.get(f"{self.page} folded", ()))
-
-    def next_steps(self) -> Iterator[Params]:
-        """What the visitor is about to ask for: one step further on the slider that was moved; on arrival, both ways on the first."""
-        moved = [key for key in self.beside if self.before.get(key, self.values[key]) != self.values[key]]
-        if len(moved) == 1:
-            key, further = moved[0], [bool(self.values[moved[0]] > self.before[moved[0]])]
-        elif not self.before and self.beside:
-            key, further = next(iter(self.beside)), [False, True]
-        else:
-            return
-        for up in further:
-            p, refused = self.kind.parse_lenient({**self.values, key: self.beside[key](self.values[key])[up]})
-            if not refused:
-                yield p
-
-    # ---- what they make
-
-    def params(self) -> Params:
-        """The parameter set of the widgets' values; a value that is refused leaves its field at the default, and is named."""
-        p, refused = self.kind.parse_lenient(self.values)
-        self.refused = [*self.misread, *(text.refusal(error) for error in refused)]
-        return p
-
-    def chosen(self, key: str) -> Any:
-        """The value of a key beside the parameter set (its widget may stand further down), or its default for nonsense."""
-        try:
-            if key not in self.values and key not in st.session_state and key in st.query_params:
-                return self.rules[key].parse(key, st.query_params.get_all(key))
-            return self.rules[key].check(key, self.values.get(key, st.session_state.get(key, self.defaults[key])))
-        except ParamError as error:
-            self.refused.append(text.refusal(error))
-            return self.defaults[key]
-
-    def notices(self) -> list[str]:
-        """One sentence for each value that was refused; what a link asked for is said until something is changed."""
-        said, since = st.session_state.get(f"{self.page} refused", ([], None))
-        if since is not None and since != self.values:
-            said = []
-        st.session_state[f"{self.page} refused"] = (said, dict(self.values))
-        return list(dict.fromkeys([*said, *self.refused]))
-
-    def spell(self) -> dict[str, list[str]]:
-        """Everything that is set on the page, as texts for an address, defaults too."""
-        now = {key: st.session_state.get(key, default) for key, default in self.defaults.items()} | self.values
-        return {key: texts for key, value in now.items() if (texts := self._text(key, value))}
-
-    def _text(self, key: str, value: Any) -> list[str]:
-        """A value as its widget holds it, as texts for an address; none for what was typed and cannot be read."""
-        rule = self.rules[key]
-        if isinstance(rule, Integers) and isinstance(value, str):
-            try:
-                value = rule.parse(key, [value])
-            except ParamError:
-                return []
-        return rule.to_query(tuple(value) if isinstance(value, list) else value)
-
-    # ---- scenes
-
-    def enter(self, scene: Scene) -> None:
-        """Set every control as the scene has it, the defaults elsewhere. For callbacks."""
-        told.forget(self.page)
-        for key, value in {**self.defaults, **scene.values}.items():
-            if key in st.session_state or key in scene.values:
-                self._set(key, value)
-        st.session_state["scene"] = scene.name
-        st.session_state.pop(f"{self.page} refused", None)
-
-    def stands(self, scene: Scene) -> bool:
-        """Whether every control still is as the scene has it."""
-        wanted = {key: self._held(key, scene.values.get(key, default)) for key, default in self.defaults.items()}
-        return all(st.session_state.get(key, value) == value for key, value in wanted.items())
-
-    def _set(self, key: str, value: Any) -> None:
-        self._offer(key, value)
-        told.tell(self.page, key, self._held(key, value))
-
-    def _held(self, key: str, value: Any) -> Any:
-        """A value as its widget holds it: several options as a list, a sequence of numbers as the text that spells it."""
-        if isinstance(self.rules[key], Integers) and value:
-            return self.rules[key].to_query(value)[0]
-        return list(value) if isinstance(value, tuple) else value
+        """Draw a field for a text that spells the value as an address does; left empty it does not count."""
+        value = self.value(key)
+        st.text_input(label, "" if value is None else self.rules[key].to_query(value)[0], placeholder=example,
+                      max_chars=MAX_TEXT, **self._widget(key))
 
 
-def _plain(value: float) -> float:
-    """1.2300000000000002 and 1.23 are one cache key."""
-    return float(f"{value:.10g}")
+@answering
+def set_present() -> None:
+    """Turn large type on or off, as the switch says. The callback of the switch."""
+    session().present = st.session_state[present_key()]
 
 
-@cache
-def _defaults(kind: type[Params]) -> dict[str, Any]:
-    """What each widget shows at first; a sequence of numbers is typed, and an empty text stands for the default."""
-    usual = kind()
-    return {key: "" if isinstance(rule, Integers) else getattr(usual, key) for key, rule in kind.keys().items()}
+def present_key() -> str:
+    """Return the key of the switch for large type."""
+    return f"present-{session().generation}"
+
+
+def _query() -> dict[str, list[str]]:
+    return {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def _plain(value: Any) -> Any:
+    """Return a number without the noise of its last digits (1.2300000000000002 and 1.23 are one cache key)."""
+    return float(f"{value:.10g}") if isinstance(value, float) else value

@@ -1,78 +1,120 @@
-"""The skeleton of a page: question, tools, scenes; then, in one fragment, verdict, controls and charts.
+"""The skeleton of a page: title and scenes, the verdict, a row of controls, and the results.
 
-Every element of the fragment costs a rerun a third of a millisecond on the server and a millisecond in the browser: what a slider
-does not change stands outside.
+Controls and results are two fragments, so that a slider's step draws the results again and nothing else. ``More``
+stands in the row but outside of both: what is behind it costs a slider's step nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import streamlit as st
 
-from pages.parts import presenter, told
+from pages.parts import presenter
+from pages.parts.concurrency import script_slot
 from pages.parts.controls import Controls
+from pages.parts.state import session
 from vgdash.params import Params
 
 
-def top(question: str, controls: Controls, then: Callable[[], None] | None = None) -> None:
-    """Question, tools and scenes. ``then`` is called when a scene has been entered."""
-    presenter.depart()
-    scene = presenter.settle(controls)
-    st.session_state["top"] = presenter.above(controls)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="top"):
-        st.title(scene.say if scene else question, anchor=False)
-        presenter.tools(controls, then)
-    presenter.walk(controls, then)
+class Results:
+    """The part of a page that shows one parameter set ``p``. Its verdict stands above the controls, ``bar`` beside the buttons."""
 
+    def __init__(self, controls: Controls, head: Any, bar: Any):
+        self.controls, self._head, self.bar = controls, head, bar
+        self.p, self._notices = controls.params()
+        self.value = controls.value
 
-class Stage:
-    """What a fragment starts with. Only the verdict is drawn out of order: it stands above the controls that it depends on."""
-
-    def __init__(self, controls: Controls):
-        self._page, self._said, self._answer = controls.page, [], ""
-        presenter.depart()
-        told.insist(controls.page)
-        presenter.settle(controls)
-        if presenter.above(controls) != st.session_state["top"]:
-            # The first change of a scene makes it the viewer's own. And what was pressed above in the same 20 ms as something in
-            # this fragment, a browser sends as one request for the fragment alone.
-            st.rerun()
-        self._head = st.container(key="verdict", gap="xsmall")
-
-    def controls(self, name: str = "controls"):
-        """A row for controls."""
-        return st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=name)
-
-    def ready(self, controls: Controls, p: Params) -> bool:
-        """Say what was refused, and ask the scene's question. False while a question hides the chart."""
-        controls.remember()
-        self._said = controls.notices()
-        if presenter.asks(self._page, p):
-            self._say_notices()
-            presenter.ask(self._page, self._head)
+    def asks(self) -> bool:
+        """Ask the scene's question if it has one that is not answered yet: it hides the results."""
+        if not presenter.asks(self.controls, self.p):
             return False
-        self._answer = presenter.answer(self._page, p)
+        self._notify()
+        presenter.ask(self.controls, self._head)
         return True
 
     def verdict(self, words: str) -> None:
-        """The verdict, and below it what was refused and how the scene's question comes out."""
+        """Draw the verdict, what was left out of the address, and how the scene's question comes out."""
         self._head.markdown(f"## {words}", anchors=False)
-        self._say_notices()
-        if self._answer:
-            self._head.info(self._answer, icon=":material/lightbulb:")
+        self._notify()
+        if answer := presenter.answer(self.controls, self.p):
+            self._head.info(answer, icon=":material/lightbulb:")
 
-    def _say_notices(self) -> None:
-        for sentence in self._said:
+    def _notify(self) -> None:
+        for sentence in self._notices:
             self._head.warning(sentence, icon=":material/info:")
 
-    def beside(self, draw: Callable[[Params, str, Params | None], None], controls: Controls, p: Params) -> None:
-        """The main chart of ``p``, beside that of the state kept as A, if there is one: ``draw(params, side, the other's params)``."""
-        kept = presenter.held(controls)
+    def beside(self, draw: Callable[[Params, str, Params | None], None]) -> None:
+        """Draw the main chart, beside that of the state kept as A if there is one: ``draw(params, side, the other's params)``."""
+        kept = presenter.kept(self.controls)
         if kept is None:
-            draw(p, "", None)
+            draw(self.p, "", None)
             return
-        for column, params, side, other in zip(st.columns(2), (kept, p), "AB", (p, kept), strict=True):
+        for column, params, side, other in zip(st.columns(2), (kept, self.p), "AB", (self.p, kept), strict=True):
             with column:
                 st.markdown(f"**{side}**: {presenter.difference(params, other)}")
                 draw(params, side, other)
+
+
+def show(controls: Controls, question: str, results: Callable[[Results], None], row: Callable[[], None] | None = None,
+         more: Callable[[], None] | None = None, looks: Callable[[], None] | None = None,
+         buttons: Callable[[], None] | None = None, below: Callable[[], None] | None = None,
+         every: Callable[[], float | None] = lambda: None) -> None:
+    """Draw a page: title, verdict, a ``row`` of controls with ``more`` of them, ``looks``, ``buttons``, results, ``below``.
+
+    ``every()``: seconds after which the results are drawn again by themselves, or None. Results that tick hold no
+    widget, for a browser sends the values of all widgets with each tick; buttons and what is ``below`` may.
+    """
+    controls.read_address()
+    presenter.top(controls, question)
+    head, bar = st.container(key="verdict", gap="xsmall"), None
+    if row is not None:
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            fragment(controls.page, "controls", row, in_row=True)
+            if more is not None:
+                with st.popover("More", key="more", width="content"):
+                    more()
+    if looks is not None:
+        fragment(controls.page, "looks", looks, in_row=True)
+    if buttons is not None:
+        with st.container(horizontal=True, vertical_alignment="center", key="run-bar"):
+            fragment(controls.page, "buttons", buttons, in_row=True)
+            bar = st.container()
+
+    def shown() -> None:
+        controls.write_address()
+        found = Results(controls, head, bar)
+        if not found.asks():
+            results(found)
+
+    ticking(controls.page, "results", shown, every)
+    if below is not None and not presenter.presenting():
+        fragment(controls.page, "below", below)
+
+
+def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None, in_row: bool = False) -> None:
+    """Draw a fragment of a page, which ``st.rerun(key)`` draws again.
+
+    ``every``: seconds after which it is drawn again by itself. ``in_row``: what it draws stands side by side.
+    """
+    def drawn() -> None:
+        row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=key) if in_row else nullcontext()
+        with script_slot(), row:
+            draw()
+    drawn.__qualname__ = f"{page}.{key}"  # Streamlit tells fragments by it: that of the page just left is another one
+    st.fragment(drawn, key=key, run_every=every)()
+
+
+def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], float | None]) -> None:
+    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts a timer and ends it."""
+    seconds = every()
+
+    def drawn() -> None:
+        draw()
+        if (every() is None) != (seconds is None):
+            session().answering = True
+            st.rerun()
+    fragment(page, key, drawn, seconds)
+

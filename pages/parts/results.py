@@ -1,178 +1,219 @@
-"""Results, remembered per parameter set and bounded in bytes, computed in turn. The only place where pages meet computation."""
+"""Results, computed once for everybody and remembered by parameter set: the only door from pages to computation."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial, wraps
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
-from pages.parts import bounds, prefetch, turns
-from pages.parts.gate import Asker, Gate, Gone
-from pages.parts.memory import Remembered
+from pages.parts import concurrency, questions
 from pages.parts.scenes import SCENES
-from pages.parts.views import diagnosis, trainability_map
+from pages.parts.state import session
+from pages.parts.views import advice as advice_views
+from pages.parts.views import histograms as histogram_views
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
+from pages.parts.views import singular_values, trainability_map
 from vgdash.chain_learning import DescentParams
 from vgdash.codegen.export import FRAMEWORKS
+from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams, Probe, ProbeParams, compare
-from vgdash.published import Outcome, check
+from vgdash.published.records import Outcome, check
+from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.sweep import shipped
+from vgdash.theory.phase_diagram import PhaseParams, phase_map, plane
 
+PARAMS = (ChainParams, NeuronParams, CompareParams, ProbeParams, PhaseParams)
 RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of students has one button each
+LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second) and bytes from which a computation is long
 
 
-def _asker() -> Asker:
-    """The session of this thread. It is gone when Streamlit has told the script to stop: another run of it is on its way, or nobody."""
-    context = get_script_run_ctx(suppress_warning=True)
-    if context is None:
-        return Asker()
-    requests = context.script_requests
-    return Asker(context.session_id, lambda: requests is not None and requests._state is ScriptRequestType.STOP)
+def is_long(p: Any = None, *rest: Any) -> bool:
+    """Return True if computing something of ``p`` takes more than about a tenth of a second."""
+    return isinstance(p, (ProbeParams, CompareParams)) and (p.work > LONG_WORK or p.memory > LONG_MEMORY)
 
 
-short, long = Gate(bounds.COMPUTING, _asker), Gate(bounds.COMPUTING_LONG, _asker)
+def remembered(max_entries: int, long: Callable[..., bool] = is_long) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Remember the last results of a function for all sessions; what many ask for at once is computed once.
+
+    ``st.cache_resource`` has a lock for each result. But any client can have Streamlit clear its caches for everybody, so
+    ``lru_cache`` holds the same results too. ``long(*arguments)`` tells which of them wait for one another.
+    """
+    def decorate(compute: Callable[..., Any]) -> Callable[..., Any]:
+        @lru_cache(max_entries)
+        def computed(*arguments: Any) -> Any:
+            with concurrency.long_work() if long(*arguments) else nullcontext():
+                return to_arrow(compute(*arguments))
+
+        @st.cache_resource(max_entries=max_entries, show_spinner=False, hash_funcs=dict.fromkeys(PARAMS, hash))
+        @wraps(compute)
+        def shared(*arguments: Any) -> Any:
+            return computed(*arguments)
+
+        @wraps(compute)
+        def result(*arguments: Any) -> Any:
+            if not (long(*arguments) and concurrency.in_script()):
+                return shared(*arguments)
+            with concurrency.released_slot(), session().long_work:
+                return shared(*arguments)
+
+        def forget() -> None:
+            shared.clear()
+            computed.cache_clear()
+
+        result.forget = forget
+        return result
+    return decorate
 
 
-@contextmanager
-def in_turn(p: Any = None, *rest: Any, gate: Gate | None = None) -> Iterator[None]:
-    """A place to compute something of ``p``. A script that is to stop while it waits stops there."""
-    if gate is None:
-        is_long = isinstance(p, (ProbeParams, CompareParams)) and (p.work > bounds.LONG_WORK or p.memory > bounds.LONG_MEMORY)
-        gate = long if is_long else short
-    try:
-        with turns.aside(), gate.place():
-            yield
-    except Gone:
-        st.stop()
+def to_arrow(value: Any) -> Any:
+    """Return the same with every table as an Arrow table, which cannot change, in records, tuples and dictionaries too."""
+    if isinstance(value, pd.DataFrame):
+        return pa.Table.from_pandas(value, preserve_index=False)
+    if isinstance(value, dict):
+        return {key: to_arrow(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(to_arrow(part) for part in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__module__.startswith("pages."):
+        changed = {field.name: to_arrow(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **changed)
+    return value
 
 
-def taking_turns(compute: Callable[[], Any]) -> Callable[[], Any]:
-    """The same, in turn with the long computations: for what is not remembered, such as downloads."""
-    @wraps(compute)
-    def waiting() -> Any:
-        with in_turn(gate=long):
-            return compute()
-    return waiting
-
-
-def remembered(compute: Callable[..., Any]) -> Remembered:
-    """Remembered, and computed in turn."""
-    return Remembered(compute, gate=in_turn, waiting=turns.aside)
-
-
-def remembered_long(compute: Callable[..., Any]) -> Remembered:
-    """The same for what takes long whatever the parameters say."""
-    return Remembered(compute, gate=partial(in_turn, gate=long), waiting=turns.aside)
-
-
-@remembered
-def chain(p: chain_views.ChainParams, learning_rate: float) -> chain_views.ChainView:
+@remembered(500)
+def chain(p: ChainParams, learning_rate: float) -> chain_views.ChainView:
     return chain_views.chain_view(p, learning_rate)
 
 
-@remembered
-def neuron(p: neuron_views.NeuronParams) -> neuron_views.NeuronView:
+@remembered(300)
+def neuron(p: NeuronParams) -> neuron_views.NeuronView:
     return neuron_views.neuron_view(p)
 
 
-@remembered
+@remembered(200)
 def compared(p: CompareParams) -> tuple[Probe, ...]:
     return tuple(compare(p).probes.values())
 
 
-@remembered
+@remembered(200)
 def comparison(p: CompareParams) -> initializer_views.ComparisonView:
     return initializer_views.comparison_view(compared(p))
 
 
-@remembered
+@remembered(200)
 def shares(p: CompareParams, statistic: str) -> pa.Table:
     return initializer_views.shares_view(compared(p), statistic)
 
 
-@remembered
-def phases(p: phase_views.PhaseParams) -> phase_views.PhaseView:
+@remembered(300)
+def advice(p: CompareParams, initializer: str, framework: str) -> advice_views.AdviceView:
+    return advice_views.advice_view(compared(p)[p.initializers.index(initializer)], framework)
+
+
+@remembered(50)
+def histograms(p: ProbeParams) -> histogram_views.HistogramsView:
+    return histogram_views.histograms_view(p)
+
+
+@remembered(50, long=lambda p: True)
+def spectrum(p: ProbeParams) -> singular_values.SpectrumView:
+    return singular_values.spectrum_view(p)
+
+
+@remembered(100)
+def phases(p: PhaseParams) -> phase_views.PhaseView:
     return phase_views.phase_view(p)
 
 
-@remembered
+@remembered(1)
+def shipped_map() -> tuple[str, pa.Table]:
+    found = shipped()
+    return trainability_map.describe_map(found), trainability_map.map_table(found)
+
+
+@remembered(100)
+def reveal(question: str, p: Params) -> questions.Reveal:
+    """Compute the truth of a question for the parameter set of its scene."""
+    return questions.reveal(question, p)
+
+
+@remembered(100)
 def claim(key: str) -> Outcome:
     return check(published_views.CLAIMS[key])
 
 
-@remembered
+@remembered(20)
 def mistake(key: str) -> published_views.MistakeView:
     return published_views.mistake_view(published_views.CORRECTED[key])
 
 
-@st.cache_resource(show_spinner=False)
-def _recomputed() -> dict[str, float]:
-    """When the claims were last thrown away, for all visitors."""
-    return {"at": -RECOMPUTING}
+_recomputed = {"at": -RECOMPUTING}  # when the claims were last thrown away, for everybody
 
 
 def recompute() -> None:
-    """Throw all claims and mistakes away, so that they are computed anew; not again within ``RECOMPUTING`` seconds."""
-    if time.monotonic() - _recomputed()["at"] >= RECOMPUTING:
-        _recomputed()["at"] = time.monotonic()
-        claim.clear()
-        mistake.clear()
+    """Throw all claims and mistakes away, so that they are computed again; not again within ``RECOMPUTING`` seconds."""
+    if time.monotonic() - _recomputed["at"] >= RECOMPUTING:
+        _recomputed["at"] = time.monotonic()
+        claim.forget()
+        mistake.forget()
 
 
-@remembered
-def histograms(p: ProbeParams) -> diagnosis.Scrubbing:
-    return diagnosis.histograms_view(p)
+def slopes(activation: str) -> tuple[float, ...]:
+    """Return the values of sigma_w2 that the plane of an activation has."""
+    return tuple(plane(activation).sigma_w2)
 
 
-@remembered_long
-def spectrum(p: ProbeParams) -> diagnosis.Spectrum:
-    return diagnosis.spectrum_view(p)
+# ---- what is taken home: computed when it is asked for, and not kept
 
-
-@remembered
-def advice(p: CompareParams, initializer: str, framework: str) -> diagnosis.Advice:
-    return diagnosis.advice_view(compared(p)[p.initializers.index(initializer)], framework)
-
-
-@remembered
-def shipped_map() -> tuple[str, pd.DataFrame]:
-    found = shipped()
-    return trainability_map.words(found), trainability_map.table(found)
-
-
-OPENING: dict[type[Params], Callable[..., Any]] = {  # what a page that is opened computes
-    chain_views.ChainParams: lambda p: chain(p, DescentParams().learning_rate),
-    neuron_views.NeuronParams: neuron,
-    CompareParams: lambda p: (comparison(p), advice(p, p.initializers[0], FRAMEWORKS[0])),
-    phase_views.PhaseParams: phases,
+TABLES: dict[type[Params], Callable[[Any], pd.DataFrame]] = {
+    ChainParams: lambda p: linear_chain(p).frame(),
+    NeuronParams: lambda p: neuron_variance(p).frame(),
+    CompareParams: lambda p: compare(p).frame(),
+    PhaseParams: lambda p: phase_map(p).frame(),
 }
 
 
+def table(p: Params) -> pd.DataFrame:
+    """Compute the numbers behind the charts of ``p``."""
+    with concurrency.released_slot(), concurrency.long_work():
+        return TABLES[type(p)](p)
+
+
+# ---- what is computed before somebody asks
+
+OPENING: dict[type[Params], Callable[..., Any]] = {
+    ChainParams: lambda p: chain(p, DescentParams().learning_rate),
+    NeuronParams: neuron,
+    CompareParams: lambda p: (comparison(p), advice(p, p.initializers[0], FRAMEWORKS[0])),
+    PhaseParams: phases,
+}
+
+
+def opening(p: Params) -> None:
+    """Compute what a page shows of ``p`` when it is opened."""
+    OPENING[type(p)](p)
+
+
 def open_pages() -> None:
-    """Have ready what every page opens with. Where that fails, whoever opens the page will be told."""
-    published = [partial(claim, key) for key in published_views.CLAIMS] + [partial(mistake, key) for key in published_views.CORRECTED]
-    for compute in (*(partial(_open, kind()) for kind in OPENING), shipped_map, *published):
+    """Compute what every page opens with. Where that fails, whoever opens the page is told."""
+    published = [partial(claim, key) for key in published_views.CLAIMS]
+    published += [partial(mistake, key) for key in published_views.CORRECTED]
+    for compute in (*(partial(opening, kind()) for kind in OPENING), shipped_map, *published):
         with suppress(Exception):
             compute()
 
 
-def prepare() -> None:
-    """Have ready what all scenes show, as soon as nobody asks for anything."""
-    prefetch.prepare(_open, [(scene.params,) for scene in SCENES if type(scene.params) in OPENING])
-
-
-def _open(p: Params) -> None:
-    OPENING[type(p)](p)
+def scenes_to_prepare() -> list[Params]:
+    """Return the parameter sets of all scenes that can be computed ahead."""
+    return [scene.params for scene in SCENES if type(scene.params) in OPENING]

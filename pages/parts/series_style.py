@@ -1,6 +1,6 @@
-"""The visual language: every series has one colour, dash and marker, on every page.
+"""Styles of series: one colour, dash and marker for each, on every page.
 
-Colours are slots of the theme's palette (light and dark have their own seven), so the specification of a chart is the same in both.
+Colours are slots of the theme's palette; light and dark have seven each, so charts have one specification.
 """
 
 from __future__ import annotations
@@ -11,54 +11,56 @@ SLOTS = 7
 
 
 @dataclass(frozen=True)
-class Look:
+class SeriesStyle:
+    """Colour (a slot of the palette), dash (pixels on and off) and marker (a shape of Vega) of a series."""
+
     slot: int
-    dash: tuple[int, ...] = (1, 0)
-    marker: str = "circle"
+    dash: tuple[int, ...]
+    marker: str
 
 
-GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers, as a sentence can show them
+GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers, for sentences
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
-LOOKS: dict[str, Look] = {
+SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     # initializers: the uniform twin of a normal one has its colour, dashed, and a marker of its own
-    "zeros": Look(6, DOTTED, "cross"),
-    "small_normal": Look(4, SOLID, "diamond"),
-    "standard_normal": Look(1, SOLID, "triangle-up"),
-    "lecun_normal": Look(2, SOLID, "square"),
-    "lecun_uniform": Look(2, DASHED, "cross"),
-    "glorot_normal": Look(3, SOLID, "triangle-down"),
-    "glorot_uniform": Look(3, DASHED, "triangle-up"),
-    "he_normal": Look(0, SOLID, "circle"),
-    "he_uniform": Look(0, DASHED, "diamond"),
-    "orthogonal": Look(5, SOLID, "triangle-right"),
-    "identity": Look(6, SOLID, "triangle-left"),
-    "pytorch_default": Look(5, DASHDOT, "stroke"),
-    "playground_default": Look(1, DASHDOT, "wedge"),
+    "zeros": (6, DOTTED, "cross"),
+    "small_normal": (4, SOLID, "diamond"),
+    "standard_normal": (1, SOLID, "triangle-up"),
+    "lecun_normal": (2, SOLID, "square"),
+    "lecun_uniform": (2, DASHED, "cross"),
+    "glorot_normal": (3, SOLID, "triangle-down"),
+    "glorot_uniform": (3, DASHED, "triangle-up"),
+    "he_normal": (0, SOLID, "circle"),
+    "he_uniform": (0, DASHED, "diamond"),
+    "orthogonal": (5, SOLID, "triangle-right"),
+    "identity": (6, SOLID, "triangle-left"),
+    "pytorch_default": (5, DASHDOT, "stroke"),
+    "playground_default": (1, DASHDOT, "wedge"),
     # directions
-    "activation": Look(0, SOLID, "circle"),
-    "gradient": Look(1, DASHED, "square"),
-    "root mean square": Look(3, DOTTED, "diamond"),
+    "activation": (0, SOLID, "circle"),
+    "gradient": (1, DASHED, "square"),
+    "root mean square": (3, DOTTED, "diamond"),
     # how gradient descent on a chain ended, and its limit of small steps
-    "reached": Look(2, SOLID, "circle"),
-    "capped": Look(1, SOLID, "triangle-up"),
-    "frozen": Look(3, SOLID, "cross"),
-    "diverged": Look(5, SOLID, "diamond"),
-    "small steps": Look(6, SOLID, "circle"),
+    "reached": (2, SOLID, "circle"),
+    "capped": (1, SOLID, "triangle-up"),
+    "frozen": (3, SOLID, "cross"),
+    "diverged": (5, SOLID, "diamond"),
+    "small steps": (6, SOLID, "circle"),
     # the neuron: a distribution, and the rules
-    "sampled": Look(0, SOLID, "circle"),
-    "predicted": Look(1, SOLID, "circle"),
-    "Gaussian": Look(2, DASHED, "circle"),
-    "0.01^2": Look(4, SOLID, "diamond"),
-    "1": Look(1, SOLID, "triangle-up"),
-    "1/n": Look(2, SOLID, "square"),
-    "2/n": Look(0, SOLID, "circle"),
-    "2/(n_in+n_out)": Look(3, SOLID, "triangle-down"),
+    "sampled": (0, SOLID, "circle"),
+    "predicted": (1, SOLID, "circle"),
+    "Gaussian": (2, DASHED, "circle"),
+    "0.01^2": (4, SOLID, "diamond"),
+    "1": (1, SOLID, "triangle-up"),
+    "1/n": (2, SOLID, "square"),
+    "2/n": (0, SOLID, "circle"),
+    "2/(n_in+n_out)": (3, SOLID, "triangle-down"),
     # pairs of inputs, by the correlation that they start with
-    "uncorrelated": Look(0, SOLID, "circle"),
-    "related": Look(2, DASHED, "square"),
-    "nearly equal": Look(1, DASHDOT, "diamond"),
+    "uncorrelated": (0, SOLID, "circle"),
+    "related": (2, DASHED, "square"),
+    "nearly equal": (1, DASHDOT, "diamond"),
     # a mistake that circulates, and what is right
-    "mistaken": Look(1, DASHED, "cross"),
-    "right": Look(0, SOLID, "circle"),
-}
+    "mistaken": (1, DASHED, "cross"),
+    "right": (0, SOLID, "circle"),
+}.items()}

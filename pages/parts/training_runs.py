@@ -6,6 +6,7 @@ nobody has looked at for a while stops; finished runs stay in a store bounded in
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import time
@@ -15,11 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pages.parts import bounds
+from vgdash.parallel import WORKERS
 from vgdash.sweep import Cell, SweepParams, cells
-from vgdash.training.params import TrainParams
+from vgdash.training.params import MEMORY, TrainParams
 from vgdash.training.trainer import Trainer
 
+SECONDS = float(os.environ.get("VGDASH_RUN_SECONDS", "300"))  # that one run may take here, as estimated before it starts
+RUNNING = WORKERS  # runs at once, one of each visitor
+WAITING = 40  # runs in line; more are refused with a sentence
+KEPT = 64e6  # bytes of runs, with the views of them; runs under way come on top
+UNWATCHED = 8.0  # seconds without a look until a run counts as unwatched
+VIEWS = 12  # views of one run that are kept
 FIRST_RATE = 8e9  # operations a second and core, until runs on this machine say better
 HISTORY = 0.7  # weight of earlier runs in the measured rate
 TELLING = 5.0  # seconds of a run from which its rate counts in full: short ones are mostly their beginning
@@ -111,7 +118,7 @@ class Run:
         size = len(pickle.dumps(made))
         with self._lock:
             self._views[key] = made, size
-            while len(self._views) > bounds.VIEWS:
+            while len(self._views) > VIEWS:
                 self._views.popitem(last=False)
         return made
 
@@ -138,6 +145,14 @@ class Left:
     at: float
 
 
+@dataclass(frozen=True)
+class Watched:
+    """The run that a visitor watches, or has left to others."""
+
+    params: TrainParams | SweepParams
+    left: Left | None = None
+
+
 class Full(Exception):
     """Too many runs wait in line."""
 
@@ -145,8 +160,8 @@ class Full(Exception):
 class Store:
     """All runs of this server."""
 
-    def __init__(self, running: int = bounds.RUNNING, kept_bytes: float = bounds.RUNS, unwatched: float = bounds.UNWATCHED,
-                 memory: float = bounds.RUNNING_MEMORY, make=trainer):
+    def __init__(self, running: int = RUNNING, kept_bytes: float = KEPT, unwatched: float = UNWATCHED,
+                 memory: float = MEMORY, make=trainer):
         self.running, self.kept_bytes, self.unwatched, self.memory, self.make = running, kept_bytes, unwatched, memory, make
         self.rate, self._tried = FIRST_RATE, 0.0
         self._runs: OrderedDict[TrainParams, Run] = OrderedDict()
@@ -160,7 +175,7 @@ class Store:
         with self._lock:
             run = self._runs.get(p)
             if run is None or run.state in ("stopped", "failed"):
-                if sum(r.state == "waiting" for r in self._runs.values()) >= bounds.WAITING:
+                if sum(r.state == "waiting" for r in self._runs.values()) >= WAITING:
                     raise Full
                 run = self._runs[p] = Run(p)
                 self._runs.move_to_end(p)  # of the line; one that was stopped stood further ahead
@@ -215,7 +230,7 @@ class Store:
         """Seconds that a run takes on this machine, from what it has to do and the rate of the runs so far."""
         return p.effort / self.rate
 
-    def try_out(self, p: TrainParams) -> None:
+    def measure_rate(self, p: TrainParams) -> None:
         """Learn this machine's rate from a short run, unless one is under way or runs have told before. Of several tries the fastest
         counts: the processor may have been busy with something else."""
         if self._known():

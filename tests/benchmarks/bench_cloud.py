@@ -1,9 +1,10 @@
 """The app as Community Cloud runs it: python -m tests.benchmarks.bench_cloud [students] [python ...]
 
-Each ``python`` is one of an environment that holds requirements.txt alone (the one that runs this, if none is named). The server gets
-half a core and 690 MB, from two control groups where this machine lets us make them, else nothing is limited and the memory only
-watched; and the settings that Community Cloud forces. Every page is opened by its deep link, then students change a slider every two
-seconds, among three values. Prints seconds to the first answer of each page, the changes, and the most memory.
+Each ``python`` is one of an environment that holds requirements.txt alone (the one that runs this, if none is
+named). The server gets half a core and 690 MB, from two control groups where this machine lets us make them,
+else nothing is limited and the memory only watched; and the settings that Community Cloud forces. Every page
+is opened by its deep link, then students change a slider every two seconds, among three values. Prints
+seconds to the first answer of each page, the changes, and the most memory.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.bench_load import fill
+from tests.benchmarks.bench_load import megabytes
 from tests.benchmarks.bench_pages import KEYS
+from tests.pages.crowd import fill
 from tests.pages.wire import Session
-from tests.server import serving
+from tests.server import port_of, serving
 
-FORCED = ("--runner.fastReruns", "true", "--client.showErrorDetails", "false", "--server.enableXsrfProtection", "true")
+FORCED = ("--runner.fastReruns", "true", "--client.showErrorDetails", "false",
+          "--server.enableXsrfProtection", "true")
 CORES, MEGABYTES = 0.5, 690
 PAGES = ("", *KEYS, "published")
 GROUPS = {"cpu": {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": int(CORES * 100_000)},
@@ -42,25 +45,27 @@ def limited() -> tuple[list[Path], bool]:
 
 def main(students: int, pythons: list[str]) -> int:
     groups, hard = limited()
-    print(f"half a core, {MEGABYTES} MB: {'control groups' if hard else 'no control groups here; memory is only watched'}")
+    held = "control groups" if hard else "no control groups here; memory is only watched"
+    print(f"half a core, {MEGABYTES} MB: {held}")
     joining = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups) + 'exec "$@"'
     failed = 0
     for python in pythons:
         processes = []
         with serving(*FORCED, python=python, before=["sh", "-c", joining, "sh"], seen=processes) as address:
-            port = int(address.rsplit(":", 1)[1])
+            port = port_of(address)
             for page in PAGES:
                 with Session(port) as visitor:
                     start = time.perf_counter()
                     errors = visitor.open(page).exceptions
-                    print(f"{page or 'home':18} {time.perf_counter() - start:5.1f} s  errors {len(errors)} {errors[:1] or ''}", flush=True)
+                    seconds = time.perf_counter() - start
+                    said = f"errors {len(errors)} {errors[:1] or ''}"
+                    print(f"{page or 'home':18} {seconds:5.1f} s  {said}", flush=True)
                     failed += len(errors)
             for stem, (key, _) in KEYS.items():
-                found = asyncio.run(fill(port, stem, f"-{key}", students, 10, 2, True, 4))
+                found = asyncio.run(fill(port, stem, key, students, changes=10, between=2))
                 print(found.line(f"{stem}, {students} students"), flush=True)
                 failed += len(found.errors)
-            status = Path(f"/proc/{processes[0].pid}/status").read_text()
-            most = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e3
+            most = megabytes(processes[0], "VmHWM")
         print(f"{python}: most memory {most:.0f} MB (limit {MEGABYTES})")
         failed += most > MEGABYTES
     for group in groups:

@@ -1,8 +1,9 @@
 """What the first visitor waits: python -m tests.benchmarks.bench_first [rounds] [seconds after the start]
 
-Each page is opened by its deep link, in a browser that has never been here, on a server that has just become healthy (or has stood for
-some seconds); the clock stops at the last change of the page. The bare page of Streamlit (one slider, one Altair chart, our settings)
-takes its turn in every round. Medians, and their ratio to the bare page's.
+Each page is opened by its deep link, in a browser that has never been here, on a server that has just become
+healthy (or has stood for some seconds); the clock stops at the last change of the page. The bare page of
+Streamlit (one slider, one Altair chart, our settings) takes its turn in every round. Medians, and their ratio
+to the bare page's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ BAR = 1.2
 
 def visit(browser: Browser, stem: str, script: str, wait: float) -> float:
     """Milliseconds from the beginning of the navigation to the page's last change, on a server of its own."""
-    with serving(script=script) as address, browser.new_context(viewport={"width": 1280, "height": 720}) as context:
+    size = {"width": 1280, "height": 720}
+    with serving(script=script) as address, browser.new_context(viewport=size) as context:
         time.sleep(wait)
         visitor = Visitor(context.new_page(), address).open(stem)
         return visitor.page.evaluate("window.__changed")
@@ -48,7 +50,8 @@ def main() -> None:
     floor = statistics.median(found["bare"])
     for name, times in found.items():
         middle = statistics.median(times)
-        print(f"{name:18}{middle:7.0f} ms, {middle / floor:.2f} of the bare page (wanted: {BAR})   {' '.join(f'{ms:.0f}' for ms in times)}")
+        each = " ".join(f"{ms:.0f}" for ms in times)
+        print(f"{name:18}{middle:7.0f} ms, {middle / floor:.2f} of the bare page (wanted: {BAR})   {each}")
 
 
 if __name__ == "__main__":

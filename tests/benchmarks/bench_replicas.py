@@ -1,8 +1,9 @@
 """Replicas behind nginx: python -m tests.benchmarks.bench_replicas [students]
 
-For one, two and three replicas: how many changes a second they answer when the students do not wait between changes. Then a replica
-is killed under its visitor, who comes back with the same address: how long until the same verdict stands there again. Students,
-proxy and replicas share this machine's cores, so that capacity ends where they do.
+For one, two and three replicas: how many changes a second they answer when the students do not wait between
+changes. Then a replica is killed under its visitor, who comes back with the same address: how long until the
+same verdict stands there again. Students, proxy and replicas share this machine's cores, so that capacity
+ends where they do.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from websockets.exceptions import ConnectionClosed
 
-from tests.benchmarks.bench_load import fill
+from deploy.replicas import FIRST_PORT
+from tests.pages.crowd import fill
 from tests.pages.wire import Session
-from tests.server import ROOT, free_port
+from tests.server import ROOT, free_port, wait_until_healthy
 
 CHANGES = 60  # of each student
 QUERY = "factor=0.5&depth=9"
@@ -30,28 +31,17 @@ QUERY = "factor=0.5&depth=9"
 
 @contextmanager
 def replicas(count: int) -> Iterator[tuple[int, int]]:
-    """Port and process of so many replicas behind nginx."""
+    """Yield port and process of so many replicas behind nginx."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "deploy/replicas.py", str(count), "--port", str(port)], cwd=ROOT)
+    command = [sys.executable, "-m", "deploy.replicas", str(count), "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT)
     try:
-        for k in range(count):
-            healthy(8601 + k)
-        healthy(port)
+        for one in (*range(FIRST_PORT, FIRST_PORT + count), port):
+            wait_until_healthy(one, process)
         yield port, process.pid
     finally:
         process.terminate()
         process.wait()
-
-
-def healthy(port: int) -> None:
-    end = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).read()
-            return
-        except OSError:
-            assert time.monotonic() < end, f"nobody answers on port {port}"
-            time.sleep(0.2)
 
 
 def verdict(visitor: Session) -> str:
@@ -84,14 +74,15 @@ def main() -> None:
     first = 0.0
     for count in (1, 2, 3):
         with replicas(count) as (port, process):
-            asyncio.run(fill(port, "linear_chain", "-factor", students, 3, 0.1, True, 5))  # all replicas are warm
+            asyncio.run(fill(port, "linear_chain", "factor", students, 3, 0.1, arrive=5))  # warm up all
             start = time.monotonic()
-            hall = asyncio.run(fill(port, "linear_chain", "-factor", students, CHANGES, 1e-3, True, 1))
+            hall = asyncio.run(fill(port, "linear_chain", "factor", students, CHANGES, 1e-3, arrive=1))
             rate = len(hall.changes) / (time.monotonic() - start)
             first = first or rate
-            print(f"{count} replicas: {rate:.0f} changes a second, {rate / first:.2f} times one; errors {len(hall.errors)}", flush=True)
+            print(f"{count} replicas: {rate:.0f} changes a second, {rate / first:.2f} times one; "
+                  f"errors {len(hall.errors)}", flush=True)
             if count == 3:
-                print(f"a replica killed: the same verdict from another after {killed(port, process):.1f} s")
+                print(f"a replica killed: the same verdict again after {killed(port, process):.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Scenes: python -m tests.benchmarks.bench_scenes [rounds] [seconds after the start]
 
-A server that has stood for a while, a browser that has never been there: milliseconds from a click on a scene's name, page by page, or
-from the key N, from the first scene of the lecture to the last and so from page to page, to the page's last change. Where a run starts by
-itself the page never stops changing: there, until its title says the scene's line and the server has nothing more to say of it. With the
-questions, which hide the charts, and with all questions skipped.
+A server that has stood for a while, a browser that has never been there: milliseconds from a click on a
+scene's name, page by page, or from the key N, from the first scene of the lecture to the last and so from
+page to page, to the page's last change. Where a run starts by itself the page never stops changing: there,
+until its title says the scene's line and the server has nothing more to say of it. With the questions, which
+hide the charts, and with all questions skipped.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ BAR = 300  # milliseconds
 Times = dict[Scene, float]
 OPENED = """say => new Promise(done => {
   const look = () => {
-    const title = document.querySelector('[data-testid=stMain] h1'), app = document.querySelector('[data-testid=stApp]');
-    const here = title && title.innerText.trim() === say && app.getAttribute('data-test-script-state') === 'notRunning';
+    const title = document.querySelector('[data-testid=stMain] h1');
+    const state = document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state');
+    const here = title && title.innerText.trim() === say && state === 'notRunning';
     here ? done(performance.now() - window.__acted) : requestAnimationFrame(look);
   };
   look();
@@ -64,7 +66,8 @@ def by_click(visitor: Visitor, skip: bool) -> Times:
         scenes = of_page(page)
         begin(visitor, scenes[-1], skip)
         for scene in scenes:
-            name = visitor.page.get_by_test_id("stMain").get_by_role("radio", name=scene.name, exact=True).first
+            main = visitor.page.get_by_test_id("stMain")
+            name = main.get_by_role("radio", name=scene.name, exact=True).first
             times[scene] = opened(visitor, scene, name.click)
     return times
 
@@ -85,8 +88,9 @@ def main() -> None:
     for (way, skip), times in zip(walks, found, strict=True):
         middle = {scene: statistics.median(values) for scene, values in times.items()}
         within = sum(ms <= BAR for ms in middle.values())
-        print(f"{way.__name__.replace('_', ' ')}{', all questions skipped' if skip else ''}: {within} of {len(middle)} within {BAR} ms,"
-              f" median {statistics.median(middle.values()):.0f}, slowest {max(middle.values()):.0f}")
+        walk = way.__name__.replace("_", " ") + (", all questions skipped" if skip else "")
+        print(f"{walk}: {within} of {len(middle)} within {BAR} ms, "
+              f"median {statistics.median(middle.values()):.0f}, slowest {max(middle.values()):.0f}")
         for scene, ms in middle.items():
             if ms > BAR:
                 print(f"  {ms:6.0f}  {scene.page} {scene.name}")

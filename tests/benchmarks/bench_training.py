@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.training.parameters import weights_of
 from vgdash.training.trainer import Trainer, TrainParams
 
 INITIALIZERS = ("lecun_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")  # five nets
@@ -40,7 +41,7 @@ def params(depth, width, batch, steps):
 def start(p):
     """Initial weights, biases being 0: for each layer (nets, fan_out, fan_in)."""
     trainer = Trainer(p)
-    return [trainer.weights(layer)[:, 0] for layer in range(1, p.depth + 1)]
+    return [weights_of(trainer, layer)[:, 0] for layer in range(1, p.depth + 1)]
 
 
 def minibatches(p):

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import KINDS, of_page
 from pages.parts.shell import PAGES
 
@@ -127,13 +128,13 @@ def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboar
     expect(visitor.page.locator("[data-testid=stMain] h1")).to_have_text(scene.say)
     visitor.settle()
     assert not charts(visitor).count(), "the question hides the chart"
-    truth = scene.question.answer(scene.params)
+    truth = reveal(scene.question, scene.params).index
     keys.tab_to(lambda one: one["kind"] == "radio" and one["key"] != "scene")
     keys.press("Space", *["ArrowDown"] * truth)
     visitor.settle()
     keys.tab_to(lambda one: one["name"].endswith("Lock my answer"))
     keys.press("Enter")
-    expect(visitor.page.locator(".st-key-verdict")).to_contain_text(f"Yes: {scene.question.options[truth]}.")
+    expect(visitor.page.locator(".st-key-verdict")).to_contain_text(f"Yes: {QUESTIONS[scene.question].options[truth]}.")
     visitor.settle()
     assert charts(visitor).count() >= 2
 

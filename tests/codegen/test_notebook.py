@@ -24,7 +24,7 @@ from vgdash import (
     probe,
     train,
 )
-from vgdash.codegen.notebook import LESSONS, NEEDS, notebook, spell
+from vgdash.codegen.notebook import LESSONS, NEEDS, notebook, to_python
 
 TRAINING = TrainParams.uniform(4, 8, dataset="moons", steps=30, snapshots=3, initializers=("zeros", "he_normal"), seeds=2)
 CASES = [
@@ -169,7 +169,7 @@ def test_the_largest_settings_stay_below_the_rows_that_altair_draws(params):
 
 @cases
 def test_parameters_are_spelled_as_python_and_only_where_they_are_not_the_default(params):
-    spelled = spell(params)
+    spelled = to_python(params)
     assert eval(spelled) == params
     call = ast.parse(spelled, mode="eval").body
     defaults = {name: field.default for name, field in type(params).__dataclass_fields__.items()}
@@ -178,10 +178,10 @@ def test_parameters_are_spelled_as_python_and_only_where_they_are_not_the_defaul
 
 def test_many_widths_are_spelled_on_short_lines_and_long_runs_as_runs():
     deep = ProbeParams(widths=(784, *(512,) * 50, 10), batch=2)
-    assert "widths=[784, *[512] * 50, 10]" in spell(deep)
+    assert "widths=[784, *[512] * 50, 10]" in to_python(deep)
     various = ProbeParams(widths=tuple(range(4, 200)), batch=2, activation="tanh")
-    assert eval(spell(various)) == various
-    assert max(map(len, spell(various).splitlines())) <= 100
+    assert eval(to_python(various)) == various
+    assert max(map(len, to_python(various).splitlines())) <= 100
 
 
 @cases

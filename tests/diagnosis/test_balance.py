@@ -27,7 +27,7 @@ def test_relu_has_the_same_factor_at_every_q(gamma, fan_in, fan_out):
     found = balance(BalanceParams("relu", "he_normal", gamma, 0.0, fan_in, fan_out))
     assert found.forward == pytest.approx(gamma**2)
     assert found.forward_first == pytest.approx(gamma**2)
-    assert found.backward == found.backward_first == pytest.approx(gamma**2 * fan_out / fan_in)
+    assert (found.backward, found.backward_first) == pytest.approx((gamma**2 * fan_out / fan_in,) * 2)
     assert found.gamma_forward == pytest.approx(1)
     assert found.gamma_backward == pytest.approx(math.sqrt(fan_in / fan_out))
     assert found.reason

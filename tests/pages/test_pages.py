@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pages.parts import bounds, training_panel
+from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import SCENES
 from pages.parts.shell import PAGES
 from pages.parts.training_runs import Store
@@ -89,7 +90,7 @@ def test_every_scene_is_drawn_under_the_line_that_it_says(scene):
     assert not page.warning
     if scene.question is not None:
         assert not page.get("vega_lite_chart"), "the answer must not show before the question"
-        assert list(page.radio[0].options) == list(scene.question.options)
+        assert list(page.radio[0].options) == list(QUESTIONS[scene.question].options)
         page = sound(page.button(key="skip").click().run())
     assert page.get("vega_lite_chart") or scene.page in ("training", "published")
 

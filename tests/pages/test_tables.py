@@ -1,4 +1,4 @@
-"""Tables of charts: names at the ends of lines stand apart, in their order, near where they belong; no two marks are one."""
+"""Tables of charts: labels at the ends of lines stand apart, in order, near their lines; no mark is lost."""
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ HEIGHT = 300
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=8), st.floats(0.01, 2))
 def test_names_are_pushed_apart_in_their_order_and_no_farther_than_all_of_them_need(places, gap):
     places = np.array(places)
-    moved = charts.pushed_apart(places, gap, 5.0)
+    moved = charts.resolve_overlaps(places, gap, 5.0)
     order = np.argsort(places, kind="stable")
     assert (np.diff(moved[order]) >= gap * (1 - 1e-9)).all()
     assert np.abs(moved - places).max() <= gap * (len(places) - 1) + 1e-9
@@ -32,14 +32,16 @@ def test_names_are_pushed_apart_in_their_order_and_no_farther_than_all_of_them_n
 
 
 def lines(*ends):
-    parts = [charts.rows("line", name, [0, 1], [0.0, end]) for name, end in zip(("zeros", "orthogonal", "identity"), ends, strict=True)]
-    return charts.table([*parts, *charts.end_labels({part["series"][0]: (1, part["y"][-1]) for part in parts})])
+    names = ("zeros", "orthogonal", "identity")
+    parts = [charts.rows("line", name, [0, 1], [0.0, end]) for name, end in zip(names, ends, strict=True)]
+    labels = charts.end_labels({part["series"][0]: (1, part["y"][-1]) for part in parts})
+    return charts.table([*parts, *labels])
 
 
 @pytest.mark.parametrize("ends", [(1.0, 1.0, 1.0), (1.0, 1.001, 0.0), (0.0, 0.0, 0.0), (-3.0, 5.0, 4.99)])
 def test_names_of_lines_that_end_together_stand_a_line_apart_and_nothing_else_moves(ends):
     table = lines(*ends)
-    before, after = table.to_pandas(), charts.apart(table, HEIGHT, 20).to_pandas()
+    before, after = table.to_pandas(), charts.avoid_label_overlap(table, HEIGHT, 20).to_pandas()
     names = after.part == "label"
     span = max(max(*ends, 0) - min(*ends, 0), 0.01)
     assert (np.diff(np.sort(after.y[names])) >= 20 / HEIGHT * span).all()
@@ -49,20 +51,21 @@ def test_names_of_lines_that_end_together_stand_a_line_apart_and_nothing_else_mo
 
 def test_names_that_stand_apart_and_tables_of_other_charts_stay():
     table = lines(-1.0, 0.0, 1.0)
-    assert charts.apart(table, HEIGHT).equals(table)
+    assert charts.avoid_label_overlap(table, HEIGHT).equals(table)
     for other in (table.drop_columns("low"), table.to_pandas(), None):
-        assert charts.apart(other, HEIGHT) is other
+        assert charts.avoid_label_overlap(other, HEIGHT) is other
 
 
 def test_a_line_has_as_many_points_as_it_bends():
     x = np.arange(101)
     curves = np.array([3.0 - 0.3 * x, np.sqrt(x), np.full(101, 5.0)])
-    assert list(charts.bends(curves[[0, 2]], 21, 0.01)) == [0, 100]
-    kept = charts.bends(curves, 60, 0.05)
+    assert list(charts.simplify_polyline(curves[[0, 2]], 21, 0.01)) == [0, 100]
+    kept = charts.simplify_polyline(curves, 60, 0.05)
     assert 4 < len(kept) < 20
     assert max(np.abs(np.interp(x, kept, curve[kept]) - curve).max() for curve in curves) <= 0.05
-    assert len(charts.bends(curves, 5, 1e-9)) == 5
-    assert list(charts.bends(np.where(x < 50, curves, np.nan), 21, 0.01)) == list(charts.spread(101, 21)), "what is not known has gaps"
+    assert len(charts.simplify_polyline(curves, 5, 1e-9)) == 5
+    gaps = np.where(x < 50, curves, np.nan)
+    assert list(charts.simplify_polyline(gaps, 21, 0.01)) == list(charts.evenly_spaced(101, 21))
 
 
 @pytest.mark.parametrize(("depth", "name"), [(256, "correlation"), (152, "correlation"), (50, "saturated")])
@@ -74,7 +77,8 @@ def test_the_line_of_a_statistic_passes_through_what_theory_says_of_every_layer(
     np.testing.assert_allclose(np.interp(layers, line.x, line.y), getattr(predict(p), name), atol=0.01)
 
 
-@pytest.mark.parametrize(("depth", "width", "initializer"), [(256, 2, "small_normal"), (50, 100, "he_normal"), (256, 2, "he_normal")])
+@pytest.mark.parametrize(("depth", "width", "initializer"), [
+    (256, 2, "small_normal"), (50, 100, "he_normal"), (256, 2, "he_normal")])
 def test_a_band_has_both_ends_wherever_there_is_a_line(depth, width, initializer):
     """Of an end that is not there a browser makes a 0, and draws a spike to it."""
     view = comparison_view([probe(ProbeParams.uniform(depth, width, "relu", initializer, batch=4))])
@@ -85,13 +89,16 @@ def test_a_band_has_both_ends_wherever_there_is_a_line(depth, width, initializer
 
 
 @pytest.mark.parametrize("found", [
-    lambda: chain_view(ChainParams(), 0.01), lambda: neuron_view(NeuronParams()), lambda: phase_view(PhaseParams()),
-    lambda: comparison_view(tuple(compare(CompareParams()).probes.values()))], ids=["chain", "neuron", "phases", "comparison"])
+    lambda: chain_view(ChainParams(), 0.01), lambda: neuron_view(NeuronParams()),
+    lambda: phase_view(PhaseParams()),
+    lambda: comparison_view(tuple(compare(CompareParams()).probes.values())),
+], ids=["chain", "neuron", "phases", "comparison"])
 def test_every_mark_of_a_layer_has_a_key_of_its_own(found):
-    """Of two that share one a browser draws one."""
+    """A browser draws one of two marks that share a key."""
     shown = [value for value in vars(found()).values() if isinstance(value, (pa.Table, dict))]
-    tables = [table for value in shown for table in (value.values() if isinstance(value, dict) else [value]) if "nth" in table.column_names]
+    tables = [table for one in shown for table in (one.values() if isinstance(one, dict) else [one])]
+    tables = [table for table in tables if "row_id" in table.column_names]
     assert len(tables) >= 2
     for table in tables:
-        assert not table.to_pandas().duplicated(["part", "nth"]).any()
-        assert table["nth"].null_count == 0
+        assert not table.to_pandas().duplicated(["part", "row_id"]).any()
+        assert table["row_id"].null_count == 0

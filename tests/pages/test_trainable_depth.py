@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pages.parts.scenes import of_page
-from pages.parts.views.phase_plane import layers
+from pages.parts.views.phase_plane import trainable_layers
 from pages.parts.views.phase_point import phase_view
 from tests.opened import opened as opened_app
 from tests.pages.wire import Session, state
@@ -100,7 +100,7 @@ def test_every_scene_opens_its_own_point(scene):
     at = fixed_point(p.activation, p.sigma_w2, p.sigma_b2)
     text = verdict(page)
     assert f"{p.activation} at σ_w² = {p.sigma_w2:.4g}, σ_b² = {p.sigma_b2:.4g}: **" in text
-    assert layers(at.xi_c) in text or math.isinf(at.xi_c)
+    assert trainable_layers(at.xi_c) in text or math.isinf(at.xi_c)
     assert not page.warning
     assert not re.search(r"\bnan\b|\binf\b|not a number", text)
 
@@ -157,7 +157,7 @@ def test_the_links_lead_to_the_same_point(p):
 @pytest.mark.parametrize(("xi_c", "words"), [(15.79, "about 95 layers"), (0.2, "about 1 layer"), (0.1, "less than 1 layer"),
                                              (math.inf, "any depth"), (4912.0, "about 29,000 layers"), (math.nan, "–")])
 def test_depths_read_like_depths(xi_c, words):
-    assert layers(xi_c) == words
+    assert trainable_layers(xi_c) == words
 
 
 def test_the_opened_point_is_named_if_an_initializer_stands_there():

@@ -16,7 +16,8 @@ ZEROS, HE = 0, 1  # in the order of the vocabulary
 @pytest.fixture(scope="module")
 def run():
     """Some snapshots of four nets: those of he_normal learn, those of zeros do not."""
-    p = TrainParams.uniform(4, 16, initializers=("zeros", "he_normal"), learning_rate=0.05, batch=32, steps=200, seeds=2, snapshots=8)
+    p = TrainParams.uniform(4, 16, initializers=("zeros", "he_normal"), learning_rate=0.05, batch=32,
+                            steps=200, seeds=2, snapshots=8)
     return p, list(train(p))
 
 
@@ -64,27 +65,31 @@ def test_the_map_of_gradients_holds_their_root_mean_squares_by_layer_and_step(ru
     by_step = {snapshot.step: snapshot for snapshot in snapshots}
     for cell in cells.itertuples():
         layer = round(cell.y + 0.5)
-        assert cell.value == pytest.approx(np.log10(by_step[round(cell.x)].grad2[HE, :, layer - 1].mean()) / 2, rel=1e-6)
+        mean_square = by_step[round(cell.x)].grad2[HE, :, layer - 1].mean()
+        assert cell.value == pytest.approx(np.log10(mean_square) / 2, rel=1e-6)
         assert cell.text.startswith(f"layer {layer}, step {round(cell.x)}: ")
 
 
 @pytest.mark.parametrize(("statistic", "drawn_as"), [
-    ("grad2", lambda values: np.log10(values) / 2), ("update_ratio", lambda values: values), ("drift", np.log10),
-    ("dead", lambda values: values), ("saturated", lambda values: values)])
-def test_a_statistic_by_layer_is_the_mean_over_seeds_at_moments_from_the_first_to_the_last(run, statistic, drawn_as):
+    ("grad2", lambda values: np.log10(values) / 2), ("update_ratio", lambda values: values),
+    ("drift", np.log10), ("dead", lambda values: values), ("saturated", lambda values: values)])
+def test_a_statistic_by_layer_is_the_mean_over_seeds_at_moments_of_the_run(run, statistic, drawn_as):
     p, snapshots = run
+    moments = (FRAMES // 2, snapshots[round((len(snapshots) - 1) / 2)]), (FRAMES - 1, snapshots[-1])
     table = looked(run, LAYERS, statistic).tables["layers"]
     assert set(table.k) <= set(range(FRAMES))
-    for k, snapshot in ((FRAMES // 2, snapshots[round((len(snapshots) - 1) / 2)]), (FRAMES - 1, snapshots[-1])):
+    for k, snapshot in moments:
         shown = line(table[table.k == k], "he_normal")
         assert list(shown.x) == list(range(1, p.depth + 1))
-        np.testing.assert_allclose(shown.y, drawn_as(getattr(snapshot, statistic)[HE].astype(float)).mean(axis=0), rtol=1e-5, atol=1e-9)
+        values = drawn_as(getattr(snapshot, statistic)[HE].astype(float)).mean(axis=0)
+        np.testing.assert_allclose(shown.y, values, rtol=1e-5, atol=1e-9)
         assert set(shown.text) == {f"step {snapshot.step:,}"}
     assert set(looked(run, LAYERS, statistic, over=False).tables["layers"].k) == {0}
 
 
 def test_a_net_that_diverged_is_counted_and_the_others_go_on():
-    p = TrainParams.uniform(5, 32, initializers=("he_normal",), learning_rate=0.7, steps=200, seeds=8, snapshots=8)
+    p = TrainParams.uniform(5, 32, initializers=("he_normal",), learning_rate=0.7, steps=200, seeds=8,
+                            snapshots=8)
     snapshots = list(train(p))
     last = snapshots[-1]
     gone = last.diverged[0] >= 0
@@ -98,8 +103,8 @@ def test_a_net_that_diverged_is_counted_and_the_others_go_on():
 
 
 def test_a_net_that_answers_better_than_chance_does_not_stand_still_though_wrong_labels_hold_its_loss_up():
-    p = TrainParams.uniform(3, 32, dataset="moons", initializers=("zeros", "he_normal"), label_noise=0.4, optimizer="adam", steps=300,
-                            seeds=1, snapshots=5)
+    p = TrainParams.uniform(3, 32, dataset="moons", initializers=("zeros", "he_normal"), label_noise=0.4,
+                            optimizer="adam", steps=300, seeds=1, snapshots=5)
     snapshots = list(train(p))
     last = snapshots[-1]
     assert abs(last.loss[1, 0] - np.log(2)) < 0.03 * np.log(2), "its loss has hardly moved"
@@ -110,11 +115,12 @@ def test_a_net_that_answers_better_than_chance_does_not_stand_still_though_wrong
 
 
 def test_rates_are_told_and_drawn_as_found():
-    found = find_rate(RateParams.uniform(4, 16, steps=50, batch=16, rates_tried=7, lowest=0.01, highest=100.0, seeds=2,
-                                         initializers=("zeros", "he_normal")))
+    found = find_rate(RateParams.uniform(4, 16, steps=50, batch=16, rates_tried=7, lowest=0.01, highest=100.0,
+                                         seeds=2, initializers=("zeros", "he_normal")))
     said, table = rates(found)
     assert "**zeros** learns at none" in said
-    assert float(re.search(r"\*\*he_normal\*\* learns best at ([\d.]*\d)", said).group(1)) == pytest.approx(found.best[1], rel=0.05)
+    best = re.search(r"\*\*he_normal\*\* learns best at ([\d.]*\d)", said).group(1)
+    assert float(best) == pytest.approx(found.best[1], rel=0.05)
     loss = found.loss[1].mean(axis=1)
     alive = np.isfinite(loss)
     assert not alive.all()

@@ -10,12 +10,13 @@ import pytest
 
 from pages.parts.presenter import difference
 from pages.parts.scenes import SCENES
-from pages.parts.series_style import GLYPHS, LOOKS
+from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.text import LONGEST_NAME, escaped, file_name, number, seconds
-from pages.parts.views.diagnosis import advice_view, spectrum_view
+from pages.parts.views.advice import advice_view
 from pages.parts.views.initializers import comparison_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
+from pages.parts.views.singular_values import spectrum_view
 from tests.opened import opened
 from vgdash.chain_learning import OUTCOMES, DescentParams, descent
 from vgdash.diagnosis.jacobian import jacobian_spectrum
@@ -54,7 +55,7 @@ def test_a_minus_is_a_minus_and_no_hyphen(value, text):
 def test_the_sentence_on_learning_explains_every_mark_of_its_chart(factor, depth, rate):
     view = chain_view(ChainParams(factor=factor, depth=depth), rate)
     marks = view.steps.to_pandas()
-    drawn = {GLYPHS[LOOKS[outcome].marker] for outcome in marks.series[marks.part == "point"]}
+    drawn = {GLYPHS[SERIES_STYLES[outcome].marker] for outcome in marks.series[marks.part == "point"]}
     assert {glyph for glyph in GLYPHS.values() if glyph in view.learning} == drawn
     assert ("The line" in view.learning) == (marks.part == "line").any()
 
@@ -258,5 +259,5 @@ def test_a_closer_look_says_when_it_is_not_at_the_one_that_was_asked_for():
 @pytest.mark.parametrize(("kind", "acts"), [
     ("scaled identity", "of each layer"), ("diagonal", "of each layer"), ("gaussian", "for learning only")])
 def test_the_slider_of_the_factor_says_what_it_acts_on(kind, acts):
-    (slider,) = (slider for slider in opened("linear_chain", kind=kind).slider if slider.key == "factor")
+    (slider,) = (one for one in opened("linear_chain", kind=kind).slider if one.label.startswith("factor c"))
     assert acts in slider.label

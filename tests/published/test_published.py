@@ -14,8 +14,9 @@ from scipy import integrate, stats
 from pages.parts.views.initializers import LOOKS_AT, SPECTRUM
 from pages.parts.views.published import KINDS, link
 from vgdash.initializers import INITIALIZERS
-from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, check
-from vgdash.published.mistakes import TAPERED
+from vgdash.published import PUBLISHED, SUBJECTS
+from vgdash.published.mistakes import MISTAKES, TAPERED
+from vgdash.published.records import check
 
 CLAIMS = {claim.key: claim for claim in PUBLISHED}
 ROWS = {  # of REFERENCES.md, and the claims that they have become

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.training.parameters import biases_of, weights_of
 from vgdash.params import ParamError
-from vgdash.sweep import Cell, SweepParams, Trainability, __main__, cells, grid, read, run, shipped, train_cell, trainability
+from vgdash.sweep import Cell, SweepParams, Trainability, __main__, cells, csv_file, read, run, shipped, train_cell, trainability
 from vgdash.training.trainer import TrainParams, train
 
 TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20, seeds=2, seed=3)
@@ -62,8 +63,8 @@ def test_weights_of_a_cell_have_variance_sigma_w2_over_fan_in_and_biases_sigma_b
     from vgdash.training.trainer import Trainer
 
     trainer = Trainer(SweepParams(width=300, sigma_b2=0.5, batch=8, steps=1).cell(20, 2.5))
-    weights = np.stack([trainer.weights(layer) for layer in range(2, 20)])
-    biases = np.stack([trainer.biases(layer) for layer in range(2, 20)])
+    weights = np.stack([weights_of(trainer, layer) for layer in range(2, 20)])
+    biases = np.stack([biases_of(trainer, layer) for layer in range(2, 20)])
     for values, variance in ((weights, 2.5 / 300), (biases, 0.5)):
         assert values.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / values.size))
 
@@ -120,7 +121,7 @@ def test_a_finished_file_is_read_and_nothing_is_trained(plain, tmp_path, monkeyp
 def test_a_file_of_another_sweep_or_of_something_else_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "map.csv"
     trainability(SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4, steps=1), Here(), out)
-    head, numbers = grid._head(TINY), "0,1,1,1,20,-1\n"
+    head, numbers = csv_file._head(TINY), "0,1,1,1,20,-1\n"
     contents = [(out.read_text(), "width 4"), ("my diary", "cannot be read"), ("my diary\nmonday\n", "cannot be read"),
                 (head + "2,1.0,0,what\n", "cannot be read"), (head + "3,1.0," + numbers, "not what comes next"),
                 (head + ("2,1.0," + numbers) * 2, "not what comes next")]

@@ -6,25 +6,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad
 
+from tests.pair_quadrature import pair_mean, pair_nodes
+from tests.test_quadrature import adaptive
 from vgdash.activations import ACTIVATIONS
 from vgdash.params import ParamError
-from vgdash.quadrature import MASSES, NODES, pair_mean, pair_nodes
-from vgdash.theory.fixed_points import c_star, chi_1, critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
-from vgdash.theory.maps import correlation_map, log_moment, log_slope, moment_exponent, slope_correlation
+from vgdash.quadrature import MASSES, NODES
+from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation
+from vgdash.theory.fixed_points import (
+    c_star,
+    chi_1,
+    critical_point,
+    critical_sigma_w2,
+    fixed_point,
+    q_star,
+    xi_c,
+    xi_q,
+)
 
 
-def adaptive(g):
-    """E[g(z)] by scipy, in pieces that end at the kink."""
-    def integrand(z):
-        return float(g(np.float64(z))) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return sum(quad(integrand, *piece, epsabs=1e-14, epsrel=1e-11, limit=200)[0] for piece in ((-9, -1), (-1, 0), (0, 1), (1, 9)))
-
-
-def pair(f, correlation):
-    u, v, *weights = pair_nodes(correlation, 1.0)
-    return float(pair_mean(f(u) * f(v), *weights))
+def correlation_map(name, log_q, correlation):
+    return float(map_correlation(correlation_series(ACTIVATIONS[name], log_q), correlation))
 
 
 def variance_map(name, q, sigma_w2, sigma_b2):
@@ -117,14 +119,6 @@ def test_correlation_of_two_inputs_of_a_relu_net_is_that_of_the_arc_cosine_kerne
     assert c == pytest.approx(correlation, abs=5.1e-6)
 
 
-@pytest.mark.parametrize("name", ["linear", "relu", "leaky_relu"])
-def test_closed_forms_of_two_rays_agree_with_the_quadrature_used_for_other_activations(name):
-    a = ACTIVATIONS[name]
-    for c in (-1.0, -0.3, 0.0, 0.6, 0.9999, 1.0):
-        assert correlation_map(name, 0.0, c) == pytest.approx(pair(a.f, c) / adaptive(lambda z: a.f(z) ** 2), abs=1e-11)
-        assert slope_correlation(name, 0.0, c) == pytest.approx(pair(a.df, c) / adaptive(lambda z: a.df(z) ** 2), abs=1e-11)
-
-
 def test_selu_keeps_variance_one_and_its_gradients_grow_by_1_0716():
     at = fixed_point("selu", 1, 0)
     assert at.q_star == pytest.approx(1, abs=1e-9)
@@ -168,21 +162,14 @@ def test_iteration_from_one_ends_at_q_star_and_c_star_and_approaches_them_at_the
         assert gaps[fade[-1] + 1] / gaps[fade[-1]] == pytest.approx(math.exp(-1 / at.xi_q), rel=2e-3)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_moment_exponent_is_the_derivative_of_the_moment(name):
-    x, h = np.array([-6.0, -1.0, 0.0, 2.0, 5.0]), 1e-4
-    numerical = (log_moment(name, x + h) - log_moment(name, x - h)) / (2 * h)
-    np.testing.assert_allclose(moment_exponent(name, x), numerical, atol=1e-7)
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_moments_outside_the_range_of_floats_follow_the_power_law_of_the_activation(name):
-    a = ACTIVATIONS[name]
-    far, farther = log_moment(name, np.array([2000.0, 3000.0]))
-    assert farther - far == pytest.approx(1000 if a.f(1e6) > 10 else 0, abs=1e-6)
-    near, nearer = log_moment(name, np.array([-2000.0, -3000.0]))
-    assert near - nearer == pytest.approx(1000 if a.f(0.0) == 0 else 0, abs=1e-6)
-    assert log_moment(name, -np.inf) == pytest.approx(2 * math.log(a.f(0.0)) if a.f(0.0) else -math.inf, abs=1e-12)
+@pytest.mark.parametrize("name", ["elu", "selu", "gelu", "silu", "mish", "softsign", "tanh"])
+def test_a_chaotic_correlation_is_a_fixed_point_by_direct_quadrature_and_its_pace_too(name):
+    at, a = fixed_point(name, 1.02 * critical_sigma_w2(name, 1.0), 1.0), ACTIVATIONS[name]
+    assert at.phase == "chaotic"
+    u, v, *weights = pair_nodes(at.c_star, math.sqrt(at.q_star))
+    covariance, slope = (float(pair_mean(f(u) * f(v), *weights)) for f in (a.f, a.df))
+    assert at.sigma_w2 * covariance + at.sigma_b2 == pytest.approx(at.c_star * at.q_star, rel=1e-8)
+    assert math.exp(-1 / at.xi_c) == pytest.approx(at.sigma_w2 * slope, abs=1e-7)
 
 
 @pytest.mark.parametrize("name", ["tanh", "elu", "selu", "softsign", "sigmoid", "silu"])

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.pair_quadrature import pair_mean, pair_nodes
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
-from vgdash.quadrature import MASSES, NODES, pair_mean, pair_nodes
+from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.layerwise import PREDICTED, predict
 
 LN10 = math.log(10)

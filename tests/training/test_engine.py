@@ -10,7 +10,7 @@ import scipy.special
 from vgdash.activations import ACTIVATIONS
 from vgdash.layers import AXES, RESIDUALS, Net, Tape, forward, residual_factors
 from vgdash.training.engine import Examples, Nets
-from vgdash.training.memory_layout import Plan
+from vgdash.training.memory_layout import MemoryLayout
 from vgdash.training.optimizers import OPTIMIZERS, clip_norm
 
 WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
@@ -19,10 +19,10 @@ WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
 REMEDIES = [(normalization, residual) for normalization in AXES for residual in RESIDUALS]
 
 
-def plan(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0, learning_rate=0.05,
-         normalization="none", residual="none"):
-    return Plan(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], learning_rate, 0.9, clip, batch, np.dtype(dtype),
-                normalization, residual)
+def layout_of(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0,
+              normalization="none", residual="none"):
+    return MemoryLayout(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], 0.9, clip, batch, np.dtype(dtype),
+                        normalization, residual)
 
 
 def examples(p, rows=ROWS, seed=0):
@@ -31,10 +31,10 @@ def examples(p, rows=ROWS, seed=0):
     return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
 
 
-def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=None):
+def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=0.05):
     """Nets with random weights and biases."""
     x, y, both = examples(p, rows)
-    made = Nets(p, nets, both, both, np.random.default_rng(7), rates)
+    made = Nets(p, nets, both, both, np.random.default_rng(7), np.broadcast_to(rates, nets))
     rng = np.random.default_rng(seed)
     for layer in range(1, p.depth + 1):
         made.weights(layer)[:] = rng.standard_normal(made.weights(layer).shape) * scale / np.sqrt(p.widths[layer - 1])
@@ -45,12 +45,12 @@ def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=None):
 def parameters(nets):
     """All weights and biases, a copy ``(nets, all)``, layer by layer in the order of PyTorch's (fan_out, fan_in + 1)."""
     return np.concatenate([np.concatenate([nets.weights(layer), nets.biases(layer)[..., None]], axis=2).reshape(nets.nets, -1)
-                           for layer in range(1, nets.plan.depth + 1)], axis=1)
+                           for layer in range(1, nets.layout.depth + 1)], axis=1)
 
 
 def put(nets, values):
     start = 0
-    for layer in range(1, nets.plan.depth + 1):
+    for layer in range(1, nets.layout.depth + 1):
         weights, biases = nets.weights(layer), nets.biases(layer)
         both = values[:, start:start + weights[0].size + biases[0].size].reshape(nets.nets, weights.shape[1], -1)
         start += both[0].size
@@ -64,7 +64,7 @@ def quietly(nets, until, last=False):
 
 def formula(nets, x, y):
     """Mean loss of each net as ``layers.forward`` computes it, normalized with the statistics of ``x``; the last layer is linear."""
-    p, losses = nets.plan, []
+    p, losses = nets.layout, []
     skips = (*residual_factors(p.widths[:-1], p.residual), None)
     for i in range(nets.nets):
         weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)] for get in (nets.weights, nets.biases))
@@ -78,7 +78,7 @@ def formula(nets, x, y):
 
 def assert_gradient(p):
     """One step of rate 1 against central differences of ``formula``, to 1e-6."""
-    nets, x, y = filled(p)
+    nets, x, y = filled(p, rates=1.0)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
@@ -97,13 +97,13 @@ def assert_gradient(p):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_gradient_agrees_with_finite_differences(name):
-    assert_gradient(plan(name, batch=ROWS, learning_rate=1.0))
+    assert_gradient(layout_of(name, batch=ROWS))
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])  # in place; slope from the output; slope from the input
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
-    assert_gradient(plan(name, batch=ROWS, learning_rate=1.0, normalization=normalization, residual=residual))
+    assert_gradient(layout_of(name, batch=ROWS, normalization=normalization, residual=residual))
 
 
 TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
@@ -113,7 +113,7 @@ def torch_model(nets, i, name):
     """Net i as a PyTorch module with the same weights."""
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
-    p = nets.plan
+    p = nets.layout
     skips = residual_factors(p.widths[:-1], p.residual)
     makers = {"none": lambda n: torch.nn.Identity(),
               "batch": lambda n: torch.nn.BatchNorm1d(n, affine=False, momentum=None, dtype=torch.float64),
@@ -171,7 +171,7 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", TORCH)
 def test_fifty_steps_follow_pytorch(name, optimizer, clip):
-    p = plan(name, optimizer, batch=10, clip=clip)
+    p = layout_of(name, optimizer, batch=10, clip=clip)
     nets, x, y = filled(p, nets=2)
     theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip)
     start = parameters(nets)
@@ -184,7 +184,7 @@ def test_fifty_steps_follow_pytorch(name, optimizer, clip):
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, residual):
     """At widths 12, not 4: of four relu units in ten examples batch normalization sometimes sees hardly any variance."""
-    p = plan(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization, residual=residual)
+    p = layout_of(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization, residual=residual)
     nets, x, y = filled(p, nets=2)
     theirs = torch_trajectory(name, "sgd", nets, x, y, 20, 12, 0)
     start = parameters(nets)
@@ -196,10 +196,10 @@ def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, res
 @pytest.mark.parametrize("residual", ["none", "scaled"])
 def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_over_the_same_batches(residual):
     torch = pytest.importorskip("torch")
-    p = plan("tanh", batch=7, normalization="batch", residual=residual)
+    p = layout_of("tanh", batch=7, normalization="batch", residual=residual)
     nets, x, y = filled(p)
     with np.errstate(all="ignore"):
-        nets.settle()
+        nets.update_batchnorm_statistics()
         loss, accuracy = nets.evaluate(nets.train)
     batches = np.random.default_rng(0).permutation(ROWS)[:21].reshape(3, 7)
     for i in range(nets.nets):
@@ -216,7 +216,7 @@ def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_ov
 @pytest.mark.parametrize("clip", [0.0, 0.3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
-    p, rates = plan("tanh", optimizer, batch=10, clip=clip), np.array([0.2, 0.01])
+    p, rates = layout_of("tanh", optimizer, batch=10, clip=clip), np.array([0.2, 0.01])
     nets, x, y = filled(p, nets=2, rates=rates)
     theirs = torch_trajectory("tanh", optimizer, nets, x, y, 20, 10, clip, rates)
     quietly(nets, 19)
@@ -225,7 +225,7 @@ def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
 
 @pytest.mark.parametrize(("normalization", "residual"), [("none", "none"), ("batch", "plain"), ("layer", "scaled")])
 def test_a_step_allocates_no_arrays(normalization, residual):
-    p = plan(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32, normalization=normalization,
+    p = layout_of(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32, normalization=normalization,
              residual=residual)
     nets, _, _ = filled(p, rows=200)
     smallest = 3 * 64 * 64 * 4  # one array of one hidden layer
@@ -234,10 +234,10 @@ def test_a_step_allocates_no_arrays(normalization, residual):
         tracemalloc.start()
         try:
             for _ in range(20):
-                nets._read(nets.train, nets._minibatch())
+                nets._read(nets.train, nets._next_minibatch())
                 nets._predict(nets.forward)
-                nets._notice(nets._each_loss.mean(axis=1))
-                nets._descend(None, True)
+                nets._freeze_diverged(nets._losses.mean(axis=1))
+                nets._backward_and_update(None, True)
                 nets.updates += 1
             peak = tracemalloc.get_traced_memory()[1]
         finally:
@@ -248,13 +248,13 @@ def test_a_step_allocates_no_arrays(normalization, residual):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("activation", "clip"), [("relu", 0.0), ("gelu", 1.0)])
 def test_the_memory_formula_counts_what_is_allocated(optimizer, activation, clip):
-    assert_memory(plan(activation, optimizer, (64, *(96,) * 10, 10), 64, np.float32, clip))
+    assert_memory(layout_of(activation, optimizer, (64, *(96,) * 10, 10), 64, np.float32, clip))
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_the_memory_formula_counts_what_remedies_need(activation, normalization, residual):
-    assert_memory(plan(activation, widths=(64, *(96,) * 10, 10), batch=64, dtype=np.float32, normalization=normalization,
+    assert_memory(layout_of(activation, widths=(64, *(96,) * 10, 10), batch=64, dtype=np.float32, normalization=normalization,
                        residual=residual))
 
 
@@ -262,18 +262,18 @@ def assert_memory(p):
     _, _, data = examples(p, 200)
     tracemalloc.start()
     try:
-        nets = Nets(p, 3, data, data, np.random.default_rng(0))
+        nets = Nets(p, 3, data, data, np.random.default_rng(0), np.ones(3))
         size = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert parameters(nets).shape == (3, sum(p.sizes()))
+    assert parameters(nets).shape == (3, sum(p.parameter_counts()))
     assert p.memory_bytes(3) == pytest.approx(size, rel=0.05)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_a_net_that_explodes_is_frozen_and_the_others_do_not_notice(optimizer, clip):
-    p = plan(optimizer=optimizer, clip=clip, dtype=np.float32)
+def test_a_net_that_explodes_is_frozen_and_the_others_do_not_freeze_diverged(optimizer, clip):
+    p = layout_of(optimizer=optimizer, clip=clip, dtype=np.float32)
     together, _, _ = filled(p)
     alone, _, _ = filled(p)
     together.weights(2)[1] = 1e30
@@ -291,8 +291,8 @@ def test_a_net_that_explodes_is_frozen_and_the_others_do_not_notice(optimizer, c
 
 def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
     """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
-    p = plan("linear", widths=(4, 4, 4, 3), dtype=np.float32, learning_rate=1.0)
-    nets, _, _ = filled(p, nets=2)
+    p = layout_of("linear", widths=(4, 4, 4, 3), dtype=np.float32)
+    nets, _, _ = filled(p, nets=2, rates=1.0)
     for layer in (1, 2, 3):
         nets.biases(layer)[0] = 0
     nets.weights(1)[0] = 1e-30
@@ -305,7 +305,7 @@ def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
 
 
 def test_chunks_hold_every_layer_once_from_the_last_to_the_first_and_stay_within_the_cache():
-    p = plan(widths=(64, *(64,) * 49, 10), batch=64, dtype=np.float32)
+    p = layout_of(widths=(64, *(64,) * 49, 10), batch=64, dtype=np.float32)
     chunks = p.chunks(2)
     assert [layer for first, last in chunks for layer in range(last, first - 1, -1)] == list(range(50, 0, -1))
     longest = max(last - first + 1 for first, last in chunks)
@@ -318,7 +318,7 @@ def test_any_widths_learn_what_the_same_widths_learn_in_one_chunk_or_many(widths
     results = []
     for cache in (0, 1 << 24):
         monkeypatch.setattr("vgdash.training.memory_layout.CACHE", cache)
-        nets, _, _ = filled(plan("tanh", widths=widths))
+        nets, _, _ = filled(layout_of("tanh", widths=widths))
         before = nets.evaluate(nets.train)[0]
         quietly(nets, 200)
         assert (nets.evaluate(nets.train)[0] < before).all()
@@ -327,7 +327,7 @@ def test_any_widths_learn_what_the_same_widths_learn_in_one_chunk_or_many(widths
 
 
 def test_evaluation_counts_every_row_once_and_shares_ties():
-    p = plan(widths=(5, 4, 3), batch=10)
+    p = layout_of(widths=(5, 4, 3), batch=10)
     nets, x, y = filled(p)
     z = np.maximum(x @ nets.weights(1)[0].T + nets.biases(1)[0], 0) @ nets.weights(2)[0].T + nets.biases(2)[0]
     shares = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)

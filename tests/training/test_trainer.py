@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from tests.training.parameters import biases_of, weights_of
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
@@ -31,7 +32,7 @@ def threads():
 def default_run():
     p = TrainParams()
     trainer = Trainer(p)
-    before = [trainer.weights(layer) for layer in range(1, p.depth + 1)]
+    before = [weights_of(trainer, layer) for layer in range(1, p.depth + 1)]
     return p, trainer, before, list(trainer)
 
 
@@ -50,8 +51,8 @@ def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
     p, trainer, _, snapshots = default_run
     zeros = p.initializers.index("zeros")
     for layer in range(1, p.depth + 1):
-        assert not trainer.weights(layer)[zeros].any()
-        assert trainer.biases(layer)[zeros].any() == (layer == p.depth)
+        assert not weights_of(trainer, layer)[zeros].any()
+        assert biases_of(trainer, layer)[zeros].any() == (layer == p.depth)
     assert np.isneginf(snapshots[-1].update_ratio[zeros]).all()
     assert not snapshots[-1].dw2[zeros].any()
 
@@ -80,7 +81,7 @@ def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them():
         for draw in range(p.seeds):
             net, _, _ = build(ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0), draw)
             for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
-                np.testing.assert_allclose(trainer.weights(layer)[which, draw], weights * np.float32(scale), rtol=1e-6)
+                np.testing.assert_allclose(weights_of(trainer, layer)[which, draw], weights * np.float32(scale), rtol=1e-6)
 
 
 @pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
@@ -91,13 +92,13 @@ def test_biases_start_where_the_probe_of_the_same_seed_has_them(sigma_b2):
         net, _, _ = build(ProbeParams(p.widths, seed=5, sigma_b2=sigma_b2), draw)
         for layer in range(1, p.depth + 1):
             expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
-            assert np.array_equal(trainer.biases(layer)[:, draw], np.stack([expected, expected]))
+            assert np.array_equal(biases_of(trainer, layer)[:, draw], np.stack([expected, expected]))
 
 
 @pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
 def test_branches_start_at_zero_only_if_they_are_zero_initialized(residual):
     trainer = Trainer(small(residual=residual))
-    assert [trainer.weights(layer).any() for layer in (1, 2, 3, 4)] == [True, *[residual != "zero"] * 2, True]
+    assert [weights_of(trainer, layer).any() for layer in (1, 2, 3, 4)] == [True, *[residual != "zero"] * 2, True]
 
 
 def test_layer_normalization_lets_thirty_layers_learn_from_weights_that_are_far_too_small():
@@ -111,7 +112,7 @@ def test_snapshots_agree_with_autograd():
     torch.set_num_threads(1)
     p = small(initializers=("he_normal",), activation="tanh", learning_rate=0.1, steps=1, seeds=1)
     trainer = Trainer(p, dtype=np.float64)
-    layers = [(torch.tensor(trainer.weights(layer)[0, 0], requires_grad=True), torch.zeros(p.widths[layer], dtype=torch.float64))
+    layers = [(torch.tensor(weights_of(trainer, layer)[0, 0], requires_grad=True), torch.zeros(p.widths[layer], dtype=torch.float64))
               for layer in range(1, p.depth + 1)]
     first = next(iter(trainer))
     rows = np.arange(len(p.data.x_train))
@@ -304,13 +305,13 @@ def test_flops_are_those_that_torch_counts(rest):
 
 def test_flops_count_every_pass_that_is_made(monkeypatch):
     passes = []
-    for name in ("_predict", "_descend"):
+    for name in ("_predict", "_backward_and_update"):
         method = getattr(Nets, name)
         monkeypatch.setattr(Nets, name, lambda *a, _name=name, _method=method, **k: (passes.append(_name), _method(*a, **k)))
     p = small(normalization="batch", dataset="moons", seeds=1, initializers=("he_normal",))
     list(train(p))
     products = sum(n * m for n, m in zip(p.widths, p.widths[1:], strict=False))
-    forward, back = passes.count("_predict"), passes.count("_descend")
+    forward, back = passes.count("_predict"), passes.count("_backward_and_update")
     assert back == p.steps + 1
     assert p.flops == 2 * p.batch * (forward * products + back * (2 * products - p.widths[0] * p.widths[1]))
 

@@ -1,32 +1,29 @@
-"""A parameter set as a Jupyter notebook that computes it with ``vgdash``: table and chart, nothing of the page."""
+"""Write a parameter set as a Jupyter notebook that computes it with ``vgdash``: table and chart."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from vgdash.codegen.recipe import spell_list
+from vgdash.codegen.recipe import COLUMNS, spell_list
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Integers, Params
 from vgdash.probe.probe import CompareParams, ProbeParams
 from vgdash.single_neuron import NeuronParams
-from vgdash.training.trainer import TrainParams
-
-__all__ = ["NEEDS", "notebook"]
+from vgdash.training.params import TrainParams
 
 NEEDS = ("numpy", "pandas", "threadpoolctl", "altair")
-SHORT = {"altair": "alt", "numpy": "np", "pandas": "pd"}  # what the cells call them
-COLUMNS = 100
-INSTALL = "Keep this notebook in the folder of `vgdash`, beside `app.py`; the next cell installs what it needs."
+SHORT = {"altair": "alt", "numpy": "np", "pandas": "pd"}  # names in the cells
+INSTALL = ("Keep this notebook in the folder of `vgdash`, beside `app.py`; "
+           "the next cell installs what it needs.")
 AGAIN = "Change a number in `p` and run the cells again; a value that is not allowed says what is."
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A question, why its answer is what it is (Markdown), what of ``vgdash`` is used, and code cells, each of which ends with what
-    it shows.
+    """A question, its answer (Markdown), names from ``vgdash``, and code cells, each ending with a value to
+    show.
 
     The first cell finds ``p`` filled in; together they define ``table`` and ``chart``.
     """
@@ -38,47 +35,49 @@ class Lesson:
 
     @property
     def imports(self) -> str:
-        """The first lines of the notebook."""
-        used = [f"import {name} as {short}" for name, short in SHORT.items() if any(f"{short}." in cell for cell in self.cells)]
+        """First lines of the notebook."""
+        used = [f"import {name} as {short}" for name, short in SHORT.items()
+                if any(f"{short}." in cell for cell in self.cells)]
         return "\n".join([*used, "", f"from vgdash import {self.names}"])
 
 
 def notebook(params: Params) -> str:
-    """The text of an .ipynb file (nbformat 4.5) that fills in ``params``, computes, and shows ``table`` and ``chart``.
+    """Text of an .ipynb file (nbformat 4.5) that fills in ``params``, computes, and shows ``table`` and
+    ``chart``.
 
-    For ``ChainParams``, ``NeuronParams``, ``ProbeParams``, ``CompareParams`` and ``TrainParams``; raises ``ValueError`` for others.
+    For the keys of ``LESSONS``; raises ``ValueError`` for others.
     Format: nbformat.readthedocs.io/en/latest/format_description.html
     """
     lesson = LESSONS.get(type(params))
     if lesson is None:
         known = ", ".join(kind.__name__ for kind in LESSONS)
-        raise ValueError(f"params must be one of {known}, received {type(params).__name__}. Other pages have no notebook.")
+        raise ValueError(f"params must be one of {known}, received {type(params).__name__}. "
+                         "Other pages have no notebook.")
     first, *rest = (cell.strip() for cell in lesson.cells)
-    start = f"{lesson.imports}\n\np = {spell(params)}\n{first}"
+    start = f"{lesson.imports}\n\np = {to_python(params)}\n{first}"
     cells = [_markdown(f"# {lesson.question}\n\n{lesson.why.strip()}\n\n{INSTALL}"),
-             *(_code(source) for source in (f"%pip install -q {' '.join(NEEDS)}", start, *rest)), _markdown(AGAIN)]
+             *map(_code, (f"%pip install -q {' '.join(NEEDS)}", start, *rest)), _markdown(AGAIN)]
     for number, cell in enumerate(cells, start=1):
         cell["id"] = f"cell-{number}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return json.dumps({"cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
-                       "nbformat": 4, "nbformat_minor": 5}, ensure_ascii=False, indent=1) + "\n"
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5},
+                      ensure_ascii=False, indent=1) + "\n"
 
 
-def spell(params: Params) -> str:
+def to_python(params: Params) -> str:
     """Python that makes ``params``: its class and the fields that are not at their default."""
-    rules = params.rules()
-    arguments = [f"{field.name}={_value(getattr(params, field.name), isinstance(rules[field.name], Integers))}"
-                 for field in fields(params) if getattr(params, field.name) != field.default]
-    line = f"{type(params).__name__}({', '.join(arguments)})"
-    return line if len(line) < COLUMNS - len("p = ") else f"{type(params).__name__}(\n{_indented(arguments)}\n)"
-
-
-def _value(value: object, numbers: bool) -> str:
-    return spell_list(value) if numbers else repr(value)
-
-
-def _indented(arguments: Iterable[str]) -> str:
-    return "\n".join(textwrap.fill(f"{argument},", COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 8) for argument in arguments)
+    name, rules, arguments = type(params).__name__, params.rules(), []
+    for field in fields(params):
+        if (value := getattr(params, field.name)) != field.default:
+            numbers = isinstance(rules[field.name], Integers)
+            arguments.append(f"{field.name}={spell_list(value) if numbers else repr(value)}")
+    line = f"{name}({', '.join(arguments)})"
+    if len(line) < COLUMNS - len("p = "):
+        return line
+    lines = [textwrap.fill(f"{argument},", COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 8)
+             for argument in arguments]
+    return "\n".join([f"{name}(", *lines, ")"])
 
 
 def _markdown(source: str) -> dict:
@@ -86,14 +85,14 @@ def _markdown(source: str) -> dict:
 
 
 def _code(source: str) -> dict:
-    return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source.splitlines(keepends=True)}
+    return {**_markdown(source), "cell_type": "code", "execution_count": None, "outputs": []}
 
 
 CHAIN = Lesson(
     "Multiply by W a hundred times: what is left?",
     r"""
-Each layer multiplies by the same factor, so the size of the activations is a straight line on a log axis, and every slope but 0
-is fatal. The gradient is the same line read from the other end:
+Each layer multiplies by the same factor, so the size of the activations is a straight line on a log axis, and
+every slope but 0 is fatal. The gradient is the same line read from the other end:
 
 $$a^{[l]} = c^{\,l} x, \qquad \frac{\partial \hat y}{\partial a^{[l]}} = c^{\,L-l}$$
 
@@ -108,7 +107,8 @@ table = result.frame()
 table
 """, """
 base = alt.Chart(table).encode(alt.X("layer:Q"), color="line:N")
-chart = (base.mark_area(opacity=0.2).encode(alt.Y("log10_low:Q", title="log10 of the size"), y2="log10_high:Q")
+size = alt.Y("log10_low:Q", title="log10 of the size")
+chart = (base.mark_area(opacity=0.2).encode(size, y2="log10_high:Q")
          + base.mark_line().encode(alt.Y("log10_theory:Q"))
          + base.mark_point(size=15, filled=True).encode(alt.Y("log10_size:Q"))).properties(width=600)
 chart
@@ -126,14 +126,15 @@ To keep it at $E[x^2]$, $\mathrm{Var}(w) = \tfrac1n$. ReLU throws half of $E[z^2
     "NeuronParams, neuron_variance",
     ("""
 result = neuron_variance(p)
-pd.DataFrame({"predicted": [result.predicted, result.predicted_a2], "measured": [result.measured, result.measured_a2],
+pd.DataFrame({"predicted": [result.predicted, result.predicted_a2],
+              "measured": [result.measured, result.measured_a2],
               "standard error": [result.stderr, result.stderr_a2]}, index=["Var(z)", "E[a²]"])
 """, """
 table = result.frame()
 table
 """, """
-bars = alt.Chart(table).mark_rect(opacity=0.45).encode(alt.X("z_low:Q", title="z"), x2="z_high:Q", y2=alt.datum(0),
-                                                       y=alt.Y("measured:Q", title="density"))
+bars = alt.Chart(table).mark_rect(opacity=0.45).encode(
+    alt.X("z_low:Q", title="z"), alt.Y("measured:Q", title="density"), x2="z_high:Q", y2=alt.datum(0))
 middle = alt.Chart(table).transform_calculate(z="(datum.z_low + datum.z_high) / 2").mark_line(color="#D55E00")
 chart = (bars + middle.encode(x="z:Q", y="predicted:Q")).properties(width=600)
 chart
@@ -151,13 +152,15 @@ _LAYERS_CHART = """
 def course(name):
     \"\"\"log10 of a statistic by layer, measured and predicted.\"\"\"
     return pd.concat([pd.DataFrame({
-        "initializer": initializer, "layer": np.arange(1, p.depth + 1), "measured": one.log10(name).mean(axis=0),
+        "initializer": initializer, "layer": np.arange(1, p.depth + 1),
+        "measured": one.log10(name).mean(axis=0),
         "predicted": getattr(predict(one.params), f"log10_{name}")}) for initializer, one in probes.items()])
 
 
 def drawn(name, title):
     base = alt.Chart(course(name)).encode(alt.X("layer:Q"), color="initializer:N")
-    return base.mark_line().encode(alt.Y("predicted:Q", title=title)) + base.mark_point().encode(alt.Y("measured:Q"))
+    theory = base.mark_line().encode(alt.Y("predicted:Q", title=title))
+    return theory + base.mark_point().encode(alt.Y("measured:Q"))
 
 
 chart = drawn("q", "log10 E[z²], the signal") | drawn("grad2", "log10 E[δ²], the gradient")
@@ -181,8 +184,9 @@ table
 TRAIN = Lesson(
     "Who learns, who stands still, who blows up?",
     r"""
-A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of 0.1 by nothing; one of $10^{12}$
-throws it away. A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$.
+A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight of 0.1 by
+nothing; one of $10^{12}$ throws it away. A net that knows nothing answers $1/K$ for each of $K$ classes: its
+loss is $\ln K$.
 """,
     "TrainParams, train",
     ("""

@@ -1,4 +1,4 @@
-"""A net's initialization as pieces of source text that frameworks share: laws, factors, widths. ``export`` puts them together."""
+"""Pieces of source text that frameworks share: distributions, factors, widths."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import groupby
 
 from vgdash.initializers import INITIALIZERS
-
-__all__ = ["Recipe", "spell_list"]
 
 RUN = 4  # equal widths in a row from which [512] * 4 is shorter than the numbers
 COLUMNS = 100  # of a line of widths
 LAWS = {"normal": "normal", "truncated": "truncated normal", "uniform": "uniform"}
-FANS: dict[str, tuple[Callable[[int, int], float], int, str]] = {  # mode: the fan; 1/fan is the number over the text
+# mode: fan; 1/fan is the number over the text
+FANS: dict[str, tuple[Callable[[int, int], float], int, str]] = {
     "": (lambda fan_in, fan_out: 1, 1, ""),
     "fan_in": (lambda fan_in, fan_out: fan_in, 1, "fan_in"),
     "fan_avg": (lambda fan_in, fan_out: (fan_in + fan_out) / 2, 2, "(fan_in + fan_out)"),
@@ -26,7 +26,7 @@ SHAPES = ((1, 1), (3, 5), (8, 2))  # tell the modes apart
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a text shall build. The values are those of ``ProbeParams``, already checked; formulas become Python expressions."""
+    """Initialization of a net, with checked values of ``ProbeParams``. Formulas are Python expressions."""
 
     initializer: str
     activation: str
@@ -39,9 +39,14 @@ class Recipe:
         """Name of the distribution; zeros where gamma² is 0, because frameworks refuse to scale by 0."""
         return INITIALIZERS[self.initializer].base.name if self.gamma**2 > 0 else "zeros"
 
+    @property
+    def title(self) -> str:
+        """Name of the initializer in Keras: HeNormal."""
+        return self.initializer.title().replace("_", "")
+
     @cached_property
-    def law(self) -> tuple[Fraction, str]:
-        """Var(w) at gamma 1 is the fraction divided by the fan of the mode: "fan_in", "fan_avg", or "" for no fan."""
+    def _law(self) -> tuple[Fraction, str]:
+        """Var(w) at gamma 1: a fraction over the fan of the mode, "fan_in", "fan_avg" or "" for none."""
         variance = INITIALIZERS[self.initializer].variance
         for mode, (fan, *_) in FANS.items():
             scales = [variance(*shape) * fan(*shape) for shape in SHAPES]
@@ -51,62 +56,78 @@ class Recipe:
 
     @property
     def mode(self) -> str:
-        return self.law[1]
+        return self._law[1]
+
+    @property
+    def has_fan(self) -> bool:
+        """True if Var(w) is a number over a fan."""
+        return self.base in LAWS and self.mode != ""
 
     @property
     def times_gamma(self) -> str:
         """ "1.1 * ", or nothing for 1."""
         return "" if self.gamma == 1 else f"{self.gamma!r} * "
 
-    def gain(self, keyword: str = "") -> str:
-        """Gamma as an argument, or nothing for 1."""
-        return "" if self.gamma == 1 else f"{keyword}{self.gamma!r}"
-
-    def share(self, multiple: int = 1) -> str:
+    def _share(self, multiple: int = 1) -> str:
         """``multiple`` times Var(w) at gamma 1: "2 / fan_in"."""
-        square, mode = self.law
+        square, mode = self._law
         _, factor, fan = FANS[mode]
         square *= multiple * factor
         if not fan:
             return f"{float(square):.3g}"
         return f"{square.numerator} / {fan if square.denominator == 1 else f'({square.denominator} * {fan})'}"
 
-    def root(self, multiple: int = 1, sqrt: str = "({}) ** 0.5") -> str:
-        """Gamma times the root of ``multiple`` times Var(w): the std, or for 3 the limit of a uniform distribution."""
-        square, mode = self.law
-        return self.times_gamma + (sqrt.format(self.share(multiple)) if mode else repr(math.sqrt(multiple * square)))
+    def _root(self, multiple: int, sqrt: str = "({}) ** 0.5") -> str:
+        """Gamma times the root of ``multiple`` times Var(w)."""
+        square, mode = self._law
+        root = sqrt.format(self._share(multiple)) if mode else repr(math.sqrt(multiple * square))
+        return self.times_gamma + root
+
+    @property
+    def std(self) -> str:
+        return self._root(1)
+
+    @property
+    def limit(self) -> str:
+        """Largest weight of a uniform distribution: its variance is limit²/3."""
+        return self._root(3)
+
+    @property
+    def numpy_std(self) -> str:
+        return self._root(1, "np.sqrt({})")
+
+    @property
+    def numpy_limit(self) -> str:
+        return self._root(3, "np.sqrt({})")
 
     @property
     def scale(self) -> str:
-        """What Keras and JAX call the scale of a variance scaling: gamma² Var(w) times the fan."""
-        square = self.law[0]
-        number = f"{float(square)}" if square.denominator == 1 else f"{square.numerator} / {square.denominator}"
+        """Scale of a variance scaling in Keras and JAX: gamma² Var(w) times the fan."""
+        square = self._law[0]
+        n, d = square.as_integer_ratio()
+        number = f"{n}.0" if d == 1 else f"{n} / {d}"
         return number if self.gamma == 1 else f"{self.gamma!r}**2" + (f" * {number}" if square != 1 else "")
 
     def about(self, shape: str) -> str:
-        """A comment: what is drawn, and how the matrices lie."""
+        """A comment: the distribution of w, and the shape of the matrices."""
         law = self.base
         if self.base in LAWS:
             square = "" if self.gamma == 1 else f"{self.gamma!r}² · "
-            law = f"{LAWS[self.base]}, Var(w) = {square}{self.share()}"
+            law = f"{LAWS[self.base]}, Var(w) = {square}{self._share()}"
         elif self.gamma != 1 and law != "zeros":
             law = f"{self.gamma!r} · {self.base}"
         return f"# {self.initializer} and {self.activation}. w: {law}, shape ({shape})"
 
     @property
     def list_of_widths(self) -> str:
-        """Python for the widths, continued on lines of their own where they are many."""
-        start = "widths = "
-        return textwrap.fill(start + spell_list(self.widths), COLUMNS, subsequent_indent=" " * (len(start) + 1))
+        """Python for the widths, on lines of at most 100 characters."""
+        return textwrap.fill(f"widths = {spell_list(self.widths)}", COLUMNS, subsequent_indent=" " * 10)
 
 
 def spell_list(numbers: Sequence[int]) -> str:
     """Python for a list of whole numbers, long runs shortened: "[784, *[512] * 50, 10]"."""
     texts: list[str] = []
-    start = 0
-    for end in range(1, len(numbers) + 1):
-        if end == len(numbers) or numbers[end] != numbers[start]:
-            count = end - start
-            texts += [f"*[{numbers[start]}] * {count}"] if count >= RUN else [str(numbers[start])] * count
-            start = end
+    for number, run in groupby(numbers):
+        count = len(list(run))
+        texts += [f"*[{number}] * {count}"] if count >= RUN else [str(number)] * count
     return f"[{', '.join(texts)}]"

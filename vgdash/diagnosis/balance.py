@@ -1,9 +1,10 @@
 """Forward and backward factor of one layer: can one weight scale serve both directions?
 
-    forward  = (fan_in w E[f²] + sigma_b2)/q        backward = fan_out w E[f'²]        z ~ N(0, q), w = gamma² Var(W)
+    forward = (fan_in w E[f²] + sigma_b2)/q     backward = fan_out w E[f'²]     z ~ N(0, q), w = gamma² Var(W)
 
-at the first layer's q, and at the q that deep layers settle at. With normalization q = 1 and both are divided by what it divides
-by: batch normalization by the variance over inputs, fan_in w Var f, layer normalization by fan_in w E[f²].
+at the first layer's q, and at the q that deep layers settle at. With normalization q = 1, and both are
+divided by the variance that the normalization removes: batch fan_in w Var(f), layer fan_in w E[f²] +
+sigma_b2.
 """
 
 from __future__ import annotations
@@ -18,16 +19,15 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES
 from vgdash.params import ParamError, Params, choice, integer, real
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.fixed_points import fixed_point, log_moment, log_slope
+from vgdash.theory.averages import log_moment, log_slope
+from vgdash.theory.fixed_points import fixed_point
 
-__all__ = ["Balance", "BalanceParams", "balance"]
-
-DEEP = 60.0  # |ln q| that stands for 0 and infinity: f is its own power law there
+LOG_Q_LIMIT = 60.0  # |ln q| that stands for 0 and infinity: f is its own power law there
 
 
 @dataclass(frozen=True)
 class BalanceParams(Params):
-    """One layer among others like it: ``fan_in`` inputs, ``fan_out`` units of the layer after it, from where gradients come."""
+    """One layer of ``fan_in`` inputs among layers of its kind; gradients come from ``fan_out`` units."""
 
     activation: str = choice("relu", ACTIVATIONS)
     initializer: str = choice("he_normal", INITIALIZERS)
@@ -42,8 +42,8 @@ class BalanceParams(Params):
             raise ParamError("initializer", "a random one", self.initializer,
                              "The identity passes every unit on by itself: its signal is not Gaussian.")
         if self.sigma_w2 == 0:
-            raise ParamError("initializer" if self.gamma else "gamma", "one that gives weights other than 0", self.initializer,
-                             "Weights of 0 pass nothing on: there is no factor.")
+            raise ParamError("initializer" if self.gamma else "gamma", "one that gives weights other than 0",
+                             self.initializer, "Weights of 0 pass nothing on: there is no factor.")
 
     @property
     def variance(self) -> float:
@@ -67,39 +67,46 @@ class Balance:
     q_star: float  # E[z²] of deep layers; 0, inf, or nan if every q stays as it is
     forward: float  # a layer, deep down
     backward: float
-    gamma_forward: float  # the gamma that makes the forward factor 1 at E[z²] = 1 without bias; nan with normalization
-    gamma_backward: float  # the gamma that makes the backward factor 1 there
+    gamma_forward: float  # gamma whose forward factor is 1 at E[z²] = 1 without bias; nan with normalization
+    gamma_backward: float  # gamma whose backward factor is 1 there
     reason: str  # in words, why q_star is 0, inf or nan; empty if all is well
 
 
 def balance(p: BalanceParams) -> Balance:
-    """The factors of one layer forward and backward, for an activation, an initializer and two fans.
+    """Compute the factors of one layer forward and backward.
 
-    He et al. 2015 (arXiv 1502.01852), Glorot & Bengio 2010; batch normalization: Yang et al. 2019 (arXiv 1902.08129), large batches.
+    He et al. 2015 (arXiv 1502.01852), Glorot & Bengio 2010; batch normalization, for large batches: Yang et
+    al. 2019 (arXiv 1902.08129).
     """
     if p.normalization != "none":
-        back = p.fan_out / p.fan_in * _slope(p, 0.0) / _spread(p)
-        return Balance(p, 1.0, 1.0, back, 1.0, 1.0, back, math.nan, math.nan, "")
+        backward = p.fan_out / p.fan_in * _squared_slope(p, 0.0) / _removed_variance(p)
+        return Balance(p, 1.0, 1.0, backward, 1.0, 1.0, backward, math.nan, math.nan, "")
     point = fixed_point(p.activation, p.sigma_w2, p.sigma_b2)
     first = math.log(p.sigma_w2 + p.sigma_b2)
-    deep = first if math.isnan(point.q_star) else float(np.clip(math.log(point.q_star) if point.q_star else -math.inf, -DEEP, DEEP))
-    return Balance(p, math.exp(first), _forward(p, first), p.fan_out * p.variance * _slope(p, first), point.q_star,
-                   _forward(p, deep), p.fan_out * p.variance * _slope(p, deep),
+    log_q_star = math.log(point.q_star) if point.q_star else -math.inf
+    deep = first if math.isnan(point.q_star) else float(np.clip(log_q_star, -LOG_Q_LIMIT, LOG_Q_LIMIT))
+    back = p.fan_out * p.variance
+    return Balance(p, math.exp(first), _forward(p, first), back * _squared_slope(p, first),
+                   point.q_star, _forward(p, deep), back * _squared_slope(p, deep),
                    p.gamma / math.sqrt(p.sigma_w2 * math.exp(float(log_moment(p.activation, 0.0)))),
-                   p.gamma / math.sqrt(p.fan_out * p.variance * _slope(p, 0.0)), point.reason)
+                   p.gamma / math.sqrt(back * _squared_slope(p, 0.0)), point.reason)
 
 
 def _forward(p: BalanceParams, log_q: float) -> float:
-    return math.exp(float(np.logaddexp(math.log(p.sigma_w2) + log_moment(p.activation, log_q),
-                                       math.log(p.sigma_b2) if p.sigma_b2 else -math.inf)) - log_q)
+    log_bias = math.log(p.sigma_b2) if p.sigma_b2 else -math.inf
+    log_next = np.logaddexp(math.log(p.sigma_w2) + log_moment(p.activation, log_q), log_bias)
+    return math.exp(float(log_next) - log_q)
 
 
-def _slope(p: BalanceParams, log_q: float) -> float:
+def _squared_slope(p: BalanceParams, log_q: float) -> float:
+    """E[f'²] at ``log_q``."""
     return math.exp(float(log_slope(p.activation, log_q)))
 
 
-def _spread(p: BalanceParams) -> float:
-    """What normalization divides a squared gradient by, over fan_in·Var(w), at q = 1. Batch normalization takes the biases out."""
+def _removed_variance(p: BalanceParams) -> float:
+    """Variance that normalization divides by, over fan_in·Var(w), at q = 1; biases count in layer only."""
     values = ACTIVATIONS[p.activation].f(NODES)
     square = float(values**2 @ MASSES)
-    return square - float(values @ MASSES) ** 2 if p.normalization == "batch" else square + p.sigma_b2 / p.sigma_w2
+    if p.normalization == "batch":
+        return square - float(values @ MASSES) ** 2
+    return square + p.sigma_b2 / p.sigma_w2

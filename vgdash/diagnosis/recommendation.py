@@ -1,9 +1,10 @@
-"""What to choose instead, and why: every initializer's drift over the layers, computed and ranked.
+"""Recommended initializer and gamma: the drift of every candidate over the layers, computed and ranked.
 
-Forward a layer multiplies E[z²] by fan_in w E[f²]/q, backward E[δ²] by fan_out w E[f'²]. A net is healthy if neither product
-strays far from 1 in any layer. Where widths differ, those are two products of one Var(w), but they stray from each other only by the ratio
-of the outermost widths, whatever the depth: He et al. 2015 (arXiv 1502.01852, section 2.2) show that either is enough. So of a direction
-the mean over the units counts or the sum, whichever keeps steadier.
+Forward a layer multiplies E[z²] by fan_in w E[f²]/q, backward E[δ²] by fan_out w E[f'²]. A net is healthy if
+neither product strays far from 1 in any layer. Where widths differ, one Var(w) gives two products, but they
+differ only by the ratio of the outermost widths, whatever the depth: either is enough (He et al. 2015, arXiv
+1502.01852, section 2.2). So each direction is judged by the mean over the units or by the sum, whichever is
+steadier.
 """
 
 from __future__ import annotations
@@ -19,42 +20,40 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
-from vgdash.theory.courses import courses, log_weights
-from vgdash.theory.fixed_points import log_moment, log_slope
-from vgdash.theory.layerwise import Prediction, predict
-
-__all__ = ["FEW", "STEADY", "Drift", "Recommendation", "recommend"]
+from vgdash.records import Record
+from vgdash.theory.averages import log_moment, log_slope
+from vgdash.theory.layerwise import Prediction, log_weights, predict, second_moments
 
 STEADY = 1.0  # decades that E[z²] or E[δ²] may move over all layers in a steady net
-EARNED = 1.2  # decades that a gamma must save before it is worth a hyperparameter: a factor 4 of the root mean square
+TUNING_COST = 1.2  # decades that a gamma must save to be worth a hyperparameter: a factor 4 of the rms
 EQUAL = 0.01  # decades below which two drifts count as equal
 TUNED = "lecun_normal"  # the Gaussian whose gamma is tuned: its gamma² is sigma_w2
 GAMMAS = np.geomspace(0.05, 50.0, 145)  # 5 % steps, then 0.1 % steps between the neighbours of the best
 MEASURED_BATCH = 16  # inputs, where there is no theory and one net is measured
-FEW = 3  # inputs of which batch normalization has no mean gradient
-LARGE_BATCH = 64  # stands in for so few
+SMALL_BATCH = 3  # inputs, up to which the gradient through batch normalization has no mean
+LARGE_BATCH = 64  # inputs, taken instead
 UNSTABLE = 3.0  # decades of scatter beyond which a theory of first order in 1/width gives no number
-SATURATED = 0.25  # share of saturated units from which it is worth a word
+SATURATED = 0.25  # share of saturated units from which the explanation mentions it
 LN10 = math.log(10)
 
 
 class Drift(NamedTuple):
-    """How far log10 of a mean square moves over the layers, in decades."""
+    """Change of log10 of a mean square over the layers, in decades."""
 
     forward: float  # log10 E[z²] at the last layer minus the first
     backward: float  # log10 E[δ²] at the first layer minus the last
-    worst: float  # the largest difference between any two layers, of means or of sums over the units; the worse direction; inf if one is 0
+    worst: float  # largest difference between two layers, of means or of sums over the units; inf if one is 0
 
 
 @dataclass(frozen=True, eq=False)
-class Recommendation:
-    """The choice with the smallest worst drift among all initializers and one tuned gamma; drifts in decades.
+class Recommendation(Record):
+    """Choice with the smallest worst drift among all initializers and one tuned gamma; drifts in decades.
 
-    ``scatter``: half the width of the interval that holds 19 of 20 random nets, the larger of the two directions at the end of
-    its way; nan where there is no finite-width theory.
+    ``scatter``: half the width of the interval that holds 19 of 20 random nets, the larger one of the two
+    directions; nan where there is no finite-width theory.
     """
 
-    params: ProbeParams  # what was asked about
+    params: ProbeParams  # the net as it is
     choice: ProbeParams  # the same net with the recommended initializer, gamma and sigma_b2
     drift: Drift  # of the choice
     scatter: float
@@ -77,46 +76,40 @@ class Recommendation:
 
     @property
     def change(self) -> bool:
-        """Whether the choice differs from what is there."""
+        """Test if the choice differs from the net as it is."""
         return self.choice != self.params
 
     @property
     def steady(self) -> bool:
-        """Whether the choice moves by at most a factor ten over all layers, forward and backward."""
+        """Test if the choice moves by at most a factor ten over all layers, forward and backward."""
         return self.drift.worst <= STEADY
 
     def frame(self) -> pd.DataFrame:
-        """One row a candidate, best first: initializer, gamma, sigma_b2, forward, backward, worst (decades)."""
+        """One row a candidate, best first: initializer, gamma, sigma_b2, and the drift (decades)."""
         return pd.DataFrame({"initializer": self.names, "gamma": self.gammas, "sigma_b2": self.sigma_b2,
                              **dict(zip(Drift._fields, self.drifts.T, strict=True))})
 
 
 def recommend(p: ProbeParams) -> Recommendation:
-    """Which initializer, gamma and bias variance keep signal and gradient of this net steadiest, in mean-field theory.
+    """Find the initializer, gamma and bias variance that keep signal and gradient steadiest in theory.
 
-    Candidates: every initializer at gamma 1 without bias, and Gaussian weights with the gamma, from 0.05 to 50, that minimizes
-    the worst drift, with and without the present bias. What is there stays if nothing is better by 0.01 decades; a tuned gamma
-    must save 1.2. The identity, which has no theory, is not ranked; if it is what is there, one net is measured.
+    Candidates: every initializer at gamma 1 without bias, and Gaussian weights with the gamma, from 0.05 to
+    50, that minimizes the worst drift, with and without the present bias. The net stays as it is if nothing
+    is better by 0.01 decades; a tuned gamma must save 1.2. The identity has no theory and is not ranked; a
+    net that has it is measured.
     """
-    present, measured = _present(p)
-    named = sorted(_named(p), key=_rank)
-    tuned = _tuned(p)
-    choice, drift = _choice((p, present), named[0], tuned)
+    present, measured = _present_drift(p)
+    named = sorted(_named_candidates(p), key=_rank)
+    tuned = _tuned_candidates(p)
+    choice, drift = _choose((p, present), named[0], tuned)
     theory = _theory(choice) if choice.initializer != "identity" else None
-    if theory:
-        drift = _foreseen(theory)
     scatter = _scatter(theory)
-    candidates = sorted([*named, *tuned], key=_rank)
-    return Recommendation(
-        p, choice, drift, scatter, present, scatter if choice == p else math.nan if measured else _scatter(_theory(p)), measured,
-        _why(p, present, choice, drift, named, theory, scatter), tuple(c.initializer for c, _ in candidates),
-        *(_frozen(np.array(column)) for column in ([c.gamma for c, _ in candidates], [c.sigma_b2 for c, _ in candidates],
-                                                   [d for _, d in candidates])))
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
+    present_scatter = scatter if choice == p else math.nan if measured else _scatter(_theory(p))
+    sets, drifts = zip(*sorted([*named, *tuned], key=_rank), strict=True)
+    return Recommendation(p, choice, drift, scatter, present, present_scatter, measured,
+                          _explain(p, present, choice, drift, named, theory, scatter),
+                          tuple(c.initializer for c in sets), np.array([c.gamma for c in sets]),
+                          np.array([c.sigma_b2 for c in sets]), np.array(drifts))
 
 
 # ---- candidates
@@ -125,36 +118,40 @@ Candidate = tuple[ProbeParams, Drift]
 
 
 def _rank(candidate: Candidate) -> tuple[float, float]:
-    """The smaller the better: the worst drift; among equals, how much the first layer changes the input's unit second moment."""
+    """Sorting key, smallest first: the worst drift, then the first layer's change of a unit second moment."""
     p, drift = candidate
     first = p.gamma**2 * p.widths[0] * INITIALIZERS[p.initializer].variance(*p.widths[:2]) + p.sigma_b2
     return float(np.round(drift.worst / EQUAL)), abs(math.log(first)) if first > 0 else math.inf
 
 
-def _choice(present: Candidate, named: Candidate, tuned: list[Candidate]) -> Candidate:
+def _choose(present: Candidate, named: Candidate, tuned: list[Candidate]) -> Candidate:
     best = named
     for candidate in tuned:
-        if candidate[1].worst < best[1].worst - EARNED:
+        if candidate[1].worst < best[1].worst - TUNING_COST:
             best = candidate
-    saves = present[1].worst - best[1].worst
-    return present if saves <= (EARNED if best is not named else EQUAL) or saves != saves else best
+    saved = present[1].worst - best[1].worst  # nan where both are infinite
+    return best if saved > (EQUAL if best is named else TUNING_COST) else present
 
 
-def _named(p: ProbeParams) -> list[Candidate]:
-    candidates = [replace(p, initializer=name, gamma=1.0, sigma_b2=0.0) for name in INITIALIZERS if name != "identity"]
+def _named_candidates(p: ProbeParams) -> list[Candidate]:
+    candidates = [replace(p, initializer=name, gamma=1.0, sigma_b2=0.0)
+                  for name in INITIALIZERS if name != "identity"]
     return list(zip(candidates, _drifts(candidates), strict=True))
 
 
-def _tuned(p: ProbeParams) -> list[Candidate]:
-    """The best gamma of Gaussian weights without bias, and with the present one. Batch normalization has no use for a scale."""
-    return [] if p.normalization == "batch" else [_best_gamma(p, bias) for bias in sorted({0.0, p.sigma_b2})]
+def _tuned_candidates(p: ProbeParams) -> list[Candidate]:
+    """Gaussian weights with their best gamma, without bias and with the present one."""
+    if p.normalization == "batch":  # it divides any scale out again
+        return []
+    return [_best_gamma(p, bias) for bias in sorted({0.0, p.sigma_b2})]
 
 
 def _best_gamma(p: ProbeParams, sigma_b2: float) -> Candidate:
     plain = replace(p, initializer=TUNED, gamma=1.0, sigma_b2=sigma_b2)
     gammas, best = GAMMAS, 1.0
     for _ in range(2):
-        at = int(np.argmin(_worst(p, *courses(plain, log_weights(plain) + 2 * np.log(gammas)[:, None], sigma_b2))))
+        log_w = log_weights(plain) + 2 * np.log(gammas)[:, None]
+        at = int(np.argmin(_worst(p, *second_moments(plain, log_w))))
         best = float(f"{gammas[at]:.4g}")
         gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 101)
     tuned = replace(plain, gamma=best)
@@ -162,33 +159,33 @@ def _best_gamma(p: ProbeParams, sigma_b2: float) -> Candidate:
 
 
 def _worst(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray) -> np.ndarray:
-    """How far the signal or the gradient wanders, by candidate; inf where one is not finite."""
-    wandered = np.full(len(log_q), math.inf)
+    """The larger spread of signal and gradient, by candidate; inf where one is not finite."""
+    spread = np.full(len(log_q), math.inf)
     there = np.isfinite(log_q).all(axis=1) & np.isfinite(log_grad2).all(axis=1)
-    wandered[there] = np.maximum(*(_wandered(p, logs[there]) for logs in (log_q, log_grad2)))
-    return wandered
+    spread[there] = np.maximum(*(_spread(p, logs[there]) for logs in (log_q, log_grad2)))
+    return spread
 
 
-def _wandered(p: ProbeParams, logs: np.ndarray) -> np.ndarray:
-    """The largest difference between two layers, the last axis: of mean squares or of their sums over the units."""
+def _spread(p: ProbeParams, logs: np.ndarray) -> np.ndarray:
+    """Largest difference between two layers (last axis) of mean squares, or of their sums over the units."""
     return np.minimum(np.ptp(logs, axis=-1), np.ptp(logs + np.log(p.widths[1:]), axis=-1))
 
 
 def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
-    """Of parameter sets that differ in initializer and gamma only."""
+    """Drifts of parameter sets that differ in initializer and gamma only."""
     p = candidates[0]
     log_w = np.array([log_weights(candidate) for candidate in candidates])
     if p.normalization != "batch":
-        return [_drift(p, q, g) for q, g in zip(*courses(p, log_w, p.sigma_b2), strict=True)]
+        return [_drift(p, q, g) for q, g in zip(*second_moments(p, log_w), strict=True)]
     found: dict[bytes, Drift] = {}  # initializers of one variance share their mean field
     for candidate, row in zip(candidates, log_w, strict=True):
         if (key := row.tobytes()) not in found:
-            found[key] = _foreseen(_theory(candidate))
+            found[key] = _predicted_drift(_theory(candidate))
     return [found[row.tobytes()] for row in log_w]
 
 
-def _present(p: ProbeParams) -> tuple[Drift, bool]:
-    """The drift of what is there, and whether it had to be measured."""
+def _present_drift(p: ProbeParams) -> tuple[Drift, bool]:
+    """Drift of the net as it is, and True if it had to be measured."""
     if p.initializer != "identity":
         return _drifts([p])[0], False
     found = probe(replace(p, seeds=1, batch=min(p.batch, MEASURED_BATCH)))
@@ -197,7 +194,8 @@ def _present(p: ProbeParams) -> tuple[Drift, bool]:
 
 
 def _theory(p: ProbeParams) -> Prediction:
-    return predict(replace(p, batch=LARGE_BATCH) if p.normalization == "batch" and p.batch <= FEW else p)
+    small = p.normalization == "batch" and p.batch <= SMALL_BATCH
+    return predict(replace(p, batch=LARGE_BATCH) if small else p)
 
 
 def _scatter(theory: Prediction | None) -> float:
@@ -207,68 +205,72 @@ def _scatter(theory: Prediction | None) -> float:
     return NormalDist().inv_cdf(0.975) * math.sqrt(variance) / LN10 if variance >= 0 else math.nan
 
 
-def _foreseen(theory: Prediction) -> Drift:
+def _predicted_drift(theory: Prediction) -> Drift:
     return _drift(theory.params, theory.log10_q * LN10, theory.log10_grad2 * LN10)
 
 
 def _drift(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray) -> Drift:
     if not (np.isfinite(log_q).all() and np.isfinite(log_grad2).all()):
-        forward, backward = (float(x / LN10) if x == x else -math.inf for x in (_end(log_q), _end(log_grad2[::-1])))
-        return Drift(forward, backward, math.inf)
+        changes = np.array([_change(log_q), _change(log_grad2[::-1])]) / LN10
+        return Drift(*np.where(np.isnan(changes), -math.inf, changes).tolist(), math.inf)
     return Drift(float(log_q[-1] - log_q[0]) / LN10, float(log_grad2[0] - log_grad2[-1]) / LN10,
-                 float(max(_wandered(p, log_q), _wandered(p, log_grad2))) / LN10)
+                 float(max(_spread(p, log_q), _spread(p, log_grad2))) / LN10)
 
 
-def _end(values: np.ndarray) -> float:
-    """Last minus first, and the infinity itself where one of them is infinite."""
+def _change(values: np.ndarray) -> float:
+    """Last minus first; the first where it is infinite."""
     return values[-1] - values[0] if np.isfinite(values[0]) else values[0]
 
 
 # ---- words
 
-def _why(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, named: list[Candidate], theory: Prediction | None,
-         scatter: float) -> tuple[str, ...]:
-    said = [f"{_name(p)}: {_words(present, p.depth)}."]
-    said += [f"{_name(choice)}: {_words(drift, p.depth)}."] if choice != p else ["Nothing else here is clearly better: leave it."]
-    if p.normalization == "batch" and p.batch <= FEW:
-        said.append(f"These are the factors of large batches: with {p.batch} inputs the gradient has no mean, and no theory.")
+def _explain(p: ProbeParams, present: Drift, choice: ProbeParams, drift: Drift, named: list[Candidate],
+             theory: Prediction | None, scatter: float) -> tuple[str, ...]:
+    """Short sentences: both drifts, their cause, what the choice costs, and what it does not solve."""
+    said = [f"{_name(p)}: {_describe(present, p.depth)}."]
+    said += ([f"{_name(choice)}: {_describe(drift, p.depth)}."] if choice != p else
+             ["Nothing else here is clearly better: leave it."])
+    if p.normalization == "batch" and p.batch <= SMALL_BATCH:
+        said.append(f"These are the factors of large batches: "
+                    f"with {p.batch} inputs the gradient has no mean, and no theory.")
     if p.normalization == "none" and p.residual == "none" and p.rescale == "none":
-        said.append(_cause(p))
+        said.append(_explain_gains(p))
     if choice.gamma != 1 and named[0][1].worst > STEADY:
         best, best_drift = named[0]
-        said.append(f"No named initializer is steady here: the best, {_name(best)}, {_words(best_drift, p.depth)}.")
+        said.append(f"No named initializer is steady here: the best, {_name(best)}, "
+                    f"{_describe(best_drift, p.depth)}.")
     if drift.worst > STEADY:
         others = ["another activation", *(["skip connections"] if p.residual == "none" else []),
                   *(["normalization"] if p.normalization == "none" else [])]
-        said.append(f"Not even the best choice is steady: take {', '.join(['fewer layers', *others[:-1]])} or {others[-1]}.")
-    if theory and (flat := float(theory.saturated[-1])) > SATURATED and drift.worst < math.inf and ACTIVATIONS[p.activation].kinks == ():
-        said.append(f"It has a price: {flat:.0%} of the units of the last layer are saturated. "
+        said.append("Not even the best choice is steady: "
+                    f"take {', '.join(['fewer layers', *others[:-1]])} or {others[-1]}.")
+    smooth = ACTIVATIONS[p.activation].kinks == ()
+    if theory and smooth and drift.worst < math.inf and (share := float(theory.saturated[-1])) > SATURATED:
+        said.append(f"It has a price: {share:.0%} of the units of the last layer are saturated. "
                     "Another activation is the better remedy.")
     if scatter > UNSTABLE:
-        said.append("The balance is unstable: at this width single nets stray far from it, in either direction.")
+        said.append("The balance is unstable: at this width single nets stray far from it, "
+                    "in either direction.")
     elif scatter >= 0.1:
         said.append(f"Finite width: 19 of 20 nets lie within ±{scatter:.1f} decades of their middle.")
-    if (twin := _steadier(choice, named, scatter)):
-        said.append(twin)
-    return tuple(said)
+    return *said, *_suggest_orthogonal(choice, named, scatter)
 
 
 def _name(p: ProbeParams) -> str:
-    bias = f", σ_b² = {p.sigma_b2:g}" if p.sigma_b2 else ""
-    return p.initializer + (f" with γ = {p.gamma:g}{bias}" if p.gamma != 1 else f" with{bias[1:]}" if bias else "")
+    gamma = [f"γ = {p.gamma:g}"] if p.gamma != 1 else []
+    bias = [f"σ_b² = {p.sigma_b2:g}"] if p.sigma_b2 else []
+    return p.initializer + (f" with {', '.join(gamma + bias)}" if gamma or bias else "")
 
 
-def _words(drift: Drift, depth: int) -> str:
+def _describe(drift: Drift, depth: int) -> str:
+    layers = f"{depth} layers" if depth > 1 else "1 layer"
     if drift.worst <= STEADY:
-        return f"signal and gradient stay within {drift.worst:.2f} decades over {_layers(depth)}"
-    return f"E[z²] {_moves(drift.forward)} and E[δ²] {_moves(drift.backward)} on the way back, over {_layers(depth)}"
+        return f"signal and gradient stay within {drift.worst:.2f} decades over {layers}"
+    forward, backward = _describe_change(drift.forward), _describe_change(drift.backward)
+    return f"E[z²] {forward} and E[δ²] {backward} on the way back, over {layers}"
 
 
-def _layers(depth: int) -> str:
-    return f"{depth} layers" if depth > 1 else "1 layer"
-
-
-def _moves(decades: float) -> str:
+def _describe_change(decades: float) -> str:
     if math.isinf(decades):
         return "is 0" if decades < 0 else "overflows"
     if abs(decades) < 0.005:
@@ -276,21 +278,23 @@ def _moves(decades: float) -> str:
     return f"{'grows' if decades > 0 else 'shrinks'} by {abs(decades):.2f} decades"
 
 
-def _cause(p: ProbeParams) -> str:
+def _explain_gains(p: ProbeParams) -> str:
+    """The n·Var(w) that keeps E[z²] = 1 forward, and the one that keeps the gradient."""
     forward, backward = (p.keep * float(np.exp(-log(p.activation, 0.0))) for log in (log_moment, log_slope))
     agree = "the same number" if abs(forward - backward) < 0.01 * forward else "one number cannot be both"
     dropout = f" with {p.keep:.0%} of its units kept" if p.keep < 1 else ""
-    return (f"At E[z²] = 1, {p.activation}{dropout} wants n_in·Var(w) = {forward:.3g} forward and n_out·Var(w) = {backward:.3g} "
-            f"backward: {agree}.")
+    return (f"At E[z²] = 1, {p.activation}{dropout} wants n_in·Var(w) = {forward:.3g} forward and "
+            f"n_out·Var(w) = {backward:.3g} backward: {agree}.")
 
 
-def _steadier(choice: ProbeParams, named: list[Candidate], scatter: float) -> str:
+def _suggest_orthogonal(choice: ProbeParams, named: list[Candidate], scatter: float) -> list[str]:
     """Orthogonal weights, where they drift as the choice does and scatter less."""
     worst = {p.initializer: drift.worst for p, drift in named}
-    taken = choice.initializer in ("orthogonal", "identity") or not scatter <= UNSTABLE
-    if taken or not abs(worst["orthogonal"] - worst[choice.initializer]) <= EQUAL:
-        return ""
+    if choice.initializer in ("orthogonal", "identity") or not scatter <= UNSTABLE:
+        return []
+    if not abs(worst["orthogonal"] - worst[choice.initializer]) <= EQUAL:
+        return []
     other = _scatter(_theory(replace(choice, initializer="orthogonal")))
     if not other < scatter - 0.05:
-        return ""
-    return f"Orthogonal weights drift the same and scatter less: ±{other:.2f} decades, not ±{scatter:.2f}."
+        return []
+    return [f"Orthogonal weights drift the same and scatter less: ±{other:.2f} decades, not ±{scatter:.2f}."]

@@ -1,6 +1,7 @@
-"""What has been published, and whether we agree: claims that are computed again, and mistakes that circulate, corrected.
+"""Published claims, computed again and compared, and mistakes that circulate, corrected.
 
-    from vgdash.published import PUBLISHED, check
+    from vgdash import PUBLISHED
+    from vgdash.published.records import check
     [outcome for claim in PUBLISHED if not (outcome := check(claim)).agrees]
 
 A new claim is one more record in the module of its subject.
@@ -10,12 +11,9 @@ from __future__ import annotations
 
 from vgdash.published.chains import CHAINS
 from vgdash.published.frameworks import FRAMEWORKS
-from vgdash.published.mistakes import MISTAKES, Curves, Mistake
 from vgdash.published.nets import NETS
-from vgdash.published.records import Claim, Outcome, check
+from vgdash.published.records import Claim
 from vgdash.published.theory import THEORY
-
-__all__ = ["MISTAKES", "PUBLISHED", "SUBJECTS", "Claim", "Curves", "Mistake", "Outcome", "check"]
 
 SUBJECTS: dict[str, tuple[Claim, ...]] = {
     "Multiplying again and again": CHAINS,

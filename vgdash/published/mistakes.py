@@ -1,4 +1,4 @@
-"""Mistakes that circulate: each as the curve that it gives, the right one, and what nets drawn now say."""
+"""Mistakes that circulate: each as its curve, the right curve, and the measurement of nets drawn now."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.quadrature import MASSES, NODES
+from vgdash.records import Record
 from vgdash.theory.layerwise import predict
-
-__all__ = ["MISTAKES", "Curves", "Mistake"]
 
 SEEDS = 4
 TAPERED = (1024, 768, 576, 432, 324, 243, 182, 137, 103, 77, 58)  # three quarters, layer after layer
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
-    """log10 of a quantity by layer, from layer 1; read-only ``(depth,)``, and ``(seeds, depth)`` where nets were measured."""
+class Curves(Record):
+    """log10 of a quantity by layer, ``(depth,)``, and ``(seeds, depth)`` if measured."""
 
     wrong: np.ndarray
     right: np.ndarray
@@ -31,19 +30,17 @@ class Curves:
 
     @classmethod
     def of(cls, wrong, right, measured) -> Curves:
-        """From the quantity itself, all values above 0."""
-        arrays = [np.log10(np.asarray(values, dtype=np.float64)) for values in (wrong, right, measured)]
-        for array in arrays:
-            array.flags.writeable = False
-        return cls(*arrays)
+        """Take log10 of the quantity, all values above 0."""
+        return cls(*(np.log10(np.asarray(values, dtype=np.float64)) for values in (wrong, right, measured)))
 
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """What is ``said``, ``why`` it is wrong, and the ``curves`` of both; ``quantity`` names their axis.
+    """Mistake as it is ``said``, ``why`` it is wrong, and its curve beside the right one.
 
-    ``at`` is the layer index at which the two are compared in words: the first for gradients, the last for signals. ``source``
-    and ``address`` are empty for what circulates without one. ``page`` and ``state``: where the app shows the right curve.
+    ``quantity``: name of their axis. ``at``: index of the layer at which a sentence compares them, the first
+    for gradients, the last for signals. ``source`` and ``address`` may be empty. ``page`` and ``state``:
+    where the app shows the right curve.
     """
 
     key: str
@@ -83,7 +80,8 @@ def _uniform_against_normal() -> Curves:
 
 
 def _two_xaviers() -> Curves:
-    lecture, frameworks = (ProbeParams(TAPERED, "linear", name, seeds=SEEDS) for name in ("lecun_normal", "glorot_normal"))
+    lecture, frameworks = (ProbeParams(TAPERED, "linear", name, seeds=SEEDS)
+                           for name in ("lecun_normal", "glorot_normal"))
     return Curves.of(predict(lecture).q, predict(frameworks).q, probe(frameworks).q)
 
 
@@ -106,7 +104,8 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="mean-slope",
         said="A ReLU lets half of the gradient through, so each layer halves it.",
-        why="A gradient is a sum over many units, and sums grow with the mean of squares: the factor is √E[f'²] = 1/√2, not E[f'] = 1/2.",
+        why=("A gradient is a sum over many units, and sums grow with the mean of squares: the factor is "
+             "√E[f'²] = 1/√2, not E[f'] = 1/2."),
         setup="16 ReLU layers, σ_w² = 1",
         quantity="gradient √E[δ²]", at=0,
         curves=lambda: _gradient_by_mean_slope("lecun_normal"),
@@ -115,7 +114,8 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="mean-slope-he",
         said="Even with He the gradient vanishes, because E[f'] is 1/2.",
-        why="He's √2 cancels √E[f'²] = 1/√2 exactly. A chart that multiplies by E[f'] calls a healthy net “vanishing”.",
+        why=("He's √2 cancels √E[f'²] = 1/√2 exactly. A chart that multiplies by E[f'] calls a healthy net "
+             "“vanishing”."),
         setup="16 ReLU layers, He",
         quantity="gradient √E[δ²]", at=0,
         curves=lambda: _gradient_by_mean_slope("he_normal"),
@@ -124,9 +124,11 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="tanh-settles",
         said="With Xavier the variance of a tanh net will stabilize around 0.25 if we go deeper.",
-        why="Nothing holds it there: q' ≈ q - 2q² has no fixed point above 0, so q falls like 1/(2l) for ever.",
+        why=("Nothing holds it there: q' ≈ q - 2q² has no fixed point above 0, so q falls like 1/(2l) for "
+             "ever."),
         source="UvA deep learning course, Initialization and optimization",
-        address="https://lightning.ai/docs/pytorch/stable/notebooks/course_UvA-DL/03-initialization-and-optimization.html",
+        address=("https://lightning.ai/docs/pytorch/stable/notebooks/course_UvA-DL/"
+                 "03-initialization-and-optimization.html"),
         setup="50 tanh layers of one width, Glorot uniform",
         quantity="E[z²]", at=-1,
         curves=_tanh_settles,
@@ -135,17 +137,20 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="normal-beats-uniform",
         said="Normal weights keep the signal, uniform ones lose it.",
-        why="N(0, 1/n) has variance 1/n, U(±1/√n) only 1/(3n): that compares sizes, not shapes. At equal variance, U(±√(3/n)), they agree.",
+        why=("N(0, 1/n) has variance 1/n, U(±1/√n) only 1/(3n): that compares sizes, not shapes. At equal "
+             "variance, U(±√(3/n)), they agree."),
         setup="E[z²] with uniform weights over that with normal ones, linear layers",
         quantity="uniform : normal", at=-1,
         curves=_uniform_against_normal,
         page="initializers",
-        state={"activation": "linear", "initializers": ("lecun_normal", "lecun_uniform", "pytorch_default"), "depth": 12},
+        state={"activation": "linear", "initializers": ("lecun_normal", "lecun_uniform", "pytorch_default"),
+               "depth": 12},
     ),
     Mistake(
         key="two-xaviers",
         said="Xavier is Xavier.",
-        why="Lectures mean Var(w) = 1/n_in, frameworks 2/(n_in + n_out). Where widths shrink, the second is larger, layer after layer.",
+        why=("Lectures mean Var(w) = 1/n_in, frameworks 2/(n_in + n_out). Where widths shrink, the second "
+             "is larger, layer after layer."),
         setup="From 1024 to 58 units, linear, 1/n_in expected and 2/(n_in + n_out) drawn",
         quantity="E[z²]", at=-1,
         curves=_two_xaviers,
@@ -155,11 +160,12 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="std-gain",
         said="The gain for ReLU is one over the standard deviation of its output.",
-        why=("The next layer sums w·x, and E[x²] counts the mean of x too: 1/√E[x²] = √2. (One over the std fits weights whose "
-             "mean is removed.)"),
+        why=("The next layer sums w·x, and E[x²] counts the mean of x too: 1/√E[x²] = √2. (One over the "
+             "std fits weights whose mean is removed.)"),
         setup="20 ReLU layers, weights N(0, 1/n) times 1/std(relu(z))",
         quantity="E[z²]", at=-1,
         curves=_std_gain,
-        page="initializers", state={"initializers": ("lecun_normal", "he_normal"), "gamma": round(STD_GAIN, 4), "depth": 20},
+        page="initializers",
+        state={"initializers": ("lecun_normal", "he_normal"), "gamma": round(STD_GAIN, 4), "depth": 20},
     ),
 )

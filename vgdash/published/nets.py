@@ -1,4 +1,4 @@
-"""Claims that are measured on nets drawn now: finite width, normalization, skip connections, Jacobians, training."""
+"""Claims measured on nets drawn now: finite width, normalization, skip connections, Jacobians, training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,8 @@ from vgdash.probe.random_weights import draw_layers
 from vgdash.published.records import Claim
 from vgdash.training.trainer import TrainParams, train
 
-__all__ = ["NETS"]
-
-HANIN_NICA_AT = "https://arxiv.org/abs/1812.05994"
 PENNINGTON = "Pennington et al. 2017"
 PENNINGTON_AT = "https://arxiv.org/abs/1711.04735"
-DE_SMITH = "De & Smith 2020"
-DE_SMITH_AT = "https://arxiv.org/abs/2002.10444"
 CS231N = "CS231n notes, part 3"
 CS231N_AT = "https://cs231n.github.io/neural-networks-3/"
 DEPTH, WIDTH, DRAWS = 10, 50, 250
@@ -37,7 +32,7 @@ LEARNER = {"depth": 5, "width": 64, "initializers": ("he_normal",), "steps": 300
 
 
 def _growth(gamma: float) -> np.ndarray:
-    """ln |a[L]|²/|x|² of ``DRAWS`` ReLU nets with He weights times ``gamma``, for each net the mean over its four inputs."""
+    """ln |a[L]|²/|x|² of ``DRAWS`` ReLU nets with He weights times ``gamma``, ``(DRAWS, inputs)``."""
     p = ProbeParams.uniform(DEPTH, WIDTH, "relu", "he_normal", gamma=gamma, batch=4)
     tape = Tape(p.widths, p.batch)
     logs = np.empty((DRAWS, p.batch))
@@ -74,7 +69,8 @@ def _zero_weights():
 
 
 def _small_weights():
-    return next(train(TrainParams.uniform(5, 32, initializers=("small_normal",), steps=1, snapshots=1))).loss.item()
+    p = TrainParams.uniform(5, 32, initializers=("small_normal",), steps=1, snapshots=1)
+    return next(train(p)).loss.item()
 
 
 def _update_ratio():
@@ -117,174 +113,146 @@ NETS: tuple[Claim, ...] = (
     Claim(
         key="finite-width-relu",
         claim="He keeps the mean of the squared norm; its logarithm walks downhill and spreads.",
-        source="Hanin & Nica 2018, corollary 3",
-        address=HANIN_NICA_AT,
+        source="Hanin & Nica 2018, corollary 3", address="https://arxiv.org/abs/1812.05994",
         setup=f"ReLU, He, L = {DEPTH}, n = {WIDTH}, {DRAWS} nets: mean and variance of ln |a[L]|²/|x|²",
-        formula="N(-β/2, β), β = 5 Σ 1/n",
-        theirs=(-BETA / 2, BETA),
+        formula="N(-β/2, β), β = 5 Σ 1/n", theirs=(-BETA / 2, BETA),
         tolerance=(4 * math.sqrt(BETA / DRAWS), 4 * BETA * math.sqrt(2 / DRAWS)), absolute=True,
         reason="4 standard errors",
-        compute=_finite_width,
-        page="initializers", state={"initializers": ("he_normal",), "depth": DEPTH, "width": WIDTH, "seeds": 32},
+        compute=_finite_width, page="initializers",
+        state={"initializers": ("he_normal",), "depth": DEPTH, "width": WIDTH, "seeds": 32},
     ),
     Claim(
         key="random-walk-relu",
         claim="A gain a little above √2 keeps the log of the norm of a ReLU net from drifting.",
-        source="Sussillo & Abbott 2014",
-        address="https://arxiv.org/abs/1412.6558",
+        source="Sussillo & Abbott 2014", address="https://arxiv.org/abs/1412.6558",
         setup=f"N = {WIDTH}, L = {DEPTH}, {DRAWS} nets: drift of ln |a|² a layer (-0.05 with √2)",
-        formula="g = √2·exp(1.2/(max(N, 6) - 2.4))",
-        theirs=0.0,
-        tolerance=4 * math.sqrt(BETA / DRAWS) / DEPTH, absolute=True,
-        reason="4 standard errors",
-        compute=_random_walk,
-        page="initializers",
-        state={"initializers": ("he_normal",), "gamma": round(RELU_GAIN, 4), "depth": DEPTH, "width": WIDTH, "seeds": 32},
+        formula="g = √2·exp(1.2/(max(N, 6) - 2.4))", theirs=0.0,
+        tolerance=4 * math.sqrt(BETA / DRAWS) / DEPTH, absolute=True, reason="4 standard errors",
+        compute=_random_walk, page="initializers",
+        state={"initializers": ("he_normal",), "gamma": round(RELU_GAIN, 4), "depth": DEPTH, "width": WIDTH,
+               "seeds": 32},
     ),
     Claim(
         key="batchnorm-gradients",
         claim="Batch normalization with ReLU makes gradients explode.",
-        source="Yang et al. 2019",
-        address="https://arxiv.org/abs/1902.08129",
+        source="Yang et al. 2019", address="https://arxiv.org/abs/1902.08129",
         setup="12 layers of 256, batch 128, 2 nets: factor of the squared gradient a layer",
-        formula="π/(π - 1)",
-        theirs=math.pi / (math.pi - 1),
-        tolerance=0.022,
-        reason="4 standard errors of two nets (0.5 % each), and 2/width",
-        compute=_batch_normalized,
-        page="initializers", state={"initializers": ("he_normal",), "normalization": "batch", "depth": 30, "width": 256, "batch": 128},
+        formula="π/(π - 1)", theirs=math.pi / (math.pi - 1),
+        tolerance=0.022, reason="4 standard errors of two nets (0.5 % each), and 2/width",
+        compute=_batch_normalized, page="initializers",
+        state={"initializers": ("he_normal",), "normalization": "batch", "depth": 30, "width": 256,
+               "batch": 128},
     ),
     Claim(
         key="residual-variance",
-        claim="Skip connections without normalization double the variance; branches scaled by 1/√L stop at e.",
-        source=DE_SMITH,
-        address=DE_SMITH_AT,
-        setup="ReLU, He, 8 nets: log₂ of the growth a plain branch, 20 of them, width 256; growth over 100 scaled branches, width 128",
-        formula="2^l; (1 + 1/L)^L",
-        theirs=(1, 1.01**100),
-        tolerance=(0.04, 0.14),
-        reason="4 standard errors: nets scatter by 2.5 % and by 10 %",
-        compute=_residual,
-        page="initializers", state={"initializers": ("he_normal",), "residual": "scaled", "depth": 101, "width": 128},
+        claim=("Skip connections without normalization double the variance; branches scaled by 1/√L stop "
+               "at e."),
+        source="De & Smith 2020", address="https://arxiv.org/abs/2002.10444",
+        setup=("ReLU, He, 8 nets: log₂ of the growth a plain branch, 20 of them, width 256; growth over "
+               "100 scaled branches, width 128"),
+        formula="2^l; (1 + 1/L)^L", theirs=(1, 1.01**100),
+        tolerance=(0.04, 0.14), reason="4 standard errors: nets scatter by 2.5 % and by 10 %",
+        compute=_residual, page="initializers",
+        state={"initializers": ("he_normal",), "residual": "scaled", "depth": 101, "width": 128},
     ),
     Claim(
         key="rezero",
         claim="Branches that start at zero leave signal and gradient exactly as they are.",
-        source="ReZero, Bachlechner et al. 2020",
-        address="https://arxiv.org/abs/2003.04887",
+        source="ReZero, Bachlechner et al. 2020", address="https://arxiv.org/abs/2003.04887",
         setup="50 layers: E[z²] of the last over the first, squared gradient of the first over the last",
-        formula="z[l] = z[l-1] + 0·F",
-        theirs=(1, 1),
-        tolerance=1e-6,
-        reason="float32",
-        compute=_zero_branches,
-        page="initializers", state={"initializers": ("he_normal",), "residual": "zero"},
+        formula="z[l] = z[l-1] + 0·F", theirs=(1, 1),
+        tolerance=1e-6, reason="float32",
+        compute=_zero_branches, page="initializers",
+        state={"initializers": ("he_normal",), "residual": "zero"},
     ),
     Claim(
         key="batchnorm-scale",
         claim="Under batch normalization larger weights change nothing forward, and get smaller gradients.",
-        source="Ioffe & Szegedy 2015, section 3.3",
-        address="https://arxiv.org/abs/1502.03167",
+        source="Ioffe & Szegedy 2015, section 3.3", address="https://arxiv.org/abs/1502.03167",
         setup="weights times 10: ratio of E[z²], ratio of E[(∂C/∂W)²]",
-        formula="BN(aWu) = BN(Wu); ∂/∂(aW) = (1/a) ∂/∂W",
-        theirs=(1, 0.01),
-        tolerance=1e-4,
-        reason="the 10⁻⁵ that is added to the variance",
-        compute=_scale_invariance,
-        page="initializers", state={"initializers": ("he_normal",), "normalization": "batch", "gamma": 10.0, "depth": 10},
+        formula="BN(aWu) = BN(Wu); ∂/∂(aW) = (1/a) ∂/∂W", theirs=(1, 0.01),
+        tolerance=1e-4, reason="the 10⁻⁵ that is added to the variance",
+        compute=_scale_invariance, page="initializers",
+        state={"initializers": ("he_normal",), "normalization": "batch", "gamma": 10.0, "depth": 10},
     ),
     Claim(
         key="lsuv",
         claim="Layer by layer the output can be given the variance 1, whatever the activation.",
-        source="Mishkin & Matas 2016",
-        address="https://arxiv.org/abs/1511.06422",
+        source="Mishkin & Matas 2016", address="https://arxiv.org/abs/1511.06422",
         setup="orthogonal weights, tanh, 20 layers: smallest and largest E[z²]",
-        formula="W ← W/std(W a)",
-        theirs=(1, 1),
-        tolerance=0.002,
-        reason="E[z²] has the square of the mean in it, some 1/(batch·width)",
-        compute=_unit_variance,
-        page="initializers", state={"activation": "tanh", "initializers": ("orthogonal",), "rescale": "lsuv", "depth": 20},
+        formula="W ← W/std(W a)", theirs=(1, 1),
+        tolerance=0.002, reason="E[z²] has the square of the mean in it, some 1/(batch·width)",
+        compute=_unit_variance, page="initializers",
+        state={"activation": "tanh", "initializers": ("orthogonal",), "rescale": "lsuv", "depth": 20},
     ),
     Claim(
         key="orthogonal-isometry",
         claim="Orthogonal weights make a linear net a rotation: every singular value is 1.",
-        source=PENNINGTON,
-        address=PENNINGTON_AT,
+        source=PENNINGTON, address=PENNINGTON_AT,
         setup="50 layers of 64: smallest and largest singular value of the input-output Jacobian",
-        formula="JᵀJ = 1",
-        theirs=(1, 1),
-        tolerance=5e-6,
-        reason="weights are float32",
-        compute=_orthogonal,
-        page="initializers", state={"activation": "linear", "initializers": ("orthogonal",), "width": 64}, look="singular values",
+        formula="JᵀJ = 1", theirs=(1, 1),
+        tolerance=5e-6, reason="weights are float32",
+        compute=_orthogonal, page="initializers",
+        state={"activation": "linear", "initializers": ("orthogonal",), "width": 64}, look="singular values",
     ),
     Claim(
         key="gaussian-singular-values",
         claim="Gaussian weights of the same size do not: singular values spread with depth.",
-        source=PENNINGTON,
-        address=PENNINGTON_AT,
-        setup=f"linear, L = {LINEAR.depth}, n = {LINEAR.width}, {LINEAR.seeds} nets: variance and maximum of the squared singular values",
+        source=PENNINGTON, address=PENNINGTON_AT,
+        setup=(f"linear, L = {LINEAR.depth}, n = {LINEAR.width}, {LINEAR.seeds} nets: variance and maximum "
+               "of the squared singular values"),
         formula="L; (L + 1)^(L+1)/L^L",
         theirs=(LINEAR.depth, (LINEAR.depth + 1) ** (LINEAR.depth + 1) / LINEAR.depth**LINEAR.depth),
         tolerance=(0.04, 0.12),
         reason="finite width: the largest lies n^(-2/3) below the edge, 5 % here, and scatters by 4 %",
-        compute=_gaussian,
-        page="initializers",
-        state={"activation": "linear", "initializers": ("lecun_normal", "orthogonal"), "depth": LINEAR.depth, "width": LINEAR.width},
+        compute=_gaussian, page="initializers",
+        state={"activation": "linear", "initializers": ("lecun_normal", "orthogonal"), "depth": LINEAR.depth,
+               "width": LINEAR.width},
         look="singular values",
     ),
     Claim(
         key="relu-singular-values",
         claim="ReLU cannot be a rotation: half of its gates are shut, and that adds to the spread.",
-        source=PENNINGTON,
-        address=PENNINGTON_AT,
-        setup=(f"He, L = {RECTIFIED.depth}, n = {RECTIFIED.width}, {RECTIFIED.seeds} nets: variance of the squared singular values "
-               "over their mean squared; no gate after the last layer"),
-        formula="L/p with p = ½, less 1/p - 1 of the last gate: 2L - 1",
-        theirs=2 * RECTIFIED.depth - 1,
-        tolerance=0.1,
-        reason="4 standard errors: nets scatter by 6 %, and finite width",
-        compute=_rectified,
-        page="initializers", state={"initializers": ("he_normal", "orthogonal"), "depth": 4, "width": 128}, look="singular values",
+        source=PENNINGTON, address=PENNINGTON_AT,
+        setup=(f"He, L = {RECTIFIED.depth}, n = {RECTIFIED.width}, {RECTIFIED.seeds} nets: variance of the "
+               "squared singular values over their mean squared; no gate after the last layer"),
+        formula="L/p with p = ½, less 1/p - 1 of the last gate: 2L - 1", theirs=2 * RECTIFIED.depth - 1,
+        tolerance=0.1, reason="4 standard errors: nets scatter by 6 %, and finite width",
+        compute=_rectified, page="initializers",
+        state={"initializers": ("he_normal", "orthogonal"), "depth": 4, "width": 128}, look="singular values",
     ),
     Claim(
         key="zero-weights",
-        claim="With weights of zero nothing but the output bias has a gradient, so the loss stays at guessing.",
-        source="CS231n notes, part 2",
-        address="https://cs231n.github.io/neural-networks-2/",
-        setup="digits, 5 layers: loss at the start, after 100 steps, and the largest squared gradient of a weight",
-        formula="ln 10",
-        theirs=(math.log(10), math.log(10), 0),
+        claim=("With weights of zero nothing but the output bias has a gradient, so the loss stays at "
+               "guessing."),
+        source="CS231n notes, part 2", address="https://cs231n.github.io/neural-networks-2/",
+        setup=("digits, 5 layers: loss at the start, after 100 steps, and the largest squared gradient of "
+               "a weight"),
+        formula="ln 10", theirs=(math.log(10), math.log(10), 0),
         tolerance=(1e-6, 0.01, 0), absolute=True,
         reason="float32; the output bias learns that digits are not equally frequent", derived=True,
-        compute=_zero_weights,
-        page="training", state={"initializers": ("zeros",), "depth": 5, "width": 32, "steps": 300},
+        compute=_zero_weights, page="training",
+        state={"initializers": ("zeros",), "depth": 5, "width": 32, "steps": 300},
     ),
     Claim(
         key="chance-loss",
         claim="Small weights and ten classes: the loss starts at 2.302.",
-        source=CS231N,
-        address=CS231N_AT,
+        source=CS231N, address=CS231N_AT,
         setup="digits, weights of 0.01: cross-entropy before the first step",
-        formula="-ln 0.1",
-        theirs=2.302,
-        tolerance=0.001, absolute=True,
-        reason="they cut digits off",
-        compute=_small_weights,
-        page="training", state={"initializers": ("small_normal",), "depth": 5, "width": 32, "steps": 300},
+        formula="-ln 0.1", theirs=2.302,
+        tolerance=0.001, absolute=True, reason="they cut digits off",
+        compute=_small_weights, page="training",
+        state={"initializers": ("small_normal",), "depth": 5, "width": 32, "steps": 300},
     ),
     Claim(
         key="update-ratio",
         claim="Where learning goes well, an update is about a thousandth of the weight.",
-        source=CS231N,
-        address=CS231N_AT,
-        setup=f"digits, He, 5 layers of 64, the best of η = {', '.join(map(str, RATES))}: median of log₁₀ |Δw|/|w|",
-        formula="10⁻³",
-        theirs=-3.0,
-        tolerance=1.0, absolute=True,
-        reason="a rough heuristic, as they say themselves: its power of ten",
-        compute=_update_ratio,
-        page="training", state={"initializers": ("he_normal",), "depth": 5, "width": 64, "steps": 300, "learning_rate": 0.1},
+        source=CS231N, address=CS231N_AT,
+        setup=(f"digits, He, 5 layers of 64, the best of η = {', '.join(map(str, RATES))}: median of log₁₀ "
+               "|Δw|/|w|"),
+        formula="10⁻³", theirs=-3.0,
+        tolerance=1.0, absolute=True, reason="a rough heuristic, as they say themselves: its power of ten",
+        compute=_update_ratio, page="training",
+        state={"initializers": ("he_normal",), "depth": 5, "width": 64, "steps": 300, "learning_rate": 0.1},
     ),
 )

@@ -1,4 +1,4 @@
-"""What a published claim is, and what it means to agree with it."""
+"""Records of a published claim and of its check."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Claim", "Outcome", "Values", "check"]
-
 Values = float | tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """One number, or a few, that somebody has published, and a function that computes ours.
+    """One or more published numbers, and a function that computes ours.
 
-    ``claim`` says it in a sentence, ``setup`` what exactly is computed and in which order the numbers come, ``formula`` how,
-    in plain letters. ``address`` leads to the source. ``derived``: the source has the formula, the number follows from it.
+    ``claim``: a sentence. ``setup``: what exactly is computed, and the order of the numbers. ``formula``: in
+    plain letters. ``derived``: the source has the formula, and the number follows from it.
 
-    ``tolerance``: what ours may be off, for all numbers or for each; a share of theirs, or with ``absolute`` in their own unit.
-    ``reason`` says where it comes from: rounding of the published digits, sampling error, or the next term of an expansion.
+    ``tolerance``: largest difference, for all numbers or for each; a share of theirs, or with ``absolute`` in
+    their unit. ``reason``: its origin: rounding of the published digits, sampling error, the next term of an
+    expansion.
 
-    ``page`` and ``state``: where the app shows it, and the values of the parameters there; ``look``: at what of it, if not the usual.
+    ``page``, ``state``, ``look``: the page of the app that shows the claim, its parameters, and its view.
     """
 
     key: str
@@ -43,20 +42,22 @@ class Claim:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """Their numbers, always as a tuple."""
+        """Their numbers as a tuple."""
         return _tuple(self.theirs)
 
     @property
     def bounds(self) -> tuple[float, ...]:
-        """How far ours may be from each of ``values``, in its own unit."""
-        shares = _tuple(self.tolerance)
-        shares = shares * len(self.values) if len(shares) == 1 else shares
-        return shares if self.absolute else tuple(share * abs(value) for share, value in zip(shares, self.values, strict=True))
+        """Largest difference of ours from each of ``values``, in its own unit."""
+        tolerances = _tuple(self.tolerance)
+        if len(tolerances) == 1:
+            tolerances *= len(self.values)
+        scales = (1 if self.absolute else abs(value) for value in self.values)
+        return tuple(tolerance * scale for tolerance, scale in zip(tolerances, scales, strict=True))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out for the claim ``key``: our numbers, whether every one of them is within its bound, how long it took.
+    """Result for the claim ``key``: our numbers, agreement of all of them, and the time it took.
 
     ``problem`` is a sentence if there is no number to compare, and empty otherwise.
     """
@@ -69,17 +70,18 @@ class Outcome:
 
 
 def check(claim: Claim) -> Outcome:
-    """Compute ours now and compare. Raises nothing: a computation that fails is a claim that does not agree."""
-    start = time.perf_counter()
+    """Compute ours now and compare. Raises nothing: a computation that fails does not agree."""
+    start, ours, problem = time.perf_counter(), (), ""
     try:
         ours = _tuple(claim.compute())
-    except Exception as error:  # said in the table, beside the claims that could be computed
-        return Outcome(claim.key, (), False, f"The computation broke off: {type(error).__name__}.", time.perf_counter() - start)
+    except Exception as error:  # shown in the table, beside the claims that could be computed
+        problem = f"The computation broke off: {type(error).__name__}."
     seconds = time.perf_counter() - start
-    if len(ours) != len(claim.values):
-        return Outcome(claim.key, ours, False, f"{len(ours)} numbers came out instead of {len(claim.values)}.", seconds)
-    close = [abs(mine - value) <= bound for mine, value, bound in zip(ours, claim.values, claim.bounds, strict=True)]
-    return Outcome(claim.key, ours, all(close), "", seconds)
+    if not problem and len(ours) != len(claim.values):
+        problem = f"{len(ours)} numbers came out instead of {len(claim.values)}."
+    agrees = not problem and all(abs(mine - value) <= bound for mine, value, bound in
+                                 zip(ours, claim.values, claim.bounds, strict=True))
+    return Outcome(claim.key, ours, agrees, problem, seconds)
 
 
 def _tuple(values: Values) -> tuple[float, ...]:

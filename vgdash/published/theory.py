@@ -1,4 +1,4 @@
-"""Claims of mean-field theory: what a wide random network does to sizes, to correlations and to gradients."""
+"""Claims of mean-field theory: sizes, correlations and gradients in a wide random network."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams
 from vgdash.published.records import Claim
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.fixed_points import critical_sigma_w2, fixed_point, log_slope
+from vgdash.theory.averages import log_slope
+from vgdash.theory.fixed_points import critical_sigma_w2, fixed_point
 from vgdash.theory.layerwise import predict
-
-__all__ = ["THEORY"]
 
 HE_AT = "https://arxiv.org/abs/1502.01852"
 POOLE = "Poole et al. 2016 and Schoenholz et al. 2017"
@@ -35,7 +34,8 @@ def _he_edge():
 
 
 def _forward_gains():
-    return tuple(ACTIVATIONS[name].forward_gain for name in ("relu", "tanh", "silu", "elu", "sigmoid", "selu"))
+    names = ("relu", "tanh", "silu", "elu", "sigmoid", "selu")
+    return tuple(ACTIVATIONS[name].forward_gain for name in names)
 
 
 def _tanh_gain():
@@ -92,145 +92,114 @@ def _tanh(sigma_w2: float, sigma_b2: float) -> dict:
 THEORY: tuple[Claim, ...] = (
     Claim(
         key="he-edge",
-        claim="For ReLU the factor of a squared gradient is σ_w²/2 whatever the size of the signal: He sits exactly on 1.",
-        source="He et al. 2015, eq. 10 and 14",
-        address=HE_AT,
+        claim=("For ReLU the factor of a squared gradient is σ_w²/2 whatever the size of the signal: He "
+               "sits exactly on 1."),
+        source="He et al. 2015, eq. 10 and 14", address=HE_AT,
         setup="σ_w² = 2, σ_b² = 0: factor a layer at q = 10⁻⁶, 1 and 10⁶; then n·Var(w) of He",
-        formula="χ₁ = σ_w² E[f'²] = σ_w²/2",
-        theirs=(1, 1, 1, 2),
-        tolerance=1e-12,
-        reason="exact, up to float64",
-        compute=_he_edge,
-        page="trainable_depth", state={"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0},
+        formula="χ₁ = σ_w² E[f'²] = σ_w²/2", theirs=(1, 1, 1, 2),
+        tolerance=1e-12, reason="exact, up to float64",
+        compute=_he_edge, page="trainable_depth",
+        state={"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0},
     ),
     Claim(
         key="forward-gains",
         claim="The gain that keeps E[z²] = 1 is one over the root mean square of f.",
-        source="He et al. 2015, the same argument for any f",
-        address=HE_AT,
+        source="He et al. 2015, the same argument for any f", address=HE_AT,
         setup="quadrature at q = 1: ReLU, tanh, SiLU, ELU, sigmoid, SELU",
-        formula="1/√E[f(z)²]",
-        theirs=(1.41421, 1.59254, 1.67653, 1.24520, 1.84623, 1),
-        tolerance=6e-6, absolute=True,
-        reason=LAST_DIGIT, derived=True,
-        compute=_forward_gains,
-        page="neuron_variance", state={"activation": "silu", "rule": "1/n", "n": 1000},
+        formula="1/√E[f(z)²]", theirs=(1.41421, 1.59254, 1.67653, 1.24520, 1.84623, 1),
+        tolerance=6e-6, absolute=True, reason=LAST_DIGIT, derived=True,
+        compute=_forward_gains, page="neuron_variance",
+        state={"activation": "silu", "rule": "1/n", "n": 1000},
     ),
     Claim(
         key="tanh-five-thirds",
         claim="At PyTorch's gain of 5/3 a deep tanh net is chaotic: gradients grow.",
-        source="PyTorch, calculate_gain('tanh')",
-        address="https://docs.pytorch.org/docs/stable/nn.init.html",
+        source="PyTorch, calculate_gain('tanh')", address="https://docs.pytorch.org/docs/stable/nn.init.html",
         setup="σ_w² = 25/9, σ_b² = 0: q* and the factor of a squared gradient a layer",
-        formula="q = σ_w² E[tanh²(√q z)]",
-        theirs=(1.17848, 1.2098),
-        tolerance=(5e-6, 5e-5), absolute=True,
-        reason=LAST_DIGIT, derived=True,
-        compute=_tanh_gain,
-        page="trainable_depth", state=_tanh(2.77778, 0.0),
+        formula="q = σ_w² E[tanh²(√q z)]", theirs=(1.17848, 1.2098),
+        tolerance=(5e-6, 5e-5), absolute=True, reason=LAST_DIGIT, derived=True,
+        compute=_tanh_gain, page="trainable_depth", state=_tanh(2.77778, 0.0),
     ),
     Claim(
         key="tanh-critical-line",
         claim="Order and chaos of tanh nets are divided by the line χ₁ = 1.",
-        source=POOLE,
-        address=SCHOENHOLZ_AT,
+        source=POOLE, address=SCHOENHOLZ_AT,
         setup="σ_w² on the line at σ_b² = 0, 0.05 and 0.1",
-        formula="χ₁ = σ_w² E[f'(√q* z)²] = 1",
-        theirs=(1, 1.76095, 1.9861),
-        tolerance=(1e-9, 5e-6, 5e-5), absolute=True,
-        reason=LAST_DIGIT, derived=True,
+        formula="χ₁ = σ_w² E[f'(√q* z)²] = 1", theirs=(1, 1.76095, 1.9861),
+        tolerance=(1e-9, 5e-6, 5e-5), absolute=True, reason=LAST_DIGIT, derived=True,
         compute=lambda: tuple(critical_sigma_w2("tanh", sigma_b2) for sigma_b2 in (0.0, 0.05, 0.1)),
         page="trainable_depth", state=_tanh(1.76095, 0.05),
     ),
     Claim(
         key="tanh-depth-scales",
         claim="Two inputs stay apart for about ξ_c layers; nets train up to about 6 ξ_c.",
-        source=POOLE,
-        address=SCHOENHOLZ_AT,
+        source=POOLE, address=SCHOENHOLZ_AT,
         setup="tanh, σ_b² = 0.05: ξ_c at σ_w² = 1.5, 2.0, 2.5; c* at 2.0 and 2.5",
-        formula="ξ_c = -1/ln χ at the fixed point c*",
-        theirs=(15.79, 25.2, 11.8, 0.744, 0.447),
-        tolerance=(0.005, 0.05, 0.05, 5e-4, 5e-4), absolute=True,
-        reason=LAST_DIGIT, derived=True,
-        compute=_depth_scales,
-        page="trainable_depth", state=_tanh(2.5, 0.05),
+        formula="ξ_c = -1/ln χ at the fixed point c*", theirs=(15.79, 25.2, 11.8, 0.744, 0.447),
+        tolerance=(0.005, 0.05, 0.05, 5e-4, 5e-4), absolute=True, reason=LAST_DIGIT, derived=True,
+        compute=_depth_scales, page="trainable_depth", state=_tanh(2.5, 0.05),
     ),
     Claim(
         key="tanh-power-law",
         claim="tanh with σ_w² = 1 dies slowly: by a power law, not by a factor.",
-        source="Schoenholz et al. 2017, at the critical point",
-        address=SCHOENHOLZ_AT,
+        source="Schoenholz et al. 2017, at the critical point", address=SCHOENHOLZ_AT,
         setup="σ_w² = 1, σ_b² = 0, l = 256: q[l]·2l; growth of 1/q a layer",
-        formula="q' ≈ q - 2q², hence q ≈ 1/(2l)",
-        theirs=(1, 2),
-        tolerance=(0.02, 0.01),
-        reason="the next terms: ln(l)/l and (5/3) q", derived=True,
-        compute=_tanh_power_law,
-        page="initializers", state={"activation": "tanh", "initializers": ("lecun_normal",), "depth": 256},
+        formula="q' ≈ q - 2q², hence q ≈ 1/(2l)", theirs=(1, 2),
+        tolerance=(0.02, 0.01), reason="the next terms: ln(l)/l and (5/3) q", derived=True,
+        compute=_tanh_power_law, page="initializers",
+        state={"activation": "tanh", "initializers": ("lecun_normal",), "depth": 256},
     ),
     Claim(
         key="relu-correlations",
         claim="He keeps norms, yet inputs become parallel.",
         source="Cho & Saul 2009",
-        address="https://papers.neurips.cc/paper_files/paper/2009/hash/5751ec3e9a4feab575962e78e006250d-Abstract.html",
+        address=("https://papers.neurips.cc/paper_files/paper/2009/hash/"
+                 "5751ec3e9a4feab575962e78e006250d-Abstract.html"),
         setup="cosine of two inputs after 1, 2, 5, 10, 50 ReLU layers, from 0",
-        formula="c' = (√(1-c²) + (π - arccos c)·c)/π",
-        theirs=(0.31831, 0.49373, 0.73595, 0.87154, 0.98786),
-        tolerance=6e-6, absolute=True,
-        reason=LAST_DIGIT, derived=True,
-        compute=_relu_correlations,
-        page="trainable_depth", state={"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0, "depth": 60},
+        formula="c' = (√(1-c²) + (π - arccos c)·c)/π", theirs=(0.31831, 0.49373, 0.73595, 0.87154, 0.98786),
+        tolerance=6e-6, absolute=True, reason=LAST_DIGIT, derived=True,
+        compute=_relu_correlations, page="trainable_depth",
+        state={"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0, "depth": 60},
     ),
     Claim(
         key="selu-fixed-point",
         claim="SELU keeps mean 0 and variance 1; its gradients grow a little all the same.",
-        source="Klambauer et al. 2017",
-        address=SELU_AT,
+        source="Klambauer et al. 2017", address=SELU_AT,
         setup="λ, α; E[f], E[f²] at z ~ N(0, 1); factor of a squared gradient",
         formula="E[f] = 0, E[f²] = 1, χ₁ = E[f'²]",
         theirs=(1.0507009873554805, 1.6732632423543772, 0, 1, 1.0716),
         tolerance=(1e-15, 1e-15, 1e-9, 1e-9, 5e-5), absolute=True,
         reason="their digits; the last number is derived",
-        compute=_selu,
-        page="trainable_depth", state={"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0},
+        compute=_selu, page="trainable_depth", state={"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0},
     ),
     Claim(
         key="selu-contraction",
         claim="Mean and variance come back to (0, 1): the map of SELU contracts.",
-        source="Klambauer et al. 2017, eq. 6",
-        address=SELU_AT,
+        source="Klambauer et al. 2017, eq. 6", address=SELU_AT,
         setup="Jacobian of (mean, variance) at (0, 1): ∂mean/∂variance, ∂variance/∂variance, spectral norm",
-        formula="J = (0, 0.088834; 0, 0.782648)",
-        theirs=(0.088834, 0.782648, 0.7877),
-        tolerance=(1e-6, 1e-6, 1e-4), absolute=True,
-        reason="one unit of the last digit: they cut digits off",
-        compute=_selu_map,
-        page="initializers", state={"activation": "selu", "initializers": ("lecun_normal",)},
+        formula="J = (0, 0.088834; 0, 0.782648)", theirs=(0.088834, 0.782648, 0.7877),
+        tolerance=(1e-6, 1e-6, 1e-4), absolute=True, reason="one unit of the last digit: they cut digits off",
+        compute=_selu_map, page="initializers",
+        state={"activation": "selu", "initializers": ("lecun_normal",)},
     ),
     Claim(
         key="xavier-for-relu",
         claim="Xavier instead of He costs ReLU half of the variance a layer.",
-        source="He et al. 2015, section 2.2",
-        address=HE_AT,
+        source="He et al. 2015, section 2.2", address=HE_AT,
         setup="log₂ of the ratio of standard deviations after 22 and after 30 layers",
-        formula="(1/√2)^L",
-        theirs=(-11, -15),
-        tolerance=1e-12,
-        reason="exact, up to float64",
-        compute=_xavier_for_relu,
-        page="initializers", state={"initializers": ("lecun_normal", "he_normal"), "depth": 30},
+        formula="(1/√2)^L", theirs=(-11, -15),
+        tolerance=1e-12, reason="exact, up to float64",
+        compute=_xavier_for_relu, page="initializers",
+        state={"initializers": ("lecun_normal", "he_normal"), "depth": 30},
     ),
     Claim(
         key="vgg-model-b",
         claim="With weights of 0.01 the gradient of a VGG net arrives 17,000 times too small.",
-        source="He et al. 2015, section 2.2",
-        address=HE_AT,
+        source="He et al. 2015, section 2.2", address=HE_AT,
         setup="3x3 filters, 64, 128, 256, 512 of them: std of each; the factor lost from conv10 to conv2",
-        formula="std = √(2/(9d)); Π std/0.01",
-        theirs=(0.059, 0.042, 0.029, 0.021, 1.7e4),
-        tolerance=(0.01, 0.012, 0.018, 0.024, 0.03),
-        reason=LAST_DIGIT,
-        compute=_vgg,
-        page="initializers", state={"initializers": ("small_normal", "he_normal"), "depth": 10, "width": 512},
+        formula="std = √(2/(9d)); Π std/0.01", theirs=(0.059, 0.042, 0.029, 0.021, 1.7e4),
+        tolerance=(0.01, 0.012, 0.018, 0.024, 0.03), reason=LAST_DIGIT,
+        compute=_vgg, page="initializers",
+        state={"initializers": ("small_normal", "he_normal"), "depth": 10, "width": 512},
     ),
 )

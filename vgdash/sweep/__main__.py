@@ -1,4 +1,4 @@
-"""The program: ``python -m vgdash.sweep``."""
+"""Command line of a sweep: ``python -m vgdash.sweep``."""
 
 from __future__ import annotations
 
@@ -7,65 +7,66 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+
+import numpy as np
 
 import vgdash.sweep
 from vgdash.params import ParamError
 from vgdash.sweep import SweepParams, Trainability, trainability
-
-__all__ = ["main"]
 
 PATIENCE = 10  # seconds for a scheduler to answer
 BAR = 40  # characters
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``python -m vgdash.sweep``: an option for each field of ``SweepParams``, the file, where to run. Returns the exit status."""
-    parser = argparse.ArgumentParser("python -m vgdash.sweep", description=(vgdash.sweep.__doc__ or "").split("\n")[0])
+    """Run a sweep, with an option for each field of ``SweepParams``; return the exit status."""
+    summary = (vgdash.sweep.__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser("python -m vgdash.sweep", description=summary)
     for name, rule in SweepParams.rules().items():
         default = ",".join(rule.to_query(getattr(SweepParams, name)))
-        parser.add_argument("--" + name.replace("_", "-"), metavar="…", help=f"{rule.text} (default: {default})")
-    parser.add_argument("--out", metavar="FILE", help="CSV file that keeps what is done; a sweep that was stopped goes on from it")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://10.0.0.1:8786 (needs distributed)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a core)")
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, metavar="…", help=f"{rule.text} (default: {default})")
+    parser.add_argument("--out", metavar="FILE", help="CSV file of the cells; a sweep goes on from it")
+    parser.add_argument("--scheduler", metavar="ADDRESS",
+                        help="run on a Dask cluster, such as tcp://10.0.0.1:8786 (needs distributed)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes here (default: one a core)")
     given = vars(parser.parse_args(arguments))
     texts = {name: [given[name]] for name in SweepParams.rules() if given[name] is not None}
     p, refused = SweepParams.parse_lenient(texts, text=True)
     if refused:
         parser.error(str(refused[0]))
-    with ExitStack() as stack:
-        try:
-            executor = stack.enter_context(_cluster(given["scheduler"])) if given["scheduler"] else None
-            found = trainability(p, executor, given["out"], _Bar(p), given["workers"])
-        except (ParamError, _NoCluster, OSError) as error:
-            parser.error(str(error))
-        except KeyboardInterrupt:
-            print("\nStopped.", "The same command goes on from there." if given["out"] else "With --out it could go on.", file=sys.stderr)
-            return 130
+    try:
+        with _cluster(given["scheduler"]) if given["scheduler"] else nullcontext() as executor:
+            found = trainability(p, executor, given["out"], _ProgressBar(p), given["workers"])
+    except (ParamError, OSError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        advice = "The same command goes on from there." if given["out"] else "With --out it could go on."
+        print("\nStopped.", advice, file=sys.stderr)
+        return 130
     print(_summary(found))
     return 1 if found.failures else 0
 
 
-class _NoCluster(Exception):
-    pass
-
-
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
-    """An executor on the Dask cluster whose scheduler is at ``address``."""
+    """Open an executor on the Dask cluster at ``address``; raises ``OSError`` if none answers."""
     try:
         from distributed import Client
         client = Client(address, timeout=PATIENCE)
     except ImportError:
-        raise _NoCluster("--scheduler needs Dask on this machine and on the workers: pip install distributed") from None
+        message = "--scheduler needs Dask on this machine and on the workers: pip install distributed"
+        raise OSError(message) from None
     except (OSError, ValueError) as error:
-        raise _NoCluster(f"no Dask scheduler answers at {address!r}: {error}") from None
+        raise OSError(f"no Dask scheduler answers at {address!r}: {error}") from None
     with client:
         yield client.get_executor()
 
 
-class _Bar:
-    """Progress and time left on stderr: one line that moves on a terminal, elsewhere a line for each tenth."""
+class _ProgressBar:
+    """Progress and time left on stderr: one moving line on a terminal, elsewhere a line for each tenth."""
 
     def __init__(self, p: SweepParams):
         self.cells, self.start, self.first, self.tenth = len(p.grid), time.monotonic(), None, -1
@@ -74,7 +75,9 @@ class _Bar:
         if self.first is None:
             self.first = share
         elapsed, here = time.monotonic() - self.start, share - self.first
-        left = f", {_clock(elapsed / here * (1 - share))} left" if here > 0.01 and share < 1 else ""
+        left = ""
+        if here > 0.01 and share < 1:
+            left = f", {timedelta(seconds=round(elapsed / here * (1 - share)))} left"
         line = f"[{'#' * round(BAR * share):.<{BAR}}] {share:4.0%}  {cells:,} of {self.cells:,} cells{left}"
         if sys.stderr.isatty():
             print(f"\r{line:<79}", end="\n" if cells == self.cells else "", file=sys.stderr, flush=True)
@@ -83,19 +86,13 @@ class _Bar:
             print(line, file=sys.stderr, flush=True)
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 def _summary(found: Trainability) -> str:
-    """For each sigma_w2 the deepest net that trained and what theory says; then what failed."""
+    """For each sigma_w2 the deepest net that trained and the prediction; then the failures."""
     lines = ["sigma_w2   trained to layer   6 xi_c"]
     for i, sigma_w2 in enumerate(found.params.sigma_w2s):
-        deepest = max((depth for depth, trained in zip(found.params.depths, found.trained[:, i], strict=True) if trained), default=0)
-        lines.append(f"{sigma_w2:8.4g} {deepest or 'none':>18} {found.predicted[i]:8.0f}")
-    lines += [f"depth {depth}, sigma_w2 {sigma_w2:g}: {why}" for (depth, sigma_w2), why in found.failures.items()]
+        deepest = max(np.array(found.params.depths)[found.trained[:, i]], default="none")
+        lines.append(f"{sigma_w2:8.4g} {deepest:>18} {found.predicted[i]:8.0f}")
+    lines += [f"depth {depth}, sigma_w2 {s:g}: {reason}" for (depth, s), reason in found.failures.items()]
     return "\n".join(lines)
 
 

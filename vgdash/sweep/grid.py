@@ -1,21 +1,16 @@
-"""The grid of a trainability sweep: its parameters, one cell, the map of all, and the CSV file that keeps them.
+"""Grid of a trainability sweep: its parameters, one cell, and the map of all.
 
-One cell is one (depth, sigma_w2), all its seeds trained side by side; the map is set against 6 xi_c. Schoenholz et al. 2017
-(arXiv 1611.01232), figure 5. ``vgdash.sweep.run`` trains it.
+A cell is one (depth, sigma_w2) with all its seeds; the map is compared with 6 xi_c. Schoenholz et al. 2017
+(arXiv 1611.01232), figure 5.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import pandas as pd
@@ -26,25 +21,26 @@ from vgdash.theory.fixed_points import xi_c
 from vgdash.theory.phase_diagram import trainable_depth
 from vgdash.training.data import DATASETS
 from vgdash.training.optimizers import OPTIMIZERS
-from vgdash.training.trainer import TrainParams, train
-
-__all__ = ["Cell", "Key", "SweepParams", "Trainability", "append", "read", "resume", "train_cell", "write"]
+from vgdash.training.params import TrainParams, Unquoted
+from vgdash.training.trainer import train
 
 WORK = 1e16  # operations of a whole sweep: some four days of one core, an hour of a hundred
-LOOKS = 10  # snapshots of a run: the last one averages over the last tenth of the steps
-FORMAT = "# vgdash trainability 1 "  # raise the number when the same parameters come to give other numbers
+SHARED = ("activation", "dataset", "optimizer", "learning_rate", "batch", "steps", "seeds", "sigma_b2",
+          "seed")  # fields that a cell takes from the sweep
+SNAPSHOTS = 10  # of a run: the last one averages over the last tenth of the steps
 MEASURED = {"loss": float, "accuracy": float, "held_out": float, "steps": int, "diverged": int}
-COLUMNS = {"depth": int, "sigma_w2": float, "seed": int, **MEASURED}
 
 Key = tuple[int, float]
 
 
 @dataclass(frozen=True)
 class SweepParams(Params):
-    """A grid of nets to train: each of ``depths`` at ``sigma_w2_count`` values from ``sigma_w2_low`` to ``sigma_w2_high``.
+    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values from ``sigma_w2_low`` to
+    ``sigma_w2_high``.
 
-    Weights start as draws from N(0, sigma_w2/fan_in), biases from N(0, ``sigma_b2``); hidden layers are ``width`` wide. The rest
-    is as in ``TrainParams``. Raises ``ParamError`` for a cell that ``TrainParams`` refuses, and beyond 10^16 operations in all.
+    Weights start as draws from N(0, sigma_w2/fan_in), biases from N(0, ``sigma_b2``); hidden layers are
+    ``width`` wide. The rest is as in ``TrainParams``. Raises ``ParamError`` for a cell that ``TrainParams``
+    refuses, and beyond 10^16 operations in all.
     """
 
     activation: str = choice("tanh", ACTIVATIONS)
@@ -79,44 +75,35 @@ class SweepParams(Params):
 
     @cached_property
     def effort(self) -> float:
-        """What the time of one core goes with, for estimates (see ``TrainParams.effort``)."""
+        """Estimate of the time of one core (see ``TrainParams.effort``)."""
         return len(self.sigma_w2s) * sum(self.cell(depth, self.sigma_w2_low).effort for depth in self.depths)
 
     def cell(self, depth: int, sigma_w2: float) -> TrainParams:
         """The nets of one cell."""
-        return TrainParams.uniform(depth, self.width, dataset=self.dataset, activation=self.activation, initializers=("lecun_normal",),
-                                   optimizer=self.optimizer, learning_rate=self.learning_rate, batch=self.batch, steps=self.steps,
-                                   seeds=self.seeds, gamma=math.sqrt(sigma_w2), sigma_b2=self.sigma_b2, snapshots=LOOKS, seed=self.seed)
+        return TrainParams.uniform(
+            depth, self.width, initializers=("lecun_normal",), gamma=math.sqrt(sigma_w2), snapshots=SNAPSHOTS,
+            **{name: getattr(self, name) for name in SHARED})
 
     def consistent(self) -> None:
-        if any(a >= b for a, b in zip(self.depths, self.depths[1:], strict=False)):
+        if sorted(set(self.depths)) != list(self.depths):
             raise ParamError("depths", "different and in ascending order", self.depths)
         if len(set(self.sigma_w2s)) < self.sigma_w2_count or self.sigma_w2_low > self.sigma_w2_high:
-            raise ParamError("sigma_w2_high", f"above sigma_w2_low, here {self.sigma_w2_low:g}", self.sigma_w2_high,
-                             "For a single value set sigma_w2_count to 1.")
+            raise ParamError("sigma_w2_high", f"above sigma_w2_low, here {self.sigma_w2_low:g}",
+                             self.sigma_w2_high, "For a single value set sigma_w2_count to 1.")
         try:
             flops = self.flops
         except ParamError as error:
-            raise ParamError({"widths": "depths"}.get(error.field, error.field), error.rule, _Said(error.received), error.instead) from None
+            name = "depths" if error.field == "widths" else error.field
+            raise ParamError(name, error.rule, Unquoted(error.received), error.instead) from None
         if flops > WORK:
             raise ParamError("steps", f"few enough for {WORK / 1e12:,.0f} trillion operations in all",
-                             _Said(f"{flops / 1e12:,.0f} trillion"),
+                             Unquoted(f"{flops / 1e12:,.0f} trillion"),
                              "Take fewer steps, depths or seeds, or narrower layers.")
-
-
-class _Said(str):
-    def __repr__(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What was measured at one (depth, sigma_w2): a number for each seed, or the ``failure`` in words and no numbers.
-
-    ``loss`` (nats) and ``accuracy`` are means over the minibatches of the last tenth of the steps, ``held_out`` is the accuracy
-    on held-out examples at the end. ``steps`` counts the updates; ``diverged`` is the one at which the loss or a gradient was not
-    finite, -1 if all went well. A net that diverged has nan in the first three.
-    """
+    """Measurements at one (depth, sigma_w2), a number for each seed as in ``Trainability``; or the ``failure`` in words."""
 
     depth: int
     sigma_w2: float
@@ -131,27 +118,22 @@ class Cell:
     def key(self) -> Key:
         return self.depth, self.sigma_w2
 
-    def lines(self) -> str:
-        """The cell as CSV, a line for each seed; a failure leaves none, so that it is tried again."""
-        rows = zip(*(getattr(self, name) for name in MEASURED), strict=True)
-        return "".join(",".join(map(repr, (*self.key, seed, *row))) + "\n" for seed, row in enumerate(rows))
-
 
 def train_cell(p: SweepParams, depth: int, sigma_w2: float) -> Cell:
-    """Train the nets of one cell, BLAS held to one thread. The job that executors run; the same arguments give the same bits."""
+    """Train the nets of one cell, BLAS held to one thread; the same arguments give the same bits."""
     *_, last = train(p.cell(depth, sigma_w2), workers=1)
-    measured = {name: tuple(getattr(last, name)[0].tolist()) for name in ("loss", "accuracy", "held_out", "diverged")}
+    measured = {name: tuple(getattr(last, name)[0].tolist()) for name in MEASURED if name != "steps"}
     steps = tuple(p.steps if at < 0 else at for at in measured["diverged"])
     return Cell(depth, sigma_w2, steps=steps, **measured)
 
 
 @dataclass(frozen=True, eq=False)
 class Trainability:
-    """A measured map. Arrays are read-only, ``(depths, sigma_w2s, seeds)`` in the order of ``params`` where nothing else is said."""
+    """Measured map. Arrays are read-only, ``(depths, sigma_w2s, seeds)`` where no other shape is given."""
 
     params: SweepParams
     loss: np.ndarray
-    """Cross-entropy in nats, mean over the last tenth of the steps; nan if the net diverged or the cell is not ``done``."""
+    """Cross-entropy in nats, mean over the last tenth of the steps; nan if diverged or not ``done``."""
     accuracy: np.ndarray
     """Share of hits in the same minibatches; nan likewise."""
     held_out: np.ndarray
@@ -161,18 +143,19 @@ class Trainability:
     diverged: np.ndarray
     """Update at which the loss or a gradient was not finite; -1 while all is well."""
     done: np.ndarray
-    """(depths, sigma_w2s) bool: what follows from a sweep under way, or with failures, is not all."""
+    """(depths, sigma_w2s) bool: False for cells that failed, or are still to come."""
     predicted: np.ndarray
-    """(sigma_w2s,) 6 xi_c, about how many layers train; inf at a critical point, nan where the signal grows without bound."""
+    """(sigma_w2s,) 6 xi_c, about the depth that trains; inf if critical, nan if the signal explodes."""
     failures: Mapping[Key, str] = field(default_factory=dict)
-    """(depth, sigma_w2) of each cell that could not be trained, and why."""
+    """(depth, sigma_w2) of each cell that could not be trained, and the reason."""
 
     @classmethod
     def of(cls, p: SweepParams, measured: Iterable[Cell]) -> Trainability:
-        """The map of the cells that there are."""
+        """Make the map of the cells so far."""
         shape = len(p.depths), len(p.sigma_w2s), p.seeds
         arrays = {name: np.full(shape, np.nan) for name in ("loss", "accuracy", "held_out")}
-        arrays |= {"steps": np.zeros(shape, int), "diverged": np.full(shape, -1), "done": np.zeros(shape[:2], bool)}
+        arrays |= {"steps": np.zeros(shape, int), "diverged": np.full(shape, -1)}
+        arrays["done"] = np.zeros(shape[:2], bool)
         failures = {}
         for cell in measured:
             at = p.depths.index(cell.depth), p.sigma_w2s.index(cell.sigma_w2)
@@ -182,88 +165,25 @@ class Trainability:
             arrays["done"][at] = True
             for name in MEASURED:
                 arrays[name][at] = getattr(cell, name)
-        arrays["predicted"] = np.array([trainable_depth(xi_c(p.activation, sigma_w2, p.sigma_b2)) for sigma_w2 in p.sigma_w2s])
+        xis = [xi_c(p.activation, sigma_w2, p.sigma_b2) for sigma_w2 in p.sigma_w2s]
+        arrays["predicted"] = np.array([trainable_depth(xi) for xi in xis])
         for values in arrays.values():
             values.flags.writeable = False
         return cls(p, **arrays, failures=MappingProxyType(failures))
 
     @property
     def trained(self) -> np.ndarray:
-        """(depths, sigma_w2s) bool: the accuracy, mean over seeds, is nearer to 1 than to chance. A net that diverged is at chance."""
+        """(depths, sigma_w2s) bool: the accuracy, mean over seeds, is nearer to 1 than to chance.
+
+        A net that diverged counts as chance.
+        """
         chance = 1 / DATASETS[self.params.dataset].classes
         return np.where(np.isnan(self.accuracy), chance, self.accuracy).mean(axis=2) > (1 + chance) / 2
 
     def frame(self) -> pd.DataFrame:
-        """One row for each cell that is done and each seed: depth, sigma_w2, seed, the numbers above, and 6 xi_c as predicted."""
+        """One row for each done cell and seed: depth, sigma_w2, seed, the measurements, and ``predicted``."""
         d, s, seed = np.nonzero(np.broadcast_to(self.done[..., None], self.loss.shape))
-        columns = {name: getattr(self, name)[d, s, seed] for name in MEASURED}
-        return pd.DataFrame({"depth": np.array(self.params.depths)[d], "sigma_w2": np.array(self.params.sigma_w2s)[s], "seed": seed,
-                             **columns, "predicted": self.predicted[s]})
-
-
-# ---- the file
-
-def read(path: str | Path) -> Trainability:
-    """The map in a file that ``trainability`` wrote, whole or not, plain or gzipped. Raises ``ParamError`` for any other file."""
-    path = Path(path)
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        p, found = _parse(file.read(), path)
-    return Trainability.of(p, found.values())
-
-
-def _head(p: SweepParams) -> str:
-    return f"{FORMAT}{urlencode(p.to_query(), doseq=True)}\n{','.join(COLUMNS)}\n"
-
-
-def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
-    """Parameters and whole cells; what was cut off in the middle does not count."""
-    whole = text[:text.rfind("\n") + 1]
-    first, _, table = whole.partition("\n")
-    lines = csv.reader(table.splitlines())
-    try:
-        if not first.startswith(FORMAT):
-            raise ValueError("its first line is another")
-        p, refused = SweepParams.parse_lenient(parse_qs(first.removeprefix(FORMAT)), text=True)
-        if refused:
-            raise refused[0]
-        seeds: dict[Key, list[tuple]] = {key: [] for key in p.grid}
-        if (columns := next(lines, [])) != list(COLUMNS):
-            raise ValueError(f"its columns are {', '.join(columns)}")
-        for row in lines:
-            depth, sigma_w2, seed, *values = (kind(text) for kind, text in zip(COLUMNS.values(), row, strict=True))
-            if (depth, sigma_w2) not in seeds or seed != len(seeds[depth, sigma_w2]):
-                raise ValueError(f"depth {depth}, sigma_w2 {sigma_w2}, seed {seed} is not what comes next")
-            seeds[depth, sigma_w2].append(tuple(values))
-    except ValueError as error:
-        raise ParamError("out", "a file that a sweep wrote", str(path), f"This one cannot be read: {error}") from None
-    return p, {key: Cell(*key, *zip(*rows, strict=True)) for key, rows in seeds.items() if len(rows) == p.seeds}
-
-
-def resume(path: Path, p: SweepParams) -> dict[Key, Cell]:
-    """What ``path`` holds of this sweep. Leaves there what is whole."""
-    if path.suffix == ".gz":
-        raise ParamError("out", "a plain CSV file", str(path), "Compress it when the sweep is done.")
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    if _head(p).startswith(text):  # nothing, or killed in the first line
-        found = {}
-    else:
-        other, found = _parse(text, path)
-        if other != p:
-            said = [f"{name} {', '.join(value)}" for name, value in other.to_query().items() if value != p.to_query()[name]]
-            raise ParamError("out", "a new file, or one of this very sweep", str(path), f"It holds another: {'; '.join(said)}.")
-    write(path, p, found)
-    return found
-
-
-def write(path: Path, p: SweepParams, found: Mapping[Key, Cell]) -> None:
-    """The file as a whole, in the order of the grid; whoever reads it meets the old one or the new one."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(_head(p) + "".join(found[key].lines() for key in p.grid if key in found), encoding="utf-8")
-    beside.replace(path)
-
-
-def append(path: Path, cell: Cell) -> None:
-    """Adds a cell in one write, on the disk when this returns."""
-    with path.open("ab", buffering=0) as file:
-        file.write(cell.lines().encode())
-        os.fsync(file.fileno())
+        depths, sigma_w2s = np.array(self.params.depths), np.array(self.params.sigma_w2s)
+        return pd.DataFrame({
+            "depth": depths[d], "sigma_w2": sigma_w2s[s], "seed": seed,
+            **{name: getattr(self, name)[d, s, seed] for name in MEASURED}, "predicted": self.predicted[s]})

@@ -1,58 +1,66 @@
-"""Train the cells of a sweep on any executor, and keep each in a file as it ends, so that a killed sweep goes on from there."""
+"""Train the cells of a sweep on any executor, and save each as it ends, so that a sweep can be resumed."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections import Counter
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from contextlib import closing
-from functools import cache
-from itertools import islice
+from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from vgdash.params import Integer
-from vgdash.sweep.grid import Cell, Key, SweepParams, Trainability, append, read, resume, train_cell, write
-
-__all__ = ["Progress", "cells", "shipped", "trainability"]
+from vgdash.sweep.csv_file import append, read, resume, write
+from vgdash.sweep.grid import Cell, Key, SweepParams, Trainability, train_cell
 
 DEATHS = 3  # worker processes that may die over one cell before it is given up
-MOST_WORKERS = 61  # what ProcessPoolExecutor takes on Windows
+MOST_WORKERS = 61  # processes that Windows can wait for at once
 SHIPPED = Path(__file__).parent.parent / "datasets" / "trainability_tanh.csv.gz"
 
 Progress = Callable[[int, float], object]
 
 
-def trainability(p: SweepParams, executor: Executor | None = None, out: str | Path | None = None, progress: Progress | None = None,
-                 workers: int | None = None) -> Trainability:
-    """Train every cell of ``p`` and return the map, which depends on ``p`` alone: not on the executor, the order, or a restart.
+def trainability(p: SweepParams, executor: Executor | None = None, out: str | Path | None = None,
+                 progress: Progress | None = None, workers: int | None = None) -> Trainability:
+    """Train every cell of ``p`` and return the map, which depends on ``p`` alone: not on executor, order or
+    restarts.
 
-    ``executor``: any ``concurrent.futures.Executor``, a Dask cluster's ``Client.get_executor()`` too; its workers need vgdash. The
-    default is a pool of ``workers`` processes on this machine, one a core, started afresh if one dies (a script needs
-    ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file that keeps each cell when it is done: a sweep of the same
-    ``p`` goes on from it. ``progress(cells, share)`` is called as cells end, ``share`` of all the work from 0 to 1.
-    A cell that raises is in ``failures`` and the rest goes on. Raises ``ParamError`` if ``out`` holds anything else.
+    ``executor``: any ``concurrent.futures.Executor``, a Dask cluster's ``Client.get_executor()`` too; its
+    workers need vgdash. The default is ``workers`` processes on this machine, one a core; one that dies is
+    started again (a script needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file that
+    keeps each cell when it is done: a sweep of the same ``p`` goes on from it. ``progress(cells, share)`` is
+    called after each cell, ``share`` of all the work from 0 to 1. A cell that raises is in ``failures`` and
+    the rest goes on. Raises ``ParamError`` if ``out`` holds anything else.
     """
     found: list[Cell] = []
-    work, whole = 0.0, p.flops
+    work = 0.0
     for cell in cells(p, executor, out, workers):
         found.append(cell)
         work += p.cell(*cell.key).flops
         if progress:
-            progress(len(found), min(1.0, work / whole))
+            progress(len(found), min(1.0, work / p.flops))
     return Trainability.of(p, found)
 
 
 def cells(p: SweepParams, executor: Executor | None = None, out: str | Path | None = None,
           workers: int | None = None) -> Iterator[Cell]:
-    """The cells of ``trainability`` as they end, first those that ``out`` holds already. Closing the iterator drops the rest."""
+    """Yield the cells of ``trainability`` as they end, first those in ``out``; closing drops the rest."""
     workers = _cores() if workers is None else Integer(1, MOST_WORKERS).check("workers", workers)
     done = resume(Path(out), p) if out else {}
     yield from done.values()
-    keys = sorted((key for key in p.grid if key not in done), reverse=True)  # the longest first: then all workers end together
-    run = _on(executor, p, keys) if executor else _on_this_machine(p, keys, workers)
+    keys = sorted(set(p.grid) - done.keys(), reverse=True)  # longest first: all workers end together
+    run = _run(executor, train_cell, p, keys) if executor else _run_in_processes(p, keys, workers)
     with closing(run):
         for cell in run:
             done[cell.key] = cell
@@ -65,66 +73,65 @@ def cells(p: SweepParams, executor: Executor | None = None, out: str | Path | No
 
 @cache
 def shipped() -> Trainability:
-    """The map that comes with the package: tanh on the digits, to 200 layers. ``datasets/TRAINABILITY.md`` says how it was made."""
+    """Map of tanh on the digits, to 200 layers, made as in datasets/TRAINABILITY.md."""
     return read(SHIPPED)
 
 
 def _cores() -> int:
-    return min(MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(MOST_WORKERS, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def _on(executor: Executor, p: SweepParams, keys: Sequence[Key]) -> Iterator[Cell]:
+def _run(executor: Executor, train: Callable[..., Cell], p: SweepParams,
+         keys: Sequence[Key]) -> Iterator[Cell]:
     futures: dict[Future, Key] = {}
     try:
         for key in keys:
-            futures[executor.submit(train_cell, p, *key)] = key
+            futures[executor.submit(train, p, *key)] = key
         for future in as_completed(futures):
-            yield _outcome(future, futures[future])
+            try:
+                yield future.result()
+            except Exception as error:
+                yield Cell(*futures[future], failure=f"{type(error).__name__}: {error}"[:300])
     finally:
         for future in futures:
             future.cancel()
 
 
-def _outcome(future: Future, key: Key) -> Cell:
-    try:
-        return future.result()
-    except Exception as error:
-        return Cell(*key, failure=f"{type(error).__name__}: {error}"[:300])
+def _run_in_processes(p: SweepParams, keys: Sequence[Key], workers: int) -> Iterator[Cell]:
+    """Train in ``workers`` processes, each a pool of its own: if one dies, it is clear over which cell.
 
-
-def _on_this_machine(p: SweepParams, keys: Sequence[Key], workers: int) -> Iterator[Cell]:
-    """Pools one after the other until all is done. What ran when a worker died runs again one by one, to find the one to blame."""
-    waiting, deaths = dict.fromkeys(keys), Counter()
-    while waiting:
-        turn = [key for key in waiting if deaths[key]][:1] or list(waiting)
-        for key in (yield from _in_pool(p, turn, min(workers, len(turn)), waiting)):
-            deaths[key] += 1
-            if deaths[key] == DEATHS:
-                del waiting[key]
-                yield Cell(*key, failure=f"its worker process died {DEATHS} times; perhaps memory ran out")
-
-
-def _in_pool(p: SweepParams, keys: Sequence[Key], workers: int, waiting: dict[Key, None]) -> Iterator[Cell]:
-    """Takes what is done out of ``waiting``; returns what was running when a worker process died.
-
-    Processes start afresh: a fork of a program with threads may hang. Ctrl-C ends them without a word.
+    Processes start afresh: a fork of a program with threads may hang. Ctrl-C ends them without a traceback.
     """
-    queue, running = iter(keys), {}
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL))
+    new_pool = partial(ProcessPoolExecutor, 1, multiprocessing.get_context("spawn"), signal.signal,
+                       (signal.SIGINT, signal.SIG_DFL))
+    idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+    for _ in range(workers):
+        idle.put(new_pool())
+    stopped = threading.Event()
+
+    def train(p: SweepParams, depth: int, sigma_w2: float) -> Cell:
+        pool = idle.get()
+        try:
+            for _ in range(DEATHS):
+                try:
+                    return pool.submit(train_cell, p, depth, sigma_w2).result()
+                except BrokenExecutor:
+                    pool.shutdown()
+                    pool = new_pool()
+                    if stopped.wait(0.1):  # Ctrl-C ends the processes too, perhaps before it arrives here
+                        break
+            reason = f"its worker process died {DEATHS} times; perhaps memory ran out"
+            return Cell(depth, sigma_w2, failure=reason)
+        finally:
+            idle.put(pool)
+
     try:
-        while True:
-            for key in islice(queue, workers - len(running)):
-                running[pool.submit(train_cell, p, *key)] = key
-            if not running:
-                return []
-            ended = wait(running, return_when=FIRST_COMPLETED).done
-            for future in ended:
-                if not isinstance(future.exception(), BrokenExecutor):
-                    del waiting[running[future]]
-                    yield _outcome(future, running.pop(future))
-            if not ended.isdisjoint(running):
-                return list(running.values())
-    except BrokenExecutor:
-        return list(running.values())
+        with ThreadPoolExecutor(workers) as threads:
+            try:
+                yield from _run(threads, train, p, keys)
+            finally:
+                stopped.set()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for _ in range(workers):
+            idle.get().shutdown()

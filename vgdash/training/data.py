@@ -1,8 +1,8 @@
-"""Data to train on: handwritten digits that ship with the package, and four sets in the plane drawn from a seed.
+"""Data to train on: handwritten digits from a file, and four sets in the plane drawn from a seed.
 
-Every set is standardised the same way, with statistics of the training rows alone: subtract each feature's mean, divide
-everything by one number, so that E[x^2] = 1 over training rows and features. One divisor for all features keeps the shape of
-a picture and of a figure in the plane.
+Every set is standardised with statistics of the training rows: subtract each feature's mean, then divide all
+by one number, so that E[x²] = 1 over training rows and features. One divisor keeps the shape of pictures and
+figures.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vgdash import bounds
 from vgdash.params import ParamError, Params, choice, integer, real
-
-__all__ = ["DATASETS", "Data", "DataParams", "Dataset", "load"]
 
 TRAIN, HELD_OUT = 1_000, 500  # rows of a set in the plane
 EVERY = 5  # of each digit's images, in the order of the file, every fifth is held out
@@ -28,9 +25,9 @@ DIGITS = Path(__file__).parent.parent / "datasets" / "digits.npz"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set by name: ``classes``, ``features``, where it comes from, and the default ``noise`` of a figure in the plane.
+    """Name, size and source of a data set, and the default ``noise`` of a figure in the plane.
 
-    ``draw(rows, noise, rng)`` makes a figure, ``(rows, 2)`` points and ``(rows,)`` labels; the digits have none.
+    ``draw(rows, rng)`` makes a figure: x and y of its points, without noise, and labels, all ``(rows,)``.
     """
 
     name: str
@@ -38,12 +35,12 @@ class Dataset:
     features: int
     source: str
     noise: float = 0.0
-    draw: Callable[[int, float, np.random.Generator], tuple[np.ndarray, np.ndarray]] | None = None
+    draw: Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set ready for training: read-only arrays, float32 inputs with E[x^2] = 1 over the training rows."""
+    """Data ready for training: read-only arrays, inputs with E[x²] = 1 over the training rows."""
 
     name: str
     classes: int
@@ -62,51 +59,49 @@ class Data:
     centre: np.ndarray
     """(features,) float64, subtracted from the raw values"""
     scale: float
-    """what the rest was divided by: raw = centre + scale * x"""
+    """divisor of the rest: raw = centre + scale * x"""
 
     def frame(self) -> pd.DataFrame:
-        """One row an example: its features x1, x2, …, its label, whether it is held out and whether mislabelled."""
-        table = pd.DataFrame(np.concatenate([self.x_train, self.x_test]), columns=[f"x{i}" for i in range(1, self.features + 1)])
-        held_out = np.arange(len(table)) >= len(self.y_train)
-        return table.assign(label=np.concatenate([self.y_train, self.y_test]), held_out=held_out,
-                            mislabelled=np.concatenate([self.mislabelled, np.zeros(len(self.y_test), bool)]))
+        """One row for each example: its features x1, x2, …, label, held_out and mislabelled."""
+        names = [f"x{i}" for i in range(1, self.features + 1)]
+        table = pd.DataFrame(np.concatenate([self.x_train, self.x_test]), columns=names)
+        return table.assign(label=np.append(self.y_train, self.y_test),
+                            held_out=table.index >= len(self.y_train),
+                            mislabelled=np.append(self.mislabelled, np.zeros(len(self.y_test), bool)))
 
 
-def _jittered(x: np.ndarray, y: np.ndarray, labels: np.ndarray, noise: float, rng: np.random.Generator):
-    return np.stack([x, y], axis=1) + noise * rng.standard_normal((len(x), 2)), labels
-
-
-def _spirals(rows, noise, rng):
-    """Two arms of an Archimedean spiral, 1.5 turns, ending at radius 1; points are uniform along the radius."""
+def _spirals(rows, rng):
+    """Two arms of an Archimedean spiral, 1.5 turns, to radius 1; points are uniform along the radius."""
     labels = np.arange(rows) % 2
     radius = rng.uniform(0.1, 1, rows)
     angle = 3 * math.pi * radius + math.pi * labels
-    return _jittered(radius * np.cos(angle), radius * np.sin(angle), labels, noise, rng)
+    return radius * np.cos(angle), radius * np.sin(angle), labels
 
 
-def _circles(rows, noise, rng):
+def _circles(rows, rng):
     """A circle of radius 1 around one of radius 1/2."""
     labels = np.arange(rows) % 2
     radius, angle = 1 - labels / 2, rng.uniform(0, 2 * math.pi, rows)
-    return _jittered(radius * np.cos(angle), radius * np.sin(angle), labels, noise, rng)
+    return radius * np.cos(angle), radius * np.sin(angle), labels
 
 
-def _moons(rows, noise, rng):
+def _moons(rows, rng):
     """Two half circles of radius 1, the second turned over and moved by (1, 1/2)."""
     labels = np.arange(rows) % 2
     angle, side = rng.uniform(0, math.pi, rows), 1 - 2 * labels
-    return _jittered(labels + side * np.cos(angle), labels / 2 + side * np.sin(angle), labels, noise, rng)
+    return labels + side * np.cos(angle), labels / 2 + side * np.sin(angle), labels
 
 
-def _gaussians(rows, noise, rng):
-    """Four round clouds of std ``noise`` in the corners of a square of half side 1."""
+def _gaussians(rows, rng):
+    """Four points, in the corners of a square of half side 1."""
     labels = np.arange(rows) % 4
     angle = math.pi / 4 + math.pi / 2 * labels
-    return _jittered(math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle), labels, noise, rng)
+    return math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle), labels
 
 
 DATASETS: dict[str, Dataset] = {d.name: d for d in (
-    Dataset("digits", 10, 64, "Alpaydin & Kaynak 1998, UCI Machine Learning Repository (doi 10.24432/C50P49), CC BY 4.0"),
+    Dataset("digits", 10, 64,
+            "Alpaydin & Kaynak 1998, UCI Machine Learning Repository (doi 10.24432/C50P49), CC BY 4.0"),
     Dataset("spirals", 2, 2, "two Archimedean spirals, after Lang & Witbrock 1988", 0.03, _spirals),
     Dataset("circles", 2, 2, "one circle around another", 0.1, _circles),
     Dataset("moons", 2, 2, "two interleaved half circles", 0.15, _moons),
@@ -116,8 +111,8 @@ DATASETS: dict[str, Dataset] = {d.name: d for d in (
 
 @dataclass(frozen=True)
 class DataParams(Params):
-    """Which data. ``noise`` scales a figure's own jitter (the digits have none); ``label_noise`` is the share of training
-    labels replaced by another class. ``seed`` draws both; the split of the digits is fixed.
+    """Name and ``seed`` of a data set. ``noise`` scales a figure's own jitter (the digits have none);
+    ``label_noise`` is the share of training labels replaced by another class.
     """
 
     name: str = choice("digits", DATASETS)
@@ -127,29 +122,31 @@ class DataParams(Params):
 
     def consistent(self) -> None:
         if self.name == "digits" and self.noise != 1:
-            raise ParamError("noise", "1 for the digits", self.noise, "They are pictures; use label_noise, or another data set.")
+            raise ParamError("noise", "1 for the digits", self.noise,
+                             "They are pictures; use label_noise, or another data set.")
 
 
 def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: float = 0.0) -> Data:
-    """The data set of that name, split and standardised; the same arguments give the same record, kept in memory.
+    """Load a data set, split and standardised; the same arguments give the same record from the cache.
 
-    Digits: 1,442 training and 355 held-out images of 8 x 8, every fifth of each class held out; the same 13 people wrote both.
-    Others: 1,000 training and 500 held-out points from one seed, classes equally frequent, fresh points for each part.
-    Label noise is nested: the labels wrong at 10 % are wrong at 20 % too. Raises ``ParamError`` as ``DataParams`` does.
+    Digits: 1,442 training and 355 held-out images of 8 x 8, every fifth of each class held out; the same 13
+    people wrote both. Others: 1,000 training and 500 held-out points from one seed, classes equally frequent.
+    Label noise is nested: the labels wrong at 10 % are wrong at 20 % too. Raises ``ParamError`` as
+    ``DataParams`` does.
     """
     return _load(DataParams(name, seed, noise, label_noise))
 
 
-@lru_cache(bounds.DATA_SETS.entries)
+@lru_cache(maxsize=33)  # of 60 kB at most, two features and a label of 1,500 points: 2 MB
 def _load(p: DataParams) -> Data:
     dataset = DATASETS[p.name]
     if dataset.draw is None:
         x_train, true, x_test, y_test, centre, scale = _digits()
     else:
         rng = np.random.default_rng([p.seed, *p.name.encode()])
-        train, true = dataset.draw(TRAIN, p.noise * dataset.noise, rng)
-        test, y_test = dataset.draw(HELD_OUT, p.noise * dataset.noise, rng)
-        x_train, x_test, centre, scale = _standard(train, test)
+        train, true = _draw(dataset, TRAIN, p.noise, rng)
+        test, y_test = _draw(dataset, HELD_OUT, p.noise, rng)
+        x_train, x_test, centre, scale = _standardise(train, test)
     y_train = _relabelled(true, dataset.classes, p)
     arrays = x_train, y_train, x_test, y_test.astype(np.int64), y_train != true, centre
     for array in arrays:
@@ -157,27 +154,34 @@ def _load(p: DataParams) -> Data:
     return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)
 
 
-def _standard(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Both standardised, float32; and what was subtracted and divided by."""
+def _draw(dataset: Dataset, rows: int, noise: float,
+          rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    x, y, labels = dataset.draw(rows, rng)
+    return np.stack([x, y], axis=1) + noise * dataset.noise * rng.standard_normal((rows, 2)), labels
+
+
+def _standardise(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Both standardised, float32; then the centre and the scale."""
     centre = train.mean(axis=0)
     scale = float(np.sqrt(((train - centre) ** 2).mean()))
-    return ((train - centre) / scale).astype(np.float32), ((test - centre) / scale).astype(np.float32), centre, scale
+    x_train, x_test = (((x - centre) / scale).astype(np.float32) for x in (train, test))
+    return x_train, x_test, centre, scale
 
 
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-    """Training images and labels, held-out images and labels, the centre and scale of the pixels: one copy, whatever the label noise."""
+    """Training images and labels, held-out images and labels, centre and scale."""
     with np.load(DIGITS) as file:
         images, labels = file["images"].astype(np.float64), file["labels"].astype(np.int64)
     held_out = np.zeros(len(labels), bool)
     for digit in range(10):
         held_out[np.flatnonzero(labels == digit)[EVERY - 1::EVERY]] = True
-    x_train, x_test, centre, scale = _standard(images[~held_out], images[held_out])
+    x_train, x_test, centre, scale = _standardise(images[~held_out], images[held_out])
     return x_train, labels[~held_out], x_test, labels[held_out], centre, scale
 
 
 def _relabelled(true: np.ndarray, classes: int, p: DataParams) -> np.ndarray:
-    """``true`` with the share ``p.label_noise`` of its entries replaced by one of the other classes, uniformly."""
+    """``true`` with the share ``p.label_noise`` of its entries replaced by other classes, uniformly."""
     rng = np.random.default_rng([p.seed, 1])
     order, steps = rng.permutation(len(true)), rng.integers(1, classes, len(true))
     wrong = order[:round(p.label_noise * len(true))]

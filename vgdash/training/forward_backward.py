@@ -1,9 +1,10 @@
-"""Forward and back through a few nets of one shape: batched arrays, in memory that is allocated once, and lists of calls on them.
+"""Forward and backward passes of a few nets of one shape, in memory that is allocated once.
 
-Layout, chosen by measurement. Activations are ``(nets, units + 1, batch)`` with a last row of ones, and the weights of a layer
-``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives both gradients. Layers of one
-shape go back in chunks that fit the second-level cache, and a chunk's parameters are one block: its gradients are a single call
-and so is its update, which also leaves Python's lock to the other threads.
+The layout was chosen by measurement. Activations are ``(nets, units + 1, batch)`` with a last row of ones,
+weights ``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives
+both gradients. Layers of one shape go back in chunks that fit the second-level cache. The parameters of a
+chunk are one block: one call makes its gradients and one its update, which also frees Python's lock for other
+threads.
 """
 
 from __future__ import annotations
@@ -11,47 +12,49 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
-from vgdash.training.memory_layout import Calls, Plan, normalize_back_calls, normalize_calls, normalize_with_calls
-
-__all__ = ["Chunk", "Passes"]
+from vgdash.training.memory_layout import Calls, MemoryLayout, normalize_backward_calls, normalize_calls
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Layers first..last, all of one shape, on the way back: ``calls`` make the deltas below each of them from its own."""
+    """Layers first..last of one shape on the way back; ``calls`` make the delta below each from its own."""
 
     first: int
     last: int
     parameters: np.ndarray  # (nets, layers, fan_out, fan_in + 1), like the next two
     gradient: np.ndarray
     state: list[np.ndarray]
-    blocks: np.ndarray  # of the deltas, ∂C/∂(W a + b): (layers, nets, fan_out + 1, batch)
-    outer: np.ndarray  # the same of ∂C/∂z; the same memory where the two are equal
-    delta: np.ndarray  # the memory of blocks as (nets, layers, fan_out, batch)
+    blocks: np.ndarray  # ∂C/∂(W a + b): (layers, nets, fan_out + 1, batch)
+    outer: np.ndarray  # ∂C/∂z, like blocks; the same memory where the two are equal
     inputs: np.ndarray  # (nets, layers, batch, fan_in + 1)
     calls: Calls
 
+    @cached_property
+    def delta(self) -> np.ndarray:
+        """``blocks`` as ``(nets, layers, fan_out, batch)``."""
+        return self.blocks[:, :, :-1].swapaxes(0, 1)
 
-class Passes:
-    """The arrays of ``nets`` nets of one ``plan`` and the calls that go through them, bound once: at 50 narrow layers Python's own
-    time would count.
 
-    Write the inputs into ``x`` ``(batch, features + 1)``, call ``forward``, read ``logits`` ``(nets, classes, batch)``; write
-    ∂C/∂logits into ``delta``, then for each of ``chunks`` in turn its calls. ``answer`` is ``forward`` with the population's
-    statistics where batch normalization needs them. ``lowest`` is ∂C/∂(W a + b) of the first layer. ``statistics`` has a row each
-    for the means and the factors 1/sqrt(variance + EPSILON) of the last minibatch, all layers one after the other, and with batch
-    normalization two more for those of the population.
+class ForwardBackward:
+    """Arrays of ``nets`` nets and the calls that pass through them, bound once: Python's time counts in
+    narrow layers.
+
+    Write the inputs into ``x`` ``(batch, features + 1)``, call ``forward``, read ``logits`` ``(nets, classes,
+    batch)``. Write ∂C/∂logits into ``delta``, then make the calls of each of ``chunks``; ``lowest`` is ∂C/∂(W
+    a + b) of layer 1. ``forward_fixed`` is ``forward`` with the population's statistics in batch
+    normalization. ``statistics[i]`` are the means (i = 0) and the factors 1/sqrt(variance + EPSILON) (1) of
+    the last minibatch in all layers, with batch normalization also those of the population (2, 3).
     """
 
-    def __init__(self, plan: Plan, nets: int):
-        self.plan, self.nets = plan, nets
-        memory = {name: np.zeros(entries, plan.dtype) for name, entries in plan.arrays(nets).items()}
-        self.x = memory["x"].reshape(plan.batch, -1)
-        self.logits, self.shares, self.work = memory["logits"].reshape(3, nets, -1, plan.batch)
+    def __init__(self, layout: MemoryLayout, nets: int):
+        self.layout, self.nets = layout, nets
+        memory = {name: np.zeros(size, layout.dtype) for name, size in layout.array_sizes(nets).items()}
+        self.x = memory["x"].reshape(layout.batch, -1)
+        self.logits, self.shares = memory["logits"].reshape(2, nets, -1, layout.batch)
         self._bind(memory)
 
     def weights(self, layer: int) -> np.ndarray:
@@ -63,75 +66,102 @@ class Passes:
         return self._layers[layer - 1][..., -1]
 
     def activation(self, layer: int) -> np.ndarray:
-        """a of a hidden layer (from 1) on the last pass forward, a view ``(nets, units, batch)``."""
+        """a of a hidden layer (from 1) in the last forward pass, a view ``(nets, units, batch)``."""
         return self._a[layer][:, :-1]
 
     def slope(self, layer: int) -> np.ndarray:
-        """f'(z) of a hidden layer (from 1) on the last pass forward, ``(nets, units, batch)``, valid until the next call."""
-        f, a = self.plan.activation, self._a[layer]
+        """f'(z) of a hidden layer (from 1), like ``activation``, for one statement."""
+        f, a = self.layout.activation, self._a[layer]
         out = self._work_like(a)
-        return (f.slope(self._z[layer], out) if self.plan.keeps_input else f.slope_of_output(a, out))[:, :-1]
+        slope = f.slope(self._z[layer], out) if self.layout.slope_needs_z else f.slope_of_output(a, out)
+        return slope[:, :-1]
 
     def _bind(self, memory: dict[str, np.ndarray]) -> None:
-        """Views of all activations and chunks, then the calls."""
-        plan, nets, widths, depth = self.plan, self.nets, self.plan.widths, self.plan.depth
-        starts = np.cumsum([0, 0] + [nets * (n + 1) * plan.batch for n in widths[1:-1]])
+        """Make the views of all activations and chunks, then the calls."""
+        layout, nets, widths, hidden = self.layout, self.nets, self.layout.widths, range(1, self.layout.depth)
+        starts = np.cumsum([0, 0] + [nets * (n + 1) * layout.batch for n in widths[1:-1]])
 
-        def run(name: str, first: int, last: int) -> np.ndarray:
+        def view(name: str, first: int, last: int) -> np.ndarray:
             """Hidden layers of one width: (layers, nets, units + 1, batch)"""
-            return memory[name][starts[first]:starts[last + 1]].reshape(last - first + 1, nets, widths[first] + 1, plan.batch)
+            shape = last - first + 1, nets, widths[first] + 1, layout.batch
+            return memory[name][starts[first]:starts[last + 1]].reshape(shape)
 
-        a = [np.broadcast_to(self.x.T, (nets, *self.x.T.shape)), *(run("a", layer, layer)[0] for layer in range(1, depth))]
-        hat = [run("hat", layer, layer)[0] for layer in range(1, depth)] if plan.axis is not None else []
-        hat.insert(0, a[0])
+        x = np.broadcast_to(self.x.T, (nets, *self.x.T.shape))
+        self._a = a = [x, *(view("a", layer, layer)[0] for layer in hidden)]
+        self._hat = hat = [x]
+        if layout.axis is not None:
+            hat += (view("hat", layer, layer)[0] for layer in hidden)
         for block in a[1:]:
             block[:, -1] = 1
 
-        def place(layer: int) -> np.ndarray:
-            """Where z of a hidden layer is: in the first of these that holds it anyway."""
-            if plan.axis is not None and plan.skips[layer - 1] is None:
+        def place_z(layer: int) -> np.ndarray:
+            """Find memory for z of a hidden layer: the first of these that holds it anyway."""
+            if layout.axis is not None and layout.skips[layer - 1] is None:
                 return hat[layer]
-            if plan.residual == "none" and plan.kernel.in_place:
+            if layout.residual == "none" and layout.kernel.in_place:
                 return a[layer]
-            if plan.keeps_input:
-                return run("z", layer, layer)[0]
-            return memory["z"].reshape(plan.turns, -1)[layer % plan.turns, :a[layer].size].reshape(a[layer].shape)
+            if layout.slope_needs_z:
+                return view("z", layer, layer)[0]
+            buffer = memory["z"].reshape(layout.z_buffers, -1)[layer % layout.z_buffers]
+            return buffer[:a[layer].size].reshape(a[layer].shape)
 
-        z = [a[0], *(place(layer) for layer in range(1, depth))]
-        self._a, self._z, self._hat, self._slope = a, z, hat, memory["slope"]
-        self.chunks = self._chunk(memory, lambda first, last: a[0][None] if first == 1 else run("a", first - 1, last - 1))
-        self._layers = [chunk.parameters[:, i] for chunk in reversed(self.chunks) for i in range(chunk.last - chunk.first + 1)]
-        self._bind_statistics(memory["statistics"])
-        kernel = plan.kernel(plan, memory["constants"])
-        self.forward = self._bind_forward(kernel, self._normalize)
-        self.answer = self._bind_forward(kernel, self._normalize_fixed) if plan.normalization == "batch" else self.forward
-        self._bind_backward(kernel, memory["slopes"])
+        self._z, self._slope = [x, *map(place_z, hidden)], memory["slope"]
+        self.chunks = self._make_chunks(
+            memory, lambda first, last: x[None] if first == 1 else view("a", first - 1, last - 1))
+        self._layers = [chunk.parameters[:, i] for chunk in reversed(self.chunks)
+                        for i in range(chunk.last - chunk.first + 1)]
+        if layout.axis is not None:
+            of_units = layout.normalization == "batch"
+            rows, columns = (4, 1) if of_units else (2, layout.batch)
+            ends = np.cumsum([n + 1 if of_units else 1 for n in widths[1:-1]])
+            self.statistics = memory["statistics"].reshape(rows, nets, -1, columns)
+            self._of_layer = [x, *np.split(self.statistics, ends[:-1], axis=2)]
+        kernel = layout.kernel(layout, memory["constants"])
+        self.forward = self.forward_fixed = self._bind_forward(kernel, self._normalize)
+        if layout.normalization == "batch":
+            self.forward_fixed = self._bind_forward(kernel, self._normalize_fixed)
+        self._bind_backward(kernel)
 
-    def _bind_statistics(self, memory: np.ndarray) -> None:
-        """``_of_layer[l]``: mean and factor of the minibatch, then those of the population, each to be broadcast over a block."""
-        plan, sizes = self.plan, self.plan.statistics(self.nets)
-        self.statistics = memory.reshape(4 if plan.normalization == "batch" else 2, -1)
-        ends = np.cumsum([0, *sizes]) // len(self.statistics)
-        shape = (self.nets, -1, 1) if plan.normalization == "batch" else (self.nets, 1, plan.batch)
-        self._of_layer = [[row[start:end].reshape(shape) for row in self.statistics] if end > start else []
-                          for start, end in zip([0, *ends], ends, strict=False)]
+    def _make_chunks(self, memory: dict[str, np.ndarray],
+                     inputs: Callable[[int, int], np.ndarray]) -> list[Chunk]:
+        """Place parameters one after the other, gradients too for clipping, deltas in two buffers."""
+        layout, nets, chunks, start = self.layout, self.nets, [], 0
+        states = memory["state"].reshape(layout.optimizer.slots, len(memory["parameters"]))
+        for i, (first, last) in enumerate(layout.chunks(nets)):
+            n, m = layout.widths[first - 1:first + 1]
+            shape = nets, last - first + 1, m, n + 1
+            here = slice(start, start + math.prod(shape))
+            start = here.stop
+            block_shape = last - first + 1, nets, m + 1, layout.batch
+            blocks, outer = (memory[name].reshape(2, -1)[i % 2, :math.prod(block_shape)].reshape(block_shape)
+                             for name in ("delta", "outer" if layout.separate_deltas else "delta"))
+            gradient = memory["gradient"][here if layout.clip else slice(math.prod(shape))]
+            parameters, gradient, *state = (values.reshape(shape) for values in (
+                memory["parameters"][here], gradient, *states[:, here]))
+            chunks.append(Chunk(first, last, parameters, gradient, state, blocks, outer,
+                                inputs(first, last).transpose(1, 0, 3, 2), []))
+        return chunks
 
     def _work_like(self, block: np.ndarray) -> np.ndarray:
-        """Memory in the shape of a block, for one statement; the slopes use it too."""
+        """Work space in the shape of a block, for one statement; the slopes use it too."""
         return self._slope[:block.size].reshape(block.shape)
 
     def _normalize(self, layer: int) -> Calls:
-        return normalize_calls(self._hat[layer], *self._of_layer[layer][:2], self._work_like(self._hat[layer]), self.plan.axis)
+        hat = self._hat[layer]
+        return normalize_calls(hat, *self._of_layer[layer][:2], self._work_like(hat), self.layout.axis)
 
     def _normalize_fixed(self, layer: int) -> Calls:
-        return normalize_with_calls(self._hat[layer], *self._of_layer[layer][2:])
+        """Make the calls of hat ← (hat - mean)·factor with the population's statistics."""
+        hat, (mean, factor) = self._hat[layer], self._of_layer[layer][2:]
+        return [partial(np.copyto, hat[:, -1], 0), partial(np.subtract, hat, mean, out=hat),
+                partial(np.multiply, hat, factor, out=hat)]
 
     def _bind_forward(self, kernel, normalize: Callable[[int], Calls]) -> Calls:
-        plan, a, z, calls = self.plan, self._a, self._z, []
-        for layer in range(1, plan.depth):
-            u, skip = (z if plan.axis is None else self._hat)[layer][:, :-1], plan.skips[layer - 1]
+        layout, a, z, calls = self.layout, self._a, self._z, []
+        for layer in range(1, layout.depth):
+            u, skip = (z if layout.axis is None else self._hat)[layer][:, :-1], layout.skips[layer - 1]
             calls.append(partial(np.matmul, self._layers[layer - 1], a[layer - 1], out=u))
-            if plan.axis is not None:
+            if layout.axis is not None:
                 calls += normalize(layer)
             if skip is not None:
                 here, before = z[layer][:, :-1], z[layer - 1][:, :-1]
@@ -141,51 +171,35 @@ class Passes:
             calls += kernel.forward(z[layer], a[layer])
         return [*calls, partial(np.matmul, self._layers[-1], a[-1], out=self.logits)]
 
-    def _bind_backward(self, kernel, slopes: np.ndarray) -> None:
-        plan = self.plan
-        inner = {layer: block for chunk in self.chunks for layer, block in enumerate(chunk.blocks, chunk.first)}
-        outer = {layer: block for chunk in self.chunks for layer, block in enumerate(chunk.outer, chunk.first)}
-        self.delta, self.lowest = inner[plan.depth][:, :-1], inner[1][:, :-1]
-        if plan.two_deltas:
-            self.chunks[0].calls.append(partial(np.copyto, outer[plan.depth], inner[plan.depth]))
+    def _bind_backward(self, kernel) -> None:
+        layout = self.layout
+        inner, outer = {}, {}  # by layer
+        for chunk in self.chunks:
+            inner |= dict(enumerate(chunk.blocks, chunk.first))
+            outer |= dict(enumerate(chunk.outer, chunk.first))
+        self.delta, self.lowest = inner[layout.depth][:, :-1], inner[1][:, :-1]
+        if layout.separate_deltas:
+            self.chunks[0].calls.append(partial(np.copyto, outer[layout.depth], inner[layout.depth]))
         for chunk in self.chunks[:-1]:  # nothing goes back below layer 1, which is a chunk of its own
-            inputs = chunk.inputs.transpose(1, 0, 3, 2)
-            kept = slopes[:inputs.size].reshape(inputs.shape) if kernel.by_chunk else None
-            chunk.calls.extend(kernel.slopes(inputs, kept))
             for layer in range(chunk.last, chunk.first - 1, -1):
-                below = outer[layer - 1]
-                slope = self._work_like(below) if kept is None else kept[layer - chunk.first]
-                chunk.calls.append(partial(np.matmul, self.weights(layer).swapaxes(1, 2), inner[layer][:, :-1], out=below[:, :-1]))
-                chunk.calls.extend(kernel.backward(below, self._z[layer - 1], self._a[layer - 1], slope))
-                if plan.skips[layer - 1] is not None:
-                    chunk.calls.append(partial(np.add, below[:, :-1], outer[layer][:, :-1], out=below[:, :-1]))
-                if plan.two_deltas:
-                    chunk.calls.extend(self._inward(layer - 1, below, inner[layer - 1]))
+                below, calls = outer[layer - 1], chunk.calls
+                transposed = self.weights(layer).swapaxes(1, 2)
+                calls.append(partial(np.matmul, transposed, inner[layer][:, :-1], out=below[:, :-1]))
+                z, a, work = self._z[layer - 1], self._a[layer - 1], self._work_like(below)
+                calls += kernel.backward(below, z, a, work)
+                if layout.skips[layer - 1] is not None:
+                    calls.append(partial(np.add, below[:, :-1], outer[layer][:, :-1], out=below[:, :-1]))
+                if layout.separate_deltas:
+                    calls += self._backward_inside(layer - 1, below, inner[layer - 1])
 
-    def _inward(self, layer: int, outer: np.ndarray, inner: np.ndarray) -> Calls:
-        """From ∂C/∂z to ∂C/∂(W a + b)"""
-        plan, skip, calls = self.plan, self.plan.skips[layer - 1], []
-        if plan.axis is not None:
-            calls += normalize_back_calls(outer, inner, self._hat[layer], *self._of_layer[layer][:2], self._work_like(outer), plan.axis)
+    def _backward_inside(self, layer: int, outer: np.ndarray, inner: np.ndarray) -> Calls:
+        """Make the calls from ∂C/∂z to ∂C/∂(W a + b)."""
+        axis, skip, calls = self.layout.axis, self.layout.skips[layer - 1], []
+        if axis is not None:
+            mean, factor = self._of_layer[layer][:2]
+            work = self._work_like(outer)
+            calls += normalize_backward_calls(outer, inner, self._hat[layer], mean, factor, work, axis)
             outer = inner
-        if plan.axis is None or skip not in (None, 1):
+        if axis is None or skip not in (None, 1):
             calls.append(partial(np.multiply, outer, 1 if skip is None else skip, out=inner))
         return calls
-
-    def _chunk(self, memory: dict[str, np.ndarray], inputs: Callable[[int, int], np.ndarray]) -> list[Chunk]:
-        """Chunk by chunk: parameters one after the other, gradients too if clipping needs all, deltas in two places by turns."""
-        plan, nets, found, start = self.plan, self.nets, [], 0
-        states = memory["state"].reshape(plan.optimizer.slots, len(memory["parameters"]))
-        for turn, (first, last) in enumerate(plan.chunks(nets)):
-            n, m = plan.widths[first - 1:first + 1]
-            shape = nets, last - first + 1, m, n + 1
-            here = slice(start, start + math.prod(shape))
-            start = here.stop
-            blocks, outer = (memory[name].reshape(2, -1)[turn % 2, :shape[1] * nets * (m + 1) * plan.batch]
-                             .reshape(shape[1], nets, m + 1, plan.batch) for name in ("delta", "outer" if plan.two_deltas else "delta"))
-            found.append(Chunk(
-                first, last, memory["parameters"][here].reshape(shape),
-                memory["gradient"][here if plan.clip else slice(math.prod(shape))].reshape(shape),
-                [slot[here].reshape(shape) for slot in states],
-                blocks, outer, blocks[:, :, :-1].swapaxes(0, 1), inputs(first, last).transpose(1, 0, 3, 2), []))
-        return found

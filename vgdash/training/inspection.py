@@ -1,96 +1,74 @@
-"""A look into nets while they train: dead and saturated units, histograms of activations, drift of the weights, decision regions."""
+"""Inspect nets while they train: dead and saturated units, histograms, drift of weights, decision grids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from vgdash.training.engine import Examples, Nets
-from vgdash.training.memory_layout import Plan
-
-__all__ = ["BINS", "GRID", "REACH", "Inspected", "Inspector", "grid", "inspection_bytes", "spread"]
 
 BINS, REACH = 31, 4.0  # of histograms: from -4 to 4 root mean squares; an odd number puts a bin on 0
-NUMBERS = 2048  # per layer and net in a histogram at the most; they take about a percent of the time of a run
-GRID, MARGIN = 32, 0.1  # points of a decision grid along each axis; room around the data, as share of its range
-
-
-@dataclass(frozen=True, eq=False)
-class Inspected:
-    """What ``Inspector`` saw of each of its nets; the meaning of the fields is that of ``snapshots.Snapshot``."""
-
-    dead: np.ndarray
-    saturated: np.ndarray
-    drift: np.ndarray
-    rms: np.ndarray
-    histogram: np.ndarray
-    decision: np.ndarray | None
+NUMBERS = 2048  # per layer and net in a histogram at the most: about a percent of the time of a run
+GRID, MARGIN = 32, 0.1  # points of a decision grid along each axis; share of the range around the data
 
 
 class Inspector:
-    """Looks into ``nets``, whose parameters now are the start that drift is measured from.
+    """Inspects ``nets``, whose parameters now are the start that drift is measured from.
 
-    Units and activations are those of the first ``plan.batch`` held-out examples, the same at every look, so that a change is the
-    nets' and not the minibatch's. ``layers``: the hidden layers (from 1) that get a histogram. ``points`` are the inputs of
-    ``grid``, or None.
+    Units and activations are those of the first ``batch`` held-out examples, always the same, so that a
+    change is the nets' and not the minibatch's. ``layers`` are the hidden layers (from 1) that get a
+    histogram, ``points`` the inputs of ``decision_grid``, or None.
     """
 
     def __init__(self, nets: Nets, layers: Sequence[int], points: np.ndarray | None):
-        self._nets, self._layers = nets, tuple(layers)
-        held_out, classes = nets.held_out, nets.plan.widths[-1]
-        first = slice(min(nets.plan.batch, len(held_out)))
-        self._examples = Examples(held_out.x[first], held_out.labels[first])
-        self._points = None if points is None else Examples.of(points, np.zeros(len(points), int), classes, nets.plan.dtype)
-        self._start = [nets.weights(layer).copy() for layer in range(1, nets.plan.depth + 1)]
-        self._size = np.stack([_norm(weights) for weights in self._start], axis=1)  # |W| at the start, (nets, depth)
-        self._seen: Inspected | None = None
+        self._nets, self._layers, self._points = nets, tuple(layers), None
+        held_out, layout = nets.held_out, nets.layout
+        self._examples = Examples(held_out.x[:layout.batch], held_out.labels[:layout.batch])
+        if points is not None:
+            self._points = Examples.of(points, np.zeros(len(points), int), layout.widths[-1], layout.dtype)
+        self._start = [nets.weights(layer).copy() for layer in range(1, layout.depth + 1)]
+        self._start_norms = np.stack([_norm(weights) for weights in self._start], axis=1)  # (nets, depth)
 
-    def look(self, decide: bool) -> None:
-        """Look now, after ``nets.settle()``; with ``decide`` the decision grid too."""
+    def inspect(self, decide: bool) -> None:
+        """Inspect now, after ``update_batchnorm_statistics``; with ``decide`` the decision grid too."""
+        nets, count = self._nets, len(self._examples)
+        threshold = nets.layout.activation.saturation_slope
         decision = self._decision() if decide and self._points is not None else None
-        dead, saturated = np.zeros((2, self._nets.nets, self._nets.plan.depth), np.float32)
-        rms = np.zeros((self._nets.nets, len(self._layers)), np.float32)
+        dead, saturated = np.zeros((2, nets.nets, nets.layout.depth), np.float32)
+        rms = np.zeros((nets.nets, len(self._layers)), np.float32)
         histogram = np.zeros((*rms.shape, BINS), np.uint16)
-        for _ in self._nets.sweep(self._examples):
-            self._units(dead, saturated)
+        for _ in nets.predict_batches(self._examples):
+            for layer in range(1, nets.layout.depth):  # the last one is linear: no unit is dead or saturated
+                flat = np.abs(nets.slope(layer)[:, :, :count]) < threshold
+                saturated[:, layer - 1] = flat.mean(axis=(1, 2))
+                dead[:, layer - 1] = flat.all(axis=2).mean(axis=1)
             for i, layer in enumerate(self._layers):
-                rms[:, i], histogram[:, i] = _histograms(self._nets.activation(layer)[:, :, :len(self._examples)])
-        moved = np.stack([_norm(np.subtract(self._nets.weights(layer), start, dtype=np.float64))
+                rms[:, i], histogram[:, i] = _histograms(nets.activation(layer)[:, :, :count])
+        moved = np.stack([_norm(np.subtract(nets.weights(layer), start, dtype=np.float64))
                           for layer, start in enumerate(self._start, 1)], axis=1)
-        drift = np.divide(moved, self._size, out=np.zeros_like(moved), where=moved > 0).astype(np.float32)
-        self._seen = Inspected(dead, saturated, drift, rms, histogram, decision)
+        drift = np.divide(moved, self._start_norms, out=np.zeros_like(moved), where=moved > 0)
+        self._last = {"dead": dead, "saturated": saturated, "drift": drift.astype(np.float32), "rms": rms,
+                      "histogram": histogram, "decision": decision}
 
-    def seen(self, decide: bool) -> Inspected:
-        """The last look, with nan (0 for whole numbers) for nets that have diverged, all of them perhaps before they were looked at."""
-        seen, lost = self._seen, self._nets.diverged >= 0
-        decision = seen.decision
-        if decide and decision is None and self._points is not None:
-            decision = np.zeros((len(lost), GRID, GRID), np.uint8)
-        return Inspected(*(_without(lost, values) for values in (seen.dead, seen.saturated, seen.drift, seen.rms, seen.histogram)),
-                         _without(lost, decision) if decide and decision is not None else None)
-
-    def _units(self, dead: np.ndarray, saturated: np.ndarray) -> None:
-        nets, examples = self._nets, len(self._examples)
-        for layer in range(1, nets.plan.depth):  # the last layer is linear: none of its units is dead or saturated
-            flat = np.abs(nets.slope(layer)[:, :, :examples]) < nets.plan.activation.saturation_slope
-            on = np.add.reduce(flat, axis=2, dtype=np.uint16)  # examples for which a unit is saturated
-            saturated[:, layer - 1] = np.add.reduce(on, axis=1, dtype=np.int64) / flat[0].size
-            dead[:, layer - 1] = np.add.reduce(on == examples, axis=1, dtype=np.int64) / len(flat[0])
+    def result(self, decide: bool) -> dict[str, np.ndarray]:
+        """Fields of ``Snapshot`` by name; nan (0 for whole numbers) for nets that have diverged since."""
+        diverged = self._nets.diverged >= 0
+        found = {name: values.copy() for name, values in self._last.items() if values is not None}
+        if not decide or self._points is None:
+            found.pop("decision", None)
+        elif "decision" not in found:
+            found["decision"] = np.zeros((len(diverged), GRID, GRID), np.uint8)
+        for values in found.values():
+            values[diverged] = np.nan if values.dtype.kind == "f" else 0
+        return found
 
     def _decision(self) -> np.ndarray:
-        """``(nets, GRID, GRID)``: share of class 1 in 255ths, or with more than two classes the most likely one."""
-        shares = np.concatenate([self._nets.shares.copy() for _ in self._nets.sweep(self._points)], axis=2)[:, :, :len(self._points)]
-        shares = np.nan_to_num(shares, copy=False)
+        """``(nets, GRID, GRID)``: share of class 1 in 255ths; of more than two classes the most likely."""
+        batches = [self._nets.shares.copy() for _ in self._nets.predict_batches(self._points)]
+        shares = np.nan_to_num(np.concatenate(batches, axis=2)[:, :, :len(self._points)])
         found = np.rint(255 * shares[:, 1]) if shares.shape[1] == 2 else shares.argmax(axis=1)
         return found.astype(np.uint8).reshape(-1, GRID, GRID)
-
-
-def _without(lost: np.ndarray, values: np.ndarray) -> np.ndarray:
-    values = values.copy()
-    values[lost] = np.nan if values.dtype.kind == "f" else 0
-    return values
 
 
 def _norm(matrices: np.ndarray) -> np.ndarray:
@@ -100,7 +78,7 @@ def _norm(matrices: np.ndarray) -> np.ndarray:
 
 
 def _histograms(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Root mean square of each net's activations ``(nets, units, examples)``, and the bins they fall in, the outer ones open."""
+    """Root mean square and histogram, outer bins open, of activations ``(nets, units, examples)``."""
     rms = np.sqrt(np.square(a, dtype=np.float64).mean(axis=(1, 2)))
     unit = np.where(np.isfinite(rms) & (rms > 0), rms, 1).astype(a.dtype)
     bins = a[:, :, :max(1, NUMBERS // a.shape[1])] * (BINS / (2 * REACH) / unit)[:, None, None]
@@ -110,22 +88,15 @@ def _histograms(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rms, np.bincount(index.ravel(), minlength=BINS * len(a)).reshape(len(a), BINS)
 
 
-def inspection_bytes(plan: Plan, nets: int) -> int:
-    """Bytes that an ``Inspector`` keeps: the weights at the start."""
-    return plan.dtype.itemsize * nets * sum(n * m for n, m in zip(plan.widths, plan.widths[1:], strict=False))
-
-
 def spread(count: int, most: int) -> tuple[int, ...]:
-    """At most ``most`` of the numbers 0 … ``count`` - 1, evenly spread, the first and the last among them; for 1 the last."""
-    if most == 1:
+    """At most ``most`` of the numbers 0 … ``count`` - 1, evenly spread with both ends; of 1 the last."""
+    if most == 1 or not count:
         return tuple(range(count)[-1:])
-    return tuple(np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()) if count else ()
+    return tuple(np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist())
 
 
-def grid(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a decision grid ``(GRID·GRID, 2)`` around the data ``x`` ``(rows, 2)``, and the coordinates ``(2, GRID)`` along its
-    two axes. Points go row by row: the first feature changes fastest, the second from row to row."""
+def decision_grid(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points ``(GRID·GRID, 2)`` around the data ``x`` ``(rows, 2)``, and their coordinates ``(2, GRID)``."""
     low, high = x.min(axis=0), x.max(axis=0)
     axes = np.linspace(low - MARGIN * (high - low), high + MARGIN * (high - low), GRID).T
-    first, second = np.meshgrid(*axes)
-    return np.stack([first.ravel(), second.ravel()], axis=1), axes
+    return np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2), axes

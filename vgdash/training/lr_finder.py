@@ -1,9 +1,9 @@
-"""Which learning rate works for which initializer: short runs at many rates, from the same start, as nets of one batched run."""
+"""Find the learning rate of each initializer by short runs at many rates, trained side by side."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,17 @@ from vgdash.training.params import TrainParams
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import Trainer
 
-__all__ = ["RateParams", "Rates", "collected", "find_rate"]
-
-LEARNED = 0.03  # a rate counts as working if it brings the loss this share below ln K, what guessing the K classes costs
+LEARNED = 0.03  # a rate works if it brings the loss this share below ln K, the loss of guessing K classes
 LAST = 0.2  # share of the steps that the loss is averaged over
 
 
 @dataclass(frozen=True)
 class RateParams(TrainParams):
-    """The nets of ``TrainParams``, each trained for ``steps`` with each of ``rates`` learning rates from ``lowest`` to ``highest``,
-    evenly spaced in their logarithm. ``learning_rate`` and ``snapshots`` do not count; ``RateParams.of`` leaves them alone, so that
-    equal questions are equal keys.
+    """Nets of ``TrainParams``, each trained for ``steps`` with each of ``rates_tried`` learning rates.
 
-    Raises ``ParamError`` as ``TrainParams`` does, and where lowest is not below highest.
+    The rates go from ``lowest`` to ``highest``, evenly spaced in their logarithm. ``learning_rate`` and
+    ``snapshots`` have no effect. Raises ``ParamError`` as ``TrainParams`` does, and if lowest is not below
+    highest.
     """
 
     steps: int = integer(100, 10, 2000)
@@ -37,9 +35,13 @@ class RateParams(TrainParams):
 
     @classmethod
     def of(cls, p: TrainParams, **changes) -> RateParams:
-        """For the nets, data and optimizer of a training run, one seed of them unless ``changes`` say more."""
-        left_alone = ("learning_rate", "snapshots", "steps", "seeds")
-        return cls(**{field.name: getattr(p, field.name) for field in fields(TrainParams) if field.name not in left_alone} | changes)
+        """Take the nets, data and optimizer of a training run, one seed of them unless ``changes`` say more.
+
+        ``learning_rate`` and ``snapshots`` stay at their defaults, so that equal questions are equal cache
+        keys.
+        """
+        kept = TrainParams.rules().keys() - {"learning_rate", "snapshots", "steps", "seeds"}
+        return cls(**{name: getattr(p, name) for name in kept} | changes)
 
     @property
     def tried(self) -> np.ndarray:
@@ -66,7 +68,7 @@ class RateParams(TrainParams):
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """Loss against learning rate; arrays are read-only, ``(initializers, rates, seeds)`` unless said otherwise."""
+    """Loss against learning rate; arrays are read-only, ``(initializers, rates, seeds)`` by default."""
 
     params: RateParams
     rates: np.ndarray
@@ -74,41 +76,42 @@ class Rates:
     start: np.ndarray
     """Cross-entropy in nats of the first minibatch, before any update, ``(initializers, seeds)``."""
     loss: np.ndarray
-    """Cross-entropy in nats, mean over the minibatches of the last fifth of the steps; nan for a net that diverged."""
+    """Cross-entropy in nats, mean over the minibatches of the last fifth of the steps; nan if diverged."""
     diverged: np.ndarray
     """The step at which loss or gradient was not finite; -1 while all is well."""
     best: np.ndarray
-    """``(initializers,)`` the rate of lowest mean loss over seeds, none of them diverged; nan where no rate brings it 3 % below ln K,
-    the loss of guessing K classes."""
+    """``(initializers,)`` the rate of lowest mean loss over seeds, none of them diverged; nan if no rate
+    brings it 3 % below ln K, the loss of guessing K classes."""
 
     def frame(self) -> pd.DataFrame:
-        """One row for each net: initializer, learning_rate, seed, start, loss, diverged, and whether its rate is the best one."""
-        which = np.indices(self.loss.shape).reshape(3, -1)
+        """One row for each net: initializer, learning_rate, seed, start, loss, diverged, best (bool)."""
+        which, rate, seed = np.indices(self.loss.shape).reshape(3, -1)
         return pd.DataFrame({
-            "initializer": np.array(self.params.initializers)[which[0]], "learning_rate": self.rates[which[1]], "seed": which[2],
-            "start": self.start[which[0], which[2]], "loss": self.loss.ravel(), "diverged": self.diverged.ravel(),
-            "best": self.rates[which[1]] == self.best[which[0]]})
+            "initializer": np.array(self.params.initializers)[which], "learning_rate": self.rates[rate],
+            "seed": seed, "start": self.start[which, seed], "loss": self.loss.ravel(),
+            "diverged": self.diverged.ravel(), "best": self.rates[rate] == self.best[which]})
 
 
 def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
-    """Train every initializer for a few steps with every rate, all from the same draw and on the same minibatches.
+    """Train every initializer for a few steps with every rate, all from the same draw and on the same
+    minibatches.
 
-    Unlike Smith's range test (2015, arXiv 1506.01186), where one net goes through growing rates, each rate starts afresh: what a
-    smaller rate has learned, or a larger one destroyed, counts for no other.
+    Unlike in Smith's range test (2015, arXiv 1506.01186), where one net goes through growing rates, each rate
+    starts afresh.
     """
     first, *_, last = Trainer(p, workers)
-    return collected(p, first, last)
+    return rates_from_snapshots(p, first, last)
 
 
-def collected(p: RateParams, first: Snapshot, last: Snapshot) -> Rates:
-    """What the first and the last snapshot of ``Trainer(p)`` say, for callers that train in their own time."""
+def rates_from_snapshots(p: RateParams, first: Snapshot, last: Snapshot) -> Rates:
+    """Make the record from the first and the last snapshot of ``Trainer(p)``."""
     shape = len(p.initializers), p.rates_tried, p.seeds
-    start, loss, diverged = first.loss.reshape(shape)[:, 0].copy(), last.loss.reshape(shape).copy(), last.diverged.reshape(shape).copy()
+    start, loss, diverged = (x.reshape(shape).copy() for x in (first.loss, last.loss, last.diverged))
     best = _best(p.tried, loss, math.log(DATASETS[p.dataset].classes))
-    found = Rates(p, p.tried, start, loss, diverged, best)
-    for array in (found.rates, start, loss, diverged, best):
+    arrays = p.tried, start[:, 0].copy(), loss, diverged, best
+    for array in arrays:
         array.flags.writeable = False
-    return found
+    return Rates(p, *arrays)
 
 
 def _best(rates: np.ndarray, loss: np.ndarray, guessing: float) -> np.ndarray:

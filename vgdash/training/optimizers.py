@@ -1,6 +1,8 @@
-"""Optimizers as PyTorch defines them, in place: a gradient goes in, what to subtract from the weights comes out.
+"""Optimizers as PyTorch defines them, in place: a gradient goes in, what to subtract from the weights comes
+out.
 
-``OPTIMIZERS[name]`` for sgd, momentum, adam. Nothing is allocated, so a step costs only the passes over memory that it needs.
+``OPTIMIZERS[name]`` for sgd, momentum, adam. Nothing is allocated: a step costs only the passes over memory
+it needs.
 """
 
 from __future__ import annotations
@@ -11,9 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["OPTIMIZERS", "Optimizer", "clip_norm"]
-
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015 (arXiv 1412.6980), and the defaults of torch.optim.Adam
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba 2015, and the defaults of torch.optim.Adam
 CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_
 
 
@@ -21,11 +21,10 @@ CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_
 class Optimizer:
     """An update rule w ← w - update(∂C/∂w).
 
-    ``update(g, state, step, learning_rate, momentum)`` returns the update, an array like ``g`` which may be ``g`` itself or one
-    of the ``state`` arrays (``slots`` of them, 0 at the start); ``g`` is overwritten. ``step`` counts from 1, ``learning_rate``
-    is a number or an array of ``g``'s type that broadcasts over it. With ``linear`` the rule expects a gradient that carries the
-    learning rate already: one pass over memory less.
-    ``formula`` is LaTeX, ``source`` the paper.
+    ``update(g, state, step, learning_rate, momentum)`` returns the update, an array like ``g`` which may be
+    ``g`` or one of the ``state`` arrays (``slots`` of them, 0 at the start); ``g`` is overwritten. ``step``
+    counts from 1, ``learning_rate`` is a number or broadcasts over ``g``. With ``linear`` the gradient must
+    carry the learning rate already: one pass over memory less. ``formula`` is LaTeX, ``source`` the paper.
     """
 
     name: str
@@ -66,18 +65,21 @@ def _adam(g, state, step, learning_rate, momentum):
 
 OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
     Optimizer("sgd", r"w \leftarrow w - \eta g", "Robbins & Monro 1951", 0, True, _sgd),
-    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True, _momentum),
-    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)", "Kingma & Ba 2015 (arXiv 1412.6980)", 2, False,
-              _adam),
+    Optimizer("momentum", r"v \leftarrow \mu v + g,\; w \leftarrow w - \eta v", "Polyak 1964", 1, True,
+              _momentum),
+    Optimizer("adam", r"w \leftarrow w - \eta\, \hat m / (\sqrt{\hat v} + \epsilon)",
+              "Kingma & Ba 2015 (arXiv 1412.6980)", 2, False, _adam),
 )}
 
 
 def clip_norm(gradients: Sequence[np.ndarray], limit: float, carried: float = 1.0) -> None:
-    """Scale all ``gradients`` ``(nets, …)`` in place so that each net's norm over all of them is at most ``limit``.
+    """Scale all ``gradients`` ``(nets, …)`` in place so that each net's norm over all of them is at most
+    ``limit``.
 
-    ``carried`` is a factor that the gradients carry already; the limit applies to what they are without it. Pascanu et al. 2013
-    (arXiv 1211.5063). Each net's are divided by their largest entry first: the square of an exploding gradient overflows long
-    before the gradient does. Where they are not finite, or all 0, they are left alone.
+    ``carried`` is a factor that the gradients carry already; the limit applies to them without it. Each net's
+    gradients are divided by their largest entry first, because the square of an exploding gradient overflows
+    long before the gradient does. Those not finite, or all 0, are left as they are. Pascanu et al. 2013
+    (arXiv 1211.5063).
     """
     rows = [g.reshape(len(g), -1) for g in gradients]
     largest = np.max([np.maximum(g.max(axis=1), -g.min(axis=1)) for g in rows], axis=0)

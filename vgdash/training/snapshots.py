@@ -1,4 +1,4 @@
-"""Snapshots of a training run, and who was first: the nets of all initializers and seeds at one step, as arrays and as tables."""
+"""Snapshots of a training run, and the ranking of its initializers, as arrays and as tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.params import ParamError, Real
-from vgdash.training.inspection import BINS, GRID, REACH
-from vgdash.training.params import DESCRIBED, TrainParams
-
-__all__ = ["Ranking", "Snapshot", "steps_to"]
+from vgdash.training.params import DESCRIPTION, TrainParams
 
 PER_NET = ("loss", "accuracy", "held_out", "diverged")
 PER_LAYER = ("grad2", "dw2", "update_ratio", "dead", "saturated", "drift")
@@ -21,18 +18,18 @@ PER_LAYER = ("grad2", "dw2", "update_ratio", "dead", "saturated", "drift")
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All nets after ``step`` updates. Arrays are read-only, ``(initializers, seeds)`` or ``(initializers, seeds, depth)`` but for
-    the last three.
+    """All nets after ``step`` updates. Arrays are read-only, ``(initializers, seeds)``, from ``grad2`` on
+    with a last axis ``depth``, but for ``diverged`` and where another shape is given.
 
-    From the step in ``diverged`` on, every number of that net is nan (every whole number 0): its loss or gradient was not finite
-    there. ``dead``, ``saturated``, ``rms`` and ``histogram`` are of the first ``batch`` held-out examples; in the last layer, which
-    is linear, no unit is dead or saturated.
+    From the step in ``diverged`` on, every number of that net is nan (every whole number 0). ``dead``,
+    ``saturated``, ``rms`` and ``histogram`` are of the first ``batch`` held-out examples; in the last layer,
+    which is linear, no unit is dead or saturated.
     """
 
     params: TrainParams
     step: int
     loss: np.ndarray
-    """Cross-entropy in nats, mean over the minibatches since the last snapshot; at step 0 of the first one."""
+    """Cross-entropy in nats, mean over the minibatches since the last snapshot, at step 0 of the first."""
     accuracy: np.ndarray
     """Share of hits in the same minibatches; a tie between k classes counts 1/k."""
     held_out: np.ndarray
@@ -44,21 +41,22 @@ class Snapshot:
     update_ratio: np.ndarray
     """log10 of std(update)/std(weights) of W[l], for the next update; -inf where no weight moves."""
     diverged: np.ndarray
-    """The step at which the loss or a gradient was not finite, and the net was frozen; -1 while all is well."""
+    """Step at which the loss or a gradient was not finite, and the net was frozen; else -1."""
     dead: np.ndarray
     """Share of units that are saturated for each of the examples; float32."""
     saturated: np.ndarray
     """Share of units and examples where |f'(z)| is below 5 % of the largest slope; float32."""
     drift: np.ndarray
-    """|W[l] - W[l] at the start|/|W[l] at the start|, root sums of squares; inf if weights of 0 have moved; float32."""
+    """|W[l] - W[l] at the start|/|W[l] at the start|, root sums of squares; inf if 0 has moved; float32."""
     rms: np.ndarray
-    """Root mean square of a[l] in the layers ``params.histogram_layers``, ``(initializers, seeds, layers)`` float32."""
+    """Root mean square of a[l] in ``params.histogram_layers``, ``(initializers, seeds, layers)`` float32."""
     histogram: np.ndarray
-    """How many of up to 2,048 numbers a[l] of these layers fall into each of 31 bins between -4 and 4 ``rms``, the outer bins open
-    outwards: ``(initializers, seeds, layers, 31)`` uint16."""
+    """Counts of up to 2,048 numbers a[l] of these layers in 31 bins between -4 and 4 ``rms``, the outer bins
+    open outwards, ``(initializers, seeds, layers, 31)`` uint16."""
     decision: np.ndarray | None
-    """For sets in the plane, at the steps ``params.decided``: what the net of seed 0 says on the grid ``params.decision_axes``,
-    ``(initializers, 32, 32)`` uint8, rows by the second feature. Two classes: share of class 1 in 255ths; else the class."""
+    """Answers of the net of seed 0 on the grid ``params.decision_axes``, ``(initializers, 32, 32)`` uint8,
+    rows by the second feature: the share of class 1 in 255ths, or with more than two classes the class. None
+    except for sets in the plane at the steps ``params.decided``."""
 
     @property
     def share(self) -> float:
@@ -67,44 +65,30 @@ class Snapshot:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays, and what Python and NumPy need to describe them: more than their numbers, where nets are small."""
-        return DESCRIBED + sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+        """Bytes of all arrays, and of what Python and NumPy need to describe them."""
+        return DESCRIPTION + sum(getattr(value, "nbytes", 0) for value in vars(self).values())
 
     def frame(self) -> pd.DataFrame:
-        """One row for each net and layer: step, initializer, seed, layer, then the numbers from ``loss`` to ``drift``."""
-        shape = self.grad2.shape
-        columns = {name: np.broadcast_to(getattr(self, name)[..., None], shape).ravel() for name in PER_NET}
-        return self._table(shape).assign(**columns, **{name: getattr(self, name).ravel() for name in PER_LAYER})
-
-    def histogram_frame(self) -> pd.DataFrame:
-        """One row for each net, layer of the histograms and bin: step, initializer, seed, layer, low and high edge of the bin in
-        units of a, and the share of the numbers in it."""
-        edges = self.rms[..., None] * np.linspace(-REACH, REACH, BINS + 1, dtype=np.float32)
-        counts = self.histogram.astype(np.float64)
-        total = counts.sum(axis=-1, keepdims=True)
-        share = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
-        table = self._table(self.histogram.shape, self.params.histogram_layers)
-        return table.assign(low=edges[..., :-1].ravel(), high=edges[..., 1:].ravel(), share=share.ravel())
+        """One row for each net and layer: step, initializer, seed, layer, and ``loss`` to ``drift``."""
+        which, seed, layer = np.indices(self.grad2.shape).reshape(3, -1)
+        columns = {"step": self.step, "initializer": np.array(self.params.initializers)[which], "seed": seed,
+                   "layer": layer + 1}
+        columns |= {name: getattr(self, name)[which, seed] for name in PER_NET}
+        return pd.DataFrame(columns | {name: getattr(self, name).ravel() for name in PER_LAYER})
 
     def decision_frame(self) -> pd.DataFrame:
-        """One row for each initializer and point of the grid: step, initializer, x1, x2, value; empty where there is no grid."""
+        """One row for each initializer and grid point: step, initializer, x1, x2, value; perhaps empty."""
         if self.decision is None:
             return pd.DataFrame(columns=["step", "initializer", "x1", "x2", "value"])
         first, second = self.params.decision_axes
-        names = np.array(self.params.initializers)
-        return pd.DataFrame({"step": self.step, "initializer": np.repeat(names, GRID * GRID), "x1": np.tile(first, GRID * len(names)),
-                             "x2": np.tile(np.repeat(second, GRID), len(names)), "value": self.decision.ravel()})
-
-    def _table(self, shape: tuple[int, ...], layers: Sequence[int] | None = None) -> pd.DataFrame:
-        which = np.indices(shape).reshape(len(shape), -1)
-        layers = which[2] + 1 if layers is None else np.array(layers, int)[which[2]]
-        return pd.DataFrame({"step": self.step, "initializer": np.array(self.params.initializers)[which[0]], "seed": which[1],
-                             "layer": layers})
+        which, row, column = np.indices(self.decision.shape).reshape(3, -1)
+        return pd.DataFrame({"step": self.step, "initializer": np.array(self.params.initializers)[which],
+                             "x1": first[column], "x2": second[row], "value": self.decision.ravel()})
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Who came to ``accuracy`` on the held-out examples, and when; arrays read-only, ``(initializers, seeds)``."""
+    """Steps that each net needed to a held-out ``accuracy``; arrays read-only, ``(initializers, seeds)``."""
 
     params: TrainParams
     accuracy: float
@@ -115,24 +99,24 @@ class Ranking:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """The initializers, best first: by the median over seeds of the steps (never counts as infinity), then by ``best``."""
+        """Initializers, best first: by median steps over seeds (-1 as infinity), then by ``best``."""
         median = np.median(np.where(self.steps < 0, np.inf, self.steps), axis=1)
         return tuple(self.params.initializers[i] for i in np.lexsort((-self.best.mean(axis=1), median)))
 
     def frame(self) -> pd.DataFrame:
-        """One row for each net, in that order: rank (from 1), initializer, seed, steps (missing: not reached), best."""
-        names, seeds = self.params.initializers, self.params.seeds
-        rows = [names.index(name) for name in self.order]
-        steps = pd.array(self.steps[rows].ravel(), dtype="Int64")
-        steps[self.steps[rows].ravel() < 0] = pd.NA
-        return pd.DataFrame({"rank": np.repeat(np.arange(1, len(rows) + 1), seeds), "initializer": np.repeat(self.order, seeds),
-                             "seed": np.tile(np.arange(seeds), len(rows)), "steps": steps, "best": self.best[rows].ravel()})
+        """One row for each net: rank (from 1), initializer, seed, steps (missing: not reached), best."""
+        rank, seed = np.indices(self.steps.shape).reshape(2, -1)
+        rows = np.array([self.params.initializers.index(name) for name in self.order])[rank]
+        steps = pd.Series(self.steps[rows, seed], dtype="Int64")
+        return pd.DataFrame({"rank": rank + 1, "initializer": np.array(self.order)[rank], "seed": seed,
+                             "steps": steps.mask(steps < 0), "best": self.best[rows, seed]})
 
 
 def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
-    """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1, as far as ``snapshots`` go.
+    """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1 in ``snapshots``.
 
-    A step is known to within one interval between two of ``params.tested``. Raises ``ParamError`` for another accuracy, or no snapshots.
+    A step is known to within one interval of ``params.tested``. Raises ``ParamError`` for another accuracy,
+    and without snapshots.
     """
     accuracy = Real(0, 1).check("accuracy", accuracy)
     if not snapshots:

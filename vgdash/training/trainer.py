@@ -1,8 +1,4 @@
-"""Training: several initializers and seeds of one deep net on the same minibatches, side by side and live.
-
-``train(p)`` yields a ``Snapshot`` fifty times or more on the way. Threads run ahead by a few snapshots at most and end when the
-iterator is closed.
-"""
+"""Train several initializers and seeds of one net on the same minibatches, in threads with live snapshots."""
 
 from __future__ import annotations
 
@@ -16,48 +12,40 @@ import numpy as np
 from vgdash.initializers import BASES, INITIALIZERS
 from vgdash.parallel import WORKERS, single_threaded_blas
 from vgdash.probe.random_weights import stream
-from vgdash.training.engine import Examples, Measured, Nets
-from vgdash.training.inspection import Inspected, Inspector, grid
+from vgdash.training.engine import Examples, Nets
+from vgdash.training.inspection import Inspector, decision_grid
 from vgdash.training.params import TrainParams
-from vgdash.training.snapshots import Ranking, Snapshot, steps_to
-
-__all__ = ["Ranking", "Snapshot", "TrainParams", "Trainer", "steps_to", "train"]
+from vgdash.training.snapshots import Snapshot
 
 AHEAD = 3  # snapshots that the threads may be ahead of the reader
 
 
 class Trainer:
-    """Nets, threads and snapshots of one run. Iterate over it once; ``stop()``, from any thread, ends it between two steps."""
+    """Nets, threads and snapshots of one run. Iterate over it once; ``stop()``, from any thread, ends it."""
 
     def __init__(self, p: TrainParams, workers: int = WORKERS, dtype=np.float32):
         self.params, self._workers = p, workers
-        data, plan = p.data, p.plan(dtype)
-        train, held_out = (Examples.of(x, y, data.classes, dtype) for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
+        data, layout = p.data, p.memory_layout(dtype)
+        train, held_out = (Examples.of(x, y, data.classes, dtype)
+                           for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
         rates = np.split(p.rates, np.cumsum(p.groups)[:-1])
-        self.groups = [Nets(plan, len(each), train, held_out, np.random.default_rng([p.seed, 0]), each) for each in rates]
+        self.groups = [Nets(layout, len(each), train, held_out, np.random.default_rng([p.seed, 0]), each)
+                       for each in rates]
         self._draw(np.dtype(dtype))
-        points = grid(data.x_train)[0] if p.decided else None
+        points = decision_grid(data.x_train)[0] if p.decided else None
         self._inspectors = [Inspector(nets, p.histogram_layers, points) for nets in self.groups]
-        self._moments: list[list[tuple[Measured, Inspected]]] = [[] for _ in self.groups]
-        self._change = threading.Condition()
+        self._results: list[list[dict[str, np.ndarray]]] = [[] for _ in self.groups]  # by mark
+        self._changed = threading.Condition()
         self._busy: set[int] = set()
-        self._read = 0
+        self._read = 0  # the mark that the reader waits for
         self._stopped = threading.Event()
         self._error: BaseException | None = None
 
     def stop(self) -> None:
-        """Ends the run; an iteration that waits ends too."""
-        with self._change:
+        """End the run; an iteration that waits ends too."""
+        with self._changed:
             self._stopped.set()
-            self._change.notify_all()
-
-    def weights(self, layer: int) -> np.ndarray:
-        """Weights of a layer (from 1) now, a copy ``(initializers, columns, fan_out, fan_in)``; a column is a seed."""
-        return self._joined([nets.weights(layer) for nets in self.groups])
-
-    def biases(self, layer: int) -> np.ndarray:
-        """Biases of a layer (from 1) now, a copy ``(initializers, columns, fan_out)``."""
-        return self._joined([nets.biases(layer) for nets in self.groups])
+            self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Snapshot]:
         threads = [threading.Thread(target=self._work, daemon=True, name=f"vgdash-training-{i}")
@@ -67,10 +55,11 @@ class Trainer:
                 for thread in threads:
                     thread.start()
                 for index, step in enumerate(self.params.marks):
-                    with self._change:
+                    with self._changed:
                         self._read = index
-                        self._change.notify_all()
-                        self._change.wait_for(lambda index=index: self._stopped.is_set() or min(map(len, self._moments)) > index)
+                        self._changed.notify_all()
+                        while not self._stopped.is_set() and min(map(len, self._results)) <= index:
+                            self._changed.wait()
                     if self._error is not None:
                         raise self._error
                     if self._stopped.is_set():
@@ -82,85 +71,85 @@ class Trainer:
                     thread.join()
 
     def _draw(self, dtype: np.dtype) -> None:
-        """Initial weights: one base draw for each seed, layer and family, scaled for each initializer, 0 in zero-initialized branches.
-        Biases: one draw for each seed and layer."""
-        p, skips = self.params, self.groups[0].plan.skips
+        """Draw weights once for each seed, layer and family, scaled for each initializer; then biases."""
+        p, skips = self.params, self.groups[0].layout.skips
         nets = [(group, i) for group in self.groups for i in range(group.nets)]
+        bases = [INITIALIZERS[name].base.name for name in p.initializers]
         for layer in range(1, p.depth + 1):
             fans = p.widths[layer - 1], p.widths[layer]
             for seed in range(p.seeds):
-                for family in {INITIALIZERS[name].base.name for name in p.initializers}:
-                    if p.residual == "zero" and skips[layer - 1] is not None:
-                        continue
+                zero = p.residual == "zero" and skips[layer - 1] is not None
+                for family in () if zero else set(bases):
                     base = BASES[family].draw(*fans, stream(p.seed, seed, layer, "weights"), dtype)
                     for which, name in enumerate(p.initializers):
-                        if INITIALIZERS[name].base.name == family:
+                        if bases[which] == family:
                             for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
-                                np.multiply(base, p.gamma * INITIALIZERS[name].scale(*fans), out=group.weights(layer)[i])
-                biases = stream(p.seed, seed, layer, "bias").standard_normal(fans[1], dtype) * dtype.type(math.sqrt(p.sigma_b2))
+                                group.weights(layer)[i] = base * (p.gamma * INITIALIZERS[name].scale(*fans))
+                biases = stream(p.seed, seed, layer, "bias").standard_normal(fans[1], dtype)
                 for group, i in nets[seed::p.seeds]:
-                    group.biases(layer)[i] = biases
+                    group.biases(layer)[i] = biases * dtype.type(math.sqrt(p.sigma_b2))
 
     def _work(self) -> None:
+        """Run groups from mark to mark, until all is done or stopped."""
+        p = self.params
         with np.errstate(all="ignore"):
-            while (index := self._next()) is not None:
-                moments, marks, inspector = self._moments[index], self.params.marks, self._inspectors[index]
-                mark = marks[len(moments)]
-                decide = mark in self.params.decided
+            while (index := self._next_group()) is not None:
+                results, inspector = self._results[index], self._inspectors[index]
+                mark = p.marks[len(results)]
+                decide = mark in p.decided
                 try:
-                    look = partial(inspector.look, decide)
-                    measured = self.groups[index].run(mark, mark == marks[-1], self._stopped.is_set, look, mark in self.params.tested)
-                    moment = measured and (measured, inspector.seen(decide))
+                    measured = self.groups[index].run(mark, mark == p.steps, self._stopped.is_set,
+                                                      partial(inspector.inspect, decide), mark in p.tested)
+                    result = measured and vars(measured) | inspector.result(decide)
                 except BaseException as error:
                     self._error = error
                     self.stop()
                     return
-                with self._change:
-                    if moment is not None:
-                        moments.append(moment)
+                with self._changed:
+                    if result is not None:
+                        results.append(result)
                     self._busy.remove(index)
-                    self._change.notify_all()
+                    self._changed.notify_all()
 
-    def _next(self) -> int | None:
-        """The group that is furthest behind and that no other thread has; waits while the reader is; None when all is done."""
+    def _next_group(self) -> int | None:
+        """Reserve the group that is furthest behind, once the reader is near; return None at the end."""
         last = len(self.params.marks)
-        with self._change:
+        with self._changed:
             while not self._stopped.is_set():
-                behind = min(map(len, self._moments))
-                if behind == last:
+                done = list(map(len, self._results))
+                if min(done) == last:
                     return None
-                free = [i for i, moments in enumerate(self._moments) if i not in self._busy and len(moments) < last]
-                if free:
-                    index = min(free, key=lambda i: len(self._moments[i]))
-                    if len(self._moments[index]) <= self._read + AHEAD:
-                        self._busy.add(index)
-                        return index
-                self._change.wait()
+                free = [i for i in range(len(done)) if i not in self._busy and done[i] < last]
+                index = min(free, key=lambda i: done[i], default=None)
+                if index is not None and done[index] <= self._read + AHEAD:
+                    self._busy.add(index)
+                    return index
+                self._changed.wait()
             return None
 
-    def _joined(self, groups: list[np.ndarray]) -> np.ndarray:
-        """The nets of all groups, (initializers, seeds, ...), as an array of its own: a view would be kept beside what it looks at."""
-        rows, columns, per_net = len(self.params.initializers), self.params.columns, groups[0].shape[1:]
-        joined = np.empty((rows, columns, *per_net), groups[0].dtype)
-        np.concatenate(groups, out=joined.reshape(rows * columns, *per_net))
+    def _join(self, groups: list[np.ndarray]) -> np.ndarray:
+        """Copy the nets of all groups to ``(initializers, columns, …)``; a view would keep its base alive."""
+        shape = len(self.params.initializers), self.params.columns, *groups[0].shape[1:]
+        joined = np.empty(shape, groups[0].dtype)
+        np.concatenate(groups, out=joined.reshape(self.params.nets, *shape[2:]))
         return joined
 
     def _snapshot(self, index: int, step: int) -> Snapshot:
-        moments = [{**vars(measured), **vars(seen)} for measured, seen in (group[index] for group in self._moments)]
-        arrays = {name: self._joined([moment[name] for moment in moments]) for name, value in moments[0].items() if value is not None}
-        arrays["diverged"] = self._joined([nets.diverged for nets in self.groups])
+        results = [group[index] for group in self._results]
+        arrays = {name: self._join([result[name] for result in results]) for name in results[0]}
+        arrays["diverged"] = self._join([nets.diverged for nets in self.groups])
         arrays["diverged"][arrays["diverged"] > step] = -1
-        arrays["decision"] = arrays["decision"][:, 0].copy() if "decision" in arrays else None
+        if "decision" in arrays:
+            arrays["decision"] = arrays["decision"][:, 0].copy()
         for values in arrays.values():
-            if values is not None:
-                values.flags.writeable = False
-        return Snapshot(self.params, step, **arrays)
+            values.flags.writeable = False
+        return Snapshot(self.params, step, **{"decision": None} | arrays)
 
 
 def train(p: TrainParams, workers: int = WORKERS, dtype=np.float32) -> Iterator[Snapshot]:
     """Train, yielding a ``Snapshot`` at each of ``p.marks``, the first at step 0 before any update.
 
-    Runs in ``workers`` threads with BLAS held to one thread each, at most a few snapshots ahead of the reader; closing the
-    iterator ends them. The same ``p`` gives the same numbers to the bit.
+    Runs in ``workers`` threads with BLAS held to one thread each, a few snapshots ahead of the reader;
+    closing the iterator ends them. The same ``p`` gives the same numbers to the bit.
     """
     return iter(Trainer(p, workers, dtype))

@@ -2,178 +2,193 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import altair as alt
 import numpy as np
 
-from pages.parts.charts.once import alt, once
 from pages.parts.charts.spec import (
-    FONT,
+    BOLD,
     HEADROOM,
     HEIGHT,
+    MARKER,
+    NEUTRAL,
     PHONE,
-    TOP,
+    ROW_COLOUR,
+    ROW_KEY,
+    TABLE_ORDER,
+    TEXT,
+    TOOLTIP,
     UPRIGHT,
-    as_given,
-    colour,
-    compiled,
-    dash,
+    Spec,
+    cached_spec,
+    caption,
+    compile_spec,
     decades_axis,
-    kept,
+    extent_layer,
+    label_layer,
+    line_layer,
     linear_axis,
-    neutral,
-    only,
     power_of_ten,
-    shape,
+    rows_of,
+    series_colour,
+    slider,
+    x_channel,
 )
-from pages.parts.series_style import LOOKS, SLOTS
+from pages.parts.series_style import SERIES_STYLES
 
 PANELS = {"correlation": (0.03, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
 PANELS_HEIGHT = 360
-PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers: nothing moves when they change
+PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers
+RULE = {"strokeDash": [2, 4], "opacity": 0.6}
+HIGH = alt.Y2("high:Q")
 
 
-@once
-def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT, right: int = 10,
-           mirrored: bool = False, fine: bool = False, parts: str = "limit room band line interval point label") -> dict[str, Any]:
-    """Lines over layers (or steps, or widths): theory as lines, measurement as points with intervals, limits as rules, their names at x.
+@cached_spec
+def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False, height: int = HEIGHT,
+           mirrored: bool = False, fine: bool = False,
+           parts: str = "limit extent band line interval point label") -> Spec:
+    """Draw theory as lines, measurement as points with intervals, limits as rules.
 
-    ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the first. ``parts`` that a
-    table never has are better left out: a browser spends as long on an empty layer as on a full one, and warns.
+    ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the
+    first. ``parts``: those that the table may have; an empty one takes a browser as long as a full one.
     """
     base = alt.Chart()
-    x = alt.X("x:Q", title=x_title, scale=alt.Scale(type="log" if log_x else "linear", nice=False),
-              axis=alt.Axis(grid=False, tickCount=8, **FONT, **({"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1})))
+    numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
+    x = x_channel(x_title, scale={"type": "log" if log_x else "linear"}, tickCount=8, **numbers)
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, close=True, **side) if decades else linear_axis(y_title, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
-    tooltip = alt.Tooltip("text:N", title=" ")
-    limit, words, rim = only(base, "limit"), {"dy": -7, "fontSize": 13}, alt.ExprRef("background")
+    limit, line, point = (rows_of(base, part) for part in ("limit", "line", "point"))
+    words, rim = limit.encode(x=x, y=y, text=TEXT, key=ROW_KEY), alt.ExprRef("background")
+    small = {"dy": -7, "fontSize": 13}
+    names = {"align": "right", "dx": -8} if mirrored else {"align": "left", "dx": 8}
     layers = {
-        "limit": [limit.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=y, color=neutral(), key=kept())],
-        "words": [limit.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **words).encode(
-                      y=y, x=x, text="text:N", key=kept()),
-                  limit.mark_text(**words).encode(y=y, x=x, text="text:N", color=neutral(), key=kept())],
-        "room": [only(base, "room").mark_point(opacity=0).encode(x=x, y=y)],
-        "band": [only(base, "line").mark_area(opacity=0.18).encode(x=x, y=low, y2="high:Q", color=colour(), detail="series:N",
-                                                                   order=as_given())],
-        "line": [only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(),
-                                                                      order=as_given())],
-        "interval": [only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour(), key=kept())],
-        "point": [only(base, "point").mark_point(filled=True, size=55, opacity=1).encode(
-            x=x, y=y, color=colour(), shape=shape(), tooltip=tooltip, key=kept())],
-        "label": [only(base, "label").mark_text(align="right" if mirrored else "left", dx=-8 if mirrored else 8, fontSize=14,
-                                                 fontWeight="bold").encode(x=x, y=y, color=colour(), text="text:N", key=kept())],
+        "limit": [limit.mark_rule(**RULE).encode(y=y, color=NEUTRAL, key=ROW_KEY)],
+        "words": [words.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **small),
+                  words.mark_text(**small).encode(color=NEUTRAL)],
+        "extent": [extent_layer(base, x, y)],
+        "band": [line.mark_area(opacity=0.18).encode(
+            x=x, y=low, y2=HIGH, color=ROW_COLOUR, detail=alt.Detail("series:N"), order=TABLE_ORDER)],
+        "line": [line_layer(base, x, y)],
+        "interval": [point.mark_rule(strokeWidth=1.5).encode(
+            x=x, y=low, y2=HIGH, color=ROW_COLOUR, key=ROW_KEY)],
+        "point": [point.mark_point(filled=True, size=55, opacity=1).encode(
+            x=x, y=y, color=ROW_COLOUR, shape=MARKER, tooltip=TOOLTIP, key=ROW_KEY)],
+        "label": [label_layer(base, x, y, **names)],
     }
     order = parts.split()
     if "limit" in order:  # its words stand over the lines, and under their names
         order.insert(order.index("label") if "label" in order else len(order), "words")
-    return compiled(alt.layer(*(layer for part in order for layer in layers[part])), right, height, mirrored, finite=True)
+    drawn = [layer for part in order for layer in layers[part]]
+    return compile_spec(drawn, 10, height, mirrored, finite=True)
 
 
-@once
-def depth_profiles(decades: bool = False) -> dict[str, Any]:
-    """Two panels over the same layers, of the tables ``correlation`` and ``moment``: lines with measured points, depth scales as
-    upright rules, where things settle as level ones. With ``decades`` the moment is log10 of it."""
-    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False, range=[0, PANELS_WIDTH]), axis=alt.Axis(grid=False, tickCount=8, **FONT))
+@cached_spec
+def depth_profiles(decades: bool = False) -> Spec:
+    """Draw two panels over the same layers, of the tables ``correlation`` and ``moment``.
+
+    Theory as lines, measurement as points, depth scales as upright rules, fixed points as level ones. With
+    ``decades`` the moment is log10 of it.
+    """
     moment = "q = E[z²]"
-    axes = {"correlation": linear_axis("correlation c", tickCount=5, orient="left"),
-            "moment": decades_axis(moment, orient="left") if decades else linear_axis(moment, tickCount=5, orient="left")}
-    return compiled(alt.layer(*(_panel(name, x, axis, *PANELS[name]) for name, axis in axes.items())).resolve_scale(y="independent"),
-                    10, PANELS_HEIGHT, finite=True)
+    left = {"tickCount": 5, "orient": "left"}
+    axes = {"correlation": linear_axis("correlation c", **left),
+            "moment": decades_axis(moment, orient="left") if decades else linear_axis(moment, **left)}
+    panels = {name: _panel(axis, *PANELS[name]) for name, axis in axes.items()}
+    return compile_spec(panels, 10, PANELS_HEIGHT, finite=True, resolve={"scale": {"y": "independent"}})
 
 
-def _panel(table: str, x: alt.X, axis: alt.Axis, top: float, bottom: float) -> alt.LayerChart:
-    """One table's lines and marks, drawn between these shares of the chart's height."""
-    base, (top, bottom) = alt.Chart(alt.NamedData(table)), ({"expr": f"{share} * height"} for share in (top, bottom))
+def _panel(axis: alt.Axis, top: float, bottom: float) -> list[alt.Chart]:
+    """Make the layers of one panel, between these shares of the chart's height."""
+    base = alt.Chart()
+    top, bottom = ({"expr": f"{share} * height"} for share in (top, bottom))
+    x = x_channel("layer", scale={"range": [0, PANELS_WIDTH]}, tickCount=8)
     scale = alt.Scale(zero=False, nice=True, range=[bottom, top])
     y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
-    rule, words = {"strokeDash": [2, 4], "opacity": 0.6}, {"fontSize": 13, "opacity": 0.8}
-    return alt.layer(
-        only(base, "limit").mark_rule(**rule).encode(y=y, x=alt.value(0), x2=alt.value(PANELS_WIDTH), color=neutral(), key=kept()),
-        only(base, "limit").mark_text(align="left", dx=6, baseline="middle", **words).encode(
-            y=y, x=alt.value(PANELS_WIDTH), text="text:N", color=neutral(), key=kept()),
-        only(base, "scale").mark_rule(**rule).encode(x=x, y=alt.value(top), y2=alt.value(bottom), color=neutral(), key=kept()),
-        only(base, "scale").mark_text(align="left", dx=4, baseline="middle", **words).encode(
-            x=x, y=y, text="text:N", color=neutral(), key=kept()),
-        only(base, "room").mark_point(opacity=0).encode(x=x, y=y),
-        only(base, "line").mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
-        only(base, "point").mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2="high:Q", color=colour(), key=kept()),
-        only(base, "point").mark_point(filled=True, size=45, opacity=1).encode(
-            x=x, y=y, color=colour(), shape=shape(), tooltip=alt.Tooltip("text:N", title=" "), key=kept()),
-        only(base, "label").mark_text(align="left", dx=6, dy=-8, fontSize=13, fontWeight="bold").encode(
-            x=x, y=y, color=colour(), text="text:N", key=kept()),
-    )
+    limit, depth, point = (rows_of(base, part) for part in ("limit", "scale", "point"))
+    words = {"align": "left", "baseline": "middle", "fontSize": 13, "opacity": 0.8}
+    neutral = {"color": NEUTRAL, "key": ROW_KEY}
+    return [
+        limit.mark_rule(**RULE).encode(y=y, x=alt.value(0), x2=alt.value(PANELS_WIDTH), **neutral),
+        limit.mark_text(dx=6, **words).encode(y=y, x=alt.value(PANELS_WIDTH), text=TEXT, **neutral),
+        depth.mark_rule(**RULE).encode(x=x, y=alt.value(top), y2=alt.value(bottom), **neutral),
+        depth.mark_text(dx=4, **words).encode(x=x, y=y, text=TEXT, **neutral),
+        extent_layer(base, x, y),
+        line_layer(base, x, y),
+        point.mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2=HIGH, color=ROW_COLOUR, key=ROW_KEY),
+        point.mark_point(filled=True, size=45, opacity=1).encode(
+            x=x, y=y, color=ROW_COLOUR, shape=MARKER, tooltip=TOOLTIP, key=ROW_KEY),
+        label_layer(base, x, y, align="left", dx=6, dy=-8, fontSize=13),
+    ]
 
 
-@once
-def scrubbed_lines(y_title: str, decades: bool, last: int) -> dict[str, Any]:
-    """Lines over layers at one of several moments, chosen by a slider inside the chart; with ``last`` 0 there is only one.
+@cached_spec
+def scrubbed_lines(y_title: str, decades: bool, last: int) -> Spec:
+    """Draw lines over layers at one of several moments, chosen by a slider in the chart if ``last`` is not 0.
 
-    Columns: part (line, label), k (which moment, from 0 to ``last``), x, y, series, slot, text.
+    Columns: part (line, label), k (the moment, from 0 to ``last``), x, y, series, slot, text.
     """
     base = alt.Chart().transform_filter("datum.k == k") if last else alt.Chart()
-    lines = only(base, "line")
-    x = alt.X("x:Q", title="layer", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False, tickMinStep=1, **FONT))
-    right = {"orient": "right"}  # the names stand at the first layer, where the lines are apart
-    axis = decades_axis(y_title, **right) if decades else alt.Axis(title=y_title, format="%", **UPRIGHT, **right)
+    x = x_channel("layer", tickMinStep=1)
+    right = {"title": y_title, "orient": "right"}  # the names are at the first layer, where lines are apart
+    axis = decades_axis(**right) if decades else alt.Axis(format="%", **UPRIGHT, **right)
     y, head = (alt.Y(f"{end}:Q", axis=axis, scale=alt.Scale(zero=False, nice=False)) for end in ("y", "head"))
-    chart = alt.layer(
-        lines.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour(), strokeDash=dash(), order=as_given()),
-        lines.mark_point(filled=True, size=40, opacity=1).encode(x=x, y=y, color=colour(), shape=shape()),
-        only(base, "label").mark_text(align="right", dx=-8, fontSize=14, fontWeight="bold").encode(
-            x=x, y=y, color=colour(), text="series:N"),
-        base.transform_aggregate(low="min(y)", high="max(y)").transform_calculate(
-            head=f"datum.high + {HEADROOM - 1:.2f} * (datum.high - datum.low)").mark_point(opacity=0).encode(y=head),
-        base.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold").encode(
-            x=alt.value(12), y=alt.value(TOP + 12), text="said:N", color=neutral()),
-    )
-    if last:
-        chart = chart.add_params(alt.param(name="k", value=last, bind=alt.binding_range(
-            min=0, max=last, step=1, name="drag through the run ")))
-    return compiled(chart, 10, HEIGHT - 40)
+    layers = [
+        line_layer(base, x, y),
+        rows_of(base, "line").mark_point(filled=True, size=40, opacity=1).encode(
+            x=x, y=y, color=ROW_COLOUR, shape=MARKER),
+        rows_of(base, "label").mark_text(align="right", dx=-8, **BOLD).encode(
+            x=x, y=y, color=ROW_COLOUR, text=alt.Text("series:N")),
+        base.transform_aggregate(low="min(y)", high="max(y)").mark_point(opacity=0).encode(y=head)
+            .transform_calculate(head=f"{HEADROOM} * datum.high - {HEADROOM - 1:.2f} * datum.low"),
+        caption(base, 12),
+    ]
+    moments = {"params": [slider("k", last, 0, last, 1, "drag through the run ")]} if last else {}
+    return compile_spec(layers, 10, HEIGHT - 40, **moments)
 
 
-@once
-def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], right: int = 40) -> dict[str, Any]:
-    """The linear chain computed by the browser: c^l over the layers, moving while its slider is dragged.
+@cached_spec
+def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...]) -> Spec:
+    """Draw c^l over the layers l of a linear chain; the browser computes it while a slider is dragged.
 
-    ``limits`` are (what happens, log10 of the size at which it does).
+    ``limits``: rules, as (text, log10 of the size).
     """
-    factor = alt.param(name="c", value=0.9, bind=alt.binding_range(min=0.5, max=1.5, step=0.01, name="drag the factor c "))
-    layers = alt.Chart(alt.sequence(0, depth + 1, as_="layer")).transform_calculate(
+    chain = alt.Chart(alt.sequence(0, depth + 1, as_="layer")).transform_calculate(
         forward="datum.layer * log(c) / LN10", backward=f"({depth} - datum.layer) * log(c) / LN10")
-    last = layers.transform_filter(f"datum.layer == {depth}").transform_calculate(
-        said="'c = ' + format(c, '.2f') + ': ×' + (abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : "
-             "format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + (" + power_of_ten('floor(datum.forward)') + ")) + "
-             f"(width < {PHONE} ? '' : ' after {depth} layers')")
-    x = alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, depth], nice=False), axis=alt.Axis(grid=False, **FONT))
-    size = alt.Scale(domain=[depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4], nice=False)
-    colours = alt.Scale(domain=list(range(SLOTS)))
+    power = power_of_ten("floor(datum.forward)")
+    large = f"format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + ({power})"
+    size = f"(abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : {large})"
+    after = f"(width < {PHONE} ? '' : ' after {depth} layers')"
+    last = chain.transform_filter(f"datum.layer == {depth}").transform_calculate(
+        said=f"'c = ' + format(c, '.2f') + ': ×' + {size} + {after}")
+    x = x_channel("layer", "layer", {"domain": [0, depth]})
+    scale = alt.Scale(domain=[depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4], nice=False)
+    limit = alt.Chart(alt.NamedData("limits")).encode(y=alt.Y("y:Q", scale=scale), color=NEUTRAL)
+    middle = alt.datum(depth / 2)
+
+    def phone(there: str, elsewhere: str) -> alt.ExprRef:
+        return alt.ExprRef(f"width < {PHONE} ? {there} : {elsewhere}")
 
     def line(field: str, series: str) -> alt.Chart:
-        look = LOOKS[series]
-        return layers.mark_line(strokeWidth=3, strokeDash=list(look.dash)).encode(
-            x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=size),
-            color=alt.Color(datum=look.slot, type="nominal", scale=colours, legend=None))
+        dash = list(SERIES_STYLES[series].dash)
+        return chain.mark_line(strokeWidth=3, strokeDash=dash).encode(
+            x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=scale), color=series_colour(series))
 
     def end(series: str, field: str, where: str, dy: int = 0) -> alt.Chart:
-        return layers.transform_filter(where).mark_text(
-            align="left", dx=alt.expr(f"width < {PHONE} ? 2 : 8"), dy=dy, fontSize=14, fontWeight="bold").encode(
-            x=x, y=alt.Y(f"{field}:Q", scale=size), text=alt.value(series),
-            color=alt.Color(datum=LOOKS[series].slot, type="nominal", scale=colours))
+        text = chain.transform_filter(where).mark_text(align="left", dx=phone("2", "8"), dy=dy, **BOLD)
+        y = alt.Y(f"{field}:Q", scale=scale)
+        return text.encode(x=x, y=y, text=alt.value(series), color=series_colour(series))
 
-    marks = alt.Chart(alt.InlineData([{"y": level, "text": name} for name, level in limits]))
-    level = alt.Y("y:Q", scale=size)
-    chart = alt.layer(
-        marks.mark_rule(strokeDash=[2, 4], opacity=0.6).encode(y=level, color=neutral()),
-        *(marks.transform_filter(f"datum.y {side} 0").mark_text(
-            align="center", dx=alt.expr(f"width < {PHONE} ? 0.2 * width : 0"), dy=dy, fontSize=alt.expr(f"width < {PHONE} ? 11 : 13"),
-            opacity=0.8).encode(y=level, x=alt.datum(depth / 2), text="text:N", color=neutral()) for side, dy in ((">", -7), ("<", 9))),
+    layers = [
+        limit.mark_rule(**RULE),
+        *(limit.transform_filter(f"datum.y {side} 0").encode(x=middle, text=TEXT).mark_text(
+            align="center", dx=phone("0.2 * width", "0"), dy=dy, opacity=0.8, fontSize=phone("11", "13"))
+          for side, dy in ((">", -7), ("<", 9))),
         line("forward", "activation"), line("backward", "gradient"),
-        last.mark_text(align="center", fontSize=alt.expr(f"width < {PHONE} ? 15 : 22"), fontWeight="bold").encode(
-            x=alt.datum(depth / 2), y=alt.value(16), text="said:N", color=neutral()),
+        last.mark_text(align="center", fontSize=phone("15", "22"), fontWeight="bold").encode(
+            x=middle, y=alt.value(16), text=alt.Text("said:N"), color=NEUTRAL),
         end("activation", "forward", f"datum.layer == {depth}"),
-        end("gradient", "backward", "datum.layer == 0 && c < 1", 16), end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
-    ).add_params(factor)
-    return compiled(chart, right)
+        end("gradient", "backward", "datum.layer == 0 && c < 1", 16),
+        end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
+    ]
+    return compile_spec(layers, 40, params=[slider("c", 0.9, 0.5, 1.5, 0.01, "drag the factor c ")],
+                        datasets={"limits": [{"y": size, "text": text} for text, size in limits]})

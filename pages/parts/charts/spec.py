@@ -1,148 +1,207 @@
-"""What specifications are made of: axes, colours, parts of the table, and the compiling."""
+"""Compile and cache chart specifications; define the axes, colours, keys and filters that they share."""
 
 from __future__ import annotations
 
-import itertools
+import threading
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
+import altair as alt
 import numpy as np
+from altair.utils.schemapi import debug_mode
 
-from pages.parts.charts.once import alt
-from pages.parts.series_style import LOOKS, SLOTS
+from pages.parts.series_style import SERIES_STYLES, SLOTS
 from pages.parts.text import SUPERSCRIPT
 
 HEIGHT = 310
 PHONE = 400  # pixels: a plot narrower than this is one on a phone
-TOP = 11  # pixels above what is drawn, for half a label of the axis: one that stood out would push all down, and as numbers change up again
-HEADROOM = 1.15  # times what is drawn, for what a chart says of itself
-# Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black on light and white on dark, and a
-# specification reaches it, the same in both, through a scale of its own: see ``compiled``.
-INK = {"labelColor": {"expr": f"scale('stroke', {SLOTS - 1})"}, "titleColor": {"expr": f"scale('stroke', {SLOTS - 1})"}}
-NEAR = 3  # decades from 1 within which an axis may have them
+TOP = 11  # pixels above the vertical axis, for half of a label: one that stood out would move the whole chart
+HEADROOM = 1.15  # times the highest value, for a text at the top of the chart
+# Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black in the light
+# theme and white in the dark one; the layer that ``compile_spec`` adds defines the scale that reaches it.
+INK = {end: {"expr": f"scale('stroke', {SLOTS - 1})"} for end in ("labelColor", "titleColor")}
+NEAR = 3  # decades from 1 within which an axis may have ticks at 2 and 5
 FINE = 2.3  # decades up to which an axis has room for labels at 2 and 5
 FONT = {"labelFontSize": 14, "titleFontSize": 15, "titleFontWeight": "normal", **INK}
-UPRIGHT = {"minExtent": 46.5, **FONT}  # room for 10⁻¹²: the plot stays as wide as it is while labels change
+UPRIGHT = {"minExtent": 46.5, **FONT}  # room for 10⁻¹²: the width of the plot does not depend on the labels
+BOLD = {"fontSize": 14, "fontWeight": "bold"}
+TEXT, TOOLTIP = alt.Text("text:N"), alt.Tooltip("text:N", title=" ")
+CORNER = {"x2": alt.X2("x2:Q"), "y2": alt.Y2("y2:Q")}  # of a rectangle, opposite to (x, y)
+PALETTE = alt.Scale(domain=list(range(SLOTS)))
+ENLARGEMENT = {"fontSize": 1.4, "labelFontSize": 1.4, "minExtent": 1.4, "titleFontSize": 1.3,
+               "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
+
+Spec = dict[str, Any]
+_compiling = threading.RLock()
 
 
-def power_of_ten(value: str = "datum.value") -> str:
-    """Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from log10 of the quantity."""
-    size, digits = f"abs(round({value}))", "".join(chr(SUPERSCRIPT[ord(digit)]) for digit in "0123456789")
-    exponent = f"({value} < 0 ? '⁻' : '')"
-    for unit in (1000, 100, 10, 1):
-        exponent += f" + ({size} < {unit} ? '' : substring('{digits}', {size} / {unit} % 10, {size} / {unit} % 10 + 1))"
-    fraction = f"abs({value} - round({value})) > 0.001"
-    return f"{fraction} ? format(pow(10, {value}), '.2~r') : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {exponent}"
+def cached_spec(author: Callable[..., Spec]) -> Callable[..., Spec]:
+    """Compile a specification once per argument set, in one thread at a time.
 
-
-def linear_axis(title: str, **more) -> alt.Axis:
-    """An axis that says 80 and not 8e+1, and of what is beyond a million its power of ten."""
-    label = "abs(datum.value) < 1e6 ? format(datum.value, ',.6~r') : replace(format(datum.value, '.1~e'), 'e+', '·10^')"
-    return alt.Axis(title=title, labelExpr=label, **UPRIGHT, **more)
-
-
-def decades_axis(title: str, fine: bool = False, close: bool = False, **more) -> alt.Axis:
-    """An axis of log10 values that reads as the quantity.
-
-    ``fine``: in full around 1, and with ticks at 2 and 5 too on ``FINE`` decades. ``close``: these ticks where all is within ``NEAR``
-    decades of 1, as powers of ten alone would be one or two. Both for the scale y.
+    So sessions that open a page of a cold server wait for the same result. Altair's validation takes nearly
+    as long as all the rest; only a test does it.
     """
-    if fine:
-        powers = [*range(-8, 5)]
-        between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
-        ticks = alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")
-        return alt.Axis(title=title, labelExpr=f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {power_of_ten()}",
-                        values=ticks, **UPRIGHT, **more)
-    steps: dict[str, Any] = {"tickMinStep": 1}
-    if close:
-        far = f"span(domain('y')) > {FINE} || abs(domain('y')[0]) > {NEAR} || abs(domain('y')[1]) > {NEAR}"
-        between = [round(k + part, 3) for k in range(-NEAR, NEAR) for part in (0, 0.301, 0.699)] + [NEAR]
-        steps = {"tickMinStep": alt.ExprRef(f"{far} ? 1 : 0.1"), "values": alt.ExprRef(f"{far} ? null : {between}")}
-    return alt.Axis(title=title, labelExpr=power_of_ten(), tickCount=8, **steps, **UPRIGHT, **more)
+    cached = lru_cache(maxsize=128)(author)
+
+    @wraps(author)
+    def specification(*arguments: Any, **options: Any) -> Spec:
+        with _compiling, debug_mode(False):
+            return cached(*arguments, **options)
+    return specification
 
 
-def only(chart: alt.Chart, *parts: str) -> alt.Chart:
-    """The rows of these parts. Plain text: of a predicate Vega-Lite makes a call, after it has read every row's part as a text."""
-    return chart.transform_filter(" || ".join(f"datum.part === '{part}'" for part in parts))
+def compile_spec(layers: list[alt.Chart] | dict[str, list[alt.Chart]], right: int, height: int = HEIGHT,
+                 mirrored: bool = False, finite: bool = False, **properties: Any) -> Spec:
+    """Compile layers, or layers by the name of their table, to a specification.
 
-
-def colour() -> alt.Color:
-    return alt.Color("slot:N", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
-
-
-def neutral() -> alt.Color:
-    """Black on light, white on dark: the palette's last slot."""
-    return alt.Color(datum=SLOTS - 1, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
-
-
-def slot(series: str) -> alt.Color:
-    return alt.Color(datum=LOOKS[series].slot, type="nominal", scale=alt.Scale(domain=list(range(SLOTS))), legend=None)
-
-
-def as_given() -> alt.OrderValue:
-    """Lines go through their rows as they come: sorted ones need not be sorted again."""
-    return alt.OrderValue(None)
-
-
-def kept() -> alt.Key:
-    """Marks stay and move as their rows come with other numbers: without it the browser draws all of them anew. Lines need none."""
-    return alt.Key("nth:Q")
-
-
-def dash() -> alt.StrokeDash:
-    return alt.StrokeDash("series:N", legend=None,
-                          scale=alt.Scale(domain=list(LOOKS), range=[list(look.dash) for look in LOOKS.values()]))
-
-
-def shape() -> alt.Shape:
-    return alt.Shape("series:N", legend=None, scale=alt.Scale(domain=list(LOOKS), range=[look.marker for look in LOOKS.values()]))
-
-
-def compiled(chart: alt.LayerChart, right: int, height: int = HEIGHT, mirrored: bool = False, finite: bool = False) -> dict[str, Any]:
-    """The specification, with room for the names at the ends of the lines; ``finite``: the browser need not look for other numbers."""
+    ``right``: pixels for names at the ends of the lines, on the left if ``mirrored``. ``finite``: all numbers
+    of the table are, so the browser need not filter them. ``properties`` of the whole chart: Vega-Lite's.
+    """
     left, right = (right, 5) if mirrored else (5, right)
-    spec = chart.properties(height=height, padding={"left": left, "top": 0, "bottom": 5, "right": right}).to_dict(validate=False)
-    palette = {"datum": SLOTS - 1, "type": "nominal", "scale": {"domain": list(range(SLOTS))}, "legend": None}
-    _below_the_top(spec["layer"])
-    _say_once(spec["layer"])
-    if spec.get("datasets", {}).pop("empty", None) is not None:  # what Altair calls a chart without data: it takes the table
-        for layer in spec["layer"]:
-            if layer.get("data") == {"name": "empty"}:
-                del layer["data"]
-    spec["layer"].append({"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0}, "encoding": {"stroke": palette}})
-    spec.pop("$schema", None)
-    spec["config"] = {"mark": {"aria": False} | ({"invalid": None} if finite else {})}  # the chart has one description
-    return spec
+    seen: list[tuple] = []
+    if isinstance(layers, dict):
+        compiled = [{"data": {"name": table}, "layer": _compile_layers(panel, seen)}
+                    for table, panel in layers.items()]
+    else:
+        compiled = _compile_layers(layers, seen)
+    ink = {"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0},
+           "encoding": {"stroke": NEUTRAL.to_dict(validate=False)}}
+    marks = {"aria": False, **({"invalid": None} if finite else {})}  # the chart has one description for all
+    return {"height": height, "padding": {"left": left, "top": 0, "bottom": 5, "right": right},
+            "layer": [*compiled, ink], "config": {"mark": marks}, **properties}
 
 
-def _below_the_top(layers: list[dict[str, Any]]) -> None:
-    """End the vertical axis ``TOP`` below the chart's upper edge, where the numbers say how far it goes."""
-    for layer in itertools.chain.from_iterable(layer.get("layer", [layer]) for layer in layers):
+def _compile_layers(layers: list[alt.Chart], seen: list[tuple]) -> list[Spec]:
+    """Compile layers one by one: ``alt.layer`` would copy all of them several times, most of the time.
+
+    The vertical axis ends ``TOP`` below the upper edge, unless its domain is given. An axis or a scale that
+    was ``seen`` in an earlier layer is left out, as Vega-Lite applies it to all: they are most of a
+    specification, which is sent with every rerun.
+    """
+    compiled = [layer.to_dict(validate=False, context={"top_level": False, "data": None}) for layer in layers]
+    for layer in compiled:
         y = layer["encoding"].get("y", {})
         if "field" in y and "domain" not in y.get("scale", {}):
             y["scale"] = {"range": [{"expr": "height"}, TOP], **y.get("scale", {})}
+        for channel, encoding in layer["encoding"].items():
+            for name in ("axis", "scale"):
+                if (channel, name, encoding.get(name)) in seen:
+                    del encoding[name]
+                elif encoding.get(name):
+                    seen.append((channel, name, encoding[name]))
+    return compiled
 
 
-def _say_once(layers: list[dict[str, Any]]) -> None:
-    """Leave an axis or a scale out where an earlier layer has the same one: most of the specification, which travels with every
-    rerun. Vega-Lite gives the channel of all layers what one of them says."""
-    said: list[tuple[str, str, dict[str, Any]]] = []
-    for layer in itertools.chain.from_iterable(layer.get("layer", [layer]) for layer in layers):
-        for channel, where in layer["encoding"].items():
-            for what in ("axis", "scale") if isinstance(where, dict) else ():
-                if (one := (channel, what, where.get(what))) in said:
-                    del where[what]
-                elif one[2]:
-                    said.append(one)
-
-
-ENLARGED = {"fontSize": 1.4, "labelFontSize": 1.4, "minExtent": 1.4, "titleFontSize": 1.3, "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
-
-
-def enlarged(spec: Any) -> Any:
-    """The same specification with larger type and thicker lines, for the back row."""
+def enlarge(spec: Any) -> Any:
+    """Return the specification with larger type and thicker lines, for the back row of a lecture hall."""
     if isinstance(spec, list):
-        return [enlarged(part) for part in spec]
+        return [enlarge(part) for part in spec]
     if not isinstance(spec, dict):
         return spec
-    return {key: round(value * ENLARGED[key]) if key in ENLARGED and isinstance(value, (int, float)) else enlarged(value)
-            for key, value in spec.items()}
+    return {key: round(value * ENLARGEMENT[key]) if key in ENLARGEMENT and isinstance(value, (int, float))
+            else enlarge(value) for key, value in spec.items()}
+
+
+# ---- axes
+
+def power_of_ten(value: str = "datum.value") -> str:
+    """Return a Vega expression: 10 with a superscript exponent (2, 5 and the like in full), from a log10."""
+    size, digits = f"abs(round({value}))", "".join(chr(SUPERSCRIPT[ord(digit)]) for digit in "0123456789")
+    exponent = f"({value} < 0 ? '⁻' : '')"
+    for unit in (1000, 100, 10, 1):
+        digit = f"{size} / {unit} % 10"
+        exponent += f" + ({size} < {unit} ? '' : substring('{digits}', {digit}, {digit} + 1))"
+    in_full = f"abs({value} - round({value})) > 0.001 ? format(pow(10, {value}), '.2~r')"
+    return f"{in_full} : abs({value}) < 0.5 ? '1' : {value} == 1 ? '10' : '10' + {exponent}"
+
+
+def x_channel(title: str | None, column: str = "x", scale: Spec | None = None, **axis: Any) -> alt.X:
+    """Encode a column along x, on an axis that ends where the data or the domain of the scale end."""
+    return alt.X(f"{column}:Q", title=title, scale=alt.Scale(nice=False, **(scale or {})),
+                 axis=alt.Axis(grid=False, **axis, **FONT))
+
+
+def linear_axis(title: str, **options) -> alt.Axis:
+    """Make an axis that says 80 and not 8e+1, and a power of ten from a million on."""
+    power = "replace(format(datum.value, '.1~e'), 'e+', '·10^')"
+    label = f"abs(datum.value) < 1e6 ? format(datum.value, ',.6~r') : {power}"
+    return alt.Axis(title=title, labelExpr=label, **UPRIGHT, **options)
+
+
+def decades_axis(title: str, fine: bool = False, close: bool = False, **options) -> alt.Axis:
+    """Make an axis of log10 values that reads as the quantity.
+
+    ``fine``: in full around 1, with ticks at 2 and 5 on up to ``FINE`` decades. ``close``: with these ticks
+    where all is within ``NEAR`` decades of 1, as there would be only one or two powers of ten. Both for the
+    scale y.
+    """
+    label, steps = power_of_ten(), {"tickCount": 8, "tickMinStep": 1}
+    if fine:
+        powers = [*range(-8, 5)]
+        between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
+        label = f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {label}"
+        steps = {"values": alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")}
+    elif close:
+        low, high = (f"abs(domain('y')[{end}]) > {NEAR}" for end in (0, 1))
+        far = f"span(domain('y')) > {FINE} || {low} || {high}"
+        between = [round(k + part, 3) for k in range(-NEAR, NEAR) for part in (0, 0.301, 0.699)] + [NEAR]
+        steps["tickMinStep"] = alt.ExprRef(f"{far} ? 1 : 0.1")
+        steps["values"] = alt.ExprRef(f"{far} ? null : {between}")
+    return alt.Axis(title=title, labelExpr=label, **steps, **UPRIGHT, **options)
+
+
+# ---- filters and channels
+
+def rows_of(chart: alt.Chart, part: str) -> alt.Chart:
+    """Filter the rows of a part. A text is fast: Vega-Lite turns a predicate into a call for every row."""
+    return chart.transform_filter(f"datum.part === '{part}'")
+
+
+def slider(name: str, value: float, low: float, high: float, step: float, label: str) -> Spec:
+    """Make a parameter with a slider inside the chart, which needs no server."""
+    bind = {"input": "range", "min": low, "max": high, "step": step, "name": label}
+    return {"name": name, "value": value, "bind": bind}
+
+
+def slot_colour(slot: int) -> alt.Color:
+    """Encode one colour of the palette."""
+    return alt.Color(datum=slot, type="nominal", scale=PALETTE, legend=None)
+
+
+def series_colour(series: str) -> alt.Color:
+    """Encode the colour of a series."""
+    return slot_colour(SERIES_STYLES[series].slot)
+
+
+ROW_COLOUR = alt.Color("slot:N", scale=PALETTE, legend=None)
+NEUTRAL = slot_colour(SLOTS - 1)  # black in the light theme, white in the dark one
+DASH = alt.StrokeDash("series:N", legend=None, scale=alt.Scale(
+    domain=list(SERIES_STYLES), range=[list(style.dash) for style in SERIES_STYLES.values()]))
+MARKER = alt.Shape("series:N", legend=None, scale=alt.Scale(
+    domain=list(SERIES_STYLES), range=[style.marker for style in SERIES_STYLES.values()]))
+TABLE_ORDER = alt.OrderValue(None)  # lines go through their rows as they come: they are sorted already
+ROW_KEY = alt.Key("row_id:Q")  # the browser moves the marks of rows when numbers change; lines need no key
+
+
+def caption(chart: alt.Chart, down: int) -> alt.Chart:
+    """Write the ``text`` of the rows, the same in all, at the top left, ``down`` pixels below ``TOP``."""
+    text = chart.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold")
+    return text.encode(x=alt.value(12), y=alt.value(TOP + down), text=alt.Text("said:N"), color=NEUTRAL)
+
+
+def label_layer(chart: alt.Chart, x: alt.X, y: alt.Y, **style: Any) -> alt.Chart:
+    """Write the part ``label``."""
+    return rows_of(chart, "label").mark_text(**{**BOLD, **style}).encode(
+        x=x, y=y, color=ROW_COLOUR, text=TEXT, key=ROW_KEY)
+
+
+def line_layer(chart: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:
+    """Draw the part ``line``."""
+    return rows_of(chart, "line").mark_line(strokeWidth=2.5).encode(
+        x=x, y=y, color=ROW_COLOUR, strokeDash=DASH, order=TABLE_ORDER)
+
+
+def extent_layer(chart: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:
+    """Make the axes reach the part ``extent``."""
+    return rows_of(chart, "extent").mark_point(opacity=0).encode(x=x, y=y)

@@ -1,61 +1,56 @@
-"""The plane of weight and bias variances as tables: its cells, the critical line, the initializers with their names."""
+"""Plane of weight and bias variances as tables: cells, critical line, and initializers with their names."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import bounds, charts
+from pages.parts import charts
 from pages.parts.text import listed, number
-from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane, landmarks, trainable_depth
-from vgdash.theory.phase_diagram import plane as plane_of
+from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane, trainable_depth
 
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
-CLOSE = 0.012  # of the plane's width and height: initializers closer than that share one label
+CLOSE = 0.012  # of the plane's width and height: closer initializers share one label
 LABEL_ROW = 0.031  # of sigma_b2, from one label to the next
 TURN = 0.6  # of the plane's width: labels right of it run to the left
-LAYERS_MOST = 1e5  # deeper "trains to about" says nothing
+MOST_LAYERS = 1e5  # a larger depth counts as any depth
+SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
+         "none": ("no fixed point", "signals explode")}
+LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
+FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras default",
+              "playground_default": "Playground default"}
 
 
-def layers(xi_c: float) -> str:
-    """How deep a network trains, in words: "about 95 layers"."""
+def trainable_layers(xi_c: float) -> str:
+    """Spell the depth to which a network trains: "about 95 layers"."""
     depth = trainable_depth(xi_c)
     if math.isnan(depth):
         return "–"
     if depth < 1:
         return "less than 1 layer"
-    if depth > LAYERS_MOST:
+    if depth > MOST_LAYERS:
         return "any depth"
     return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"
 
 
-def value(variance: float) -> str:
+def spell_variance(variance: float) -> str:
     return number(variance, 2) if variance and not 1e-4 <= variance < 1000 else f"{variance:.4g}"
 
 
-def tables(found: PhaseMap) -> dict[str, pa.Table]:
-    """The tables of ``charts.phase_plane``: its cells; what stands on them, and the opened point."""
-    p, opened = found.params, found.opened
-    ring = charts.plane_table([charts.plane_rows("opened", *_on_plane(found.plane, opened.sigma_w2, opened.sigma_b2))])
-    return {"cells": _cells(p.activation), "marks": pa.concat_tables([_standing(p.activation, p.fan_in, p.gamma), ring])}
+def plane_tables(found: PhaseMap) -> dict[str, pa.Table]:
+    """Tables of ``charts.phase_plane``: its cells, and the marks on them with the opened point."""
+    plane, opened = found.plane, found.opened
+    marks = [_line(plane), *_sides(plane), *_initializers(plane, found.landmarks),
+             charts.plane_rows("extent", right_end(plane), [0.0, HIGHEST_BIAS]),
+             charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
+    return {"cells": _cells(plane), "marks": charts.plane_table(marks)}
 
 
-@lru_cache(bounds.STANDING.entries)
-def _standing(activation: str, fan_in: int, gamma: float) -> pa.Table:
-    """The critical line, the names of the sides and the initializers."""
-    where = plane_of(activation)
-    return charts.plane_table([_line(where), *_sides(where), *_points(where, landmarks(activation, fan_in, gamma)),
-                               charts.plane_rows("room", right_end(where), [0.0, HIGHEST_BIAS])])
-
-
-@lru_cache(bounds.PLANES.entries)
-def _cells(activation: str) -> pa.Table:
-    """The middles of the cells and their colours; a cell where the variance grows without bound has none."""
-    plane = plane_of(activation)
+def _cells(plane: Plane) -> pa.Table:
+    """Middles of the cells and their colours; a cell where the variance grows without bound has none."""
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
     with np.errstate(divide="ignore"):
         value = np.clip(np.log10(plane.xi_c.ravel()), -DIVERGED, DIVERGED).astype(np.float32)
@@ -68,13 +63,8 @@ def _line(plane: Plane) -> charts.Rows:
     return charts.plane_rows("line", plane.critical_sigma_w2[there], plane.critical_sigma_b2[there])
 
 
-SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
-         "none": ("no fixed point", "signals explode")}
-LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
-
-
 def _sides(plane: Plane) -> list[charts.Rows]:
-    """The name of each side where it is widest, above the initializers' labels."""
+    """Name of each side where it is widest, above the initializers' labels."""
     above = slice(len(plane.sigma_b2) // 2 + 2, -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
@@ -89,72 +79,73 @@ def _sides(plane: Plane) -> list[charts.Rows]:
     return found
 
 
-def cell(plane: Plane) -> tuple[float, float]:
-    """How wide and high a cell is."""
+def cell_size(plane: Plane) -> tuple[float, float]:
+    """Width and height of a cell."""
     return float(plane.sigma_w2[0]), float(plane.sigma_b2[1])
 
 
 def right_end(plane: Plane) -> float:
-    return float(plane.sigma_w2[-1] + cell(plane)[0] / 2)
+    return float(plane.sigma_w2[-1] + plane.sigma_w2[0] / 2)
 
 
 def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, float]:
-    """Where a point is drawn: at the edge if it lies beyond."""
+    """Position of a point: at the edge if it lies beyond."""
     return min(sigma_w2, right_end(plane)), min(sigma_b2, HIGHEST_BIAS)
 
 
-def _points(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
-    """Initializers that stand together as one point with one label; every label on a row of its own, so that none covers another.
+def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
+    """Draw a point, a stem and a label for initializers that stand together; every label in a row of its own.
 
-    Labels of the left part run to the right, the farther left the higher, and those of the right part the other way round, so
-    that no stem crosses a label.
+    Labels of the left part run to the right, the farther left the higher, and those of the right part the
+    other way round, so that no stem crosses a label.
     """
     drawn = []
     middle = TURN * plane.sigma_w2[-1]
-    groups = sorted(_groups(plane, marks), key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
+    groups = sorted(_groups(plane, marks),
+                    key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
     height = LABEL_ROW  # the lowest row is the ring's, where a point below it is opened
     for group in groups:
         first = group[0]
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
         beyond = x < first.sigma_w2
-        label = listed(short([mark.name for mark in group])) + (f" {value(first.sigma_w2)} →" if beyond else "")
-        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": "; ".join(map(_said, group))}
+        label = listed(shorten_names(group)) + (f" {spell_variance(first.sigma_w2)} →" if beyond else "")
+        text = "; ".join(map(_describe, group))
+        at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": text}
         height = max(height, y) + LABEL_ROW
         side = "left" if first.sigma_w2 > middle else "right"
-        drawn += [charts.plane_rows("stem", x, y, x, height), charts.plane_rows(f"label to the {side}", x, height, **at, name=label),
+        drawn += [charts.plane_rows("stem", x, y, x, height),
+                  charts.plane_rows(f"label to the {side}", x, height, **at, name=label),
                   charts.plane_rows("beyond" if beyond else "point", x, y, **at)]
     return drawn
 
 
-def _said(mark: Landmark) -> str:
-    depth = "no fixed point" if math.isnan(mark.at.xi_c) else f"trains to {layers(mark.at.xi_c)}"
-    return f"{mark.name}: σ_w² {value(mark.sigma_w2)}, σ_b² {value(mark.sigma_b2)}, {depth}"
+def _describe(mark: Landmark) -> str:
+    depth = "no fixed point" if math.isnan(mark.at.xi_c) else f"trains to {trainable_layers(mark.at.xi_c)}"
+    return f"{mark.name}: σ_w² {spell_variance(mark.sigma_w2)}, σ_b² {spell_variance(mark.sigma_b2)}, {depth}"
 
 
 def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:
-    """Initializers that stand so close that they are one point, from left to right."""
+    """Group initializers that are too close to tell apart, from left to right."""
     order = {mark.name: i for i, mark in enumerate(marks)}
     groups: list[list[Landmark]] = []
     for mark in sorted(marks, key=lambda mark: mark.sigma_w2):
-        if groups and _together(plane, groups[-1][0], mark):
+        if groups and _are_close(plane, groups[-1][0], mark):
             groups[-1].append(mark)
         else:
             groups.append([mark])
     return [sorted(group, key=lambda mark: order[mark.name]) for group in groups]
 
 
-def _together(plane: Plane, one: Landmark, other: Landmark) -> bool:
+def _are_close(plane: Plane, one: Landmark, other: Landmark) -> bool:
     (x, y), (x2, y2) = (_on_plane(plane, mark.sigma_w2, mark.sigma_b2) for mark in (one, other))
     if x < one.sigma_w2 or x2 < other.sigma_w2:
         return math.isclose(one.sigma_w2, other.sigma_w2) and one.sigma_b2 == other.sigma_b2
     return abs(x2 - x) < CLOSE * plane.sigma_w2[-1] and abs(y2 - y) < CLOSE * HIGHEST_BIAS
 
 
-def short(names: list[str]) -> list[str]:
-    """lecun_normal and lecun_uniform together are "lecun"; frameworks by their names."""
-    family = {name: name.removesuffix("_normal").removesuffix("_uniform") for name in names}
-    twice = {first for first in family.values() if list(family.values()).count(first) > 1}
-    return list(dict.fromkeys(FRAMEWORKS.get(name, family[name] if family[name] in twice else name) for name in names))
-
-
-FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras default", "playground_default": "Playground default"}
+def shorten_names(marks: Sequence[Landmark]) -> list[str]:
+    """Join twins: lecun_normal and lecun_uniform together are "lecun"; frameworks have their own names."""
+    family = {mark.name: mark.name.removesuffix("_normal").removesuffix("_uniform") for mark in marks}
+    families = list(family.values())
+    return list(dict.fromkeys(FRAMEWORKS.get(name, first if families.count(first) > 1 else name)
+                              for name, first in family.items()))

@@ -1,8 +1,7 @@
-"""What the page on published claims says: the verdict, the tables of claims, and the mistakes with both of their curves."""
+"""Published claims: the verdict, the tables of claims, and the mistakes with both of their curves."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -11,20 +10,26 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts
-from pages.parts.text import listed, number, ten_to
+from pages.parts.text import escaped, listed, markdown_table, number, ten_to
+from pages.parts.views.seed_points import seed_points
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams
-from vgdash.published import MISTAKES, PUBLISHED, SUBJECTS, Claim, Mistake, Outcome
+from vgdash.published import PUBLISHED, SUBJECTS
+from vgdash.published.mistakes import MISTAKES, Mistake
+from vgdash.published.records import Claim, Outcome
 from vgdash.single_neuron import NeuronParams
 from vgdash.theory.phase_diagram import PhaseParams
 from vgdash.training.trainer import TrainParams
 
 CLAIMS: dict[str, Claim] = {claim.key: claim for claim in PUBLISHED}
 CORRECTED: dict[str, Mistake] = {mistake.key: mistake for mistake in MISTAKES}
-KINDS: dict[str, type[Params]] = {"linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams,
-                                  "training": TrainParams, "trainable_depth": PhaseParams}
-HEADER = "| verdict | claim | computed | theirs | ours | may differ by | page |\n|---|---|---|---|---|---|---|"
+KINDS: dict[str, type[Params]] = {
+    "linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams,
+    "training": TrainParams, "trainable_depth": PhaseParams}
+HEADER = """\
+| verdict | claim | computed | theirs | ours | may differ by | page |
+|---|---|---|---|---|---|---|"""
 POINTS = 12  # of a measured curve, at most
 NAMED = 5  # claims that do not agree, named in the verdict
 
@@ -38,7 +43,7 @@ class MistakeView:
 
 
 def verdict(outcomes: Mapping[str, Outcome]) -> str:
-    """How many of the claims agree, and which do not."""
+    """Count the claims that agree, and name those that do not."""
     differing = [key for key, outcome in outcomes.items() if not outcome.agrees]
     said = f"{len(outcomes) - len(differing)} of {len(outcomes)} claims agree"
     if not differing:
@@ -48,17 +53,18 @@ def verdict(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def remarks(outcomes: Mapping[str, Outcome]) -> str:
-    """How long it took, and what derived means."""
+    """Describe the time taken, and the word derived."""
     seconds = sum(outcome.seconds for outcome in outcomes.values())
     derived = sum(CLAIMS[key].derived for key in outcomes)
-    return (f"Computed on this server with the app's own functions in {seconds:.1f} s. In {derived} of them the source gives the formula "
-            "and the number follows from it: *derived*.")
+    return (f"Computed on this server with the app's own functions in {seconds:.1f} s. "
+            f"In {derived} of them the source gives the formula and the number follows from it: *derived*.")
 
 
 def sections(outcomes: Mapping[str, Outcome]) -> str:
     """Markdown: one table of claims a subject."""
-    return "\n\n".join(f"**{subject}**\n\n" + "\n".join([HEADER, *(_row(claim, outcomes[claim.key]) for claim in claims)])
-                       for subject, claims in SUBJECTS.items())
+    return "\n\n".join(
+        f"**{subject}**\n\n" + markdown_table(HEADER, (_row(claim, outcomes[claim.key]) for claim in claims))
+        for subject, claims in SUBJECTS.items())
 
 
 def frame(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
@@ -67,14 +73,15 @@ def frame(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     for key, outcome in outcomes.items():
         claim = CLAIMS[key]
         ours = outcome.ours if len(outcome.ours) == len(claim.values) else [np.nan] * len(claim.values)
-        rows += [{"key": key, "claim": claim.claim, "source": claim.source, "address": claim.address, "derived": claim.derived,
-                  "theirs": theirs, "ours": mine, "bound": bound, "agrees": abs(mine - theirs) <= bound}
+        rows += [{"key": key, "claim": claim.claim, "source": claim.source, "address": claim.address,
+                  "derived": claim.derived, "theirs": theirs, "ours": mine, "bound": bound,
+                  "agrees": abs(mine - theirs) <= bound}
                  for theirs, mine, bound in zip(claim.values, ours, claim.bounds, strict=True)]
     return pd.DataFrame(rows)
 
 
 def link(item: Claim | Mistake) -> str:
-    """The address of the page that shows it, from any page of the app."""
+    """Address of the page that shows the claim or mistake, from any page of the app."""
     keys = KINDS[item.page].keys()
     state = [(key, text) for key, value in item.state.items() for text in keys[key].to_query(value)]
     look = [("look", item.look)] if isinstance(item, Claim) and item.look else []
@@ -82,37 +89,37 @@ def link(item: Claim | Mistake) -> str:
 
 
 def mistake_view(mistake: Mistake) -> MistakeView:
-    """One mistake in words, and as a wrong curve, a right one, and points from nets drawn now."""
-    backward = mistake.at == 0
-    source = f" ([{literal(mistake.source)}]({mistake.address}))" if mistake.source else ""
-    said = f"**“{literal(mistake.said)}”**{source}  \n{literal(mistake.why)}"
+    """Show one mistake in words, and as a wrong curve, a right one, and points from nets drawn now."""
+    at = mistake.at
+    source = f" ([{escaped(mistake.source)}]({mistake.address}))" if mistake.source else ""
+    said = f"**“{escaped(mistake.said)}”**{source}  \n{escaped(mistake.why)}"
     show = f"[Show]({link(mistake)})"
     try:
         curves = mistake.curves()
-    except Exception:  # said on the card, beside the cards that could be drawn
-        return MistakeView(f"{said}\n\nThe computation broke off. {show}", None, mistake.quantity, backward)
-    measured = curves.measured.mean(axis=0)
-    layers = np.arange(1, len(curves.right) + 1)
-    at = mistake.at
-    compared = (f"{literal(mistake.setup)}: layer {layers[at]} has {ten_to(curves.wrong[at])} by the mistake, "
-                f"**{ten_to(curves.right[at])} in truth**, {ten_to(measured[at])} measured. {show}")
-    shown = charts.spread(len(layers), POINTS)
-    parts = [charts.rows("line", "mistaken", layers, curves.wrong), charts.rows("line", "right", layers, curves.right),
-             charts.rows("point", "right", layers[shown], measured[shown], curves.measured.min(axis=0)[shown],
-                         curves.measured.max(axis=0)[shown], text=[f"layer {layers[i]}: {ten_to(measured[i])} measured" for i in shown])]
+    except Exception:  # shown on the card, beside the cards that could be drawn
+        return MistakeView(f"{said}\n\nThe computation broke off. {show}", None, mistake.quantity, at == 0)
+    measured, layers = curves.measured.mean(axis=0), np.arange(1, len(curves.right) + 1)
+    wrong, right, seen = (ten_to(values[at]) for values in (curves.wrong, curves.right, measured))
+    compared = (f"{escaped(mistake.setup)}: layer {layers[at]} has {wrong} by the mistake, "
+                f"**{right} in truth**, {seen} measured. {show}")
     ends = {"mistaken": (layers[at], curves.wrong[at]), "right": (layers[at], curves.right[at])}
-    return MistakeView(f"{said}\n\n{compared}", charts.table([*parts, *charts.end_labels(ends)]), mistake.quantity, backward)
+    table = charts.table([
+        charts.rows("line", "mistaken", layers, curves.wrong),
+        charts.rows("line", "right", layers, curves.right),
+        seed_points("right", curves.measured, POINTS, lambda size: f"{ten_to(size)} measured"),
+        *charts.end_labels(ends)])
+    return MistakeView(f"{said}\n\n{compared}", table, mistake.quantity, at == 0)
 
 
 # ---- one row
 
-def _row(claim: Claim, outcome: Outcome) -> str:
+def _row(claim: Claim, outcome: Outcome) -> list[str]:
     sign = "✓\u00a0agrees" if outcome.agrees else "**✗\u00a0differs**"
-    source = f"[{literal(claim.source)}]({claim.address})" + (", *derived*" if claim.derived else "")
-    ours = _numbers(outcome.ours) if not outcome.problem else literal(outcome.problem)
-    cells = (sign, f"{literal(claim.claim)} {source}", f"{literal(claim.setup)}. {literal(claim.formula)}", _numbers(claim.values), ours,
-             f"{_tolerance(claim)}: {literal(claim.reason)}", f"[show]({link(claim)})")
-    return "| " + " | ".join(cells) + " |"
+    source = f"[{escaped(claim.source)}]({claim.address})" + (", *derived*" if claim.derived else "")
+    ours = escaped(outcome.problem) if outcome.problem else _numbers(outcome.ours)
+    return [sign, f"{escaped(claim.claim)} {source}", f"{escaped(claim.setup)}. {escaped(claim.formula)}",
+            _numbers(claim.values), ours, f"{_tolerance(claim)}: {escaped(claim.reason)}",
+            f"[show]({link(claim)})"]
 
 
 def _numbers(values: Sequence[float]) -> str:
@@ -120,7 +127,7 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def _plain(value: float) -> str:
-    """Up to six digits, so that ours can be compared with theirs; powers of ten only where they are needed."""
+    """Format up to six digits, to compare ours with theirs; powers of ten only where needed."""
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:,.6g}" if abs(value) < 1e5 else f"{value:,.0f}"
     return number(value, 2)
@@ -140,9 +147,3 @@ def _bound(value: float) -> str:
 
 def _share(value: float) -> str:
     return f"{100 * value:.2g} %" if value == 0 or value >= 1e-5 else f"{number(value, 0)} of it"
-
-
-def literal(text: str) -> str:
-    """Text in which no sign means anything to Markdown."""
-    return re.sub(r"([\\`*_~\[\]<>|$#])", r"\\\1", text)
-

@@ -1,39 +1,35 @@
-"""What a measured trainability map says, in words and as the table of its chart."""
+"""Measured trainability map, in words and as the table of its chart."""
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from pages.parts import bounds
 from vgdash.sweep import SweepParams, Trainability
 
 
-@lru_cache(bounds.SMALL_MAPS.entries)
-def small(activation: str, sigma_b2: float) -> SweepParams:
-    """A map that a visitor may compute: a minute of a small machine or so."""
-    return SweepParams(activation=activation, depths=(4, 8, 16, 32, 64), sigma_w2_low=1.0, sigma_w2_high=4.0, sigma_w2_count=5,
-                       sigma_b2=sigma_b2, width=32, learning_rate=0.003, steps=500)
+def small_sweep(activation: str, sigma_b2: float) -> SweepParams:
+    """Choose a map that a visitor may compute, in about a minute on a small machine."""
+    return SweepParams(activation=activation, depths=(4, 8, 16, 32, 64), sigma_w2_low=1.0, sigma_w2_high=4.0,
+                       sigma_w2_count=5, sigma_b2=sigma_b2, width=32, learning_rate=0.003, steps=500)
 
 
-def words(found: Trainability) -> str:
-    """How well the measured map agrees with 6 xi_c: of the cells clearly on one side of the line, how many do as it says."""
-    p = found.params
-    depths = np.array(p.depths)[:, None]
-    trains, stalls = depths < found.predicted / 1.5, depths > found.predicted * 1.5
-    right = (found.trained & trains) | (~found.trained & stalls)
-    clear = (trains | stalls) & found.done
-    setting = f"{p.activation}, {p.dataset}, width {p.width}, {p.steps:,} steps of {p.optimizer} at {p.learning_rate:g}"
+def describe_map(found: Trainability) -> str:
+    """Count the cells that agree with 6 xi_c, of those that lie clearly on one side of it."""
+    p, depths = found.params, np.array(found.params.depths)[:, None]
+    setting = (f"{p.activation}, {p.dataset}, width {p.width}, {p.steps:,} steps of {p.optimizer} at "
+               f"{p.learning_rate:g}, σ_b² = {p.sigma_b2:g}")
     if not np.isfinite(found.predicted).any():
-        return f"{setting}, σ_b² = {p.sigma_b2:g}. There is no line of 6 ξ_c: nothing settles at any of these variances."
-    return (f"{setting}, σ_b² = {p.sigma_b2:g}. The line is 6 ξ_c. Of the {int(clear.sum())} cells that lie clearly above or below it, "
-            f"{int((right & clear).sum())} do as it says.")
+        return f"{setting}. There is no line of 6 ξ_c: nothing settles at any of these variances."
+    trains, stalls = depths < found.predicted / 1.5, depths > found.predicted * 1.5
+    clear = (trains | stalls) & found.done
+    right = clear & (found.trained == trains)
+    return (f"{setting}. The line is 6 ξ_c. Of the {int(clear.sum())} cells that lie clearly above or "
+            f"below it, {int(right.sum())} do as it says.")
 
 
-def table(found: Trainability) -> pd.DataFrame:
-    """Cells with their accuracy, mean over seeds, edges half way to the neighbours; and the line of 6 xi_c."""
+def map_table(found: Trainability) -> pd.DataFrame:
+    """Table of the cells with their mean accuracy, half way to their neighbours, and the line of 6 xi_c."""
     p = found.params
     x, y = _edges(np.array(p.sigma_w2s)), _edges(np.log10(np.array(p.depths, float)))
     rows = []
@@ -42,10 +38,12 @@ def table(found: Trainability) -> pd.DataFrame:
     for d, depth in enumerate(p.depths):
         for s, sigma_w2 in enumerate(p.sigma_w2s):
             if found.done[d, s]:
-                rows.append({"part": "cell", "x": x[s], "x2": x[s + 1], "y": y[d], "y2": y[d + 1], "value": accuracy[d, s],
-                             "text": f"{depth} layers, σ_w² = {sigma_w2:.3g}: accuracy {accuracy[d, s]:.0%}"})
+                text = f"{depth} layers, σ_w² = {sigma_w2:.3g}: accuracy {accuracy[d, s]:.0%}"
+                rows.append({"part": "cell", "x": x[s], "x2": x[s + 1], "y": y[d], "y2": y[d + 1],
+                             "value": accuracy[d, s], "text": text})
     line = [{"part": "line", "x": sigma_w2, "y": min(max(np.log10(predicted), y[0]), y[-1])}
-            for sigma_w2, predicted in zip(p.sigma_w2s, found.predicted, strict=True) if np.isfinite(predicted) and predicted > 0]
+            for sigma_w2, predicted in zip(p.sigma_w2s, found.predicted, strict=True)
+            if np.isfinite(predicted) and predicted > 0]
     return pd.DataFrame([*rows, *line], columns=["part", "x", "x2", "y", "y2", "value", "text"])
 
 

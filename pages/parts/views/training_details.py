@@ -1,4 +1,4 @@
-"""Inside the nets while they train: layer by layer, where the activations lie, and what the nets decide."""
+"""Details of training nets: statistics and histograms by layer, decisions, and learning rates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vgdash.training.lr_finder import Rates
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import TrainParams
 
-# what can be drawn by layer: title of the axis, and whether the numbers multiply (log10 of them is drawn)
-STATISTICS = {
-    "grad2": ("size of the gradient", True), "update_ratio": ("update : weight", True), "drift": ("|W - W₀| / |W₀|", True),
-    "dead": ("dead units", False), "saturated": ("saturated units", False),
+STATISTICS = {  # by layer: title of the axis, and True if log10 is drawn
+    "grad2": ("size of the gradient", True), "update_ratio": ("update : weight", True),
+    "drift": ("|W - W₀| / |W₀|", True), "dead": ("dead units", False),
+    "saturated": ("saturated units", False),
 }
 FRAMES = 25  # moments of a finished run to scrub through
 GAP = 0.1  # of the axis: line height of a name on a projector
@@ -26,12 +26,11 @@ POINTS = 240  # of the data, drawn over the decision
 
 
 def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over: bool) -> pd.DataFrame:
-    """One statistic by layer, mean over seeds: at the last moment while the run goes on, else at ``FRAMES`` moments (column k)."""
-    chosen = [snapshots[i] for i in np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int)] if over else [snapshots[-1]]
-    cells = charts.spread(p.depth, CELLS)
+    """Draw one statistic by layer, mean over seeds: now, or ``FRAMES`` moments k of a finished run."""
+    moments = np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int) if over else [-1]
+    cells, parts = charts.evenly_spaced(p.depth, CELLS), []
     decades = STATISTICS[statistic][1]
-    parts = []
-    for k, snapshot in enumerate(chosen):
+    for k, snapshot in enumerate(snapshots[i] for i in moments):
         values = getattr(snapshot, statistic)[..., cells].astype(float)
         with np.errstate(all="ignore"):
             if statistic == "grad2":
@@ -39,38 +38,42 @@ def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over
             elif decades and statistic != "update_ratio":
                 values = np.log10(values)
             middle = np.where(np.isfinite(values), values, np.nan).mean(axis=1)
-        parts += [pd.DataFrame(rows).assign(k=k, text=f"step {snapshot.step:,}") for rows in _lines(p.initializers, cells + 1, middle)]
+        parts += [pd.DataFrame(rows).assign(k=k, text=f"step {snapshot.step:,}")
+                  for rows in _lines(p.initializers, cells + 1, middle)]
     return pd.concat(parts, ignore_index=True)[["part", "k", "x", "y", "series", "slot", "text"]]
 
 
 def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list[charts.Rows]:
-    """A line for each name, and the names where their lines begin, apart from each other."""
+    """A line for each name, and the names at their beginnings, without overlap."""
     lines = [charts.rows("line", name, layers, row) for name, row in zip(names, values, strict=True)]
-    first = {name: (line["x"][0], line["y"][0]) for name, line in zip(names, lines, strict=True) if len(line["x"])}
+    first = {name: (line["x"][0], line["y"][0])
+             for name, line in zip(names, lines, strict=True) if len(line["x"])}
     drawn = values[np.isfinite(values)]
     for at in {x for x, _ in first.values()}:
         there = [name for name, (x, _) in first.items() if x == at]
-        places = charts.pushed_apart(np.array([first[name][1] for name in there]), GAP * max(np.ptp(drawn), charts.LEAST), drawn.max())
+        heights = np.array([first[name][1] for name in there])
+        places = charts.resolve_overlaps(heights, GAP * max(np.ptp(drawn), charts.LEAST_RANGE), drawn.max())
         first.update({name: (at, place) for name, place in zip(there, places, strict=True)})
     return lines + charts.end_labels(first)
 
 
 def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
-    """Histograms of a[l], in units of its root mean square, of one initializer's first net; column k numbers the layers."""
+    """Histograms of a[l] over its root mean square in an initializer's first net; column k numbers layers."""
     edges = np.linspace(-REACH, REACH, BINS + 1)
     tables = []
     for k, layer in enumerate(snapshot.params.histogram_layers):
         counts = snapshot.histogram[which, 0, k].astype(float)
         share = counts / counts.sum() if counts.sum() else np.zeros(BINS)
-        size = number(float(snapshot.rms[which, 0, k]))
-        gone = f"no number any more, the net diverged at step {at:,}" if (at := snapshot.diverged[which, 0]) >= 0 else ""
+        at = snapshot.diverged[which, 0]
+        size = (f"no number any more, the net diverged at step {at:,}" if at >= 0 else
+                f"root mean square {number(float(snapshot.rms[which, 0, k]))}")
         tables.append(pd.DataFrame({"k": k, "x": edges[:-1], "x2": edges[1:], "y": share,
-                                    "text": f"layer {layer}, step {snapshot.step:,}: {gone or f'root mean square {size}'}"}))
+                                    "text": f"layer {layer}, step {snapshot.step:,}: {size}"}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.DataFrame]:
-    """For a set in the plane, what each initializer's first net says on a grid, with some of the data; empty for others."""
+    """Draw the answers of each initializer's first net on a grid, with some of the data; only if 2-D."""
     latest = next((s for s in reversed(snapshots) if s.decision is not None), None)
     if latest is None:
         return {}
@@ -82,26 +85,27 @@ def decisions(p: TrainParams, snapshots: Sequence[Snapshot]) -> dict[str, pd.Dat
     whole = 255 if p.data.classes == 2 else p.data.classes - 1
     tables = {}
     for name, cells in grid.groupby("initializer", sort=False):
-        field = pd.DataFrame({"part": "field", "x": cells["x1"] - step_x / 2, "x2": cells["x1"] + step_x / 2,
-                              "y": cells["x2"] - step_y / 2, "y2": cells["x2"] + step_y / 2, "value": cells["value"] / whole})
+        field = pd.DataFrame({
+            "part": "field", "x": cells["x1"] - step_x / 2, "x2": cells["x1"] + step_x / 2,
+            "y": cells["x2"] - step_y / 2, "y2": cells["x2"] + step_y / 2, "value": cells["value"] / whole})
         tables[str(name)] = pd.concat([field, data], ignore_index=True)
     return tables
 
 
 def rates(found: Rates) -> tuple[str, pd.DataFrame]:
-    """Loss against learning rate for each initializer: the best rate of each in words, and the table of the chart."""
+    """Describe the best learning rate of each initializer, and draw the loss against the rate."""
     parts, ends, said = [], {}, []
     for i, name in enumerate(found.params.initializers):
+        best = found.best[i]
+        said.append(f"**{name}** learns {f'best at {best:.2g}' if np.isfinite(best) else 'at none'}")
         with np.errstate(all="ignore"):
             loss = np.log10(found.loss[i].mean(axis=1))
         alive = np.flatnonzero(np.isfinite(loss))
-        said.append(f"**{name}** {'learns best at ' + format(found.best[i], '.2g') if np.isfinite(found.best[i]) else 'learns at none'}")
         if not len(alive):
             continue
-        parts += [charts.rows("line", name, found.rates[alive], loss[alive]),
-                  charts.rows("point", name, found.rates[alive], loss[alive], text=[
-                      f"{name}, rate {rate:.2g}: loss {10**value:.2f}"
-                      for rate, value in zip(found.rates[alive], loss[alive], strict=True)])]
-        ends[name] = (found.rates[alive[-1]], loss[alive[-1]])
+        x, y = found.rates[alive], loss[alive]
+        parts += [charts.rows("line", name, x, y), charts.rows("point", name, x, y, text=[
+            f"{name}, rate {rate:.2g}: loss {10**value:.2f}" for rate, value in zip(x, y, strict=True)])]
+        ends[name] = (x[-1], y[-1])
     words = f"After {found.params.steps} steps: {'; '.join(said)}. A line ends where the nets diverge."
     return words, charts.table([*parts, *charts.end_labels(ends)])

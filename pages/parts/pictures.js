@@ -1,21 +1,4 @@
-"""The charts of a page as files, PNG and SVG, drawn by the browser that shows them.
-
-Streamlit's own button gives a PNG only, always of the same name.
-"""
-
-from __future__ import annotations
-
-from streamlit.components import v2
-
-HTML = '<div class="charts"></div>'
-CSS = """
-.charts {display: flex; flex-direction: column; gap: 0.3rem; font-family: var(--st-font); font-size: 0.95rem; color: var(--st-text-color);}
-.charts div {display: flex; gap: 0.5rem; align-items: baseline;}
-button {font: inherit; color: inherit; background: var(--st-background-color); border: 1px solid var(--st-border-color);
-        border-radius: var(--st-button-radius); padding: 0.15rem 0.7rem; cursor: pointer;}
-button:hover, button:focus-visible {border-color: var(--st-primary-color); color: var(--st-primary-color);}
-"""
-JS = """
+// Buttons that save every chart of the page as PNG and SVG, as the browser shows it.
 export default function({ data, parentElement }) {
   const list = parentElement.querySelector('.charts');
   const charts = [...document.querySelectorAll('[data-testid=stMain] svg.marks')];
@@ -46,10 +29,3 @@ export default function({ data, parentElement }) {
     return row;
   }));
 }
-"""
-_component = v2.component("vgdash_pictures", html=HTML, css=CSS, js=JS)
-
-
-def pictures(name: str, key: str) -> None:
-    """A button each for a PNG and an SVG of every chart that the page shows now; the files are called ``name``."""
-    _component(data={"name": name}, key=key)

@@ -1,0 +1,123 @@
+"""Advice on one initializer: its first failure, a better choice with its code, and the balance of a layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from pages.parts.text import count, listed, markdown_table, number, ten_to, times
+from vgdash.activations import ACTIVATIONS
+from vgdash.codegen.export import export
+from vgdash.diagnosis.balance import BalanceParams, balance
+from vgdash.diagnosis.first_failure import FirstFailure, first_failure
+from vgdash.diagnosis.recommendation import SMALL_BATCH, Recommendation, recommend
+from vgdash.params import ParamError
+from vgdash.probe.probe import Probe, ProbeParams
+
+RANKED = 6  # choices that the table shows
+FORMATS_HEADER = """\
+| number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |
+|---|--:|--:|--:|--:|--:|--:|"""
+RANKING_HEADER = """\
+| choice | γ | signal, in all | gradient, in all |
+|---|--:|--:|--:|"""
+
+cached_recommendation = lru_cache(maxsize=256)(recommend)  # takes 10 to 150 ms
+
+
+@dataclass(frozen=True)
+class AdviceView:
+    failure: str
+    formats: str
+    choice: str
+    ranking: str
+    balance: str
+    code: str
+
+
+def advice_view(seen: Probe, framework: str) -> AdviceView:
+    """Show the first failure of these nets, a better choice and its reasons, and the code for it."""
+    p, failure = seen.params, first_failure(seen)
+    found = cached_recommendation(replace(p, seed=0, seeds=1))  # theory knows no seeds
+    gamma = [f"γ = {found.gamma:.3g}"] if found.gamma != 1 or p.gamma != 1 else []
+    sigma_b2 = found.choice.sigma_b2
+    bias = [f"σ_b² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
+    details = f" with {listed(gamma + bias)}" if gamma or bias else ""
+    head = (f"Choose **{found.initializer}**{details}." if found.change else
+            f"**{p.initializer}** is the best there is here: keep it.")
+    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2)
+    if left_out := _left_out(p):
+        code = (f"# The choice holds for the net with {listed(left_out)}, "
+                f"which this code leaves to you.\n{code}")
+    sentence = failure.sentence[0].lower() + failure.sentence[1:]
+    return AdviceView(f"{p.initializer}: {sentence}", _formats(failure), f"{head} {' '.join(found.why)}",
+                      _ranking(found), _balance(p), code)
+
+
+def _left_out(p: ProbeParams) -> list[str]:
+    """Parts of the net besides weights, biases and activation."""
+    return [name for name, there in (
+        (f"{p.normalization} normalization", p.normalization != "none"),
+        (f"{p.residual} skip connections", p.residual != "none"),
+        (f"dropout that keeps {p.keep:.0%}", p.keep < 1), ("LSUV rescaling", p.rescale != "none")) if there]
+
+
+def _formats(failure: FirstFailure) -> str:
+    """Markdown: the layers at which signal and gradient leave each number format."""
+    last = failure.formats[-1]  # float64: what ends there has ended in float32
+    rows = []
+    for one in failure.formats:
+        layers = (one.subnormal, one.zero, one.overflow,
+                  one.gradient_subnormal, one.gradient_zero, one.gradient_overflow)
+        mark = "\\*" if one is last else ""
+        rows.append([one.name, *("–" if layer is None else f"layer {layer}{mark}" for layer in layers)])
+    note = ("" if last.survives else
+            f"\n\n\\* The nets are computed in float32. Where that ends, nothing is known of {last.name}.")
+    return markdown_table(FORMATS_HEADER, rows) + note
+
+
+def _ranking(found: Recommendation) -> str:
+    rows = zip(found.names[:RANKED], found.gammas, found.drifts, strict=False)
+    return markdown_table(RANKING_HEADER, (
+        [name, f"{gamma:.3g}", f"×{ten_to(forward)}", f"×{ten_to(backward)}"]
+        for name, gamma, (forward, backward, _) in rows))
+
+
+def _balance(p: ProbeParams) -> str:
+    """Forward and backward factor of a layer deep inside, if only weights and activation decide on them."""
+    small_batch = p.normalization == "batch" and p.batch <= SMALL_BATCH
+    if p.residual != "none" or p.rescale != "none" or p.keep < 1 or p.depth < 2 or small_batch:
+        return ""
+    middle = max(2, len(p.widths) // 2)
+    fan_in, fan_out = p.widths[middle - 1:middle + 1]
+    same_at_every_q = ACTIVATIONS[p.activation].homogeneous and p.normalization == "none" and not p.sigma_b2
+    if fan_in != fan_out and not same_at_every_q:
+        return ""  # the factors depend on E[z²], which settles nowhere
+    try:
+        found = balance(BalanceParams(p.activation, p.initializer, p.gamma, p.sigma_b2, fan_in, fan_out,
+                                      p.normalization))
+    except ParamError:
+        return ""
+    if not (math.isfinite(found.forward) and math.isfinite(found.backward)):
+        return ""
+    if (found.forward_first - 1) * (found.q_star - found.q_first) < 0:
+        return ""  # the first layer lies beyond an unstable point: E[z²] never settles
+    settles = {0.0: "tends to 0", math.inf: "grows without end"}.get(
+        found.q_star, f"settles at {number(found.q_star, 2)}")
+    if fan_in != fan_out:
+        where = f"From {fan_in:,} to {count(fan_out, 'unit')}"
+    elif math.isnan(found.q_star) or p.normalization != "none":
+        where = "Deep inside"
+    else:
+        where = f"Deep inside, where E[z²] {settles}"
+    words = (f"{where}, a layer passes **{times(found.forward)}** forward and "
+             f"**{times(found.backward)}** backward of the mean square.")
+    if abs(math.log(max(found.forward, 1e-300))) < 0.005 < abs(math.log(max(found.backward, 1e-300))):
+        words += " The signal is balanced, the gradient is not."
+    if math.isfinite(found.gamma_forward):
+        signal, gradient = f"{found.gamma_forward:.3g}", f"{found.gamma_backward:.3g}"
+        verb = "balances" if signal == f"{p.gamma:.3g}" else "would balance"
+        what = "both" if signal == gradient else f"the signal, γ = {gradient} the gradient"
+        words += f" At E[z²] = 1{' and without biases' if p.sigma_b2 else ''}, γ = {signal} {verb} {what}."
+    return words
