@@ -17,7 +17,7 @@ WEIGHTS = np.exp(-GRID**2 / 2) / np.exp(-GRID**2 / 2).sum()
 
 
 def gaussian_mean(values: np.ndarray) -> float:
-    """E[g(z)] for z ~ N(0, 1), from ``values = g(GRID)``."""
+    """Return E[g(z)] for z ~ N(0, 1), from ``values = g(GRID)``."""
     return float(WEIGHTS @ values)
 
 
