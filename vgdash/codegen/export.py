@@ -15,7 +15,7 @@ from vgdash.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from vgdash.codegen.recipe import Recipe
 from vgdash.initializers import TRUNCATED_STD
 from vgdash.params import Choice
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 
 
 @dataclass(frozen=True)

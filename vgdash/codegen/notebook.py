@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from vgdash.codegen.recipe import COLUMNS, spell_list
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Integers, Params
-from vgdash.probe.probe import CompareParams, ProbeParams
+from vgdash.probe.params import CompareParams, ProbeParams
 from vgdash.single_neuron import NeuronParams
 from vgdash.training.params import TrainParams
 

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.params import ParamError, Params, choice, integer, integers, real
+from vgdash.params import ParamError, Params, Unquoted, choice, integer, integers, real
 from vgdash.theory.fixed_points import xi_c
 from vgdash.theory.phase_diagram import trainable_depth
 from vgdash.training.data import DATASETS
 from vgdash.training.optimizers import OPTIMIZERS
-from vgdash.training.params import TrainParams, Unquoted
+from vgdash.training.params import TrainParams
 from vgdash.training.trainer import train
 
 WORK = 1e16  # operations of a whole sweep: some four days of one core, an hour of a hundred

@@ -25,7 +25,7 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, residual_factors
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
 from vgdash.theory.fixed_points import LOWEST, bisect, safe_log

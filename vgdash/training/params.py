@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,7 +15,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES, RESIDUALS
 from vgdash.parallel import WORKERS
-from vgdash.params import Integer, ParamError, Params, Rule, choice, choices, integer, integers, real
+from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
 from vgdash.training.data import DATASETS, Data, load
 from vgdash.training.inspection import BINS, GRID, decision_grid, spread
 from vgdash.training.memory_layout import MemoryLayout
@@ -34,13 +33,6 @@ LOOK_SHARE = 0.1  # of a run's operations for snapshots beyond the fewest, and s
 CALLS = 5e5  # operations in the time of the calls that a layer takes in a step, about 10 µs
 SHORT = 8192  # entries (units x batch) of a call: below, threads wait for Python's lock rather than work
 AT_ONCE = 32768  # the same: below, Python's time per call shows; above, the cache overflows
-
-
-class Unquoted(str):
-    """A text that error messages show without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _uniform_widths(dataset: str, depth: int, width: int) -> tuple[int, ...]:
@@ -82,7 +74,7 @@ class TrainParams(Params):
     normalization: str = choice("none", AXES)
     residual: str = choice("none", RESIDUALS)
 
-    SHORTHAND: ClassVar[Mapping[str, Rule]] = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
+    SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
 
     @classmethod
     def uniform(cls, depth: int = DEPTH, width: int = WIDTH, *, dataset: str = "digits",
