@@ -1,7 +1,7 @@
-"""CONTRIBUTING's promise: a new activation, initializer, claim, scene, chart or page is one record or one file.
+"""CONTRIBUTING's promise: an activation, initializer, claim, scene, chart or page is one record or file.
 
-Each is added in a copy of the repository, at the end of the file of its kind or as a new file. Two need a line
-elsewhere: an activation what the frameworks call it, a page its place in the navigation.
+Each is added in a copy of the repository, at the end of the file of its kind or as a new file. Two need a
+line elsewhere: an activation what the frameworks call it, a page its place in the navigation.
 """
 
 import shutil
