@@ -106,7 +106,7 @@ def test_they_compute(run):
     run('''
 import numpy as np
 from vgdash import PUBLISHED, ProbeParams, TrainParams, critical_sigma_w2, export, predict, probe, train
-from vgdash.published import check
+from vgdash.published.records import check
 
 p = ProbeParams.uniform(30, 200, activation="arctan", initializer="half_he", seeds=8)
 np.testing.assert_allclose(np.log(probe(p).q.mean(axis=0)), np.log(predict(p).q), atol=0.5)

@@ -1,7 +1,8 @@
-"""The shell around every page: title, navigation, style, keys, and the way back in for a deep link.
+"""The shell around every page: title, navigation, style, keys, and the way in for a deep link.
 
-On a fresh server Streamlit runs the bare page file of a deep link, without ``app.py`` (streamlit#9624). So every page
-ends with ``shell.show(page)``: inside the shell it draws the page, outside it builds the shell, which runs the page again.
+On a fresh server Streamlit runs the bare page file of a deep link, without ``app.py`` (streamlit#9624). So
+every page ends with ``shell.show(page)``: inside the shell it draws the page, outside it builds the shell,
+which runs the page again.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ PARTS = Path(__file__).resolve().parent
 STYLE = f"<style>{(PARTS / 'style.css').read_text()}</style>"
 LARGE = f"<style>{(PARTS / 'projector.css').read_text()}</style>"
 KEYBOARD = f"<script>{(PARTS / 'keyboard.js').read_text()}</script>"
-# In the message itself: a file of Streamlit's store is gone if a run is broken off before the browser asks for it.
+# Sent inside the message: Streamlit drops a stored file if a run is stopped before the browser loads it.
 ICON = "data:image/png;base64," + b64encode((PARTS / "icon.png").read_bytes()).decode()
 
 _inside: ContextVar[bool] = ContextVar("inside the shell", default=False)
 
 
 def path(page: str) -> Path:
-    """Return the file of the page with that name."""
+    """Return the file of a page."""
     return PARTS.parent / f"{page}.py"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from vgdash.codegen.recipe import COLUMNS, spell_list
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Integers, Params
-from vgdash.probe.probe import CompareParams, ProbeParams
+from vgdash.probe.params import CompareParams, ProbeParams
 from vgdash.single_neuron import NeuronParams
 from vgdash.training.params import TrainParams
 
@@ -42,8 +42,7 @@ class Lesson:
 
 
 def notebook(params: Params) -> str:
-    """Text of an .ipynb file (nbformat 4.5) that fills in ``params``, computes, and shows ``table`` and
-    ``chart``.
+    """Text of an .ipynb file (nbformat 4.5) that computes ``params`` and shows ``table`` and ``chart``.
 
     For the keys of ``LESSONS``; raises ``ValueError`` for others.
     Format: nbformat.readthedocs.io/en/latest/format_description.html

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.params import ParamError, Params, choice, integer, integers, real
+from vgdash.params import ParamError, Params, Unquoted, choice, integer, integers, real
 from vgdash.theory.fixed_points import xi_c
 from vgdash.theory.phase_diagram import trainable_depth
 from vgdash.training.data import DATASETS
 from vgdash.training.optimizers import OPTIMIZERS
-from vgdash.training.params import TrainParams, Unquoted
+from vgdash.training.params import TrainParams
 from vgdash.training.trainer import train
 
 WORK = 1e16  # operations of a whole sweep: some four days of one core, an hour of a hundred
@@ -35,12 +35,11 @@ Key = tuple[int, float]
 
 @dataclass(frozen=True)
 class SweepParams(Params):
-    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values from ``sigma_w2_low`` to
-    ``sigma_w2_high``.
+    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values of sigma_w2 from low to high.
 
     Weights start as draws from N(0, sigma_w2/fan_in), biases from N(0, ``sigma_b2``); hidden layers are
-    ``width`` wide. The rest is as in ``TrainParams``. Raises ``ParamError`` for a cell that ``TrainParams``
-    refuses, and beyond 10^16 operations in all.
+    ``width`` wide. The rest is as in ``TrainParams``. Raises ``ParamError`` as ``TrainParams``, and beyond
+    10^16 operations in all.
     """
 
     activation: str = choice("tanh", ACTIVATIONS)
@@ -103,7 +102,7 @@ class SweepParams(Params):
 
 @dataclass(frozen=True)
 class Cell:
-    """Measurements at one (depth, sigma_w2), a number for each seed as in ``Trainability``; or the ``failure`` in words."""
+    """Measurements at one (depth, sigma_w2), for each seed as in ``Trainability``; or a ``failure``."""
 
     depth: int
     sigma_w2: float
@@ -147,7 +146,7 @@ class Trainability:
     predicted: np.ndarray
     """(sigma_w2s,) 6 xi_c, about the depth that trains; inf if critical, nan if the signal explodes."""
     failures: Mapping[Key, str] = field(default_factory=dict)
-    """(depth, sigma_w2) of each cell that could not be trained, and the reason."""
+    """Reason by (depth, sigma_w2) for each cell that could not be trained."""
 
     @classmethod
     def of(cls, p: SweepParams, measured: Iterable[Cell]) -> Trainability:

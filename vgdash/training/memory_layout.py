@@ -20,11 +20,10 @@ Calls = list[Callable[[], object]]
 
 @dataclass(frozen=True)
 class MemoryLayout:
-    """Settings that nets share, and the arrays these need. ``widths`` from the input to the last layer;
-    ``clip`` 0 is off.
+    """Settings that nets share, and the arrays these need. ``clip`` 0 is off.
 
-    Hidden layers are those of ``layers.Net``: z = N(W a + b), or z[l] = z[l-1] + factor·N(W a + b). The last
-    one is linear.
+    ``widths`` run from the input to the last layer, which is linear. Hidden layers are those of
+    ``layers.Net``: z = N(W a + b), or z[l] = z[l-1] + factor·N(W a + b).
     """
 
     widths: tuple[int, ...]
@@ -71,9 +70,10 @@ class MemoryLayout:
         """True if ∂C/∂z and ∂C/∂(W a + b) differ."""
         return self.axis is not None or self.residual == "scaled"
 
-    def parameter_counts(self) -> list[int]:
-        """Parameters of each layer, biases included."""
-        return [m * (n + 1) for n, m in pairwise(self.widths)]
+    @property
+    def parameter_count(self) -> int:
+        """Parameters of a net, biases included."""
+        return sum(m * (n + 1) for n, m in pairwise(self.widths))
 
     def chunks(self, nets: int) -> list[tuple[int, int]]:
         """First and last (from 1, inclusive) of the layers that go back together, the last layer first."""
@@ -89,7 +89,7 @@ class MemoryLayout:
 
     def array_sizes(self, nets: int) -> dict[str, int]:
         """Entries of every array that ``Nets`` allocates, but for a few of the size of the labels."""
-        hidden, parameters = self.widths[1:-1], nets * sum(self.parameter_counts())
+        hidden, parameters = self.widths[1:-1], nets * self.parameter_count
         column = nets * self.batch
         widest, units = max(hidden, default=1) + 1, sum(n + 1 for n in hidden)
         activations = units * column
@@ -99,7 +99,7 @@ class MemoryLayout:
         return {
             "parameters": parameters,
             "state": self.optimizer.slots * parameters,
-            "gradient": parameters if self.clip else nets * self._largest_chunk(nets),
+            "gradient": parameters if self.clip else nets * self.largest_chunk(nets),
             "a": activations,
             "z": separate_z * (activations if self.slope_needs_z else self.z_buffers * widest * column),
             "hat": 0 if self.axis is None else activations,
@@ -117,14 +117,10 @@ class MemoryLayout:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
         return self.dtype.itemsize * sum(self.array_sizes(nets).values())
 
-    def measuring_bytes(self, nets: int) -> int:
-        """Bytes that a measurement takes for a moment: a chunk's weights in float64, twice."""
-        return 16 * nets * self._largest_chunk(nets)
-
-    def _largest_chunk(self, nets: int) -> int:
+    def largest_chunk(self, nets: int) -> int:
         """Parameters of one net in the largest chunk."""
-        sizes = self.parameter_counts()
-        return max(sum(sizes[first - 1:last]) for first, last in self.chunks(nets))
+        return max((last - first + 1) * self.widths[first] * (self.widths[first - 1] + 1)
+                   for first, last in self.chunks(nets))
 
 
 class _ActivationCalls:

@@ -73,13 +73,11 @@ OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
 
 
 def clip_norm(gradients: Sequence[np.ndarray], limit: float, carried: float = 1.0) -> None:
-    """Scale all ``gradients`` ``(nets, …)`` in place so that each net's norm over all of them is at most
-    ``limit``.
+    """Scale ``gradients`` ``(nets, …)`` in place so that the norm of each net's is at most ``limit``.
 
-    ``carried`` is a factor that the gradients carry already; the limit applies to them without it. Each net's
-    gradients are divided by their largest entry first, because the square of an exploding gradient overflows
-    long before the gradient does. Those not finite, or all 0, are left as they are. Pascanu et al. 2013
-    (arXiv 1211.5063).
+    ``carried`` is a factor of the gradients to which the limit does not apply. Each net's are divided by
+    their largest entry first, because the square of an exploding gradient overflows long before the gradient.
+    Those not finite, or all 0, are left as they are. Pascanu et al. 2013 (arXiv 1211.5063).
     """
     rows = [g.reshape(len(g), -1) for g in gradients]
     largest = np.max([np.maximum(g.max(axis=1), -g.min(axis=1)) for g in rows], axis=0)

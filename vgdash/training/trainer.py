@@ -100,7 +100,7 @@ class Trainer:
                 try:
                     measured = self.groups[index].run(mark, mark == p.steps, self._stopped.is_set,
                                                       partial(inspector.inspect, decide), mark in p.tested)
-                    result = measured and vars(measured) | inspector.result(decide)
+                    result = measured and measured | inspector.result(decide)
                 except BaseException as error:
                     self._error = error
                     self.stop()
@@ -149,7 +149,7 @@ class Trainer:
 def train(p: TrainParams, workers: int = WORKERS, dtype=np.float32) -> Iterator[Snapshot]:
     """Train, yielding a ``Snapshot`` at each of ``p.marks``, the first at step 0 before any update.
 
-    Runs in ``workers`` threads with BLAS held to one thread each, a few snapshots ahead of the reader;
-    closing the iterator ends them. The same ``p`` gives the same numbers to the bit.
+    Runs in ``workers`` threads, a few snapshots ahead of the reader; closing the iterator ends them. The same
+    ``p`` gives the same numbers to the bit.
     """
     return iter(Trainer(p, workers, dtype))
