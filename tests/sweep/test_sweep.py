@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -156,7 +155,6 @@ def test_a_job_that_raises_is_reported_with_its_cell_and_the_rest_goes_on(plain,
 def dies_at_four(p, depth, sigma_w2):
     if depth == 4 and sigma_w2 == 1.0:
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.3)  # be there when it happens
     return train_cell(p, depth, sigma_w2)
 
 

@@ -266,7 +266,7 @@ def assert_memory(p):
         size = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert parameters(nets).shape == (3, p.parameter_count)
+    assert parameters(nets).shape == (3, p.array_sizes(1)["parameters"])
     assert p.memory_bytes(3) == pytest.approx(size, rel=0.05)
 
 
