@@ -1,4 +1,4 @@
-"""Home: one chart to drag, and the questions as cards."""
+"""Home. One chart to drag, and the questions as cards."""
 
 import streamlit as st
 

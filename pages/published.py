@@ -1,4 +1,4 @@
-"""Published and ours. Do we agree with the literature?"""
+"""Published. Do we agree with the literature?"""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Training curves. Who learns, who stands still, who blows up?"""
+"""Training. Who learns, who stands still, who blows up?"""
 
 import streamlit as st
 

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 SCRIPTS = 2  # scripts that run at once; one in a long computation does not count
 
-_scripts, _long = threading.BoundedSemaphore(SCRIPTS), threading.BoundedSemaphore(1)
+_scripts = threading.BoundedSemaphore(SCRIPTS)
+_long = threading.RLock()  # a long computation may ask for another one that is not remembered
 _this = threading.local()  # .slot: True while this thread holds a slot
 
 

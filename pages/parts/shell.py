@@ -7,6 +7,7 @@ which runs the page again.
 
 from __future__ import annotations
 
+import ast
 from base64 import b64encode
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -17,23 +18,27 @@ import streamlit as st
 from pages.parts import prefetch
 from pages.parts.concurrency import script_slot
 
-# file stem (which is the address too), name in the navigation
-PAGES = (
-    ("home", "Home"),
-    ("linear_chain", "Linear chain"),
-    ("neuron_variance", "Single neuron"),
-    ("initializers", "Initializers"),
-    ("training", "Training"),
-    ("trainable_depth", "Trainable depth"),
-    ("published", "Published"),
-)
 PARTS = Path(__file__).resolve().parent
+FIRST = ("home", "linear_chain", "neuron_variance", "initializers", "training", "trainable_depth",
+         "published")  # pages in the order of the navigation; others follow
 STYLE = f"<style>{(PARTS / 'style.css').read_text()}</style>"
 LARGE = f"<style>{(PARTS / 'projector.css').read_text()}</style>"
 KEYBOARD = f"<script>{(PARTS / 'keyboard.js').read_text()}</script>"
 # Sent inside the message: Streamlit drops a stored file if a run is stopped before the browser loads it.
 ICON = "data:image/png;base64," + b64encode((PARTS / "icon.png").read_bytes()).decode()
 
+
+def _find_pages() -> tuple[tuple[str, str], ...]:
+    """Return the name and title of each page, in the order of the navigation.
+
+    A page's name is its file and its address, its title the first words of its docstring.
+    """
+    names = {file.stem: file.read_text(encoding="utf-8") for file in sorted(PARTS.parent.glob("*.py"))}
+    order = [*FIRST, *(name for name in names if name not in FIRST)]
+    return tuple((name, ast.get_docstring(ast.parse(names[name])).partition(".")[0]) for name in order)
+
+
+PAGES = _find_pages()
 _inside: ContextVar[bool] = ContextVar("inside the shell", default=False)
 
 

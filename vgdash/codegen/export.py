@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vgdash.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.recipe import Recipe
 from vgdash.initializers import TRUNCATED_STD
 from vgdash.params import Choice
@@ -56,7 +56,7 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
     chosen = TEMPLATES[Choice(FRAMEWORKS).check("framework", framework)]
     return chosen.text.format(
         r=r, about=r.about(chosen.shape), last=r.widths[-1],
-        activation=ACTIVATION_TEXTS[r.activation][framework],
+        activation=ACTIVATIONS[r.activation].code[FRAMEWORKS.index(framework)],
         weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[bool(r.sigma_b2)].format(r=r),
         define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if r.sigma_b2 else "",
         note=f"    # {r.title} would be truncated\n" if r.base == "normal" and r.mode else "")
@@ -240,28 +240,3 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
 
 TEMPLATES = {"numpy": NUMPY, "pytorch": PYTORCH, "keras": KERAS, "jax": JAX, "tensorflow": TENSORFLOW}
 FRAMEWORKS = tuple(TEMPLATES)
-
-_SIGMOID, _SOFTPLUS = "0.5 * (1 + np.tanh(z / 2))", "np.logaddexp(0, z)"
-ACTIVATION_TEXTS = {name: dict(zip(FRAMEWORKS, texts, strict=True)) for name, texts in {
-    "linear": ("z", "nn.Identity()", '"linear"', "z", "z"),
-    "relu": ("np.maximum(0, z)", "nn.ReLU()", '"relu"', "jax.nn.relu(z)", "tf.nn.relu(z)"),
-    "leaky_relu": (f"np.where(z > 0, z, {LEAKY_SLOPE} * z)", f"nn.LeakyReLU(negative_slope={LEAKY_SLOPE})",
-                   f"keras.layers.LeakyReLU(negative_slope={LEAKY_SLOPE})",
-                   f"jax.nn.leaky_relu(z, negative_slope={LEAKY_SLOPE})",
-                   f"tf.nn.leaky_relu(z, alpha={LEAKY_SLOPE})"),
-    "elu": ("np.where(z > 0, z, np.expm1(np.minimum(0, z)))", "nn.ELU()", '"elu"', "jax.nn.elu(z)",
-            "tf.nn.elu(z)"),
-    "selu": (f"{SELU_SCALE} * np.where(z > 0, z, {SELU_ALPHA} * np.expm1(np.minimum(0, z)))", "nn.SELU()",
-             '"selu"', "jax.nn.selu(z)", "tf.nn.selu(z)"),
-    "gelu": (f"0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + {GELU_CUBIC} * z**3)))",
-             'nn.GELU(approximate="tanh")', "lambda z: keras.activations.gelu(z, approximate=True)",
-             "jax.nn.gelu(z, approximate=True)", "tf.nn.gelu(z, approximate=True)"),
-    "silu": (f"z * {_SIGMOID}", "nn.SiLU()", '"silu"', "jax.nn.silu(z)", "tf.nn.silu(z)"),
-    "mish": (f"z * np.tanh({_SOFTPLUS})", "nn.Mish()", '"mish"', "jax.nn.mish(z)",
-             "z * tf.nn.tanh(tf.nn.softplus(z))"),
-    "softplus": (_SOFTPLUS, "nn.Softplus()", '"softplus"', "jax.nn.softplus(z)", "tf.nn.softplus(z)"),
-    "softsign": ("z / (1 + np.abs(z))", "nn.Softsign()", '"softsign"', "jax.nn.soft_sign(z)",
-                 "tf.nn.softsign(z)"),
-    "tanh": ("np.tanh(z)", "nn.Tanh()", '"tanh"', "jnp.tanh(z)", "tf.nn.tanh(z)"),
-    "sigmoid": (_SIGMOID, "nn.Sigmoid()", '"sigmoid"', "jax.nn.sigmoid(z)", "tf.nn.sigmoid(z)"),
-}.items()}

@@ -22,10 +22,9 @@ AGAIN = "Change a number in `p` and run the cells again; a value that is not all
 
 @dataclass(frozen=True)
 class Lesson:
-    """A question, its answer (Markdown), names from ``vgdash``, and code cells, each ending with a value to
-    show.
+    """A question, its answer (Markdown), names from ``vgdash``, and code cells that end with a value to show.
 
-    The first cell finds ``p`` filled in; together they define ``table`` and ``chart``.
+    The first cell finds ``p``; together they define ``table`` and ``chart``.
     """
 
     question: str

@@ -19,10 +19,7 @@ COLUMNS = {"depth": int, "sigma_w2": float, "seed": int, **MEASURED}
 
 
 def read(path: str | Path) -> Trainability:
-    """Read the map in a file that ``trainability`` wrote, complete or not, plain or gzipped.
-
-    Raises ``ParamError`` for any other file.
-    """
+    """Read the map in a file of ``trainability``, plain or gzipped; raises ``ParamError`` for others."""
     path = Path(path)
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     p, found = _parse(content.decode(), path)

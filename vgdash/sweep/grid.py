@@ -1,7 +1,6 @@
-"""Grid of a trainability sweep: its parameters, one cell, and the map of all.
+"""Grid of a trainability sweep: its parameters, a cell (one depth and sigma_w2), and the map.
 
-A cell is one (depth, sigma_w2) with all its seeds; the map is compared with 6 xi_c. Schoenholz et al. 2017
-(arXiv 1611.01232), figure 5.
+Schoenholz et al. 2017 (arXiv 1611.01232), figure 5.
 """
 
 from __future__ import annotations
@@ -172,10 +171,7 @@ class Trainability:
 
     @property
     def trained(self) -> np.ndarray:
-        """(depths, sigma_w2s) bool: the accuracy, mean over seeds, is nearer to 1 than to chance.
-
-        A net that diverged counts as chance.
-        """
+        """(depths, sigma_w2s) bool: mean accuracy nearer to 1 than to chance; diverged nets are at chance."""
         chance = 1 / DATASETS[self.params.dataset].classes
         return np.where(np.isnan(self.accuracy), chance, self.accuracy).mean(axis=2) > (1 + chance) / 2
 

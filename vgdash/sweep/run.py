@@ -34,12 +34,11 @@ def trainability(p: SweepParams, executor: Executor | None = None, out: str | Pa
                  workers: int | None = None) -> Trainability:
     """Train every cell of ``p`` and return the map, the same for every executor, order and restart.
 
-    ``executor`` is any ``concurrent.futures.Executor``, also ``Client.get_executor()`` of a Dask cluster with
-    vgdash on its workers. The default is ``workers`` processes, one a core; one that dies is started again (a
-    script needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file that keeps each cell:
-    a sweep of the same ``p`` goes on from it. ``progress(cells, share)`` is called after each cell, ``share``
-    of the work from 0 to 1. A cell that raises is in ``failures``. Raises ``ParamError`` if ``out`` holds
-    anything else.
+    ``executor`` is any ``concurrent.futures.Executor``, also ``Client.get_executor()`` of a Dask cluster that
+    has vgdash. The default is ``workers`` processes, one a core; one that dies is started again (a script
+    needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file of the cells: a sweep of the
+    same ``p`` goes on from it. ``progress(cells, share)`` is called after each cell, ``share`` of the work
+    from 0 to 1. A cell that raises is in ``failures``. Raises ``ParamError`` if ``out`` holds anything else.
     """
     found: list[Cell] = []
     work = 0.0

@@ -111,8 +111,10 @@ DATASETS: dict[str, Dataset] = {d.name: d for d in (
 
 @dataclass(frozen=True)
 class DataParams(Params):
-    """Name and ``seed`` of a data set. ``noise`` scales a figure's own jitter (the digits have none);
-    ``label_noise`` is the share of training labels replaced by another class.
+    """Name, ``seed`` and noise of a data set.
+
+    ``noise`` scales a figure's own jitter (the digits have none); ``label_noise`` is the share of training
+    labels replaced by another class.
     """
 
     name: str = choice("digits", DATASETS)

@@ -124,8 +124,8 @@ class Nets(ForwardBackward):
         return losses / len(examples), hits / len(examples)
 
     def predict_batches(self, examples: Examples) -> Iterator[int]:
-        """Predict all rows, and yield the first row of each batch while its activations and ``shares`` are
-        there.
+        """Predict all rows in batches; yield the first row of each while activations and ``shares`` are its
+        own.
 
         Batch normalization uses the population's statistics. Beyond the end the last row is repeated.
         """

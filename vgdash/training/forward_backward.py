@@ -1,10 +1,9 @@
 """Forward and backward passes of a few nets of one shape, in memory that is allocated once.
 
-The layout was chosen by measurement. Activations are ``(nets, units + 1, batch)`` with a last row of ones,
-weights ``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives
-both gradients. Layers of one shape go back in chunks that fit the second-level cache. The parameters of a
-chunk are one block: one call makes its gradients and one its update, which also frees Python's lock for other
-threads.
+Chosen by measurement: activations are ``(nets, units + 1, batch)`` with a last row of ones, weights ``(nets,
+fan_out, fan_in + 1)`` with the bias as last column, so that one product adds the bias and one gives both
+gradients. Layers of one shape go back in chunks that fit the second-level cache: one call makes a chunk's
+gradients and one its update, which also frees Python's lock for other threads.
 """
 
 from __future__ import annotations

@@ -92,11 +92,10 @@ class Rates:
 
 
 def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
-    """Train every initializer for a few steps with every rate, all from the same draw and on the same
-    minibatches.
+    """Train every initializer with every rate, all from the same draw and on the same minibatches.
 
-    Unlike in Smith's range test (2015, arXiv 1506.01186), where one net goes through growing rates, each rate
-    starts afresh.
+    In Smith's range test (2015, arXiv 1506.01186) one net goes through growing rates; here each rate starts
+    afresh.
     """
     first, *_, last = Trainer(p, workers)
     return rates_from_snapshots(p, first, last)

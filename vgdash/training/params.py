@@ -41,15 +41,15 @@ def _uniform_widths(dataset: str, depth: int, width: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class TrainParams(Params):
-    """Nets of ``widths``, from the features of ``dataset`` to its classes: each of ``initializers`` with
-    ``seeds`` seeds.
+    """Nets of several ``initializers`` and ``seeds``, trained on one ``dataset``.
 
-    Hidden layers apply ``activation``, the last layer is linear, the loss is softmax cross-entropy. ``gamma``
-    multiplies the initial weights; ``sigma_b2`` is the variance of the initial biases. ``clip`` bounds the
-    norm of the gradient, 0 is off. ``steps`` updates use minibatches of ``batch`` examples, the same for all
-    nets. ``snapshots`` counts the intervals between snapshots, 0 chooses for a live view. ``seed`` draws the
-    parameters, the order of the examples and the figures. ``normalization`` and ``residual`` are those of
-    ``ProbeParams``, without learned scale and shift, and not in the last layer.
+    ``widths`` run from the features to the classes of the data. Hidden layers apply ``activation``, the last
+    layer is linear, the loss is softmax cross-entropy. ``gamma`` multiplies the initial weights; ``sigma_b2``
+    is the variance of the initial biases. ``clip`` bounds the norm of the gradient, 0 is off. ``steps``
+    updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots`` counts the intervals
+    between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the order of the examples and
+    the figures. ``normalization`` and ``residual`` are those of ``ProbeParams``, without learned scale and
+    shift, and not in the last layer.
 
     Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work.
     """
@@ -122,10 +122,10 @@ class TrainParams(Params):
 
     @cached_property
     def looks(self) -> int:
-        """Intervals between snapshots: ``snapshots``, or if that is 0, one for each 6·10⁹ operations.
+        """Intervals between snapshots: ``snapshots``, or if that is 0 one for each 6·10⁹ operations.
 
-        Then they are 50 to 400; those beyond 50 take at most a tenth of the operations and of the steps. All
-        fit into 24 MB.
+        Then they are 50 to 400, fit into 24 MB, and beyond 50 take a tenth of the operations and steps at
+        most.
         """
         if self.snapshots:
             return self.snapshots
@@ -165,10 +165,10 @@ class TrainParams(Params):
 
     @cached_property
     def flops(self) -> float:
-        """Operations of all matrix products: 2·batch·(3 P - n[0]·n[1]) per net and step, P = Σ n[l-1]·n[l].
+        """Operations of all matrix products.
 
-        The last gradient is not applied. Snapshots add full batches of 2 P per example: see ``_look_flops``,
-        and at ``tested`` and ``decided`` the held-out examples and the grid.
+        They are 2·batch·(3 P - n[0]·n[1]) per net and gradient, with P = Σ n[l-1]·n[l], and for snapshots,
+        held-out examples and grids 2 P per example of full batches.
         """
         tests = len(self.tested) * self._pass_flops(len(self.data.x_test))
         grids = len(self.decided) * self._pass_flops(GRID * GRID)
@@ -206,7 +206,7 @@ class TrainParams(Params):
 
     @property
     def _look_bytes(self) -> int:
-        """Bytes of a snapshot: 2,000, and per net 32, 36 per layer, and 4 + 2·31 per histogram."""
+        """Bytes of a snapshot, without decision grids."""
         return DESCRIPTION + self.nets * (32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
 
     @property
@@ -227,8 +227,8 @@ class TrainParams(Params):
     def groups(self) -> list[int]:
         """Sizes of the groups of nets that share their calls.
 
-        Threads take turns with Python's lock, more often in short calls. So where calls on all nets are
-        short, the nets are one group; where those on one net are short, each core has one group.
+        In short calls threads wait for Python's lock. So where calls on all nets are short, the nets are one
+        group; where those on one net are short, each core has one group.
         """
         entries = self.batch * max(self.widths[1:])
         share = math.ceil(self.nets / WORKERS) if entries <= SHORT else self.nets // WORKERS

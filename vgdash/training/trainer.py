@@ -113,15 +113,15 @@ class Trainer:
 
     def _next_group(self) -> int | None:
         """Reserve the group that is furthest behind, once the reader is near; return None at the end."""
-        last = len(self.params.marks)
+        last = len(self.params.marks) - 1
         with self._changed:
             while not self._stopped.is_set():
                 done = list(map(len, self._results))
-                if min(done) == last:
+                if min(done) > last:
                     return None
-                free = [i for i in range(len(done)) if i not in self._busy and done[i] < last]
-                index = min(free, key=lambda i: done[i], default=None)
-                if index is not None and done[index] <= self._read + AHEAD:
+                limit = min(last, self._read + AHEAD)
+                if free := [i for i, n in enumerate(done) if n <= limit and i not in self._busy]:
+                    index = min(free, key=done.__getitem__)
                     self._busy.add(index)
                     return index
                 self._changed.wait()
