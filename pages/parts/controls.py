@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.parts import scenes, text
 from pages.parts.scenes import Scene
-from pages.parts.state import PageState, answering, session
+from pages.parts.state import PageState, session
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
 COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as A, the version of a link
@@ -170,15 +170,15 @@ class Controls:
         self.then()
 
     def set(self, values: Mapping[str, Any]) -> NoReturn:
-        """Set some controls, and draw them and the results again. For callbacks."""
-        changed = self._differing({**self.here.values, **values})
-        here, before = self.here, self.here.scene
-        scene = before if changed == self.scenes.get(before) else None
+        """Set some controls and draw the page again. For callbacks."""
+        changed, here = self._differing({**self.here.values, **values}), self.here
+        scene = here.scene if changed == self.scenes.get(here.scene) else None
         self._show(Address(changed, scene, here.kept, session().present))
-        self._redraw(before, ["controls", *self.fragments])
+        redraw_page()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
         """Take over a widget's value and draw again what depends on it. The callback of every control."""
+        ignore_stale(widget, generated(key))
         here, rule, before = self.here, self.rules[key], self.value(key)
         value = st.session_state[widget]
         here.misread.pop(key, None)
@@ -196,24 +196,20 @@ class Controls:
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
-        self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
-
-    def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
-        """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
-        if scene_before == self.here.scene:
-            st.rerun(fragments)
-        session().answering = True
-        st.rerun()
+        if left != here.scene:  # its headline goes
+            redraw_page()
+        st.rerun([*(["controls"] if key in self.linked else []), *self.fragments])
 
     # ---- widgets
 
     def _widget(self, key: str, beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
-        name = f"{key}-{session().generation}"
+        name = generated(key)
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """Return the usual options, the default, and the value that a link or a scene has set."""
-        return sorted({*usual, self.defaults[key], self.here.entered.get(key, self.defaults[key])})
+        """Return the usual options, the default, the value that a link or a scene has set, and the current one."""
+        default = self.defaults[key]
+        return sorted({*usual, default, self.here.entered.get(key, default), self.value(key)})
 
     def slider(self, key: str, label: str, step: float = 1, **more: Any) -> None:
         """Draw a slider over all values of a number."""
@@ -260,15 +256,31 @@ class Controls:
                       max_chars=MAX_TEXT, **self._widget(key))
 
 
-@answering
-def set_present() -> None:
+def set_present(widget: str) -> None:
     """Turn large type on or off. The callback of its switch."""
-    session().present = st.session_state[present_key()]
+    ignore_stale(widget, generated("present"))
+    session().present = st.session_state[widget]
+    session().answering = True
 
 
-def present_key() -> str:
-    """Return the key of the switch for large type."""
-    return f"present-{session().generation}"
+def generated(key: str) -> str:
+    """Return the key of a widget that is drawn from the state, in its present generation."""
+    return f"{key}-{session().generation}"
+
+
+def ignore_stale(widget: str, current: str) -> None:
+    """Draw the page again, and end the callback, if its widget is of an earlier state.
+
+    A browser sends the values of all widgets that it shows, until it has heard of the new ones.
+    """
+    if widget != current:
+        redraw_page()
+
+
+def redraw_page() -> NoReturn:
+    """End a callback and draw the whole page, without reading its address."""
+    session().answering = True
+    st.rerun()
 
 
 def _query() -> dict[str, list[str]]:

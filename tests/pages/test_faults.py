@@ -17,7 +17,7 @@ from pages.parts.shell import PAGES
 from pages.parts.training_runs import Store
 from tests.pages.slow import SMALL, wait_for
 from tests.pages.wire import Session
-from tests.server import ROOT, free_port, port_of, serving
+from tests.server import ROOT, port_of, serving
 from vgdash.training.trainer import Trainer
 
 LONG = "steps=20000&depth=10&width=64&seeds=1&snapshots=400"

@@ -84,4 +84,4 @@ def test_the_state_of_a_session_is_kept_in_one_place_and_callbacks_read_their_wi
     assert set(used) <= {STATE, *CALLBACKS}
     assert [keys for module, keys in used.items() if module == STATE] == [["st.session_state.setdefault"]]
     keys = {key for module in CALLBACKS for key in used.get(module, ())}
-    assert keys <= {"widget", "key", "present_key()", "'plane'"}, "the key of a widget, read"
+    assert keys <= {"widget", "key", "'plane'"}, "the key of a widget, read"

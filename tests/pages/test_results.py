@@ -11,7 +11,6 @@ import streamlit as st
 
 from pages.parts import concurrency, results
 from pages.parts.state import Session
-from tests.pages.slow import wait_for
 from vgdash.linear_chain import ChainParams
 
 
