@@ -36,9 +36,8 @@ class Address(NamedTuple):
 class Controls:
     """The controls of one page for the parameter set ``kind``.
 
-    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of
-    controls too if others depend on the key (``linked``). ``then`` is called when a scene or a link has been
-    entered.
+    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, or the page if
+    other controls depend on the key (``linked``). ``then`` is called when a scene or a link has been entered.
     """
 
     def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
@@ -196,9 +195,9 @@ class Controls:
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
-        if left != here.scene:  # its headline goes
+        if left != here.scene or key in self.linked:  # the scene's headline goes, or other controls change
             redraw_page()
-        st.rerun([*(["controls"] if key in self.linked else []), *self.fragments])
+        st.rerun(list(self.fragments))
 
     # ---- widgets
 
