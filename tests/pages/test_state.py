@@ -228,10 +228,6 @@ def test_the_next_step_is_one_further_on_the_slider_that_moved(page):
 
 # ---- over the wire
 
-def heading(page):
-    return next((text for text in page.texts if text.startswith("## ")), "")
-
-
 def test_every_control_and_every_way_to_a_state_leads_to_its_address(visitor):
     page = visitor.open("linear_chain", "factor=1.2&depth=9&nobody=1")
     assert visitor.query == "factor=1.2&depth=9"
@@ -245,7 +241,7 @@ def test_every_control_and_every_way_to_a_state_leads_to_its_address(visitor):
     assert visitor.query == "scene=0.9"
     visitor.click("to-previous")
     visitor.query = "factor=1.2&depth=9"  # Back
-    assert "×1.20 a layer" in heading(visitor.send())
+    assert "×1.20 a layer" in visitor.send().verdict
     assert visitor.query == "factor=1.2&depth=9"
 
 
@@ -262,9 +258,9 @@ def test_a_late_message_brings_no_earlier_state_back(visitor):
             page = visitor.send(*late, fragment=fragment)
             assert not page.exceptions
             assert visitor.query == "scene=ResNet+152"
-            assert "×1.50 a layer**: after 152" in heading(page)
+            assert "×1.50 a layer**: after 152" in page.verdict
     page = visitor.send(state(page.widget("factor").id, "double_array_value", [1.4]), old, pills)
-    assert "×1.40 a layer" in heading(page), "what is new counts"
+    assert "×1.40 a layer" in page.verdict, "what is new counts"
 
 
 def test_a_slider_keeps_a_value_that_another_control_takes_from_its_options(visitor):
@@ -273,7 +269,7 @@ def test_a_slider_keeps_a_value_that_another_control_takes_from_its_options(visi
     for activation in ("sigmoid", "relu"):
         page = visitor.send(state(page.widget("activation").id, "string_value", activation))
         assert not page.exceptions
-        assert f"{activation} at σ_w² = 0.8" in heading(page)
+        assert f"{activation} at σ_w² = 0.8" in page.verdict
 
 
 def test_a_click_on_the_plane_leaves_every_control_of_the_page_usable(visitor):
@@ -282,12 +278,12 @@ def test_a_click_on_the_plane_leaves_every_control_of_the_page_usable(visitor):
     page = visitor.send(state(page.widget("plane").id, "string_value", picked))
     page = visitor.send(state(page.widget("gamma").id, "double_value", 1.5))
     assert visitor.query == "sigma_w2=2.5&gamma=1.5"
-    assert "σ_w² = 2.5" in heading(page)
+    assert "σ_w² = 2.5" in page.verdict
 
 
 def test_two_sessions_have_a_state_each(port):
     with Session(port) as one, Session(port) as other:
         one.open("linear_chain", "factor=1.2")
         other.open("linear_chain", "factor=1.3")
-        assert "×1.20" in heading(one.send())
-        assert "×1.30" in heading(other.send())
+        assert "×1.20" in one.send().verdict
+        assert "×1.30" in other.send().verdict
