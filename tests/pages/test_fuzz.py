@@ -28,7 +28,7 @@ SEED = int(os.environ.get("VGDASH_FUZZ_SEED", "20261122"))
 MESSAGES = int(os.environ.get("VGDASH_FUZZ_MESSAGES", "1000"))
 PATIENCE, AT_THE_LATEST = 5.0, 20.0  # seconds: nine of ten answers to another visitor, and all; alone it is 0.03
 MEMORY = 900e6  # bytes of the server: 200 MB of Python, what is kept, and the largest computations at once
-AHEAD = 10  # messages that a hostile client does not wait for
+AHEAD = 30  # messages that a hostile client does not wait for
 
 TEXTS = ["", "\x00", "<script>alert(1)</script>", "![x](http://127.0.0.1:9/x)", "he_normal", "relu", "784-512x3-10",
          "10x999999999", "x" * 20_000, "nan", "1e999", "true", "٣", "😀" * 50, "../../etc/passwd", "{}", "[" * 500,
