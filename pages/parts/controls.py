@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.parts import scenes, text
 from pages.parts.scenes import Scene
-from pages.parts.state import PageState, answering, session
+from pages.parts.state import PageState, session
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
 COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
@@ -89,7 +89,7 @@ class Controls:
         page entered through the menu, without a query, shows what it showed before.
         """
         mine, here = session(), self.here
-        arrived, mine.page = mine.page != self.page, self.page
+        first, arrived, mine.page = not mine.page, mine.page != self.page, self.page
         answers, mine.answering = mine.answering and not arrived, False
         query = _query()
         if not answers and (query or not arrived):
@@ -100,13 +100,19 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
-        self.write_address()
+        self.write_address(again=not first)
 
-    def write_address(self) -> None:
-        """Have the address name the state of the page, unless it does."""
-        address, refused = self._meaning(_query())
+    def write_address(self, again: bool = False) -> None:
+        """Have the address name the state of the page, unless it does.
+
+        ``again``: tell the browser in any case, for an answer to an earlier message may have changed its address since.
+        """
+        query = _query()
+        address, refused = self._meaning(query)
         if refused or address != self._current():
             st.query_params.from_dict(self.query())
+        elif again:
+            st.query_params.from_dict(query)
 
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or what is not at its default."""
@@ -164,14 +170,19 @@ class Controls:
         self.then()
 
     def set(self, values: Mapping[str, Any]) -> NoReturn:
-        """Set some controls by program, and draw them and the results again. For callbacks."""
-        changed = self._differing({**self.here.values, **values})
-        here, before = self.here, self.here.scene
-        self._show(Address(changed, before if changed == self.scenes.get(before) else None, here.kept, session().present))
-        self._redraw(before, ["controls", *self.fragments])
+        """Set some controls by program, and draw the page again. For callbacks."""
+        here, changed = self.here, self._differing({**self.here.values, **values})
+        scene = here.scene if changed == self.scenes.get(here.scene) else None
+        self._show(Address(changed, scene, here.kept, session().present))
+        _redraw_all()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
-        """Take the value of a widget over, and draw again what depends on it. The callback of every control."""
+        """Take the value of a widget over, and draw again what depends on it. The callback of every control.
+
+        Streamlit calls it for widgets that are gone too, if an old message holds their values: those count no more.
+        """
+        if widget != self._name(key) or self.page != session().page:
+            return
         here, rule, before = self.here, self.rules[key], self.value(key)
         value = st.session_state[widget]
         here.misread.pop(key, None)
@@ -195,13 +206,16 @@ class Controls:
         """Draw fragments again; the whole page where its headline goes, for the state is no scene any more."""
         if scene_before == self.here.scene:
             st.rerun(fragments)
-        session().answering = True
-        st.rerun()
+        _redraw_all()
 
     # ---- widgets
 
+    def _name(self, key: str) -> str:
+        """Return the key of the widget that is drawn for a control."""
+        return f"{key}-{session().generation}"
+
     def _widget(self, key: str, beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
-        name = f"{key}-{session().generation}"
+        name = self._name(key)
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
@@ -253,15 +267,21 @@ class Controls:
                       max_chars=MAX_TEXT, **self._widget(key))
 
 
-@answering
-def set_present() -> None:
+def set_present(key: str) -> None:
     """Turn large type on or off, as the switch says. The callback of the switch."""
-    session().present = st.session_state[present_key()]
+    if key == present_key():  # not one that is gone
+        session().answering = True
+        session().present = st.session_state[key]
 
 
 def present_key() -> str:
     """Return the key of the switch for large type."""
     return f"present-{session().generation}"
+
+
+def _redraw_all() -> NoReturn:
+    session().answering = True
+    st.rerun()
 
 
 def _query() -> dict[str, list[str]]:

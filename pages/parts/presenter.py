@@ -27,9 +27,9 @@ def top(controls: Controls, question: str) -> None:
         st.title(scene.say if scene else question, anchor=False)
         _steps(controls)
         _tools(controls)
-    names, key = list(controls.scenes), f"scene-{session().generation}-{scene and scene.name}"
+    key = _pills_key(controls)
     with st.container(key="scene"):
-        st.pills("scene", names, default=scene and scene.name, key=key, label_visibility="collapsed",
+        st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key, label_visibility="collapsed",
                  on_change=_pick, args=(controls, key))
 
 
@@ -68,8 +68,15 @@ def _enter(controls: Controls, scene: Scene) -> None:
     controls.enter(scene)
 
 
-@answering
+def _pills_key(controls: Controls) -> str:
+    return f"scene-{session().generation}-{controls.here.scene}"
+
+
 def _pick(controls: Controls, key: str) -> None:
+    """Enter the scene that was picked. The callback of the row of scenes; one that is gone does not count."""
+    if key != _pills_key(controls) or controls.page != session().page:
+        return
+    session().answering = True
     name = st.session_state[key]
     if name in controls.scenes:
         controls.enter(next(scene for scene in scenes.of_page(controls.page) if scene.name == name))
@@ -139,7 +146,7 @@ def _tools(controls: Controls) -> None:
                   on_click=_keep, args=(controls, "" if kept else urlencode(controls.full_query(), doseq=True)))
     if st.button("Share", icon=":material/qr_code_2:", key="share", type="tertiary", on_click=answering(lambda: None)):
         _share(controls)
-    st.toggle("Present", presenting(), key=present_key(), on_change=set_present, width="content")
+    st.toggle("Present", presenting(), key=present_key(), on_change=set_present, args=(present_key(),), width="content")
     if presenting():
         st.html(shell.LARGE)
 

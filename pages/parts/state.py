@@ -3,7 +3,7 @@
 ``st.session_state`` holds one ``Session`` under one key, beside the widgets' own values. The values of a page's
 controls live here and not in the widgets: a widget's callback writes its value into ``PageState.values``, and when the
 server sets values (a scene, a link, Back) the widgets get new keys. So a message that left the browser before it heard
-of a new scene names widgets that are gone, and cannot bring old values back.
+of a new scene names widgets that are gone; their callbacks do nothing, and old values do not come back.
 """
 
 from __future__ import annotations

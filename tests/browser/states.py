@@ -133,7 +133,7 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
 
 def _of_another_run(shown: Mapping[str, Any], p: Any) -> list[str]:
     """Compare a run on screen with the parameter set of the page, where it is not marked as the run before."""
-    steps = re.search(r"of ([\d,]+)|([\d,]+) steps in", shown["bar"])
+    steps = re.search(r"of ([\d,]*\d)|([\d,]+) steps in", shown["bar"])
     found = []
     if steps and next(filter(None, steps.groups())) != f"{p.steps:,}":
         found.append(f"the bar says {shown['bar']!r}, and a run has {p.steps:,} steps")
