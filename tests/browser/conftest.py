@@ -58,6 +58,15 @@ SHOWN = """() => {
     if (field?.type === 'checkbox') return String(field.checked);
     return radio ? radio.innerText.trim() : field && field.value;
   };
+  const end = axis => { // from two labels: its description for readers may be that of an earlier chart
+    const labels = [...axis.querySelectorAll('.role-axis-label text')].slice(1);
+    if (labels.length < 2) return null;
+    const [one, other] = [labels[0], labels.at(-1)].map(label => [
+      +label.textContent.replace(',', ''), +/[\\d.]+/.exec(label.getAttribute('transform'))[0]]);
+    const frame = axis.parentElement.parentElement.querySelector(':scope > path.background');
+    const width = +/h([\\d.]+)/.exec(frame.getAttribute('d'))[1];
+    return Math.round(one[0] + (width - one[1]) / (other[1] - one[1]) * (other[0] - one[0]));
+  };
   const controls = [...document.querySelectorAll('[data-testid=stElementContainer]')].flatMap(box => {
     const key = [...box.classList].map(name => /^st-key-(\\w+)-\\d+$/.exec(name)).find(found => found)?.[1];
     const shown = key && value(box);
@@ -68,8 +77,7 @@ SHOWN = """() => {
     question: text('.st-key-verdict [role=radiogroup]') && text('.st-key-verdict'), bar: text('.st-key-run-bar'),
     pills: [...document.querySelectorAll('.st-key-scene [role=radio][aria-checked=true]')].map(pill => pill.innerText.trim()),
     controls: Object.fromEntries(controls),
-    axes: [...document.querySelectorAll('[data-testid=stVegaLiteChart] [aria-roledescription=axis]')].map(
-      axis => axis.getAttribute('aria-label')),
+    deepest: [...document.querySelectorAll(`[data-testid=stVegaLiteChart] [aria-label^="X-axis titled 'layer'"]`)].map(end),
   };
 }"""
 
@@ -150,7 +158,8 @@ class Visitor:
         return self.slider(key).get_attribute("aria-valuetext")
 
     def state(self, more: bool = True) -> dict[str, Any]:
-        """What is shown in one moment: headline, verdict, controls (behind More too), address, selected pills, axes."""
+        """What is shown in one moment: headline, verdict, controls (behind More too), address, selected pills, last layer of
+        each chart by layer."""
         button = self.page.get_by_role("button", name="More", exact=True)
         opens = more and button.count() > 0 and not self.page.get_by_test_id("stPopoverBody").count()
         if opens:
@@ -166,9 +175,9 @@ class Visitor:
         return self.state()["controls"]
 
     def agree(self, more: bool = True) -> dict[str, Any]:
-        """Test that headline, pill, controls, verdict, axes and address are one state, and return it.
+        """Test that headline, pill, controls, verdict, chart and address are one state, and return it.
 
-        Axes may follow a little later: the browser draws a chart after the script has ended.
+        The chart may follow a little later: the browser draws it after the script has ended.
         """
         end = time.monotonic() + 3
         while True:

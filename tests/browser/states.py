@@ -65,7 +65,6 @@ VERDICTS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "initializers": lambda p, values: results.comparison(p).verdict,
     "trainable_depth": lambda p, values: results.phases(p).verdict,
 }
-FIRST_LAYER = {"linear_chain": 0, "initializers": 1, "trainable_depth": 0}
 
 
 @cache
@@ -123,9 +122,8 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
         verdict = plain(VERDICTS[stem](p, values))
         if plain(shown["verdict"]) != verdict:
             found.append(f"the verdict is {shown['verdict']!r}, and should be {verdict!r}")
-        ends = f"'layer' for a linear scale with values from {FIRST_LAYER.get(stem)} to {getattr(p, 'depth', None)}"
-        layers = [axis for axis in shown["axes"] if "'layer'" in axis]
-        found += [axis for axis in layers if ends not in axis]
+        if stem in ("linear_chain", "initializers"):  # the others leave room for names
+            found += [f"a chart ends at layer {end}" for end in shown["deepest"] if end not in (None, p.depth)]
     elif stem == "training" and "You changed the settings" not in shown["bar"]:
         found += _of_another_run(shown, p)
     return found

@@ -205,7 +205,7 @@ def test_on_a_phone_scenes_sliders_and_back_are_one_state(browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     phone = Visitor(context.new_page(), address).open(scene_link(SCENES[0])).click("Skip all questions")
     for scene in SCENES[1:4]:
-        phone.page.locator(".st-key-next-scene button").tap()
+        phone.page.get_by_role("button", name="N", exact=True).tap()
         expect(phone.page.locator(H1)).to_have_text(scene.say)
         phone.settle(milliseconds=STEADY).agree()
     phone.press("factor", times=2).agree()
