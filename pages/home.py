@@ -1,4 +1,4 @@
-"""Home: one chart to drag, and the questions as cards."""
+"""Home. One chart to drag, and the questions as cards."""
 
 import streamlit as st
 
@@ -20,17 +20,22 @@ CARDS = (
 
 def draw() -> None:
     st.title("Why deep networks go silent, or explode", anchor=False)
-    st.markdown("Each layer multiplies what passes through it, forwards and backwards. Do that 150 times and only one factor "
-                "is safe: **1**. Choosing the first weights well is how a network starts near it. **Drag c and see.**")
-    limits = [(f"{name} overflows", f.log10_largest) for name, f in FORMATS.items() if name in ("float16",)]
-    limits += [(f"{name} reaches zero", f.log10_smallest_subnormal) for name, f in FORMATS.items() if name in ("float16", "float32")]
-    st.vega_lite_chart(charts.draggable_chain(DEPTH, tuple(limits)), key="drag", width="stretch",
-                       alt="Size of the activations (solid) and of the gradients (dashed) by layer, for a factor c that you drag")
+    st.markdown("Each layer multiplies what passes through it, forwards and backwards. Do that 150 times "
+                "and only one factor is safe: **1**. Choosing the first weights well is how a network starts "
+                "near it. **Drag c and see.**")
+    half, single = FORMATS["float16"], FORMATS["float32"]
+    limits = (("float16 overflows", half.log10_largest),
+              ("float16 reaches zero", half.log10_smallest_subnormal),
+              ("float32 reaches zero", single.log10_smallest_subnormal))
+    st.vega_lite_chart(charts.draggable_chain(DEPTH, limits), key="drag", width="stretch",
+                       alt="Size of the activations (solid) and of the gradients (dashed) by layer, "
+                           "for a factor c that you drag")
     for pair in (CARDS[:2], CARDS[2:]):
         for column, (stem, question, line, state) in zip(st.columns(2), pair, strict=True):
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{question}**  \n{line}")
-                st.page_link(shell.path(stem), label="Open", icon=":material/arrow_forward:", query_params=state)
+                st.page_link(shell.path(stem), label="Open", icon=":material/arrow_forward:",
+                             query_params=state)
 
 
 shell.show(draw)

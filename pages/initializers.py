@@ -35,7 +35,8 @@ def draw() -> None:
         controls.several("initializers", "initializers")
 
     def more() -> None:
-        controls.steps("width", "width n of every layer", WIDTHS, disabled=controls.value("widths") is not None)
+        own = controls.value("widths") is not None
+        controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
         controls.typed("widths", "or your own widths, input first", "784-512-256-10")
         controls.number("gamma", "γ, multiplies the weights")
         controls.number("sigma_b2", "σ_b², variance of the biases")
@@ -61,7 +62,7 @@ def _results(shown: page.Results) -> None:
     found, one = results.comparison(p), _one(p, wanted)
     shown.verdict(found.verdict)
     if p.depth * p.width**2 < LIGHT:
-        prefetch.schedule(_everything, ((q, one.initializer, framework) for q in shown.controls.next_params()))
+        prefetch.schedule(_compute, ((q, one.initializer, framework) for q in shown.controls.next_params()))
     shown.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other))
     if presenting():
         return
@@ -79,20 +80,22 @@ def _results(shown: page.Results) -> None:
             if opened:
                 shown.controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
                 st.code(advice.code, language="python", wrap_lines=True)
-        with elements.drawer("Every initializer, and every number format", "ranking", ":material/list:") as opened:
+        label = "Every initializer, and every number format"
+        with elements.drawer(label, "ranking", ":material/list:") as opened:
             if opened:
-                st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
+                st.markdown(f"{advice.ranking}\n\n"
+                            f"**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
     elements.table_and_download(lambda: results.table(p), text.file_name("initializers", p), "comparison", p)
 
 
-def _everything(p: CompareParams, name: str, framework: str) -> None:
+def _compute(p: CompareParams, name: str, framework: str) -> None:
     """Compute what the page shows of ``p``."""
     results.comparison(p)
     results.advice(p, name, framework)
 
 
 def _one(p: CompareParams, name: str) -> ProbeParams:
-    """Return the net to look at closer: the first where that one is not compared."""
+    """Return the net of the initializer ``name``; where that one is not compared, the first."""
     return next((q for q in p.probes if q.initializer == name), p.probes[0])
 
 
@@ -103,34 +106,39 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
     elif look == HISTOGRAMS:
         shown = results.histograms(one)
         table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer)))
-        spec = charts.scrubbed_histograms(shown.last, y_title="density" if base is None else "share per decade",
-                                          extent=other is not None, base=base)
+        y_title = "density" if base is None else "share per decade"
+        spec = charts.scrubbed_histograms(shown.last, y_title=y_title, extent=other is not None, base=base)
         elements.chart(table, spec, f"histograms{side}{shown.last}{base}",
-                       "Histogram of z in one layer, to be chosen by the slider in the chart, over the predicted density")
+                       "Histogram of z in one layer, to be chosen by the slider in the chart, "
+                       "over the predicted density")
         st.caption(shown.words)
     elif look == SPECTRUM:
         with st.spinner("Computing singular values …"):
             shown = results.spectrum(one)
             beside = other and results.spectrum(_one(other, one.initializer))
-        elements.chart(charts.with_extent_of(shown.table, beside and beside.table), charts.spectrum(other is not None),
-                       f"spectrum{side}", "Histogram of the singular values of the input-output Jacobian")
+        table = charts.with_extent_of(shown.table, beside and beside.table)
+        elements.chart(table, charts.spectrum(other is not None), f"spectrum{side}",
+                       "Histogram of the singular values of the input-output Jacobian")
         st.caption(shown.words)
     else:
-        elements.chart(charts.with_extent_of(results.shares(p, look), other and results.shares(other, look)),
-                       charts.curves("layer", STATISTICS[look], decades=False, parts=f"{extent}{SHARES}"), f"{look}{side}",
-                       f"{STATISTICS[look]} by layer, for each initializer")
+        table = charts.with_extent_of(results.shares(p, look), other and results.shares(other, look))
+        spec = charts.curves("layer", STATISTICS[look], decades=False, parts=f"{extent}{SHARES}")
+        elements.chart(table, spec, f"{look}{side}", f"{STATISTICS[look]} by layer, for each initializer")
 
 
 def _course(shown, side: str, other, parts: str) -> None:
     forward, backward = st.columns(1 if side else 2) * (2 if side else 1)
     with forward:
-        elements.chart(charts.with_extent_of(shown.forward, other and other.forward),
-                       charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts), f"forward{side}",
-                       "Mean square of the pre-activations by layer: predicted lines, measured points, log axis")
+        table = charts.with_extent_of(shown.forward, other and other.forward)
+        spec = charts.curves("layer", "E[z²], the signal →", height=COURSE_HEIGHT, parts=parts)
+        elements.chart(table, spec, f"forward{side}", "Mean square of the pre-activations by layer: "
+                       "predicted lines, measured points, log axis")
     with backward:
-        spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True, parts=parts)
-        elements.chart(charts.with_extent_of(shown.backward, other and other.backward), spec, f"backward{side}",
-                       "Mean square of the gradient by layer: predicted lines, measured points, log axis")
+        table = charts.with_extent_of(shown.backward, other and other.backward)
+        spec = charts.curves("layer", "← E[δ²], the gradient", height=COURSE_HEIGHT, mirrored=True,
+                             parts=parts)
+        elements.chart(table, spec, f"backward{side}", "Mean square of the gradient by layer: "
+                       "predicted lines, measured points, log axis")
 
 
 shell.show(draw)

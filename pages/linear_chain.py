@@ -10,6 +10,7 @@ from vgdash.chain_learning import DescentParams
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Choice
 
+RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 BESIDE = {
     "scale": (Choice(("log", "linear")), "log"),
     "learning_rate": (DescentParams.rules()["learning_rate"], 0.01),
@@ -34,7 +35,7 @@ def draw() -> None:
         controls.number("sigma2", "σ² of the random matrices, entries N(0, σ²/n)")
         controls.steps("seeds", "random chains", [2, 5, 10, 20, 50, 100, 200])
         controls.number("seed", "seed")
-        controls.steps("learning_rate", "step size η of gradient descent", [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
+        controls.steps("learning_rate", "step size η of gradient descent", RATES)
 
     page.show(controls, "Multiply by W a hundred times: what is left?", _results, row, more)
 
@@ -50,12 +51,15 @@ def _results(shown: page.Results) -> None:
         return
     left, right = st.columns(2, border=True)
     with left:
-        st.markdown(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))  # by itself: the browser reads it once
-        st.markdown(f"**Where each number format gives up**, found by multiplying in that format, layer by layer:\n\n{found.formats}")
+        # An element of its own: the browser typesets its formulas once.
+        st.markdown(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
+        st.markdown("**Where each number format gives up**, found by multiplying in that format, "
+                    f"layer by layer:\n\n{found.formats}")
     with right:
         st.markdown("**And learning?**")
-        elements.chart(found.steps, charts.curves("depth", "steps to learn", height=190, fine=True, parts="limit line point"),
-                       "steps", "Steps of gradient descent until the chain has learned, by depth")
+        spec = charts.curves("depth", "steps to learn", height=190, fine=True, parts="limit line point")
+        elements.chart(found.steps, spec, "steps",
+                       "Steps of gradient descent until the chain has learned, by depth")
         st.markdown(found.learning)  # below the chart: its length changes, and the chart must not jump
     elements.table_and_download(lambda: results.table(p), text.file_name("linear-chain", p), "chain", p)
 
@@ -64,16 +68,16 @@ def _main(shown, scale: str, kind: str, side: str, other) -> None:
     extent = "extent " if other else ""
     if scale == "log":
         band = "band " if kind == "gaussian" else ""
-        elements.chart(charts.with_extent_of(shown.sizes, other and other.sizes),
-                       charts.curves("layer", "size", parts=f"{extent}limit {band}line point label"), f"sizes{side}",
-                       "Size of activations and gradients by layer, log axis")
+        table = charts.with_extent_of(shown.sizes, other and other.sizes)
+        spec = charts.curves("layer", "size", parts=f"{extent}limit {band}line point label")
+        elements.chart(table, spec, f"sizes{side}", "Size of activations and gradients by layer, log axis")
         return
-    elements.chart(charts.with_extent_of(shown.linear, other and other.linear),
-                   charts.curves("layer", "size", decades=False, parts=f"{extent}line point label"), f"linear{side}",
-                   "Size of activations and gradients by layer, linear axis")
+    table = charts.with_extent_of(shown.linear, other and other.linear)
+    spec = charts.curves("layer", "size", decades=False, parts=f"{extent}line point label")
+    elements.chart(table, spec, f"linear{side}", "Size of activations and gradients by layer, linear axis")
     if shown.beyond_float64:
-        st.caption("What is beyond 10³⁰⁰ is left out: a linear axis counts in float64, which ends at 1.8·10³⁰⁸. "
-                   "The log axis shows all.")
+        st.caption("What is beyond 10³⁰⁰ is left out: a linear axis counts in float64, which ends at "
+                   "1.8·10³⁰⁸. The log axis shows all.")
 
 
 shell.show(draw)

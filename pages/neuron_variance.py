@@ -8,7 +8,8 @@ from pages.parts.presenter import presenting
 from pages.parts.views.neuron_variance import WHY
 from vgdash.single_neuron import NeuronParams
 
-INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
+INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512,
+          1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
 
 
 def draw() -> None:
@@ -36,7 +37,8 @@ def _results(shown: page.Results) -> None:
     p, found = shown.p, results.neuron(shown.p)
     prefetch.schedule(results.neuron, ((q,) for q in shown.controls.next_params()))
     shown.verdict(found.verdict)
-    shown.beside(lambda params, side, other: _main(results.neuron(params), side, other and results.neuron(other)))
+    shown.beside(lambda params, side, other: _main(
+        results.neuron(params), side, other and results.neuron(other)))
     if presenting():
         return
     if found.remarks:
@@ -57,7 +59,8 @@ def _main(shown, side: str, other) -> None:
         parts = ("extent " if other else "") + "line interval point label"
         elements.chart(charts.with_extent_of(shown.against_n, other and other.against_n),
                        charts.curves("n, inputs", "Var(z)", log_x=True, parts=parts), f"against_n{side}",
-                       "Variance of z against the number of inputs, for each rule, log axes: predicted lines, measured points")
+                       "Variance of z against the number of inputs, for each rule, log axes: "
+                       "predicted lines, measured points")
 
 
 shell.show(draw)

@@ -1,4 +1,4 @@
-"""Published and ours. Do we agree with the literature?"""
+"""Published. Do we agree with the literature?"""
 
 import time
 
@@ -43,7 +43,7 @@ def _results(shown: page.Results) -> None:
 
 
 def _computed(place) -> tuple[dict[str, Outcome], list[tuple[str, views.MistakeView]]]:
-    """Return every claim and mistake, remembered where somebody has asked before; ``place`` shows the progress where it takes a while."""
+    """Return the outcome of every claim and every mistake, with progress in ``place`` if that takes long."""
     start, outcomes, mistakes = time.monotonic(), {}, []
     total = len(views.CLAIMS) + len(views.CORRECTED)
     for key in [*views.CLAIMS, *views.CORRECTED]:
@@ -62,7 +62,8 @@ def _card(key: str, shown: views.MistakeView) -> None:
     if shown.table is not None:
         spec = charts.curves("layer", shown.quantity, height=210, mirrored=shown.mirrored, fine=True)
         elements.chart(shown.table, spec, f"mistake {key}",
-                       f"{shown.quantity} by layer: the mistaken curve and the right one as lines, measured nets as points")
+                       f"{shown.quantity} by layer: the mistaken curve and the right one as lines, "
+                       "measured nets as points")
 
 
 shell.show(draw)

@@ -40,40 +40,44 @@ def _results(shown: page.Results) -> None:
     left, right = st.columns([3, 2])
     with left:
         elements.chart(found.plane, charts.phase_plane(found.right, HIGHEST_BIAS, found.cell), "plane",
-                       "Depth scale over the variances of weights and biases, the edge of chaos as a line, every initializer "
-                       "as a point. The two sliders open any point too.", 420, on_select=lambda: _open(shown.controls))
+                       "Depth scale over the variances of weights and biases, the edge of chaos as a line, "
+                       "every initializer as a point. The two sliders open any point too.",
+                       420, on_select=lambda: _open(shown.controls))
     with right:
         elements.chart(found.course, charts.depth_profiles(found.decades), "course",
-                       "By layer: above, the correlation of two inputs, predicted from three starts and measured from 0; "
-                       "below, the mean square of the signal, predicted and measured", 420)
+                       "By layer: above, the correlation of two inputs, predicted from three starts and "
+                       "measured from 0; below, the mean square of the signal, predicted and measured", 420)
     if presenting():
         return
-    st.markdown(f"Click a point or any place on the plane to open it. {found.numbers} {found.remarks} {found.links}")
+    st.markdown("Click a point or any place on the plane to open it. "
+                f"{found.numbers} {found.remarks} {found.links}")
     st.markdown(found.landmarks)
     elements.table_and_download(lambda: results.table(p), text.file_name("trainable-depth", p), "phases")
 
 
 def _open(controls: Controls) -> None:
-    """Open the place that was picked: the one that is picked now and was not before, or the other way round."""
+    """Set σ_w² and σ_b² to the place on the plane that the last click added or took away."""
     here, rules = controls.here, PhaseParams.rules()
     try:
         points = st.session_state["plane"]["selection"]["picked"]  # {} when nothing is picked any more
         picked = [(point["sigma_w2"], point["sigma_b2"]) for point in list(points)[:CLICKS]]
         before, here.picked = here.picked, picked
-        place = next(place for place in (*reversed(picked), *before) if (place in picked) != (place in before))
-        values = {key: rules[key].check(key, value) for key, value in zip(("sigma_w2", "sigma_b2"), place, strict=True)}
-    except (LookupError, TypeError, StopIteration, ParamError):  # it was no browser that spoke
+        place = next(one for one in (*reversed(picked), *before) if (one in picked) != (one in before))
+        values = {key: rules[key].check(key, value)
+                  for key, value in zip(("sigma_w2", "sigma_b2"), place, strict=True)}
+    except (LookupError, TypeError, StopIteration, ParamError):  # a forged message
         return
     controls.set(values)
 
 
 def _measured(controls: Controls) -> None:
-    """Draw which depths really train: the map that ships with the package, and one that the visitor may compute."""
+    """Draw the measured maps: the one that ships with vgdash, and one that the visitor may compute."""
     st.markdown("### Measured: which depths really train", anchors=False)
     left, right = st.columns(2)
     with left:
         said, table = results.shipped_map()
-        elements.chart(table, charts.measured_map(), "shipped", "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
+        elements.chart(table, charts.measured_map(), "shipped",
+                       "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
         st.caption(said + " Computed once; it ships with vgdash.")
     with right:
         page.fragment(controls.page, "map-button", lambda: training_panel.sweep_button(

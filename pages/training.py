@@ -1,4 +1,4 @@
-"""Training curves. Who learns, who stands still, who blows up?"""
+"""Training. Who learns, who stands still, who blows up?"""
 
 import streamlit as st
 
@@ -65,10 +65,11 @@ def draw() -> None:
             controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
         run = training_panel.watched(training_panel.RUN)
         if run is not None and run.snapshots:
-            elements.table_and_download(lambda: training_panel.table(run), text.file_name("training", run.params),
-                                        "training", run.params)
+            name = text.file_name("training", run.params)
+            elements.table_and_download(lambda: training_panel.table(run), name, "training", run.params)
 
-    page.show(controls, "Who learns, who stands still, who blows up?", _results, row, more, looks, buttons, below,
+    page.show(controls, "Who learns, who stands still, who blows up?", _results,
+              row, more, looks, buttons, below,
               every=lambda: training_panel.interval(training_panel.RUN, training_panel.RATES))
 
 
@@ -79,7 +80,8 @@ def _results(shown: page.Results) -> None:
     if value("look") == RATES:
         _rates(p)
     if run is None or not run.snapshots:
-        shown.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same draw: press **Run**.")
+        shown.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same "
+                      "draw: press **Run**.")
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)
@@ -95,7 +97,8 @@ def _rates(p: TrainParams) -> None:
     found = training_panel.rates(p)
     if found is not None:
         said, table = rates(found)
-        elements.chart(table, charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT), "rates",
+        spec = charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT)
+        elements.chart(table, spec, "rates",
                        "Loss after a few steps against the learning rate, for each initializer, log axes")
         st.caption(said)
 
@@ -104,32 +107,39 @@ def _main(tables, look: str, statistic: str, run) -> None:
     if look == COURSE:
         loss, accuracy = st.columns(2)
         with loss:
-            elements.chart(tables["loss"], charts.curves("step", "training loss", height=HEIGHT, fine=True), "loss",
-                           "Training loss by step, log axis")
+            spec = charts.curves("step", "training loss", height=HEIGHT, fine=True)
+            elements.chart(tables["loss"], spec, "loss", "Training loss by step, log axis")
         with accuracy:
-            elements.chart(tables["accuracy"], charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT),
-                           "accuracy", "Share of held-out examples that are classified right, by step")
+            spec = charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT)
+            elements.chart(tables["accuracy"], spec, "accuracy",
+                           "Share of held-out examples that are classified right, by step")
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
             elements.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
-                           "Size of the gradient by layer and step. A layer whose row is dark learns nothing.")
+                           "Size of the gradient by layer and step. "
+                           "A layer whose row is dark learns nothing.")
         with updates:
-            elements.chart(tables["updates"], charts.curves("step", "update : weight", height=HEIGHT), "updates",
-                           "Update divided by weight, median layer, by step, log axis. Healthy is about a thousandth.")
+            spec = charts.curves("step", "update : weight", height=HEIGHT)
+            elements.chart(tables["updates"], spec, "updates",
+                           "Update divided by weight, median layer, by step, log axis. "
+                           "Healthy is about a thousandth.")
     elif look == LAYERS:
         spec = charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0)
         elements.chart(tables["layers"], spec, f"layers {run.over}",
                        "A statistic by layer, for each initializer, at a moment of the run")
     elif look == HISTOGRAMS and not run.params.histogram_layers:
-        st.info("A net of one layer has no hidden layer, so there are no activations to draw. Take two layers or more.")
+        st.info("A net of one layer has no hidden layer, so there are no activations to draw. "
+                "Take two layers or more.")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
-        spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units", predicted=False)
+        spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units",
+                                          predicted=False)
         elements.chart(tables["histograms"], spec, f"histograms {last}",
                        "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
-        st.info("Digits have 64 features: there is no plane to draw a decision on. Choose spirals, circles, moons or gaussians.")
+        st.info("Digits have 64 features: there is no plane to draw a decision on. "
+                "Choose spirals, circles, moons or gaussians.")
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:

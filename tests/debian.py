@@ -14,7 +14,7 @@ from pathlib import Path
 def program(names: Sequence[str], packages: Sequence[str]) -> str | None:
     """Return the path of the first program that is there; install the packages if none is.
 
-    Of several workers on a new machine one installs and the others wait: Debian's installer refuses to be two.
+    Of several workers on a new machine one installs and the others wait: the installer refuses to be two.
     """
     with (Path(tempfile.gettempdir()) / "vgdash-apt.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

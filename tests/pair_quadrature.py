@@ -1,4 +1,4 @@
-"""An independent quadrature over two correlated Gaussians: the truth for the tables of ``vgdash.theory.averages``."""
+"""An independent quadrature over two correlated Gaussians, the truth for ``vgdash.theory.averages``."""
 
 import math
 from functools import cache
@@ -14,7 +14,7 @@ FINE: Rules = ((1.0, "legendre", 20, 56), (2.0, "legendre", 28, 64), (6.0, "lege
 
 @cache
 def sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh, whose nodes crowd at both ends as saturated f need."""
+    """Nodes and weights on [0, 1]: Gauss-Legendre, or tanh-sinh with dense ends for saturated f."""
     if rule == "legendre":
         x, w = np.polynomial.legendre.leggauss(count)
         return (x + 1) / 2, w / 2
@@ -26,7 +26,7 @@ def sector(rule: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _radii(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of ∫ r e^(-r²/2) g(r) dr over r > 0: the trapezoid rule in t, r = exp(t - exp(-t))."""
+    """Nodes and weights of ∫ r e^(-r²/2) g(r) dr over r > 0: trapezoid rule in t, r = exp(t - exp(-t))."""
     t, step = np.linspace(-3.2, 2.25, count, retstep=True)
     r = np.exp(t - np.exp(-t))
     return r, step * r * (1 + np.exp(-t)) * r * np.exp(-r**2 / 2)
@@ -56,5 +56,5 @@ def pair_nodes(correlation, scale, rules: Rules = FINE) -> tuple[np.ndarray, ...
 
 
 def pair_mean(values: np.ndarray, angle_weights: np.ndarray, radius_weights: np.ndarray) -> np.ndarray:
-    """E[g(u, v)] from ``values = g(u, v)`` at the nodes of ``pair_nodes``, for each of their pairs ``(…)``."""
+    """E[g(u, v)] from ``values = g(u, v)`` at the nodes of ``pair_nodes``, for each pair ``(…)``."""
     return np.vecdot(angle_weights, values @ radius_weights)

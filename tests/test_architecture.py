@@ -1,16 +1,21 @@
-"""The house holds: who may import whom, how long a file may be, and that every public name says what it is."""
+"""Rules of the house: imports go down, pages compute through one door, files are short, docstrings plain."""
 
 import ast
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+import vgdash
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "vgdash").rglob("*.py"))
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 PARTS = sorted((ROOT / "pages" / "parts").rglob("*.py"))
-RUNTIME = {"numpy", "pandas", "threadpoolctl", "vgdash"} | sys.stdlib_module_names
+SOURCES = [*PACKAGE, *PAGES, *PARTS, ROOT / "app.py", *sorted((ROOT / "deploy").glob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def module_of(file):
@@ -18,103 +23,284 @@ def module_of(file):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(source, module, is_package=False):
-    """Full dotted names of everything that a source text imports, wherever it stands: ``a.b`` for ``from a import b`` too."""
+@cache
+def tree_of(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imports(tree, module, is_package=False):
+    """List the full dotted names that a module imports anywhere: ``a.b`` for ``from a import b`` too."""
     here = module.split(".") if is_package else module.split(".")[:-1]
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = here[:len(here) + 1 - node.level] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
             found |= {f"{stem}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("import_module", "__import__"):
+        elif isinstance(node, ast.Call) and identifier(node.func) in ("import_module", "__import__"):
             found |= {argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)}
     return found
 
 
-def imports_of(file):
-    return imports(file.read_text(encoding="utf-8"), module_of(file), file.name == "__init__.py")
+def identifier(node):
+    """Return the name that a node says: ``b`` of ``a.b`` and of ``b``, else nothing."""
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+IMPORTS = {module_of(file): imports(tree_of(file), module_of(file), file.name == "__init__.py")
+           for file in [*PACKAGE, *PAGES, *PARTS]}
+
+
+def module_named(name, modules):
+    """Return the longest beginning of a dotted name that is a module, or None."""
+    parts = name.split(".")
+    beginnings = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((beginning for beginning in beginnings if beginning in modules), None)
+
+
+def graph_of(imported):
+    """Map each module to the modules of ours that it imports."""
+    return {module: {other for name in names if (other := module_named(name, imported))} - {module}
+            for module, names in imported.items()}
+
+
+GRAPH = graph_of(IMPORTS)
+
+
+def reachable(graph, *starts):
+    """List the modules that are imported, directly or through others."""
+    found, waiting = set(), list(starts)
+    while waiting:
+        new = graph[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def circles(graph):
+    """List the strongly connected components of more than one module."""
+    behind = {module: reachable(graph, module) for module in graph}
+    return {frozenset(other for other in behind[module] if module in behind[other])
+            for module in graph if module in behind[module]}
 
 
 def within(name, *packages):
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def undocumented(source):
-    """Public functions and classes (no underscore) that have no docstring of their own."""
-    return [node.name for node in ast.parse(source).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-            and not node.name.startswith("_") and not ast.get_docstring(node)]
+# ---- the finders themselves
+
+def test_imports_are_found_wherever_they_stand():
+    source = ("import a.b, c\nfrom d import e\ndef f():\n    from . import g\n    from .h import i\n"
+              "    from .. import j\n    importlib.import_module('k.l')\n    __import__('m')\n")
+    found = {"a.b", "c", "d.e", "pages.parts.g", "pages.parts.h.i", "pages.j", "k.l", "m"}
+    assert imports(ast.parse(source), "pages.parts.x") == found
+    assert imports(ast.parse("from . import g"), "vgdash", is_package=True) == {"vgdash.g"}
 
 
-def lines(file):
-    return len(file.read_text(encoding="utf-8").splitlines())
+def test_circles_are_found():
+    graph = graph_of({"a": {"b.x"}, "b": {"c"}, "c": {"a.f", "d"}, "d": {"numpy"}, "e": {"f"}, "f": {"e"}})
+    assert circles(graph) == {frozenset("abc"), frozenset("ef")}
+    assert reachable(graph, "b") == set("abcd")
 
 
-def test_the_import_finder_sees_every_way_to_import():
-    source = ("import a.b, c\nfrom d import e\ndef f():\n    from . import g\n    from .h import i\n    from .. import j\n"
-              "    importlib.import_module('k.l')\n    __import__('m')\n")
-    assert imports(source, "pages.parts.x") == {"a.b", "c", "d.e", "pages.parts.g", "pages.parts.h.i", "pages.j", "k.l", "m"}
-    assert imports("from . import g", "vgdash", is_package=True) == {"vgdash.g"}
+# ---- imports
+
+RUNTIME = {"numpy", "pandas", "threadpoolctl", "vgdash"} | sys.stdlib_module_names
+OPTIONAL = {"vgdash.sweep.__main__": {"distributed"}}  # only if a scheduler is given
+
+VOCABULARY = ("params", "activations", "initializers", "layers", "number_formats", "quadrature", "parallel",
+              "records")
+LAYER = dict.fromkeys(VOCABULARY, "vocabulary")  # the first level; a folder is a layer of its own name
+LAYER |= dict.fromkeys(("linear_chain", "chain_learning", "single_neuron"), "chain and neuron")
+BASE = ("vocabulary", "chain and neuron", "probe")
+BELOW = {  # the layers that a layer may import, besides itself
+    "vocabulary": (), "chain and neuron": BASE[:1], "probe": BASE[:2],
+    "theory": BASE, "diagnosis": (*BASE, "theory"),
+    "training": ("vocabulary", "probe"),
+    **dict.fromkeys(("codegen", "published", "sweep"), (*BASE, "theory", "diagnosis", "training")),
+}
 
 
-def test_the_docstring_finder_is_not_fooled_by_the_docstring_a_dataclass_gives_itself():
-    assert undocumented("@dataclass\nclass A: x: int\ndef b(): 'said'\nC = 1\ndef _d(): pass\n") == ["A"]
+def layer(module):
+    room = module.split(".")[1]
+    return LAYER.get(room, room)
 
 
-def test_there_is_something_to_check():
-    assert {"params", "activations", "initializers", "single_neuron", "data"} <= {file.stem for file in PACKAGE}
-    assert PAGES
-    assert PARTS
+@pytest.mark.parametrize("module", [module for module in IMPORTS if within(module, "vgdash")])
+def test_vgdash_imports_numpy_pandas_threadpoolctl_and_the_standard_library_only(module):
+    allowed = RUNTIME | OPTIONAL.get(module, set())
+    assert not {name for name in IMPORTS[module] if name.split(".")[0] not in allowed}
 
 
-OPTIONAL = {"vgdash.sweep.__main__": {"distributed"}}  # only where a scheduler is asked for
+@pytest.mark.parametrize("module", [module for module in IMPORTS if module.startswith("vgdash.")])
+def test_inside_vgdash_imports_only_go_down(module):
+    assert layer(module) in BELOW, "a module of the first level belongs to a layer"
+    others = {other for other in GRAPH[module] if other == "vgdash" or layer(other) != layer(module)}
+    assert not {other for other in others if other == "vgdash" or layer(other) not in BELOW[layer(module)]}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert not circles(GRAPH)
+
+
+@pytest.mark.parametrize("module", [module_of(file) for file in PAGES + PARTS])
+def test_nothing_imports_a_page(module):
+    pages = [module_of(file) for file in PAGES]
+    assert not {name for name in IMPORTS[module] if within(name, "app", *pages)}
+
+
+PURE = [f"pages.parts.{name}" for name in
+        ("charts", "views", "training_runs", "text", "series_style", "scenes", "questions")]
+
+
+@pytest.mark.parametrize("module", [module for module in IMPORTS if within(module, *PURE)])
+def test_these_parts_know_nothing_of_streamlit_not_even_through_what_they_import(module):
+    assert not {other for other in {module, *reachable(GRAPH, module)}
+                if any(within(name, "streamlit") for name in IMPORTS[other])}
+
+
+def test_every_pure_part_is_there():
+    assert all(name in IMPORTS for name in PURE)
+
+
+@pytest.mark.parametrize("part", ["elements", "controls"])
+def test_elements_and_controls_import_no_results(part):
+    assert "pages.parts.results" not in reachable(GRAPH, f"pages.parts.{part}")
+
+
+# ---- the door to computation
+
+DOORS = ["results", "questions", "training_panel", "training_runs", "startup"]  # they may call computations
+NO_COMPUTATION = {  # of vgdash, for pages and all other parts
+    "parameter sets": {"Params", "ChainParams", "DescentParams", "NeuronParams", "ProbeParams",
+                       "CompareParams", "PhaseParams", "TrainParams"},
+    "rules": {"Rule", "Choice", "Choices", "Flag", "Integers", "Real", "Text", "ParamError"},
+    "registries": {"FORMATS", "FRAMEWORKS", "INITIALIZERS"},
+    "constants": {"MAX_TEXT", "HIGHEST_BIAS", "ROWS"},
+    "a record, and the text of a notebook": {"Outcome", "notebook"},
+}
+OUTSIDE = [*PAGES, *(file for file in PARTS if file.parent.name == "parts" and file.stem not in DOORS)]
+
+
+@pytest.mark.parametrize("file", OUTSIDE, ids=module_of)
+def test_only_the_doors_call_computations(file):
+    names = {name.rpartition(".")[2] for name in IMPORTS[module_of(file)] if within(name, "vgdash")}
+    assert not names - set().union(*NO_COMPUTATION.values())
+    said = {identifier(node) for node in ast.walk(tree_of(file))} | IMPORTS[module_of(file)]
+    assert not {name for name in said if name.endswith("_view")}, "a view computes: ask results for it"
+
+
+# ---- Streamlit's public names only
+
+PRIVATE = ("streamlit.runtime", "streamlit.proto", "streamlit.web", "uvicorn")
+
+
+def private_names(tree):
+    """List the imports and attributes of Streamlit that are not public."""
+    modules = {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree)
+               if isinstance(node, (ast.Import, ast.ImportFrom))
+               for alias in node.names if within(getattr(node, "module", None) or alias.name, "streamlit")}
+    found = {name for name in imports(tree, "pages.parts.x") if within(name, *PRIVATE)
+             or (within(name, "streamlit") and "._" in name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            dotted = ast.unparse(node)
+            if dotted.split(".")[0] in modules and re.search(r"\._|\.(runtime|proto|web)\b", dotted):
+                found.add(dotted)
+    return found
+
+
+def test_private_names_are_found():
+    source = ("import streamlit as st\nfrom streamlit.runtime import get_instance\nimport uvicorn\n"
+              "from streamlit import _main\nst._config\nst.runtime\nst.empty()._enqueue\n"
+              "st.write\nself._own\n")
+    found = {"streamlit.runtime.get_instance", "uvicorn", "streamlit._main"}
+    assert private_names(ast.parse(source)) == found | {"st._config", "st.runtime", "st.empty()._enqueue"}
+
+
+@pytest.mark.parametrize("file", [*PAGES, *PARTS, ROOT / "app.py"], ids=module_of)
+def test_no_private_name_of_streamlit(file):
+    assert not private_names(tree_of(file))
+
+
+# ---- names
+
+PUBLIC = [
+    "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
+    "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
+    "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
+    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate",
+    "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load", "neuron_variance",
+    "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train", "trainability", "xi_c",
+    "xi_q",
+]
+
+
+def test_the_public_names_are_these_and_stand_in_one_place():
+    assert sorted(vgdash.__all__) == sorted(PUBLIC)
+    assert all(hasattr(vgdash, name) for name in PUBLIC)
+    listing = [module_of(file) for file in SOURCES
+              if "__all__" in {identifier(node) for node in ast.walk(tree_of(file))}]
+    assert listing == ["vgdash"]
+
+
+def public(body):
+    """List the public functions and classes of a module or a class."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return [node for node in body if isinstance(node, kinds) and not node.name.startswith("_")]
 
 
 @pytest.mark.parametrize("file", PACKAGE, ids=module_of)
-def test_vgdash_imports_numpy_pandas_threadpoolctl_and_the_standard_library_only(file):
-    assert not {name for name in imports_of(file) if name.split(".")[0] not in RUNTIME | OPTIONAL.get(module_of(file), set())}
-
-
-@pytest.mark.parametrize("file", PAGES, ids=module_of)
-def test_no_page_imports_another(file):
-    assert not {name for name in imports_of(file) if within(name, "pages") and not within(name, "pages.parts")}
-    assert not {name for name in imports_of(file) if within(name, "app")}
-
-
-@pytest.mark.parametrize("file", PARTS, ids=module_of)
-def test_what_pages_share_imports_no_page(file):
-    assert not {name for name in imports_of(file) if within(name, "app") or (within(name, "pages") and not within(name, "pages.parts"))}
-
-
-PURE = ("pages.parts.charts", "pages.parts.views", "pages.parts.text", "pages.parts.series_style")
-
-
-def test_charts_and_views_know_nothing_of_streamlit_not_even_through_what_they_import():
-    parts = {module_of(file): file for file in PARTS}
-    waiting, seen = [name for name in parts if within(name, *PURE)], set()
-    assert waiting
-    while waiting:
-        module = waiting.pop()
-        seen.add(module)
-        names = imports_of(parts[module])
-        assert not {name for name in names if within(name, "streamlit")}, module
-        waiting += [part for part in parts if part not in seen and part != "pages.parts" and any(within(name, part) for name in names)]
-
-
-@pytest.mark.parametrize("file", PACKAGE, ids=module_of)
-def test_every_public_name_has_a_docstring_and_every_module_too(file):
-    source = file.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(source))
-    assert not undocumented(source)
-
-
-@pytest.mark.parametrize(("file", "longest"), [*((file, 350) for file in PACKAGE), *((file, 160) for file in PAGES)],
-                         ids=lambda value: module_of(value) if isinstance(value, Path) else str(value))
-def test_a_file_holds_one_idea(file, longest):
-    assert lines(file) <= longest
+def test_no_function_of_vgdash_is_used_by_tests_alone(file):
+    tree, module = tree_of(file), module_of(file)
+    names = {node.name for node in public(tree.body)} - {identifier(node) for node in ast.walk(tree)}
+    assert not {f"{module}.{name}" for name in names - set(PUBLIC)} - set().union(*IMPORTS.values())
 
 
 def test_no_drawer_for_odds_and_ends():
-    assert not [file for file in PACKAGE + PAGES + PARTS if file.stem in ("utils", "util", "helpers", "misc", "common")]
+    drawers = ("utils", "util", "helpers", "misc", "common")
+    assert not [file for file in SOURCES if file.stem in drawers or file.parent.name in drawers]
+
+
+# ---- docstrings and sizes
+
+RIDDLE = re.compile(r"(What|Whether|Where|How|Who|Whoever|When)\b")
+
+
+def undocumented(tree):
+    """List the public functions and classes without a docstring of their own."""
+    return [node.name for node in public(tree.body) if not ast.get_docstring(node)]
+
+
+def test_the_docstring_that_a_dataclass_gives_itself_does_not_count():
+    source = "@dataclass\nclass A: x: int\ndef b(): 'said'\nC = 1\ndef _d(): pass\n"
+    assert undocumented(ast.parse(source)) == ["A"]
+
+
+@pytest.mark.parametrize("file", PACKAGE, ids=module_of)
+def test_every_module_and_every_public_name_of_vgdash_has_a_docstring(file):
+    assert ast.get_docstring(tree_of(file))
+    assert not undocumented(tree_of(file))
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=module_of)
+def test_a_docstring_begins_with_a_verb_or_a_noun(file):
+    tree = tree_of(file)
+    named = public(tree.body)
+    methods = [method for one in named if isinstance(one, ast.ClassDef) for method in public(one.body)]
+    texts = [ast.get_docstring(node) or "" for node in (tree, *named, *methods)]
+    assert not [text.splitlines()[0] for text in texts if RIDDLE.match(text)]
+
+
+@pytest.mark.parametrize("file", [*SOURCES, *TESTS], ids=module_of)
+def test_a_file_holds_one_idea(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= (160 if file in PAGES else 350)
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=module_of)
+def test_no_line_is_wider_than_110_characters(file):
+    text = file.read_text(encoding="utf-8")
+    assert not [number for number, line in enumerate(text.splitlines(), 1) if len(line) > 110]

@@ -1,7 +1,6 @@
-"""CONTRIBUTING's promise: a new activation, initializer, claim, scene, chart or page is one record or one file.
+"""CONTRIBUTING's promise: an activation, initializer, claim, scene, chart or page is one record or file.
 
-Each is added in a copy of the repository, at the end of the file of its kind or as a new file. Two need a line
-elsewhere: an activation what the frameworks call it, a page its place in the navigation.
+Each is added in a copy of the repository, at the end of the file of its kind or as a new file.
 """
 
 import shutil
@@ -26,11 +25,8 @@ def _arctan_slope(z, out):
 
 
 ACTIVATIONS["arctan"] = Activation(
-    name="arctan", formula=r"\\arctan z", source="", value=_arctan, slope=_arctan_slope)
-''',
-    "vgdash/codegen/export.py": '''
-ACTIVATION_TEXTS["arctan"] = dict(zip(
-    FRAMEWORKS, ("np.arctan(z)", "Arctan()", "arctan", "jnp.arctan(z)", "tf.atan(z)"), strict=True))
+    name="arctan", formula=r"\\arctan z", source="", value=_arctan, slope=_arctan_slope,
+    code=("np.arctan(z)", "Arctan()", "arctan", "jnp.arctan(z)", "tf.atan(z)"))
 ''',
     "vgdash/initializers.py": '''
 INITIALIZERS["half_he"] = Initializer(
@@ -78,7 +74,6 @@ def draw() -> None:
 
 shell.show(draw)
 ''',
-    "pages/parts/shell.py": '\nPAGES += (("arctan", "Arctan"),)\n',
 }
 
 
@@ -106,7 +101,7 @@ def test_they_compute(run):
     run('''
 import numpy as np
 from vgdash import PUBLISHED, ProbeParams, TrainParams, critical_sigma_w2, export, predict, probe, train
-from vgdash.published import check
+from vgdash.published.records import check
 
 p = ProbeParams.uniform(30, 200, activation="arctan", initializer="half_he", seeds=8)
 np.testing.assert_allclose(np.log(probe(p).q.mean(axis=0)), np.log(predict(p).q), atol=0.5)

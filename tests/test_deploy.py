@@ -65,7 +65,7 @@ def test_nobody_serves_where_nobody_listens():
 
 
 def test_a_frozen_replica_is_killed_and_started_again_while_nginx_goes_on_serving(tmp_path):
-    nginx = program(["nginx"], ["nginx-light"]) or pytest.skip("no nginx here; installing it needs root on Debian")
+    nginx = program(["nginx"], ["nginx-light"]) or pytest.skip("no nginx, and only root can install it")
     (tmp_path / "bare.py").write_text(SCRIPT)
     ports, front = [free_port(), free_port()], free_port()
     (path := tmp_path / "nginx.conf").write_text(nginx_configuration(ports, f"127.0.0.1:{front}", tmp_path))

@@ -63,7 +63,6 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
     Format("float64", 53, 1023, np.float64),
 )}
 _BFLOAT16 = FORMATS["bfloat16"]
-_CHECK_EVERY = 16  # layers between two tests if only zeros and infinities are left
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,8 @@ def round_to(values, name: str) -> np.ndarray:
 def iterate(step: Callable[[int, np.ndarray], np.ndarray], start, name: str, layers: int) -> np.ndarray:
     """Return ``start`` and a[l] = step(l, a[l-1]), all rounded to the format: ``(layers + 1, *start.shape)``.
 
-    ``step`` gets the layer from 1 and the last value in the format's carrier type, and computes in that type:
-    sums in bfloat16 are those of hardware that adds in float32 and rounds at the end. A step multiplies, so
-    zero and infinity are final, and iteration ends when nothing else is left.
+    ``step`` gets the layer from 1 and the last value, and computes in the format's carrier type: sums in
+    bfloat16 are those of hardware that adds in float32 and rounds at the end.
     """
     start = round_to(start, name)
     values = np.empty((layers + 1, *start.shape), start.dtype)
@@ -119,9 +117,6 @@ def iterate(step: Callable[[int, np.ndarray], np.ndarray], start, name: str, lay
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for layer in range(1, layers + 1):
             values[layer] = round_to(step(layer, values[layer - 1]), name)
-            if layer % _CHECK_EVERY == 0 and not (np.isfinite(values[layer]) & (values[layer] != 0)).any():
-                values[layer + 1:] = values[layer]
-                break
     return values
 
 

@@ -17,8 +17,8 @@ from threadpoolctl import ThreadpoolController
 
 Job, Result = TypeVar("Job"), TypeVar("Result")
 MOST_WORKERS = 4  # each one holds the arrays of a net; memory budgets count on it
-_AFFINITY = getattr(os, "sched_getaffinity", None)
-WORKERS = min(MOST_WORKERS, len(_AFFINITY(0)) if _AFFINITY else os.cpu_count() or 1)
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WORKERS = min(MOST_WORKERS, _CORES)
 
 # Seconds that a thread may keep Python's lock while another waits for it. NumPy calls release it after 5 to
 # 200 µs; with Python's 5 ms, training 50 layers x 64 on two cores takes a third longer.
@@ -29,9 +29,7 @@ _inside = 0
 _restore: list[Callable[[], None]] = []
 
 
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+_controller = cache(ThreadpoolController)
 
 
 def _take_control() -> None:

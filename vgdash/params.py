@@ -40,6 +40,10 @@ class Rule:
 
     text: str
 
+    def error(self, field: str, value: Any, instead: str = "") -> ParamError:
+        """Return the refusal of a value."""
+        return ParamError(field, self.text, value, instead)
+
     def check(self, field: str, value: Any) -> Any:
         """Return the canonical value. Raises ``ParamError``."""
         raise NotImplementedError
@@ -66,14 +70,14 @@ class Integer(Rule):
 
     def check(self, field, value):
         if isinstance(value, bool):
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         try:
             number = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
         except TypeError:
-            raise ParamError(field, self.text, value) from None
+            raise self.error(field, value) from None
         if not self.low <= number <= self.high:
             nearest = self.low if number < self.low else self.high
-            raise ParamError(field, self.text, value, f"The nearest allowed value is {nearest:,}.")
+            raise self.error(field, value, f"The nearest allowed value is {nearest:,}.")
         return number
 
     def parse(self, field, texts):
@@ -99,12 +103,12 @@ class Real(Rule):
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
-            raise ParamError(field, self.text, value) from None
+            raise self.error(field, value) from None
         if isinstance(value, (bool, str, bytes)) or not math.isfinite(number):
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         if not self.low <= number <= self.high:
             nearest = self.low if number < self.low else self.high
-            raise ParamError(field, self.text, value, f"The nearest allowed value is {nearest:g}.")
+            raise self.error(field, value, f"The nearest allowed value is {nearest:g}.")
         return number + 0.0  # -0.0 and 0.0 are one cache key
 
     def parse(self, field, texts):
@@ -112,7 +116,7 @@ class Real(Rule):
         try:
             number = float(text)
         except ValueError:
-            raise ParamError(field, self.text, text) from None
+            raise self.error(field, text) from None
         return self.check(field, number)
 
     def to_query(self, value):
@@ -128,7 +132,7 @@ class Flag(Rule):
 
     def check(self, field, value):
         if not isinstance(value, bool):
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         return value
 
     def parse(self, field, texts):
@@ -150,7 +154,7 @@ class Choice(Rule):
 
     def check(self, field, value):
         if not isinstance(value, str) or value not in self.options:
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         return str(value)
 
 
@@ -166,7 +170,7 @@ class Text(Rule):
 
     def check(self, field, value):
         if not isinstance(value, str) or len(value) > self.most:
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         return str(value)
 
 
@@ -183,14 +187,14 @@ class Choices(Rule):
 
     def check(self, field, value):
         if isinstance(value, str) or not isinstance(value, Iterable):
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         chosen = list(value)
         for one in chosen:
             if not isinstance(one, str) or one not in self.options:
-                raise ParamError(field, self.text, one)
+                raise self.error(field, one)
         kept = tuple(option for option in self.options if option in chosen)
         if not 1 <= len(kept) <= self.at_most:
-            raise ParamError(field, self.text, tuple(chosen))
+            raise self.error(field, tuple(chosen))
         return kept
 
     def parse(self, field, texts):
@@ -216,10 +220,10 @@ class Integers(Rule):
 
     def check(self, field, value):
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            raise ParamError(field, self.text, value)
+            raise self.error(field, value)
         numbers = tuple(value)
         if not self.shortest <= len(numbers) <= self.longest:
-            raise ParamError(field, self.text, f"{len(numbers):,} numbers")
+            raise self.error(field, f"{len(numbers):,} numbers")
         one = Integer(self.low, self.high)
         return tuple(one.check(f"{field}[{i}]", number) for i, number in enumerate(numbers))
 
@@ -230,10 +234,10 @@ class Integers(Rule):
             number, _, times = part.strip().partition("x")
             if not (number.isdecimal() and (times or "1").isdecimal() and len(number + times) < 16):
                 after = f", after {parts[place - 2].strip()[:20]}" if place > 1 else ""
-                raise ParamError(field, self.text, part, f"Look at place {place} of {len(parts)}{after}.")
+                raise self.error(field, part, f"Look at place {place} of {len(parts)}{after}.")
             count = int(times or 1)
             if len(numbers) + count > self.longest:
-                raise ParamError(field, self.text, texts[-1])
+                raise self.error(field, texts[-1])
             numbers += [int(number)] * count
         return self.check(field, numbers)
 

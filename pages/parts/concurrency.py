@@ -1,8 +1,9 @@
-"""Limits on what runs at once: scripts of visitors, and long computations.
+"""Limits on scripts and long computations that run at once.
 
-Python threads share one interpreter lock, and one of them is the loop that greets visitors. With a hundred scripts at
-work it gets the lock twice a second, and a hall that arrives at once waits for its pages. So few scripts run at a time
-and the others wait in line. Long computations use all cores by themselves, so there is one of them at a time.
+Python threads share one interpreter lock, and one of them is Streamlit's event loop. With a hundred scripts
+running, the loop gets the lock twice a second, and 300 students who arrive at once wait for their first
+page. So few scripts run at a time and the others wait. A long computation uses all cores, so there is one at
+a time.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-SCRIPTS = 2  # scripts of visitors at once; one that computes for long does not count
+SCRIPTS = 2  # scripts that run at once; one in a long computation does not count
 
-_scripts, _long = threading.BoundedSemaphore(SCRIPTS), threading.BoundedSemaphore(1)
-_this = threading.local()  # .slot: this thread holds one of the places for scripts
+_scripts = threading.BoundedSemaphore(SCRIPTS)
+_long = threading.RLock()  # a long computation may ask for another one that is not remembered
+_this = threading.local()  # .slot: True while this thread holds a slot
 
 
 @contextmanager
 def script_slot() -> Iterator[None]:
-    """Wait for one of the places for scripts, and hold it. A fragment inside of a full run uses the place of that run."""
+    """Wait for a script slot and hold it. A fragment inside a full run uses the slot of that run."""
     if in_script():
         yield
         return
@@ -32,13 +34,13 @@ def script_slot() -> Iterator[None]:
 
 
 def in_script() -> bool:
-    """Return True if this thread runs a visitor's script, and holds a place for it."""
+    """Return True if this thread runs a script and holds a slot for it."""
     return getattr(_this, "slot", False)
 
 
 @contextmanager
 def released_slot() -> Iterator[None]:
-    """Leave the place for scripts to another one meanwhile: for waiting, and for long computations."""
+    """Release the script slot meanwhile: around waiting and long computations."""
     if not in_script():
         yield
         return
@@ -52,5 +54,5 @@ def released_slot() -> Iterator[None]:
 
 
 def long_work() -> AbstractContextManager[object]:
-    """Return the place for long computations, to wait for and to hold."""
+    """Return the lock of long computations."""
     return _long

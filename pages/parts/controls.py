@@ -1,7 +1,7 @@
-"""The controls of a page: widgets, the address and the parameter set are three spellings of one state.
+"""The controls of a page: widgets, address and parameter set, three forms of one state.
 
-The state is ``PageState.values``. Widgets are drawn from it and write into it, ``read_address`` and ``write_address``
-translate between it and the address, ``params`` makes the parameter set.
+The state is ``PageState.values``. Widgets are drawn from it and write into it, ``read_address`` and
+``write_address`` translate between it and the address, ``params`` makes the parameter set.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pages.parts.scenes import Scene
 from pages.parts.state import PageState, session
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
-COMMON: dict[str, Rule] = {  # keys that every page has: large type, the state kept as A, the version of a link
+COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as A, the version of a link
     "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
-NARROW, WIDE = 150, 200  # pixels of a list in a row; sliders share the rest
+NARROW, WIDE = 150, 200  # pixels of a select box in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
-REFUSALS = 5  # sentences about one address, at most
+REFUSALS = 5  # sentences about one address at most
 
 
 class Address(NamedTuple):
-    """Meaning of an address: the controls that are not at their default, and what every page has."""
+    """State that an address names: the controls that are not at their default, and the keys of every page."""
 
     values: dict[str, Any]
     scene: str | None
@@ -36,44 +36,47 @@ class Address(NamedTuple):
 class Controls:
     """The controls of one page for the parameter set ``kind``.
 
-    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of controls too
-    where other controls depend on it (``linked``). ``then`` is called when a scene or a link has been entered.
+    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of
+    controls too if others depend on the key (``linked``). ``then`` is called when a scene or a link has been
+    entered.
     """
 
     def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
-                 linked: Sequence[str] = (), fragments: Sequence[str] = ("results",), then: Callable[[], None] = lambda: None):
+                 linked: Sequence[str] = (), fragments: Sequence[str] = ("results",),
+                 then: Callable[[], None] = lambda: None):
         self.page, self.kind, self.linked, self.fragments, self.then = page, kind, linked, fragments, then
         own, usual, beside = kind.keys(), kind(), beside or {}
         self.rules = {**own, **{key: rule for key, (rule, _) in beside.items()}}
-        self.defaults = {key: None if isinstance(rule, Integers) else getattr(usual, key) for key, rule in own.items()}
+        self.defaults = {key: None if isinstance(rule, Integers) else getattr(usual, key)
+                         for key, rule in own.items()}
         self.defaults |= {key: value for key, (_, value) in beside.items()}
         self.scenes = {scene.name: self._differing(scene.values) for scene in scenes.of_page(page)}
         self.readable = {**self.rules, **COMMON, "scene": Choice(tuple(self.scenes))}
 
     @property
     def here(self) -> PageState:
-        """The state of this page for the visitor whose script runs."""
+        """State of this page in the session whose script runs."""
         return session().of(self.page)
 
     def value(self, key: str) -> Any:
-        """Return the value of a control; of a typed one that is empty, None."""
+        """Return the value of a control; None of an empty text field."""
         return self.here.values.get(key, self.defaults[key])
 
     def _differing(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values that are not at their default, in canonical form."""
+        """Check values and return those that are not at their default."""
         checked = {key: self.rules[key].check(key, value) for key, value in values.items()}
         return {key: value for key, value in checked.items() if value != self.defaults[key]}
 
     # ---- the parameter set
 
     def params(self) -> tuple[Params, list[str]]:
-        """Return the parameter set of all values, and one sentence for each value that was refused."""
+        """Return the parameter set of all values, and a sentence for each value that was refused."""
         p, refused = self.kind.parse_lenient(self.here.values)
         said = [*self.here.refused, *self.here.misread.values(), *map(text.refusal, refused)]
         return p, list(dict.fromkeys(said))
 
     def next_params(self) -> Iterator[Params]:
-        """Yield the parameter set one step further on the slider that was moved last: the likely next request."""
+        """Yield the parameter set one step further on the slider moved last: the likely next request."""
         if self.here.moved is not None:
             key, value = self.here.moved
             p, refused = self.kind.parse_lenient({**self.here.values, key: value})
@@ -85,8 +88,8 @@ class Controls:
     def read_address(self) -> None:
         """Take over the state that the address names. Call it once in a full run, before the widgets.
 
-        An address that means what the page shows changes nothing. A run that answers a widget does not read it, and a
-        page entered through the menu, without a query, shows what it showed before.
+        An address that names the current state changes nothing. A run that answers a widget does not read it,
+        and a page opened from the menu, without a query, keeps its last state.
         """
         mine, here = session(), self.here
         first, arrived, mine.page = not mine.page, mine.page != self.page, self.page
@@ -103,9 +106,9 @@ class Controls:
         self.write_address(again=not first)
 
     def write_address(self, again: bool = False) -> None:
-        """Have the address name the state of the page, unless it does.
+        """Set the address to the state of the page, unless it already names it.
 
-        ``again``: tell the browser in any case, for an answer to an earlier message may have changed its address since.
+        ``again``: tell the browser in any case. An answer that was under way may have changed its address.
         """
         query = _query()
         address, refused = self._meaning(query)
@@ -115,15 +118,16 @@ class Controls:
             st.query_params.from_dict(query)
 
     def query(self) -> dict[str, list[str]]:
-        """Return the shortest query that names this state: the scene, or what is not at its default."""
+        """Return the shortest query that names this state: the scene, or the values not at their default."""
         here = self.here
         state = {"scene": [here.scene]} if here.scene else self._spelled(here.values)
         common = {"held": [here.kept] if here.kept else [], "present": ["true"] if session().present else []}
         return {key: texts for key, texts in {**state, **common}.items() if texts}
 
     def full_query(self) -> dict[str, list[str]]:
-        """Return every value of the page as texts, defaults too: a link that outlives a change of defaults."""
-        return self._spelled({key: value for key, value in (self.defaults | self.here.values).items() if value is not None})
+        """Return every value of the page as texts, defaults too: a link that survives new defaults."""
+        values = self.defaults | self.here.values
+        return self._spelled({key: value for key, value in values.items() if value is not None})
 
     def _spelled(self, values: Mapping[str, Any]) -> dict[str, list[str]]:
         return {key: self.rules[key].to_query(value) for key, value in values.items()}
@@ -132,14 +136,16 @@ class Controls:
         return Address(self.here.values, self.here.scene, self.here.kept, session().present)
 
     def _meaning(self, query: Mapping[str, list[str]]) -> tuple[Address, list[str]]:
-        """Return what a query means, and one sentence for each part of it that was left out.
+        """Return the state that a query names, and a sentence for each part of it that was left out.
 
-        What a link to a scene does not say is as the scene has it; what it says otherwise makes it the sender's own.
+        A link to a scene may set some of its values: the others are those of the scene, but if one differs,
+        the state is not that scene.
         """
         good, refused = {}, []
         for key, texts in query.items():
             if key not in self.readable:
-                refused.append(f"This page has no setting named “{text.harmless(key)}”; the link's value was left out.")
+                refused.append(f"This page has no setting named “{text.harmless(key)}”; "
+                               "the link's value was left out.")
                 continue
             try:
                 if sum(map(len, texts)) > MAX_TEXT:
@@ -164,22 +170,22 @@ class Controls:
     # ---- changes
 
     def enter(self, scene: Scene) -> None:
-        """Set every control as the scene has it. For callbacks."""
+        """Set every control to the scene's value. For callbacks."""
         self._show(Address(self.scenes[scene.name], scene.name, self.here.kept, session().present))
         session().at = (self.page, scene.name)
         self.then()
 
     def set(self, values: Mapping[str, Any]) -> NoReturn:
-        """Set some controls by program, and draw the page again. For callbacks."""
+        """Set some controls, and draw the page again. For callbacks."""
         here, changed = self.here, self._differing({**self.here.values, **values})
         scene = here.scene if changed == self.scenes.get(here.scene) else None
         self._show(Address(changed, scene, here.kept, session().present))
         _redraw_all()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
-        """Take the value of a widget over, and draw again what depends on it. The callback of every control.
+        """Take over a widget's value and draw again what depends on it. The callback of every control.
 
-        Streamlit calls it for widgets that are gone too, if an old message holds their values: those count no more.
+        Streamlit calls it for a widget that is gone too, if a late message holds its value: it is ignored.
         """
         if widget != self._name(key) or self.page != session().page:
             return
@@ -203,7 +209,7 @@ class Controls:
         self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
 
     def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
-        """Draw fragments again; the whole page where its headline goes, for the state is no scene any more."""
+        """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
         if scene_before == self.here.scene:
             st.rerun(fragments)
         _redraw_all()
@@ -219,7 +225,7 @@ class Controls:
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """Return the usual options, the default, and the value that a link or a scene asked for."""
+        """Return the usual options, the default, and the value that a link or a scene has set."""
         return sorted({*usual, self.defaults[key], self.here.entered.get(key, self.defaults[key])})
 
     def slider(self, key: str, label: str, step: float = 1, **more: Any) -> None:
@@ -235,21 +241,21 @@ class Controls:
 
         def beside(value: Any, up: bool) -> Any:
             return options[min(max(options.index(value) + (1 if up else -1), 0), len(options) - 1)]
-        st.select_slider(label, options, self.value(key), format_func=lambda value: self.rules[key].to_query(value)[0],
-                         **more, **self._widget(key, beside))
+        st.select_slider(label, options, self.value(key), **more, **self._widget(key, beside),
+                         format_func=lambda value: self.rules[key].to_query(value)[0])
 
     def select(self, key: str, label: str, **more: Any) -> None:
-        """Draw a list of options to choose one from."""
+        """Draw a select box of all options."""
         options = self.rules[key].options
         st.selectbox(label, options, options.index(self.value(key)), **more, **self._widget(key))
 
     def segments(self, key: str, label: str, **more: Any) -> None:
-        """Draw a few options side by side to choose one from."""
+        """Draw all options side by side, to choose one."""
         st.segmented_control(label, self.rules[key].options, default=self.value(key), required=True, **more,
                              **self._widget(key))
 
     def several(self, key: str, label: str, **more: Any) -> None:
-        """Draw a list of options to choose several from."""
+        """Draw a select box of all options, to choose several."""
         rule: Choices = self.rules[key]
         st.multiselect(label, rule.options, list(self.value(key)), max_selections=rule.at_most, **more,
                        **self._widget(key))
@@ -257,19 +263,19 @@ class Controls:
     def number(self, key: str, label: str, **more: Any) -> None:
         """Draw a field for a number."""
         rule = self.rules[key]
-        st.number_input(label, rule.low, rule.high, self.value(key), format=EXACT if isinstance(rule, Real) else None,
-                        **more, **self._widget(key))
+        st.number_input(label, rule.low, rule.high, self.value(key),
+                        format=EXACT if isinstance(rule, Real) else None, **more, **self._widget(key))
 
     def typed(self, key: str, label: str, example: str) -> None:
-        """Draw a field for a text that spells the value as an address does; left empty it does not count."""
+        """Draw a text field for a value, written as in an address; empty, it does not count."""
         value = self.value(key)
         st.text_input(label, "" if value is None else self.rules[key].to_query(value)[0], placeholder=example,
                       max_chars=MAX_TEXT, **self._widget(key))
 
 
 def set_present(key: str) -> None:
-    """Turn large type on or off, as the switch says. The callback of the switch."""
-    if key == present_key():  # not one that is gone
+    """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
+    if key == present_key():
         session().answering = True
         session().present = st.session_state[key]
 
@@ -289,5 +295,5 @@ def _query() -> dict[str, list[str]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number without the noise of its last digits (1.2300000000000002 and 1.23 are one cache key)."""
+    """Round the noise of the last digits away: 1.2300000000000002 and 1.23 are one cache key."""
     return float(f"{value:.10g}") if isinstance(value, float) else value

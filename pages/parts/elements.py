@@ -20,16 +20,16 @@ from vgdash.params import Params
 PARTS = Path(__file__).resolve().parent
 
 # Streamlit's own button gives a PNG only, always of the same name.
-_pictures = v2.component("vgdash_pictures", html='<div class="charts"></div>', css=(PARTS / "pictures.css").read_text(),
-                         js=(PARTS / "pictures.js").read_text())
+_pictures = v2.component("vgdash_pictures", html='<div class="charts"></div>',
+                         css=(PARTS / "pictures.css").read_text(), js=(PARTS / "pictures.js").read_text())
 
 
-def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str, alt: str, height: int | None = None,
-          on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
-    """Draw a chart whose specification stays the same while the table changes, so that the browser only moves the marks.
+def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str, alt: str,
+          height: int | None = None, on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
+    """Draw a chart. While its specification stays the same, a new table only moves the marks in the browser.
 
-    Several tables go by the names that the specification gives them. ``alt`` is read out by screen readers: it describes
-    the axes, the verdict above says the numbers. ``on_select`` is called when a mark is picked.
+    ``table``: one, or several by the names that the specification gives them. ``alt`` is for screen readers:
+    it describes the axes; the verdict above has the numbers. ``on_select`` is called when a mark is picked.
     """
     font = charts.LABEL_SIZE
     if session().present:
@@ -43,13 +43,14 @@ def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str,
 
 @contextmanager
 def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
-    """Hold what only some want to see: yields True if it is open, and only then is it drawn."""
+    """Draw a drawer for details, closed at first. Yields True if open: draw the content then."""
     with st.expander(label, key=key, on_change="rerun", icon=icon) as opened:
         yield opened.open
 
 
-def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p: Params | None = None) -> None:
-    """Draw the drawer with the numbers behind the charts: as a table, as CSV, the charts as pictures, the page as a notebook.
+def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str,
+                       p: Params | None = None) -> None:
+    """Draw the drawer with the numbers as a table and as CSV, the charts as pictures, and a notebook.
 
     ``frame`` is called when the drawer is open. The notebook computes the same from ``p``.
     """
@@ -57,11 +58,12 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str, p
         if not opened:
             return
         with st.container(horizontal=True):
-            st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv", key=f"{key}_csv",
-                               on_click="ignore", icon=":material/download:")
+            st.download_button("CSV", lambda: frame().to_csv(index=False), f"{name}.csv", "text/csv",
+                               key=f"{key}_csv", on_click="ignore", icon=":material/download:")
             if p is not None:
-                st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb", "application/x-ipynb+json",
-                                   key=f"{key}_notebook", on_click="ignore", icon=":material/download:")
+                st.download_button("Notebook", lambda: notebook(p), f"{name}.ipynb",
+                                   "application/x-ipynb+json", key=f"{key}_notebook", on_click="ignore",
+                                   icon=":material/download:")
         _pictures(data={"name": name}, key=f"{key}_pictures")
         table = frame()
         short = {column: st.column_config.NumberColumn(format="%.5g")

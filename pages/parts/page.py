@@ -1,7 +1,7 @@
 """The skeleton of a page: title and scenes, the verdict, a row of controls, and the results.
 
-Controls and results are two fragments, so that a slider's step draws the results again and nothing else. ``More``
-stands in the row but outside of both: what is behind it costs a slider's step nothing.
+Controls and results are two fragments, so that a slider's step draws the results again and nothing else.
+``More`` stands in the row but outside of both: its controls cost a slider's step nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from vgdash.params import Params
 
 
 class Results:
-    """The part of a page that shows one parameter set ``p``. Its verdict stands above the controls, ``bar`` beside the buttons."""
+    """The part of a page that shows one parameter set ``p``.
+
+    Its verdict stands above the controls. ``bar`` is a container beside the buttons.
+    """
 
     def __init__(self, controls: Controls, head: Any, bar: Any):
         self.controls, self._head, self.bar = controls, head, bar
@@ -28,7 +31,7 @@ class Results:
         self.value = controls.value
 
     def asks(self) -> bool:
-        """Ask the scene's question if it has one that is not answered yet: it hides the results."""
+        """Draw the scene's question if it has one that is not answered yet. Returns True if it did."""
         if not presenter.asks(self.controls, self.p):
             return False
         self._notify()
@@ -36,7 +39,7 @@ class Results:
         return True
 
     def verdict(self, words: str) -> None:
-        """Draw the verdict, what was left out of the address, and how the scene's question comes out."""
+        """Draw the verdict, the notices about refused values, and the answer to the scene's question."""
         self._head.markdown(f"## {words}", anchors=False)
         self._notify()
         if answer := presenter.answer(self.controls, self.p):
@@ -47,25 +50,29 @@ class Results:
             self._head.warning(sentence, icon=":material/info:")
 
     def beside(self, draw: Callable[[Params, str, Params | None], None]) -> None:
-        """Draw the main chart, beside that of the state kept as A if there is one: ``draw(params, side, the other's params)``."""
+        """Draw the main chart, beside that of the state kept as A if there is one.
+
+        ``draw(params, side, other)``: ``side`` is "A", "B" or "", ``other`` the other side's parameter set.
+        """
         kept = presenter.kept(self.controls)
         if kept is None:
             draw(self.p, "", None)
             return
-        for column, params, side, other in zip(st.columns(2), (kept, self.p), "AB", (self.p, kept), strict=True):
+        both = ((kept, "A", self.p), (self.p, "B", kept))
+        for column, (params, side, other) in zip(st.columns(2), both, strict=True):
             with column:
                 st.markdown(f"**{side}**: {presenter.difference(params, other)}")
                 draw(params, side, other)
 
 
-def show(controls: Controls, question: str, results: Callable[[Results], None], row: Callable[[], None] | None = None,
-         more: Callable[[], None] | None = None, looks: Callable[[], None] | None = None,
-         buttons: Callable[[], None] | None = None, below: Callable[[], None] | None = None,
-         every: Callable[[], float | None] = lambda: None) -> None:
-    """Draw a page: title, verdict, a ``row`` of controls with ``more`` of them, ``looks``, ``buttons``, results, ``below``.
+def show(controls: Controls, question: str, results: Callable[[Results], None],
+         row: Callable[[], None] | None = None, more: Callable[[], None] | None = None,
+         looks: Callable[[], None] | None = None, buttons: Callable[[], None] | None = None,
+         below: Callable[[], None] | None = None, every: Callable[[], float | None] = lambda: None) -> None:
+    """Draw a page: title, verdict, a row of controls, more behind a button, looks, buttons, results, below.
 
-    ``every()``: seconds after which the results are drawn again by themselves, or None. Results that tick hold no
-    widget, for a browser sends the values of all widgets with each tick; buttons and what is ``below`` may.
+    ``every()``: seconds after which the results are drawn again by themselves, or None. Results that tick
+    hold no widget, for a browser sends the values of all widgets at each tick; ``buttons`` and ``below`` may.
     """
     controls.read_address()
     presenter.top(controls, question)
@@ -94,21 +101,24 @@ def show(controls: Controls, question: str, results: Callable[[Results], None], 
         fragment(controls.page, "below", below)
 
 
-def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None, in_row: bool = False) -> None:
+def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None,
+             in_row: bool = False) -> None:
     """Draw a fragment of a page, which ``st.rerun(key)`` draws again.
 
     ``every``: seconds after which it is drawn again by itself. ``in_row``: what it draws stands side by side.
     """
     def drawn() -> None:
-        row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=key) if in_row else nullcontext()
-        with script_slot(), row:
+        place = nullcontext()
+        if in_row:
+            place = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key=key)
+        with script_slot(), place:
             draw()
-    drawn.__qualname__ = f"{page}.{key}"  # Streamlit tells fragments by it: that of the page just left is another one
+    drawn.__qualname__ = f"{page}.{key}"  # Streamlit's identity of a fragment: another page has another one
     st.fragment(drawn, key=key, run_every=every)()
 
 
 def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], float | None]) -> None:
-    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts a timer and ends it."""
+    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts or ends a timer."""
     seconds = every()
 
     def drawn() -> None:
@@ -117,4 +127,3 @@ def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], f
             session().answering = True
             st.rerun()
     fragment(page, key, drawn, seconds)
-

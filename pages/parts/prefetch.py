@@ -1,6 +1,6 @@
 """Likely next requests, computed by one idle thread: the next step of a slider, then the scenes.
 
-A new request of any visitor replaces the steps that wait, and the scenes wait until nobody has asked for a while.
+A new request of any session replaces the waiting steps, and delays the scenes until the server is quiet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 PAUSE = 0.1  # seconds after a request before its next steps are computed: a slider may move on
 QUIET = 3.0  # seconds without a request before scenes are computed
-MANY, WITHIN = 6, 2.0  # so many requests within so many seconds are a hall, which needs the processor itself
+MANY, WITHIN = 6, 2.0  # requests, seconds: more than that is a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]
 _steps: list[Task] = []
@@ -25,12 +25,12 @@ _computing = threading.Lock()  # held during each computation; ``stop`` keeps it
 
 
 def mark_busy() -> None:
-    """Note a visitor's request: nothing is computed ahead for a moment."""
+    """Note a request: nothing is computed ahead for a moment."""
     _requests.append(time.monotonic())
 
 
 def schedule(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
-    """Compute ``compute(*arguments)`` for each of ``arguments`` once the server is idle, instead of what was scheduled before."""
+    """Call ``compute`` with each of ``arguments`` once the server is idle, instead of earlier schedules."""
     global _steps
     mark_busy()
     if len(_requests) == MANY and _requests[-1] - _requests[0] < WITHIN:
@@ -46,7 +46,10 @@ def start(scenes: Iterable[Task]) -> None:
 
 
 def stop() -> None:
-    """Wait for the computation under way and begin none: Python aborts if a thread is inside NumPy when the process ends."""
+    """Wait for the computation under way and begin no other.
+
+    Python aborts if a thread is inside NumPy when the process ends.
+    """
     _computing.acquire()
 
 
@@ -64,5 +67,5 @@ def _work() -> None:
 
 def _compute(task: Task) -> None:
     compute, arguments = task
-    with _computing, suppress(Exception):  # whoever asks for it will be told
+    with _computing, suppress(Exception):  # the page that computes it reports the error
         compute(*arguments)

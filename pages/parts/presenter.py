@@ -1,4 +1,4 @@
-"""The lecture on a page: scenes to walk through, a question before the answer, links, A beside B, large type."""
+"""The lecture on a page: scene walk, questions before answers, links, A beside B, large type."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST = 4  # differences between A and B that are named
 
 
 def top(controls: Controls, question: str) -> None:
-    """Draw the title, or what the scene says, with the tools beside it, and the page's scenes below."""
+    """Draw the title, or the scene's line, with the tools beside it, and the page's scenes below."""
     scene = current(controls)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="top"):
         st.title(scene.say if scene else question, anchor=False)
@@ -29,34 +29,38 @@ def top(controls: Controls, question: str) -> None:
         _tools(controls)
     key = _pills_key(controls)
     with st.container(key="scene"):
-        st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key, label_visibility="collapsed",
-                 on_change=_pick, args=(controls, key))
+        st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key,
+                 label_visibility="collapsed", on_change=_pick, args=(controls, key))
 
 
 def current(controls: Controls) -> Scene | None:
-    """Return the scene that the page shows, if its controls still are as the scene has them."""
+    """Return the scene that the page shows, if every control still has the scene's value."""
     return next((scene for scene in scenes.of_page(controls.page) if scene.name == controls.here.scene), None)
 
 
 def presenting() -> bool:
-    """Return True if this visitor is on a projector."""
+    """Return True if the page is in large type, for a projector."""
     return session().present
 
 
 # ---- the walk
 
 def _steps(controls: Controls) -> None:
-    """Draw the ways to the scene before and after (keys P and N). One on another page is a link: one entry in the history."""
+    """Draw the ways to the scene before and after (keys P and N).
+
+    A scene on another page is a link, so that the history gets one entry.
+    """
     at = session().at
     before, after = scenes.neighbours(controls.page, at[1] if at and at[0] == controls.page else None)
     for scene, icon, key, word in ((before, "back", "P", "previous"), (after, "forward", "N", "next")):
         icon, words = f":material/arrow_{icon}:", f"the {word} scene"
         with st.container(key=f"{word}-scene", width="content"):
             if scene is None or scene.page == controls.page:
-                st.button(key, key=f"to-{word}", icon=icon, help=words, type="tertiary", disabled=scene is None,
-                          on_click=_enter, args=(controls, scene))
+                st.button(key, key=f"to-{word}", icon=icon, help=words, type="tertiary",
+                          disabled=scene is None, on_click=_enter, args=(controls, scene))
             else:
-                st.page_link(shell.path(scene.page), label=key, icon=icon, help=words, query_params=_query(scene))
+                st.page_link(shell.path(scene.page), label=key, icon=icon, help=words,
+                             query_params=_query(scene))
 
 
 def _query(scene: Scene) -> dict[str, str]:
@@ -73,7 +77,7 @@ def _pills_key(controls: Controls) -> str:
 
 
 def _pick(controls: Controls, key: str) -> None:
-    """Enter the scene that was picked. The callback of the row of scenes; one that is gone does not count."""
+    """Enter the scene that was picked. The callback of the row of scenes; one that is gone is ignored."""
     if key != _pills_key(controls) or controls.page != session().page:
         return
     session().answering = True
@@ -87,7 +91,7 @@ def _pick(controls: Controls, key: str) -> None:
 # ---- predict, lock, reveal
 
 def _asking(controls: Controls, p: Params) -> Scene | None:
-    """Only the scene as it was written asks; as soon as a viewer changes a value, the chart is theirs."""
+    """Return the scene if it has a question for ``p``: not after a viewer has changed a value."""
     scene = current(controls)
     return None if scene is None or scene.question is None or p != scene.params or session().quiet else scene
 
@@ -99,7 +103,7 @@ def asks(controls: Controls, p: Params) -> bool:
 
 
 def answer(controls: Controls, p: Params) -> str:
-    """Return what is true and how the locked answer compares, or nothing where nothing was asked."""
+    """Return the truth and how the locked answer compares, or nothing where nothing was asked."""
     scene = _asking(controls, p)
     if scene is None:
         return ""
@@ -115,8 +119,8 @@ def ask(controls: Controls, place) -> None:
     scene = current(controls)
     question, at = QUESTIONS[scene.question], (scene.page, scene.name)
     with place.container(border=True):
-        choice = st.radio(f"**{question.text}**", range(len(question.options)), index=None, key=f"choice-{scene.name}",
-                          format_func=question.options.__getitem__)
+        choice = st.radio(f"**{question.text}**", range(len(question.options)), index=None,
+                          key=f"choice-{scene.name}", format_func=question.options.__getitem__)
         with st.container(horizontal=True):
             st.button("Lock my answer", type="primary", icon=":material/lock:", disabled=choice is None,
                       on_click=session().locked.__setitem__, args=(at, choice), key="lock")
@@ -141,12 +145,15 @@ def _tools(controls: Controls) -> None:
     """Draw Keep as A, Share and Present."""
     kept = controls.here.kept
     if controls.page in SIDE_BY_SIDE:
+        state = "" if kept else urlencode(controls.full_query(), doseq=True)
         st.button("Forget A" if kept else "Keep as A", key="keep-a", type="tertiary",
-                  icon=":material/close:" if kept else ":material/compare:", help="draws this state beside the next one",
-                  on_click=_keep, args=(controls, "" if kept else urlencode(controls.full_query(), doseq=True)))
-    if st.button("Share", icon=":material/qr_code_2:", key="share", type="tertiary", on_click=answering(lambda: None)):
+                  icon=":material/close:" if kept else ":material/compare:",
+                  help="draws this state beside the next one", on_click=_keep, args=(controls, state))
+    if st.button("Share", icon=":material/qr_code_2:", key="share", type="tertiary",
+                 on_click=answering(lambda: None)):
         _share(controls)
-    st.toggle("Present", presenting(), key=present_key(), on_change=set_present, args=(present_key(),), width="content")
+    st.toggle("Present", presenting(), key=present_key(), on_change=set_present, args=(present_key(),),
+              width="content")
     if presenting():
         st.html(shell.LARGE)
 
@@ -176,14 +183,15 @@ def kept(controls: Controls) -> Params | None:
 
 
 def difference(p: Params, other: Params) -> str:
-    """Return in words in which values ``p`` differs from ``other``."""
+    """List the values of ``p`` that ``other`` does not have, in words."""
     mine, theirs = _in_short(p), _in_short(other)
-    differing = [f"{key.replace('_', ' ')} {escaped(', '.join(mine[key])[:40])}" for key in mine if mine[key] != theirs.get(key)]
+    differing = [f"{key.replace('_', ' ')} {escaped(', '.join(mine[key])[:40])}"
+                 for key in mine if mine[key] != theirs.get(key)]
     return "; ".join(differing[:LONGEST]) or "the same"
 
 
 def _in_short(p: Params) -> dict[str, list[str]]:
-    """Return every value as text; layers that are all as wide by depth and width, as the sliders say them."""
+    """Return every value as text; equal widths as depth and width, like the sliders."""
     spelled = p.to_query()
     if len(set(getattr(p, "widths", ()))) == 1:
         del spelled["widths"]

@@ -26,7 +26,7 @@ class Reveal:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A question to the room; ``reveal(p)`` computes the truth for a parameter set of the page."""
+    """A question to the audience; ``reveal(p)`` computes the truth for a parameter set of the page."""
 
     text: str
     options: tuple[str, ...]

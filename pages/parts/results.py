@@ -1,4 +1,4 @@
-"""Results, computed once for everybody and remembered by parameter set: the only door from pages to computation."""
+"""The only door from pages to computation: results, computed once for all sessions, by parameter set."""
 
 from __future__ import annotations
 
@@ -35,28 +35,30 @@ from vgdash.sweep import shipped
 from vgdash.theory.phase_diagram import PhaseParams, phase_map, plane
 
 PARAMS = (ChainParams, NeuronParams, CompareParams, ProbeParams, PhaseParams)
-RECOMPUTING = 15.0  # seconds that published claims are kept at least: a hall of students has one button each
-LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second) and bytes from which a computation is long
+RECOMPUTING = 15.0  # seconds between two recomputations of the claims: every student in a hall has the button
+LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second), bytes: above, a computation is long
+Function = Callable[..., Any]
 
 
 def is_long(p: Any = None, *rest: Any) -> bool:
-    """Return True if computing something of ``p`` takes more than about a tenth of a second."""
+    """Return True if a computation for ``p`` takes more than about a tenth of a second."""
     return isinstance(p, (ProbeParams, CompareParams)) and (p.work > LONG_WORK or p.memory > LONG_MEMORY)
 
 
-def remembered(max_entries: int, long: Callable[..., bool] = is_long) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Remember the last results of a function for all sessions; what many ask for at once is computed once.
+def remembered(max_entries: int, long: Callable[..., bool] = is_long) -> Callable[[Function], Function]:
+    """Cache the last results of a function for all sessions; simultaneous requests for one compute it once.
 
-    ``st.cache_resource`` has a lock for each result. But any client can have Streamlit clear its caches for everybody, so
-    ``lru_cache`` holds the same results too. ``long(*arguments)`` tells which of them wait for one another.
+    ``st.cache_resource`` has a lock for each result. But any client can make Streamlit clear its caches, so
+    ``lru_cache`` holds the same results too. Computations with ``long(*arguments)`` run one at a time.
     """
-    def decorate(compute: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(compute: Function) -> Function:
         @lru_cache(max_entries)
         def computed(*arguments: Any) -> Any:
             with concurrency.long_work() if long(*arguments) else nullcontext():
                 return to_arrow(compute(*arguments))
 
-        @st.cache_resource(max_entries=max_entries, show_spinner=False, hash_funcs=dict.fromkeys(PARAMS, hash))
+        @st.cache_resource(max_entries=max_entries, show_spinner=False,
+                           hash_funcs=dict.fromkeys(PARAMS, hash))
         @wraps(compute)
         def shared(*arguments: Any) -> Any:
             return computed(*arguments)
@@ -78,14 +80,14 @@ def remembered(max_entries: int, long: Callable[..., bool] = is_long) -> Callabl
 
 
 def to_arrow(value: Any) -> Any:
-    """Return the same with every table as an Arrow table, which cannot change, in records, tuples and dictionaries too."""
+    """Convert every table in a value, record, tuple or dictionary to an Arrow table, which cannot change."""
     if isinstance(value, pd.DataFrame):
         return pa.Table.from_pandas(value, preserve_index=False)
     if isinstance(value, dict):
         return {key: to_arrow(part) for key, part in value.items()}
     if isinstance(value, tuple):
         return tuple(to_arrow(part) for part in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__module__.startswith("pages."):
+    if dataclasses.is_dataclass(type(value)) and type(value).__module__.startswith("pages."):
         changed = {field.name: to_arrow(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **changed)
     return value
@@ -158,11 +160,11 @@ def mistake(key: str) -> published_views.MistakeView:
     return published_views.mistake_view(published_views.CORRECTED[key])
 
 
-_recomputed = {"at": -RECOMPUTING}  # when the claims were last thrown away, for everybody
+_recomputed = {"at": -RECOMPUTING}  # time of the last ``recompute`` of any session
 
 
 def recompute() -> None:
-    """Throw all claims and mistakes away, so that they are computed again; not again within ``RECOMPUTING`` seconds."""
+    """Forget all claims and mistakes, so that they are computed again; once in ``RECOMPUTING`` seconds."""
     if time.monotonic() - _recomputed["at"] >= RECOMPUTING:
         _recomputed["at"] = time.monotonic()
         claim.forget()
@@ -170,11 +172,11 @@ def recompute() -> None:
 
 
 def slopes(activation: str) -> tuple[float, ...]:
-    """Return the values of sigma_w2 that the plane of an activation has."""
+    """Return the values of sigma_w2 on the plane of an activation."""
     return tuple(plane(activation).sigma_w2)
 
 
-# ---- what is taken home: computed when it is asked for, and not kept
+# ---- downloads, computed on demand and not cached
 
 TABLES: dict[type[Params], Callable[[Any], pd.DataFrame]] = {
     ChainParams: lambda p: linear_chain(p).frame(),
@@ -190,7 +192,7 @@ def table(p: Params) -> pd.DataFrame:
         return TABLES[type(p)](p)
 
 
-# ---- what is computed before somebody asks
+# ---- results computed ahead
 
 OPENING: dict[type[Params], Callable[..., Any]] = {
     ChainParams: lambda p: chain(p, DescentParams().learning_rate),
@@ -201,12 +203,12 @@ OPENING: dict[type[Params], Callable[..., Any]] = {
 
 
 def opening(p: Params) -> None:
-    """Compute what a page shows of ``p`` when it is opened."""
+    """Compute the results that a page shows first for ``p``."""
     OPENING[type(p)](p)
 
 
 def open_pages() -> None:
-    """Compute what every page opens with. Where that fails, whoever opens the page is told."""
+    """Compute the first results of every page. The page itself reports an error."""
     published = [partial(claim, key) for key in published_views.CLAIMS]
     published += [partial(mistake, key) for key in published_views.CORRECTED]
     for compute in (*(partial(opening, kind()) for kind in OPENING), shipped_map, *published):
@@ -215,5 +217,5 @@ def open_pages() -> None:
 
 
 def scenes_to_prepare() -> list[Params]:
-    """Return the parameter sets of all scenes that can be computed ahead."""
+    """List the parameter sets of all scenes that can be computed ahead."""
     return [scene.params for scene in SCENES if type(scene.params) in OPENING]

@@ -38,10 +38,11 @@ class Scene:
 
     @property
     def params(self) -> Params:
-        """The parameter set of this scene, without the values that choose what the page displays."""
+        """Parameter set of this scene, without the values that only choose what the page displays."""
         p, refused = KINDS[self.page].parse_lenient(self.values)
         assert not refused, refused
         return p
+
 
 RULES, LECUN_HE = ("lecun_normal", "glorot_normal", "he_normal"), ("lecun_normal", "he_normal")
 HE = {"initializers": ("he_normal",), "of": "he_normal"}
@@ -164,7 +165,10 @@ def of_page(page: str) -> list[Scene]:
 
 
 def neighbours(page: str, name: str | None) -> tuple[Scene | None, Scene | None]:
-    """Return the scenes before and after; without a scene, None and the page's first, or the first of all."""
+    """Return the scenes before and after this one.
+
+    If the page shows none: None, and the first of the page, or of all if the page has none.
+    """
     here = next((i for i, scene in enumerate(SCENES) if scene.page == page and scene.name == name), None)
     if here is None:
         return None, next((scene for scene in SCENES if scene.page == page), SCENES[0])

@@ -1,11 +1,13 @@
-"""The shell around every page: title, navigation, style, keys, and the way back in for a deep link.
+"""The shell around every page: title, navigation, style, keys, and the way in for a deep link.
 
-On a fresh server Streamlit runs the bare page file of a deep link, without ``app.py`` (streamlit#9624). So every page
-ends with ``shell.show(page)``: inside the shell it draws the page, outside it builds the shell, which runs the page again.
+On a fresh server Streamlit runs the bare page file of a deep link, without ``app.py`` (streamlit#9624). So
+every page ends with ``shell.show(page)``: inside the shell it draws the page, outside it builds the shell,
+which runs the page again.
 """
 
 from __future__ import annotations
 
+import ast
 from base64 import b64encode
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -16,28 +18,32 @@ import streamlit as st
 from pages.parts import prefetch
 from pages.parts.concurrency import script_slot
 
-# file stem (which is the address too), name in the navigation
-PAGES = (
-    ("home", "Home"),
-    ("linear_chain", "Linear chain"),
-    ("neuron_variance", "Single neuron"),
-    ("initializers", "Initializers"),
-    ("training", "Training"),
-    ("trainable_depth", "Trainable depth"),
-    ("published", "Published"),
-)
 PARTS = Path(__file__).resolve().parent
+FIRST = ("home", "linear_chain", "neuron_variance", "initializers", "training", "trainable_depth",
+         "published")  # pages in the order of the navigation; others follow
 STYLE = f"<style>{(PARTS / 'style.css').read_text()}</style>"
 LARGE = f"<style>{(PARTS / 'projector.css').read_text()}</style>"
 KEYBOARD = f"<script>{(PARTS / 'keyboard.js').read_text()}</script>"
-# In the message itself: a file of Streamlit's store is gone if a run is broken off before the browser asks for it.
+# Sent inside the message: Streamlit drops a stored file if a run is stopped before the browser loads it.
 ICON = "data:image/png;base64," + b64encode((PARTS / "icon.png").read_bytes()).decode()
 
+
+def _find_pages() -> tuple[tuple[str, str], ...]:
+    """Return the name and title of each page, in the order of the navigation.
+
+    A page's name is its file and its address, its title the first words of its docstring.
+    """
+    names = {file.stem: file.read_text(encoding="utf-8") for file in sorted(PARTS.parent.glob("*.py"))}
+    order = [*FIRST, *(name for name in names if name not in FIRST)]
+    return tuple((name, ast.get_docstring(ast.parse(names[name])).partition(".")[0]) for name in order)
+
+
+PAGES = _find_pages()
 _inside: ContextVar[bool] = ContextVar("inside the shell", default=False)
 
 
 def path(page: str) -> Path:
-    """Return the file of the page with that name."""
+    """Return the file of a page."""
     return PARTS.parent / f"{page}.py"
 
 

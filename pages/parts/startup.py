@@ -1,4 +1,4 @@
-"""Start of the server: what a first visitor would wait for is done before the server says that it is healthy."""
+"""Start of the server: imports and first results, before the server reports that it is healthy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ import streamlit as st
 from pages import parts
 
 ARENAS, M_ARENA_MAX = 2, -8  # heaps of the C library; the parameter's number in glibc's malloc.h
-TRIM_EVERY = 5.0  # seconds between two times that free memory is given back, which takes 5 ms at the most
-TENTH = {"steps": 150, "snapshots": 5}  # of the run that the training page opens with: tells how long the whole one takes
-TRIES = 3
+TRIM_EVERY = 5.0  # seconds between two returns of free memory, each of which takes 5 ms at most
+TRIAL = {"steps": 150, "snapshots": 5}  # a tenth of the training page's run: measures the machine's rate
+TRIALS = 3
 
 
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
-    """Prepare the server as it starts, and end its threads as it stops. Opens a browser where Streamlit would."""
+    """Prepare the server as it starts, and end its threads as it stops. Open a browser unless headless."""
     limit_memory()
     await asyncio.to_thread(_prepare)
     from pages.parts import prefetch
@@ -38,32 +38,33 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
 
 
 def _url() -> str:
-    host, port, base = (st.get_option(f"{name}") for name in ("browser.serverAddress", "server.port", "server.baseUrlPath"))
-    return f"http://{host}:{port}/{base}"
+    host, port = st.get_option("browser.serverAddress"), st.get_option("server.port")
+    return f"http://{host}:{port}/{st.get_option('server.baseUrlPath')}"
 
 
 def _prepare() -> None:
-    """Import everything, compute what the pages open with, and have the scenes computed when nobody asks for anything.
+    """Import all modules, compute the first results of the pages, and schedule the scenes.
 
-    What is imported stays, so Python's garbage collector need not look through it again: with 300 students that was an
-    eighth of the server's time, and its longest pauses.
+    Imported modules stay, so ``gc.freeze`` takes them out of garbage collection: with 300 students that was
+    an eighth of the server's time, and its longest pauses.
     """
-    for module in [*(module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")), "PIL.Image"]:
+    modules = [module.name for module in walk_packages(parts.__path__, f"{parts.__name__}.")]
+    for module in [*modules, "PIL.Image"]:
         import_module(module)
     from pages.parts import prefetch, results, training_panel
     from vgdash.training.params import TrainParams
 
     results.open_pages()
-    trial = (training_panel.STORE.measure_rate, (TrainParams(**TENTH),))
-    prefetch.start([*[trial] * TRIES, *((results.opening, (p,)) for p in results.scenes_to_prepare())])
+    trial = (training_panel.STORE.measure_rate, (TrainParams(**TRIAL),))
+    prefetch.start([*[trial] * TRIALS, *((results.opening, (p,)) for p in results.scenes_to_prepare())])
     gc.freeze()
 
 
 def limit_memory() -> None:
-    """Have all threads share two heaps of the C library, and give free memory back to the machine again and again.
+    """Limit the C library to two heaps, and return free memory to the machine regularly.
 
-    glibc opens up to eight heaps for each core, each with gaps of its own: a third more memory. Both calls are documented
-    in malloc_trim(3) and mallopt(3); another C library manages its heaps itself.
+    glibc opens up to eight heaps for each core, each with gaps of its own: a third more memory. Sources:
+    malloc_trim(3), mallopt(3). Another C library manages its heaps itself.
     """
     with suppress(AttributeError, OSError, TypeError):
         libc = ctypes.CDLL(None)

@@ -1,6 +1,6 @@
-"""The training runs of one visitor: starting, watching, stopping, and the sentence on where a run is.
+"""The training runs of one session: buttons to start and stop, progress, and results.
 
-Buttons and what ticks are drawn by different fragments: a fragment that ticks holds no widget.
+Buttons and progress are drawn by different fragments: a fragment that ticks holds no widget.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from vgdash.sweep import SweepParams, Trainability
 from vgdash.training.lr_finder import RateParams, Rates, rates_from_snapshots
 from vgdash.training.params import TrainParams
 
-FASTEST = 0.2  # seconds between two looks of one visitor
-BUSY = 0.02  # seconds of server time that one look may cost; many watchers look less often
-RUN, RATES, SWEEP = "run", "rates", "sweep"  # kinds of runs that a visitor watches, one of each
+FASTEST = 0.2  # seconds between two ticks of one session
+BUSY = 0.02  # seconds of server time for one tick; the more watchers, the longer the interval
+RUN, RATES, SWEEP = "run", "rates", "sweep"  # kinds of runs; a session watches one of each
 
-STORE = Store()  # the runs of this server, shared by all visitors
+STORE = Store()  # the runs of this server, shared by all sessions
 
 
 def start_when_ready() -> None:
-    """Start the run of the page's settings when the page is drawn. For scenes and links."""
+    """Start the run of the page's settings when its buttons are drawn. For scenes and links."""
     session().start = RUN
 
 
 def interval(*kinds: str) -> float | None:
-    """Return the seconds between two looks while a run of one of these kinds goes on, else None."""
+    """Return the seconds between two ticks while a run of one of these kinds goes on, else None."""
     going = [run for kind in kinds if (run := watched(kind)) is not None and not run.over]
     if not going:
         return None
@@ -41,7 +41,7 @@ def interval(*kinds: str) -> float | None:
 # ---- buttons
 
 def run_buttons(p: TrainParams) -> None:
-    """Draw Run and Stop, and start the run of ``p`` where that was asked for."""
+    """Draw Run and Stop, and start the run of ``p`` if that was requested."""
     too_long = _too_long(p)
     _start(RUN, p, too_long)
     if too_long:
@@ -50,18 +50,19 @@ def run_buttons(p: TrainParams) -> None:
     again = run is not None and run.params != p
     if not too_long and (run is None or again or (run.over and run.state != "finished")):
         label = f"{'Run again' if again else 'Run'} (about {text.seconds(STORE.estimate(p))})"
-        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_ask, args=(RUN,), key="start-run")
+        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_request, args=(RUN,),
+                  key="start-run")
     if run is not None and not run.over:
         st.button("Stop", icon=":material/stop:", on_click=_stop, key="stop")
 
 
 def rates_button(p: TrainParams) -> None:
-    """Draw the button that tries many learning rates for the nets of ``p``, and start that where it was asked for."""
+    """Draw the button that tries many learning rates for the nets of ``p``, and try them if requested."""
     try:
         q = RateParams.of(p)
     except ParamError as error:  # one net for each rate: more than one run may take
-        st.info(f"Too much to try many learning rates at once: {error.field} must be {error.rule}. {error.instead}",
-                icon=":material/info:")
+        st.info(f"Too much to try many learning rates at once: {error.field} must be {error.rule}. "
+                f"{error.instead}", icon=":material/info:")
         return
     too_long = _too_long(q)
     _start(RATES, q, too_long)
@@ -69,31 +70,34 @@ def rates_button(p: TrainParams) -> None:
     if too_long:
         st.info(too_long, icon=":material/info:")
     elif run is None or run.params != q or run.state in ("stopped", "failed"):
-        label = f"Try {q.rates_tried} learning rates, {q.steps} steps each (about {text.seconds(STORE.estimate(q))})"
-        st.button(label, type="primary", icon=":material/search:", key="find-rates", on_click=_ask, args=(RATES,))
+        seconds = text.seconds(STORE.estimate(q))
+        label = f"Try {q.rates_tried} learning rates, {q.steps} steps each (about {seconds})"
+        st.button(label, type="primary", icon=":material/search:", key="find-rates",
+                  on_click=_request, args=(RATES,))
 
 
 def sweep_button(p: SweepParams) -> None:
-    """Draw the button that measures a small trainability map, and start that where it was asked for."""
+    """Draw the button that measures a small trainability map, and measure it if requested."""
     _start(SWEEP, p)
     run = watched(SWEEP)
     if run is None or run.params != p or run.state in ("stopped", "failed"):
-        st.button(f"Measure a small map here (about {text.seconds(STORE.estimate(p))})", icon=":material/play_arrow:",
-                  key="measure-map", on_click=_ask, args=(SWEEP,))
+        st.button(f"Measure a small map here (about {text.seconds(STORE.estimate(p))})",
+                  icon=":material/play_arrow:", key="measure-map", on_click=_request, args=(SWEEP,))
 
 
 def _too_long(p: TrainParams) -> str:
-    """Return what to reduce where a run would take longer here than a run may; else nothing."""
+    """Return a sentence on what to reduce if a run would take longer than ``SECONDS``, else nothing."""
     seconds = STORE.estimate(p)
     if seconds <= SECONDS:
         return ""
     steps = max(1, int(p.steps * SECONDS / seconds))
-    return (f"This would take about {text.seconds(seconds)}, and a run may take {text.seconds(SECONDS)} here. "
-            f"About {steps:,} steps would do; or take fewer or narrower layers, fewer initializers or seeds.")
+    return (f"This would take about {text.seconds(seconds)}, and a run may take {text.seconds(SECONDS)} "
+            f"here. About {steps:,} steps would do; or take fewer or narrower layers, fewer initializers "
+            "or seeds.")
 
 
 @answering
-def _ask(kind: str) -> None:
+def _request(kind: str) -> None:
     session().start = kind
     st.rerun()
 
@@ -121,13 +125,14 @@ def _start(kind: str, p: TrainParams | SweepParams, instead: str = "") -> None:
         STORE.ask(p, mine.visitor)
         mine.runs[kind] = Watched(p)
     except Full:
-        st.warning("Many runs are waiting already. Please try again in a minute.", icon=":material/hourglass_top:")
+        st.warning("Many runs are waiting already. Please try again in a minute.",
+                   icon=":material/hourglass_top:")
 
 
-# ---- what ticks
+# ---- progress and results
 
 def watched(kind: str) -> Run | None:
-    """Return the run of this kind that the visitor watches, if the server still has it."""
+    """Return the run of this kind that the session watches, if the server still has it."""
     mine = session().runs.get(kind)
     if mine is None:
         return None
@@ -135,7 +140,7 @@ def watched(kind: str) -> Run | None:
 
 
 def progress(run: Run | None, p: TrainParams | SweepParams) -> str:
-    """Return one sentence on where the run is; ``p`` are the settings of the page."""
+    """Return one sentence on the state of a run; ``p`` are the settings of the page."""
     if run is None:
         return ""
     old = "" if run.params == p else "You changed the settings: **this is still the run before.** "
@@ -159,7 +164,7 @@ def _done(run: Run) -> str:
 
 
 def rates(p: TrainParams) -> Rates | None:
-    """Return the learning rates that were tried for the nets of ``p``, once all are."""
+    """Return the learning rates that were tried for the nets of ``p``, once the run has finished."""
     run = watched(RATES)
     if run is None or run.state != "finished" or RateParams.of(p) != run.params:
         return None
@@ -173,7 +178,7 @@ def measured_map() -> Trainability | None:
 
 
 def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingView:
-    """Return a look at the snapshots so far, made once for all who look the same way."""
+    """Return the view of the snapshots so far, computed once for all sessions with the same choices."""
     count, over = len(run.snapshots), run.over
     key = (look, of if of in run.params.initializers else run.params.initializers[-1], statistic, goal)
     return run.viewed((*key, count, over),

@@ -1,7 +1,7 @@
-"""Training runs, shared: a run belongs to its parameter set, and everyone who asks for the same one watches one computation.
+"""Training runs, shared: all sessions with the same parameter set watch one computation. No Streamlit here.
 
-At most ``running`` runs compute at once, one of each visitor and no more than fit into memory; others wait in line. A run that
-nobody has looked at for a while stops; finished runs stay in a store bounded in bytes. No Streamlit here: pages ask, threads compute.
+At most ``running`` runs compute at once, one of each visitor and no more than fit into memory; the others
+wait in a queue. A run that nobody has looked at for a while stops. Finished runs are kept in a bounded store.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from vgdash.sweep import Cell, SweepParams, cells
 from vgdash.training.params import MEMORY, TrainParams
 from vgdash.training.trainer import Trainer
 
-SECONDS = float(os.environ.get("VGDASH_RUN_SECONDS", "300"))  # that one run may take here, as estimated before it starts
+SECONDS = float(os.environ.get("VGDASH_RUN_SECONDS", "300"))  # longest run, as estimated before it starts
 RUNNING = WORKERS  # runs at once, one of each visitor
-WAITING = 40  # runs in line; more are refused with a sentence
-KEPT = 64e6  # bytes of runs, with the views of them; runs under way come on top
+WAITING = 40  # runs in the queue; more are refused
+KEPT = 64e6  # bytes of finished runs with their views; runs under way come on top
 UNWATCHED = 8.0  # seconds without a look until a run counts as unwatched
-VIEWS = 12  # views of one run that are kept
-FIRST_RATE = 8e9  # operations a second and core, until runs on this machine say better
+VIEWS = 12  # views kept of one run
+FIRST_RATE = 8e9  # operations a second and core, until this machine's rate is measured
 HISTORY = 0.7  # weight of earlier runs in the measured rate
-TELLING = 5.0  # seconds of a run from which its rate counts in full: short ones are mostly their beginning
+REPRESENTATIVE = 5.0  # seconds of a run from which its rate counts in full: short ones are mostly their start
 EMPTY = 10_000  # bytes of a run without snapshots, about
-FORGOTTEN = 4  # times the seconds of an unwatched run: then a watcher is forgotten, though others still watch
+FORGOTTEN = 4  # multiple of ``unwatched``: then a watcher is forgotten, though others still watch
 
 
 @dataclass(frozen=True)
 class Swept:
-    """How far a sweep is: the cells so far, and which share of the work that was."""
+    """The cells of a sweep so far, and their share of the work."""
 
     cells: tuple[Cell, ...]
     share: float
@@ -48,10 +48,7 @@ class Sweeper:
 
     def __init__(self, p: SweepParams):
         self.params, self._stopped = p, threading.Event()
-
-    def stop(self) -> None:
-        """Ends the run after the cell under way."""
-        self._stopped.set()
+        self.stop = self._stopped.set  # ends the run after the cell under way
 
     def __iter__(self) -> Iterator[Swept]:
         found: tuple[Cell, ...] = ()
@@ -65,51 +62,44 @@ class Sweeper:
 
 
 def trainer(p: TrainParams | SweepParams) -> Trainer | Sweeper:
-    """What computes ``p``, snapshot by snapshot, until it is told to stop."""
+    """Return the iterable that computes ``p`` snapshot by snapshot, until its ``stop()`` is called."""
     return Sweeper(p) if isinstance(p, SweepParams) else Trainer(p)
-
-
-def _memory(run: Run) -> float:
-    return getattr(run.params, "memory_bytes", 0.0)  # sweeps train small nets one by one
 
 
 @dataclass(eq=False)
 class Run:
-    """One computation. ``snapshots`` only grows; ``state`` goes waiting, running, then finished, stopped or failed."""
+    """One computation; ``snapshots`` only grows."""
 
     params: TrainParams | SweepParams
-    state: str = "waiting"
+    state: str = "waiting"  # then running; finished, stopped or failed in the end
     snapshots: list[Any] = field(default_factory=list)
     error: str = ""
     started: float = 0.0
     ended: float = 0.0
-    watchers: dict[str, float] = field(default_factory=dict)
+    watchers: dict[str, float] = field(default_factory=dict)  # visitor: time of the last look
     trainer: Trainer | Sweeper | None = None
     kept: int = EMPTY  # bytes of the snapshots
     _views: OrderedDict[Any, tuple[Any, int]] = field(default_factory=OrderedDict)
-    _lock: Any = field(default_factory=threading.Lock)
+    _lock: Any = field(default_factory=threading.Lock)  # of the views
 
     @property
     def over(self) -> bool:
+        """True if the run has ended."""
         return self.state in ("finished", "stopped", "failed")
 
-    def add(self, snapshot: Any) -> None:
-        with self._lock:
-            self.snapshots.append(snapshot)
-            self.kept += snapshot.nbytes
+    @property
+    def memory(self) -> float:
+        """Bytes that the computation takes, about; none of a sweep, which trains small nets one by one."""
+        return getattr(self.params, "memory_bytes", 0.0)
 
     @property
     def bytes(self) -> int:
-        """Of the snapshots, and of what was made of them."""
+        """Bytes of the snapshots and the views."""
         with self._lock:
             return self.kept + sum(size for _, size in self._views.values())
 
-    def until(self, left: Left) -> Run:
-        """The run as far as a visitor saw it who left it to others."""
-        return replace(self, state="stopped", error="", snapshots=self.snapshots[:left.snapshots], ended=left.at, watchers={}, trainer=None)
-
     def viewed(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What pages make of the snapshots, made once for all who look the same way; the last ``VIEWS`` are kept."""
+        """Return the view named ``key``, made once for all visitors; the last ``VIEWS`` are kept."""
         with self._lock:
             if key in self._views:
                 self._views.move_to_end(key)
@@ -129,16 +119,15 @@ class Run:
 
     @property
     def seconds_left(self) -> float | None:
-        """From the run's own pace; None before there is one."""
+        """Estimate from the run's own pace; None before there is one."""
         if self.state != "running" or self.progress < 0.02:
             return None
         return (time.monotonic() - self.started) * (1 - self.progress) / self.progress
 
 
-
 @dataclass(frozen=True)
 class Left:
-    """What a visitor keeps of a run that goes on for others: how far it was then."""
+    """Mark in a run that goes on for others: its snapshots when a visitor left it."""
 
     params: TrainParams | SweepParams
     snapshots: int
@@ -154,50 +143,53 @@ class Watched:
 
 
 class Full(Exception):
-    """Too many runs wait in line."""
+    """Refusal of a run, for the queue is full."""
 
 
 class Store:
-    """All runs of this server."""
+    """All runs of this server, by parameter set. ``make(p)`` returns the iterable that computes a run."""
 
     def __init__(self, running: int = RUNNING, kept_bytes: float = KEPT, unwatched: float = UNWATCHED,
-                 memory: float = MEMORY, make=trainer):
-        self.running, self.kept_bytes, self.unwatched, self.memory, self.make = running, kept_bytes, unwatched, memory, make
+                 memory: float = MEMORY, make: Callable[[Any], Any] = trainer):
+        self.running, self.kept_bytes, self.unwatched = running, kept_bytes, unwatched
+        self.memory, self.make = memory, make
         self.rate, self._tried = FIRST_RATE, 0.0
-        self._runs: OrderedDict[TrainParams, Run] = OrderedDict()
+        self._runs: OrderedDict[TrainParams | SweepParams, Run] = OrderedDict()  # in the order of the queue
         self._lock = threading.RLock()
 
-    def ask(self, p: TrainParams, visitor: str) -> Run:
-        """The run of ``p``, started or put in line if there is none or it was stopped; ``visitor`` watches it from now on.
+    def ask(self, p: TrainParams | SweepParams, visitor: str) -> Run:
+        """Return the run of ``p``, watched by ``visitor``. If there is none, or it broke off, add one.
 
         Raises ``Full`` when too many runs wait.
         """
         with self._lock:
             run = self._runs.get(p)
             if run is None or run.state in ("stopped", "failed"):
-                if sum(r.state == "waiting" for r in self._runs.values()) >= WAITING:
+                if len(self._in_state("waiting")) >= WAITING:
                     raise Full
                 run = self._runs[p] = Run(p)
-                self._runs.move_to_end(p)  # of the line; one that was stopped stood further ahead
+                self._runs.move_to_end(p)  # the end of the queue, also if one was stopped further ahead
             run.watchers[visitor] = time.monotonic()
             self._advance()
             return run
 
-    def look(self, p: TrainParams, visitor: str) -> Run | None:
-        """The run of ``p`` if the store still has it; says that ``visitor`` still watches."""
+    def look(self, p: TrainParams | SweepParams, visitor: str) -> Run | None:
+        """Return the run of ``p`` if the store still has it, and note that ``visitor`` still watches it."""
         with self._lock:
             run = self._runs.get(p)
             if run is not None:
                 if run.over:
-                    self._runs.move_to_end(p)  # the last to be forgotten; who waits keeps the place in line
+                    self._runs.move_to_end(p)  # the last to be dropped; a waiting run keeps its place
                 else:
                     run.watchers[visitor] = time.monotonic()
             self._advance()
             return run
 
-    def leave(self, p: TrainParams, visitor: str) -> Left | None:
-        """``visitor`` no longer watches. The run goes on for others, and ``visitor`` may keep what there is now; with nobody left it
-        stops at once."""
+    def leave(self, p: TrainParams | SweepParams, visitor: str) -> Left | None:
+        """Remove ``visitor`` from the watchers. A run without watchers stops at once.
+
+        Returns the mark to see the run as it is now if it goes on for others.
+        """
         with self._lock:
             run = self._runs.get(p)
             if run is None or run.over:
@@ -209,55 +201,63 @@ class Store:
             return None if run.over else Left(p, len(run.snapshots), time.monotonic())
 
     def left(self, left: Left) -> Run | None:
-        """What the visitor saw who left, if the store still has it. Looking at it is not watching the run."""
+        """Return the run as it was when a visitor left it, if the store still has it."""
         with self._lock:
-            run = self._runs.get(left.params)
-            if run is not None:
-                self._runs.move_to_end(left.params)
-            return run and run.until(left)
+            if (run := self._runs.get(left.params)) is None:
+                return None
+            self._runs.move_to_end(left.params)
+            return replace(run, state="stopped", error="", snapshots=run.snapshots[:left.snapshots],
+                           ended=left.at, watchers={}, trainer=None)
 
     def place(self, run: Run) -> tuple[int, float]:
-        """How many runs are ahead in line (1: next), and the seconds until it starts, estimated."""
+        """Return the place of a run in the queue (1: next), and the estimated seconds until it starts."""
         with self._lock:
-            ahead = [r for r in self._runs.values() if r.state == "waiting"]
-            before = ahead[:ahead.index(run)] if run in ahead else []
+            waiting = self._in_state("waiting")
+            ahead = waiting[:waiting.index(run)] if run in waiting else []
             busy = [r.seconds_left if r.seconds_left is not None else self.estimate(r.params)
-                    for r in self._runs.values() if r.state == "running"]
-            work = sum(busy) + sum(self.estimate(r.params) for r in before)
-            return len(before) + 1, work / self.running
+                    for r in self._in_state("running")]
+            work = sum(busy) + sum(self.estimate(r.params) for r in ahead)
+            return len(ahead) + 1, work / self.running
 
-    def estimate(self, p: TrainParams) -> float:
-        """Seconds that a run takes on this machine, from what it has to do and the rate of the runs so far."""
+    def estimate(self, p: TrainParams | SweepParams) -> float:
+        """Estimate the seconds of a run on this machine, from its work and the measured rate."""
         return p.effort / self.rate
 
     def measure_rate(self, p: TrainParams) -> None:
-        """Learn this machine's rate from a short run, unless one is under way or runs have told before. Of several tries the fastest
-        counts: the processor may have been busy with something else."""
+        """Measure this machine's rate by a short run, unless the runs of visitors have shown it.
+
+        Of several measurements the fastest counts: the processor may have been busy with something else.
+        """
         if self._known():
             return
-        trainer = self.make(p)
+        computation = self.make(p)
         start = time.monotonic()
-        for _ in trainer:
+        for _ in computation:
             pass
         with self._lock:
             if not self._known():
                 self.rate = self._tried = max(self._tried, p.effort / max(time.monotonic() - start, 1e-3))
 
+    # ---- inside
+
     def _known(self) -> bool:
         return bool(self._runs) or self.rate not in (FIRST_RATE, self._tried)
 
-    # ---- inside
+    def _in_state(self, state: str) -> list[Run]:
+        return [run for run in self._runs.values() if run.state == state]
 
     def _advance(self) -> None:
+        """Stop unwatched runs, start waiting ones, and drop finished ones beyond ``kept_bytes``."""
         now = time.monotonic()
         for run in [run for run in self._runs.values() if not run.over]:
             if all(now - seen > self.unwatched for seen in run.watchers.values()):
                 self._stop(run, "nobody was watching any more")
-            for visitor in [visitor for visitor, seen in run.watchers.items() if now - seen > FORGOTTEN * self.unwatched]:
-                del run.watchers[visitor]
-        for run in [run for run in self._runs.values() if run.state == "waiting"]:
-            running = [other for other in self._runs.values() if other.state == "running"]
-            if len(running) >= self.running or sum(map(_memory, [*running, run])) > max(self.memory, _memory(run)):
+            last = now - FORGOTTEN * self.unwatched
+            run.watchers = {visitor: seen for visitor, seen in run.watchers.items() if seen >= last}
+        for run in self._in_state("waiting"):
+            running = self._in_state("running")
+            others = sum(other.memory for other in running)
+            if len(running) >= self.running or (others and others + run.memory > self.memory):
                 break
             if not run.watchers.keys() <= {visitor for other in running for visitor in other.watchers}:
                 self._begin(run)
@@ -280,26 +280,24 @@ class Store:
             run.trainer.stop()
 
     def _compute(self, run: Run) -> None:
+        outcome, error = "finished", ""
         try:
-            run.trainer = trainer = self.make(run.params)
-            for snapshot in trainer:
+            run.trainer = self.make(run.params)
+            for snapshot in run.trainer:
                 with self._lock:
                     if run.state != "running":
                         break
-                    run.add(snapshot)
+                    run.snapshots.append(snapshot)
+                    run.kept += snapshot.nbytes
                     self._advance()
-            outcome, error = "finished", ""
-        except BaseException as problem:  # whatever ends the thread is said in a sentence and frees the run's place
+        except BaseException as problem:  # any end of the thread is reported and frees the run's place
             outcome, error = "failed", f"{type(problem).__name__}: {problem}"
         with self._lock:
             run.trainer = None
             if run.state == "running":
                 run.state, run.error, run.ended = outcome, error, time.monotonic()
-                if outcome == "finished" and self._alone(run):
+                if outcome == "finished" and not self._in_state("running"):  # it was alone
                     seconds = max(run.ended - run.started, 1e-3)
-                    share = (1 - HISTORY) * min(1.0, seconds / TELLING)
+                    share = (1 - HISTORY) * min(1.0, seconds / REPRESENTATIVE)
                     self.rate += share * (run.params.effort / seconds - self.rate)
             self._advance()
-
-    def _alone(self, run: Run) -> bool:
-        return not any(other.state == "running" for other in self._runs.values() if other is not run)

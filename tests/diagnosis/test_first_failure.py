@@ -73,7 +73,8 @@ def test_a_saturated_layer_is_named_and_relu_at_rest_is_not():
 
 def test_the_sentence_tells_all_and_nothing_when_all_is_well():
     healthy = first_failure(predict(uniform(50, 256, "relu", "he_normal")))
-    assert healthy.sentence == "No layer fails: root mean squares stay within a factor of 1,000 of 1, and every number format holds them."
+    assert healthy.sentence == ("No layer fails: root mean squares stay within a factor of 1,000 of 1, "
+                                "and every number format holds them.")
     ill = first_failure(predict(uniform(50, 64, "relu", "standard_normal")))
     layer = formats(ill)["float16"].overflow
     assert ill.sentence.startswith(f"The signal explodes at layer {ill.explodes}; ")
@@ -84,7 +85,7 @@ def test_zero_weights_are_zero_in_every_format_from_the_first_layer():
     for found in (predict, probe):
         trouble = first_failure(found(uniform(5, 16, "relu", "zeros")))
         assert trouble.vanishes == 1
-        assert all(one.zero == 1 and one.gradient_zero == 4 and one.subnormal is None for one in trouble.formats)
+        assert {(one.zero, one.gradient_zero, one.subnormal) for one in trouble.formats} == {(1, 4, None)}
 
 
 def test_the_middle_seed_counts():
@@ -94,9 +95,12 @@ def test_the_middle_seed_counts():
     assert first_failure(replace(found, q=q.copy())).explodes is None
     q[1:, 2] = 1e20  # two of three
     assert first_failure(replace(found, q=q)).explodes == 3
-    nan, inf = math.nan, math.inf  # a seed that overflowed on its way back stays overflown below, one that never started is well
-    assert formats(first_failure(replace(found, grad2=np.array([[nan, inf, 1], [inf, 1, 1], [1, 1, 1]]))))["float64"].gradient_overflow == 1
-    assert formats(first_failure(replace(found, grad2=np.array([[nan, inf, 1], [nan, nan, nan], [1, 1, 1]]))))["float64"].survives
+    # a seed that overflowed on its way back stays overflown below, one that sent no gradient is well
+    nan, inf = math.nan, math.inf
+    for other, layer in (([inf, 1, 1], 1), ([nan, nan, nan], None)):
+        grad2 = [[nan, inf, 1], other, [1, 1, 1]]
+        one = formats(first_failure(replace(found, grad2=np.array(grad2))))["float64"]
+        assert (one.gradient_overflow, one.survives) == (layer, layer is None)
 
 
 def test_the_table_has_a_row_a_format_and_whole_layers():

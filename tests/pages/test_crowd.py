@@ -1,6 +1,6 @@
-"""A hundred who come at once all get their page, and so does a visitor beside clients that never read.
+"""Every visitor gets a page: of a hundred at once, beside clients that never read, and of the deepest nets.
 
-    python -m tests.pages.test_crowd [slow clients] [seconds]      the second test, harder: 20 and 60
+    python -m tests.pages.test_crowd [slow clients] [seconds]      beside clients that never read: 20, 60
 """
 
 from __future__ import annotations
@@ -65,6 +65,18 @@ def test_beside_clients_that_ask_and_never_read_every_visitor_gets_the_page():
     with serving() as address:
         waits = asyncio.run(first_loads_beside(3, 16, port_of(address)))
     assert None not in waits, waits
+
+
+def test_a_net_whose_computation_takes_long_gets_its_page_and_so_does_the_next():
+    async def open_each(port):
+        hall = Hall()
+        for depth in (200, 201):
+            async with asyncio.timeout(60), connection(port) as visitor:
+                await exchange(visitor, page_request("initializers", f"depth={depth}&width=256"), hall, {})
+        return hall.errors
+
+    with serving() as address:
+        assert not asyncio.run(open_each(port_of(address)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The records of ``vgdash.published`` are run here as they are run on the page, and the running itself is put to the test."""
+"""The records of ``vgdash.published``, run as they are run on the page; the running itself is tested too."""
 
 import math
 import re
@@ -20,11 +20,12 @@ from vgdash.published.records import check
 
 CLAIMS = {claim.key: claim for claim in PUBLISHED}
 ROWS = {  # of REFERENCES.md, and the claims that they have become
-    1: ("chain-overflow", "chain-zero", "chain-150"), 2: ("he-edge",), 3: ("pytorch-gains",), 4: ("forward-gains",),
-    5: ("tanh-five-thirds",), 6: ("tanh-critical-line",), 7: ("tanh-depth-scales",), 8: ("tanh-power-law",),
-    9: ("relu-correlations",), 10: ("selu-fixed-point",), 11: ("finite-width-relu",), 12: ("gaussian-products",),
-    13: ("batchnorm-gradients",), 14: ("residual-variance",), 15: ("keras-truncated",), 16: ("pytorch-linear",),
-    17: ("xavier-for-relu",), 18: ("zero-weights",), 19: ("gaussian-singular-values", "orthogonal-isometry")}
+    1: ("chain-overflow", "chain-zero", "chain-150"), 2: ("he-edge",), 3: ("pytorch-gains",),
+    4: ("forward-gains",), 5: ("tanh-five-thirds",), 6: ("tanh-critical-line",), 7: ("tanh-depth-scales",),
+    8: ("tanh-power-law",), 9: ("relu-correlations",), 10: ("selu-fixed-point",), 11: ("finite-width-relu",),
+    12: ("gaussian-products",), 13: ("batchnorm-gradients",), 14: ("residual-variance",),
+    15: ("keras-truncated",), 16: ("pytorch-linear",), 17: ("xavier-for-relu",), 18: ("zero-weights",),
+    19: ("gaussian-singular-values", "orthogonal-isometry")}
 SECONDS = 10.0  # of one core, for all claims together
 ITEMS = [*PUBLISHED, *MISTAKES]
 
@@ -48,7 +49,7 @@ def answering(claim, ours):
 @pytest.mark.parametrize("key", CLAIMS)
 def test_we_agree_with(key, computed):
     outcome, claim = computed[0][key], CLAIMS[key]
-    assert outcome.agrees, f"{claim.claim} theirs {claim.values}, ours {outcome.ours}, may differ by {claim.bounds}. {outcome.problem}"
+    assert outcome.agrees, (claim.claim, claim.values, outcome.ours, claim.bounds, outcome.problem)
 
 
 def test_all_claims_together_take_less_than_ten_seconds_of_one_core(computed):
@@ -71,7 +72,8 @@ def test_a_number_just_outside_its_bound_does_not_agree_and_one_just_inside_does
 def test_no_claim_is_so_tolerant_that_half_or_nothing_would_pass():
     # the two logarithms of a random walk, known to 4 standard errors, are the widest
     for claim in PUBLISHED:
-        assert all(bound < 0.65 * abs(value) for value, bound in zip(claim.values, claim.bounds, strict=True) if value), claim.key
+        bounds = zip(claim.values, claim.bounds, strict=True)
+        assert all(bound < 0.65 * abs(value) for value, bound in bounds if value), claim.key
 
 
 def test_what_is_not_a_number_does_not_agree():
@@ -96,10 +98,12 @@ def test_too_few_numbers_are_said_and_not_compared():
 
 
 def test_a_wrong_initializer_is_found_by_the_claims_that_depend_on_it_and_by_no_other(monkeypatch):
-    monkeypatch.setitem(INITIALIZERS, "he_normal", replace(INITIALIZERS["he_normal"], scale=INITIALIZERS["lecun_normal"].scale))
-    found = {key for key in ("he-edge", "vgg-model-b", "xavier-for-relu", "kaiming-layer", "cs231n-he-relu", "finite-width-relu",
-                             "chain-zero", "tanh-critical-line", "pytorch-linear", "orthogonal-isometry") if not check(CLAIMS[key]).agrees}
-    assert found == {"he-edge", "vgg-model-b", "xavier-for-relu", "kaiming-layer", "cs231n-he-relu", "finite-width-relu"}
+    wrong = replace(INITIALIZERS["he_normal"], scale=INITIALIZERS["lecun_normal"].scale)
+    monkeypatch.setitem(INITIALIZERS, "he_normal", wrong)
+    depend = {"he-edge", "vgg-model-b", "xavier-for-relu", "kaiming-layer", "cs231n-he-relu",
+              "finite-width-relu"}
+    others = {"chain-zero", "tanh-critical-line", "pytorch-linear", "orthogonal-isometry"}
+    assert {key for key in depend | others if not check(CLAIMS[key]).agrees} == depend
 
 
 def test_every_row_of_the_references_is_a_claim_and_at_least_ten_more_are():
@@ -174,7 +178,8 @@ def test_tanh_does_not_settle_at_a_quarter(curves):
         q = integrate.quad(lambda z, q=q: math.tanh(math.sqrt(q) * z) ** 2 * stats.norm.pdf(z), -12, 12)[0]
     assert wrong == 0.25
     assert right == pytest.approx(q, rel=1e-6)
-    assert right * 2 * 50 == pytest.approx(1, abs=math.log(50) / 50)  # a power law; the next term of the expansion
+    # a power law; the next term of the expansion
+    assert right * 2 * 50 == pytest.approx(1, abs=math.log(50) / 50)
 
 
 def test_uniform_weights_of_a_third_of_the_variance_lose_the_signal_and_fair_ones_do_not(curves):
@@ -198,7 +203,7 @@ def test_one_over_the_std_of_relu_makes_the_signal_explode_by_pi_over_pi_minus_1
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.key)
 def test_nets_drawn_now_follow_the_right_curve(mistake, curves):
     found = curves[mistake.key]
-    measured, right, wrong = (values[..., mistake.at] for values in (found.measured, found.right, found.wrong))
+    measured, right, wrong = (curve[..., mistake.at] for curve in (found.measured, found.right, found.wrong))
     error = measured.std(ddof=1) / math.sqrt(len(measured))
     assert abs(measured.mean() - right) < 5 * error
     assert abs(measured.mean() - wrong) > 5 * error

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -16,7 +15,19 @@ import pytest
 
 from tests.training.parameters import biases_of, weights_of
 from vgdash.params import ParamError
-from vgdash.sweep import Cell, SweepParams, Trainability, __main__, cells, csv_file, read, run, shipped, train_cell, trainability
+from vgdash.sweep import (
+    Cell,
+    SweepParams,
+    Trainability,
+    __main__,
+    cells,
+    csv_file,
+    read,
+    run,
+    shipped,
+    train_cell,
+    trainability,
+)
 from vgdash.training.trainer import TrainParams, train
 
 TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20, seeds=2, seed=3)
@@ -156,7 +167,6 @@ def test_a_job_that_raises_is_reported_with_its_cell_and_the_rest_goes_on(plain,
 def dies_at_four(p, depth, sigma_w2):
     if depth == 4 and sigma_w2 == 1.0:
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.3)  # be there when it happens
     return train_cell(p, depth, sigma_w2)
 
 

@@ -1,4 +1,4 @@
-"""Predictions against an independent simulation (plain NumPy), against ``probe``, closed forms and published values."""
+"""Predictions against a simulation in plain NumPy, ``probe``, closed forms and published values."""
 
 import math
 
@@ -19,7 +19,7 @@ SEEDS = 200
 
 
 def simulate(p, sigma_w2, seeds=SEEDS, rng=0):
-    """q and grad2 ``(seeds, depth)`` of float64 nets with N(0, sigma_w2/fan_in) weights: the definition, line by line."""
+    """q and grad2 ``(seeds, depth)`` of float64 nets with N(0, sigma_w2/fan_in) weights, by definition."""
     a, rng = ACTIVATIONS[p.activation], np.random.default_rng(rng)
     x = rng.standard_normal((seeds, p.batch, p.widths[0]))
     weights, zs = [], []
@@ -38,9 +38,11 @@ def simulate(p, sigma_w2, seeds=SEEDS, rng=0):
 def assert_band_holds(measured, prediction, name, seeds=SEEDS):
     centre, band = getattr(prediction, f"log10_{name}") * LN10, getattr(prediction, f"band_{name}")
     logs = np.log(measured[name])
-    np.testing.assert_array_less(np.abs(logs.mean(0) - centre - band.mean), 4 * np.sqrt(band.variance / seeds), err_msg=name)
+    np.testing.assert_array_less(np.abs(logs.mean(0) - centre - band.mean),
+                                 4 * np.sqrt(band.variance / seeds), err_msg=name)
     # variance of n normal draws: relative error √(2/n)
-    np.testing.assert_array_less(np.abs(logs.var(0) / band.variance - 1), 4 * math.sqrt(2 / seeds), err_msg=name)
+    np.testing.assert_array_less(np.abs(logs.var(0) / band.variance - 1), 4 * math.sqrt(2 / seeds),
+                                 err_msg=name)
     low, high = prediction.interval(name, 0.9)
     inside = ((np.log10(measured[name]) >= low) & (np.log10(measured[name]) <= high)).mean(0)
     np.testing.assert_array_less(np.abs(inside - 0.9), 4 * math.sqrt(0.9 * 0.1 / seeds), err_msg=name)
@@ -65,16 +67,19 @@ def test_the_band_holds_for_a_larger_batch_and_for_widths_that_change(name, gain
         assert_band_holds(measured, prediction, statistic)
 
 
-@pytest.mark.parametrize(("name", "noise", "kind"), [("relu", 5, "published"), ("linear", 2, "published"), ("tanh", None, "approximate")])
+@pytest.mark.parametrize(("name", "noise", "kind"),
+                         [("relu", 5, "published"), ("linear", 2, "published"),
+                          ("tanh", None, "approximate")])
 def test_the_band_of_one_layer_more_is_that_of_hanin_and_nica(name, noise, kind):
-    """A batch of 2 unrelated inputs halves the noise of one input; what they share comes on top, and is known for ReLU's first layer."""
+    """A batch of 2 unrelated inputs halves the noise of one; the rest is known for ReLU's first layer."""
     p = ProbeParams.uniform(2, 2500, name, "he_normal" if name == "relu" else "lecun_normal", batch=2)
     prediction = predict(p)
     assert prediction.band_kind == kind
     if noise:
         step = prediction.band_grad2.variance[0] - prediction.band_grad2.variance[1]
         assert step == pytest.approx(noise / 2 / 2500, rel=0.01)
-        assert prediction.band_grad2.mean[0] == pytest.approx(-prediction.band_grad2.variance[0] / 2, rel=1e-6)
+        assert prediction.band_grad2.mean[0] == pytest.approx(-prediction.band_grad2.variance[0] / 2,
+                                                              rel=1e-6)
 
 
 @pytest.mark.parametrize("fields", [
@@ -88,11 +93,12 @@ def test_the_band_of_one_layer_more_is_that_of_hanin_and_nica(name, noise, kind)
     {"activation": "tanh", "initializer": "he_normal", "normalization": "layer", "sigma_b2": 0.3},
     {"activation": "relu", "initializer": "he_normal", "normalization": "layer", "residual": "plain"},
     {"activation": "relu", "initializer": "he_normal", "normalization": "batch"},
-    {"activation": "silu", "initializer": "small_normal", "normalization": "batch", "residual": "plain", "keep": 0.8},
+    {"activation": "silu", "initializer": "small_normal", "normalization": "batch", "residual": "plain",
+     "keep": 0.8},
     {"activation": "sigmoid", "initializer": "glorot_normal", "rescale": "lsuv", "sigma_b2": 0.1},
 ], ids=str)
 def test_every_statistic_of_a_wide_probe_is_the_predicted_one(fields):
-    """Width 256, depth 5: the finite-width shift of a mean over seeds is of order depth/width, with batch norm depth/batch."""
+    """Width 256, depth 5: finite width shifts a mean by the order depth/width, batch norm by depth/batch."""
     p = ProbeParams((300, 256, 256, 256, 256, 256), batch=128, seeds=8, **fields)
     measured, prediction = probe(p), predict(p)
     for name in PREDICTED:
@@ -100,7 +106,8 @@ def test_every_statistic_of_a_wide_probe_is_the_predicted_one(fields):
         error = 4.5 * theirs.std(0, ddof=1) / math.sqrt(p.seeds)
         finite = 5 * p.depth / 256 if name in ("q", "a2", "grad2", "dw2") else 0.5 * p.depth / 256
         scale = np.abs(ours) if name in ("q", "a2", "grad2", "dw2") else 1.0
-        np.testing.assert_array_less(np.abs(theirs.mean(0) - ours), error + finite * scale + 1e-12, err_msg=name)
+        np.testing.assert_array_less(np.abs(theirs.mean(0) - ours), error + finite * scale + 1e-12,
+                                     err_msg=name)
 
 
 def test_relu_with_batch_normalization_multiplies_gradients_by_pi_over_pi_minus_one():
@@ -124,7 +131,8 @@ def test_he_keeps_relu_and_its_correlations_follow_the_arc_cosine_kernel_over_fi
     np.testing.assert_allclose(prediction.q, 2, rtol=1e-12)
     np.testing.assert_allclose(prediction.a2, 1, rtol=1e-12)
     np.testing.assert_allclose(prediction.grad2, 1, rtol=1e-12)
-    np.testing.assert_allclose(prediction.correlation[[1, 2, 5, 10, 50]], [0.31831, 0.49373, 0.73595, 0.87154, 0.98786], atol=5.1e-6)
+    np.testing.assert_allclose(prediction.correlation[[1, 2, 5, 10, 50]],
+                               [0.31831, 0.49373, 0.73595, 0.87154, 0.98786], atol=5.1e-6)
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.9])
@@ -153,13 +161,15 @@ def test_a_signal_that_vanishes_is_carried_below_the_smallest_float(name):
     prediction = predict(ProbeParams.uniform(256, 8, name, "small_normal"))
     slope2 = {"relu": 0.5, "tanh": 1.0, "silu": 0.25}[name]
     assert prediction.q[-1] == 0
-    assert prediction.log10_q[-1] - prediction.log10_q[-2] == pytest.approx(math.log10(8e-4 * slope2), abs=1e-9)
+    assert prediction.log10_q[-1] - prediction.log10_q[-2] == pytest.approx(math.log10(8e-4 * slope2),
+                                                                            abs=1e-9)
     assert prediction.log10_grad2[-2] == pytest.approx(math.log10(8e-4 * slope2), abs=1e-9)
 
 
 def layer_by_layer(name, sigma_w2, sigma_b2, depth):
     """ln q, the correlation of two inputs and ln grad2 by layer, every layer by quadrature of its own."""
-    a, log_q, correlation, log_slope = ACTIVATIONS[name], [math.log(sigma_w2 + sigma_b2)], [sigma_b2 / (sigma_w2 + sigma_b2)], []
+    a, log_q, log_slope = ACTIVATIONS[name], [math.log(sigma_w2 + sigma_b2)], []
+    correlation = [sigma_b2 / (sigma_w2 + sigma_b2)]
     rules = ((6.0, "legendre", 96, 190), (math.inf, "graded", 141, 200))
     for _ in range(depth):
         s = math.exp(log_q[-1] / 2)
@@ -173,25 +183,28 @@ def layer_by_layer(name, sigma_w2, sigma_b2, depth):
 
 
 @pytest.mark.parametrize("strength", [0.7, 1.0, 1.4], ids=["ordered", "critical", "chaotic"])
-@pytest.mark.parametrize("name", ["elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "leaky_relu"])
+@pytest.mark.parametrize("name",
+                         ["elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "sigmoid", "leaky_relu"])
 def test_a_prediction_is_what_quadrature_layer_by_layer_gives_to_eight_digits(name, strength):
     """sigma_w2 relative to the one that keeps gradients at unit variance."""
     sigma_w2, depth = strength / float(MASSES @ ACTIVATIONS[name].df(NODES) ** 2), 24
     for sigma_b2 in (0.0, 0.2):
         log_q, correlation, log_grad2 = layer_by_layer(name, sigma_w2, sigma_b2, depth)
-        prediction = predict(ProbeParams.uniform(depth, 64, name, "lecun_normal", gamma=math.sqrt(sigma_w2), sigma_b2=sigma_b2))
+        prediction = predict(ProbeParams.uniform(depth, 64, name, "lecun_normal", gamma=math.sqrt(sigma_w2),
+                                                 sigma_b2=sigma_b2))
         np.testing.assert_allclose(prediction.log10_q * LN10, log_q, atol=1e-8)
         np.testing.assert_allclose(prediction.correlation, correlation, atol=1e-8)
         np.testing.assert_allclose(prediction.log10_grad2 * LN10, log_grad2, atol=1e-8)
 
 
 def test_uniform_and_normal_weights_of_equal_variance_have_one_prediction():
-    normal, uniform = (predict(ProbeParams.uniform(20, 50, "tanh", f"lecun_{kind}")) for kind in ("normal", "uniform"))
+    normal, uniform = (predict(ProbeParams.uniform(20, 50, "tanh", f"lecun_{kind}"))
+                       for kind in ("normal", "uniform"))
     np.testing.assert_array_equal(normal.log10_grad2, uniform.log10_grad2)
 
 
 def test_sixteen_relu_layers_at_weight_scale_one_keep_a_gradient_of_5_5e_3_not_3e_5():
-    """The root mean square shrinks by √½ a layer; multiplying by E[f'] = ½ instead is the mistake that circulates."""
+    """The root mean square shrinks by √½ a layer; a factor E[f'] = ½ instead is a mistake that circulates."""
     prediction = predict(ProbeParams.uniform(16, 64, "relu", "lecun_normal"))
     assert math.sqrt(prediction.grad2[0]) == pytest.approx(5.5e-3, abs=5e-5)
 
@@ -201,11 +214,14 @@ def test_sixteen_relu_layers_at_weight_scale_one_keep_a_gradient_of_5_5e_3_not_3
 def test_the_saturated_share_is_the_gaussian_tail_beyond_the_point_where_the_slope_is_too_small(name, edge):
     prediction = predict(ProbeParams.uniform(4, 64, name, "he_normal", gamma=1.5))
     z = edge(ACTIVATIONS[name].saturation_slope)
-    np.testing.assert_allclose(prediction.saturated, [math.erfc(z / math.sqrt(2 * q)) for q in prediction.q], rtol=1e-9)
+    np.testing.assert_allclose(prediction.saturated, [math.erfc(z / math.sqrt(2 * q)) for q in prediction.q],
+                               rtol=1e-9)
 
 
-def test_half_of_relus_units_are_saturated():
-    np.testing.assert_array_equal(predict(ProbeParams.uniform(4, 64, "relu", "he_normal")).saturated, 0.5)
+@pytest.mark.parametrize("gamma", [1.0, 0.01])
+def test_half_of_relus_units_are_saturated_at_every_scale(gamma):
+    p = ProbeParams.uniform(60, 64, "relu", "he_normal", gamma=gamma)
+    np.testing.assert_array_equal(predict(p).saturated, 0.5)
 
 
 def test_zero_weights_pass_nothing_and_the_logarithms_say_so():
@@ -225,10 +241,13 @@ def test_the_identity_gets_no_theory_and_a_reason():
 
 
 @given(
-    widths=st.lists(st.sampled_from([1, 2, 7, 64, 300]), min_size=2, max_size=8), activation=st.sampled_from(sorted(ACTIVATIONS)),
-    initializer=st.sampled_from(sorted(set(INITIALIZERS) - {"identity"})), gamma=st.sampled_from([0.0, 0.1, 1.0, 100.0]),
-    sigma_b2=st.sampled_from([0.0, 0.1, 100.0]), batch=st.sampled_from([2, 4, 64]), keep=st.sampled_from([0.01, 0.5, 1.0]),
-    normalization=st.sampled_from(["none", "batch", "layer"]), residual=st.sampled_from(["none", "plain", "scaled"]),
+    widths=st.lists(st.sampled_from([1, 2, 7, 64, 300]), min_size=2, max_size=8),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    initializer=st.sampled_from(sorted({*INITIALIZERS} - {"identity"})),
+    gamma=st.sampled_from([0.0, 0.1, 1.0, 100.0]), sigma_b2=st.sampled_from([0.0, 0.1, 100.0]),
+    batch=st.sampled_from([2, 4, 64]), keep=st.sampled_from([0.01, 0.5, 1.0]),
+    normalization=st.sampled_from(["none", "batch", "layer"]),
+    residual=st.sampled_from(["none", "plain", "scaled"]),
     rescale=st.sampled_from(["none", "lsuv"]),
 )
 @settings(max_examples=40, deadline=None)
@@ -245,7 +264,8 @@ def test_whatever_is_not_a_number_has_its_reason(**fields):
 
 def test_arrays_are_read_only_and_the_frame_holds_one_row_a_layer():
     prediction = predict(ProbeParams.uniform(7, 16, "tanh", "lecun_normal"))
-    for values in (prediction.q, prediction.log10_q, prediction.a_mean, prediction.correlation, prediction.band_q.variance):
+    for values in (prediction.q, prediction.log10_q, prediction.a_mean, prediction.correlation,
+                   prediction.band_q.variance):
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 0
     frame = prediction.frame()
@@ -254,7 +274,8 @@ def test_arrays_are_read_only_and_the_frame_holds_one_row_a_layer():
     assert not frame.isna().any().any()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [(("a2",), "name must be q or grad2"), (("q", 1.0), "share must be between")])
+@pytest.mark.parametrize(("arguments", "message"),
+                         [(("a2",), "name must be q or grad2"), (("q", 1.0), "share must be between")])
 def test_intervals_that_do_not_exist_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         predict(ProbeParams.uniform(3, 16)).interval(*arguments)

@@ -1,4 +1,4 @@
-"""The plane of variances against published depth scales, single fixed points, real draws and real networks."""
+"""The plane of variances against published depth scales, fixed points, draws and real networks."""
 
 import math
 
@@ -13,20 +13,17 @@ from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.theory.fixed_points import critical_sigma_w2, fixed_point
 from vgdash.theory.layerwise import predict
-from vgdash.theory.phase_diagram import STARTS, PhaseParams, landmarks, phase_map, plane, profile, trainable_depth
+from vgdash.theory.phase_diagram import (
+    STARTS,
+    PhaseParams,
+    landmarks,
+    phase_map,
+    plane,
+    profile,
+    trainable_depth,
+)
 
 SAMPLE = 60  # points of each plane
-
-
-# ---- the opened point
-
-@pytest.mark.parametrize(("sigma_w2", "xi_c", "digits", "c_star", "phase"), [
-    (1.5, 15.79, 5e-3, 1.0, "ordered"), (2.0, 25.2, 0.05, 0.744, "chaotic"), (2.5, 11.8, 0.05, 0.447, "chaotic")])
-def test_the_opened_point_has_the_published_depth_scale(sigma_w2, xi_c, digits, c_star, phase):
-    at = phase_map(PhaseParams("tanh", sigma_w2, 0.05)).opened
-    assert at.xi_c == pytest.approx(xi_c, abs=digits)
-    assert at.c_star == pytest.approx(c_star, abs=5.1e-4)
-    assert at.phase == phase
 
 
 def test_six_depth_scales_train():
@@ -34,8 +31,9 @@ def test_six_depth_scales_train():
     assert trainable_depth(math.inf) == math.inf
 
 
-@pytest.mark.parametrize("values", [{"sigma_w2": -0.1}, {"sigma_w2": math.nan}, {"sigma_b2": 0.51}, {"fan_in": 0}, {"activation": "cosine"},
-                                    {"gamma": 0}, {"depth": 1000}])
+@pytest.mark.parametrize("values", [
+    {"sigma_w2": -0.1}, {"sigma_w2": math.nan}, {"sigma_b2": 0.51}, {"fan_in": 0}, {"activation": "cosine"},
+    {"gamma": 0}, {"depth": 1000}])
 def test_what_is_outside_the_plane_is_refused_by_name(values):
     with pytest.raises(ParamError, match=f"^{next(iter(values))} must be"):
         PhaseParams(**values)
@@ -73,8 +71,9 @@ def test_the_line_of_tanh_passes_through_the_published_points():
     found = plane("tanh")
     line = dict(zip(found.critical_sigma_b2, found.critical_sigma_w2, strict=True))
     assert line[0.0] == pytest.approx(1, abs=1e-9)
-    for sigma_b2, sigma_w2 in ((0.05, 1.76095), (0.1, 1.9861)):  # between points of the line; its chords lie within 1 %
-        assert np.interp(sigma_b2, found.critical_sigma_b2, found.critical_sigma_w2) == pytest.approx(sigma_w2, rel=0.01)
+    # between points of the line; its chords lie within 1 %
+    between = np.interp([0.05, 0.1], found.critical_sigma_b2, found.critical_sigma_w2)
+    np.testing.assert_allclose(between, [1.76095, 1.9861], rtol=0.01)
 
 
 def test_relu_is_ordered_left_of_two_and_has_no_fixed_point_right_of_it():
@@ -111,7 +110,8 @@ def test_frameworks_start_where_their_own_layers_do():
     torch.manual_seed(0)
     layer = torch.nn.Linear(512, 512)
     mark = next(mark for mark in landmarks("relu", 512) if mark.name == "pytorch_default")
-    assert mark.sigma_w2 == pytest.approx(512 * float(layer.weight.detach().var()), rel=5 * math.sqrt(2 / 512**2))
+    assert mark.sigma_w2 == pytest.approx(512 * float(layer.weight.detach().var()),
+                                          rel=5 * math.sqrt(2 / 512**2))
     assert mark.sigma_b2 == pytest.approx(float(layer.bias.detach().var()), rel=5 * math.sqrt(2 / 512))
     assert mark.sigma_b2 == pytest.approx(1 / (3 * 512), rel=1e-5)
 
@@ -133,10 +133,12 @@ def test_every_landmark_knows_its_own_fixed_point():
 # ---- the profile
 
 @pytest.mark.parametrize(("activation", "sigma_w2", "sigma_b2"), [
-    ("tanh", 1.5, 0.05), ("tanh", 2.5, 0.05), ("relu", 3.0, 0.1), ("gelu", 2.0, 0.0), ("mish", 4.0, 0.0), ("sigmoid", 110.0, 0.0)])
+    ("tanh", 1.5, 0.05), ("tanh", 2.5, 0.05), ("relu", 3.0, 0.1),
+    ("gelu", 2.0, 0.0), ("mish", 4.0, 0.0), ("sigmoid", 110.0, 0.0)])
 def test_uncorrelated_inputs_go_where_the_prediction_of_whole_networks_goes(activation, sigma_w2, sigma_b2):
     p = PhaseParams(activation, sigma_w2, sigma_b2, depth=40)
-    theory = predict(ProbeParams.uniform(40, 64, activation, "lecun_normal", gamma=math.sqrt(sigma_w2), sigma_b2=sigma_b2))
+    theory = predict(ProbeParams.uniform(40, 64, activation, "lecun_normal", gamma=math.sqrt(sigma_w2),
+                                         sigma_b2=sigma_b2))
     found = profile(p)
     np.testing.assert_allclose(found.log10_q, theory.log10_q, atol=1e-6)
     np.testing.assert_allclose(found.correlation[0], theory.correlation, atol=1e-6)
@@ -146,7 +148,7 @@ def test_uncorrelated_inputs_go_where_the_prediction_of_whole_networks_goes(acti
 def test_what_is_left_of_a_correlation_shrinks_by_e_over_xi_c_layers(sigma_w2):
     found = phase_map(PhaseParams("tanh", sigma_w2, 0.05, depth=128))
     away = np.abs(found.profile.correlation - found.opened.c_star)
-    late = (away < 1e-2) & (away > 1e-4)  # near the end, where the map is its tangent, and above the quadrature's error
+    late = (away < 1e-2) & (away > 1e-4)  # the map is its tangent there, above rounding
     checked = 0
     for course, usable in zip(away, late, strict=True):
         layers = np.flatnonzero(usable)
@@ -165,11 +167,13 @@ def test_related_inputs_of_a_real_wide_network_follow_the_profile():
         x = rng.standard_normal((2, width))
         a = np.stack([x[0], STARTS[1] * x[0] + math.sqrt(1 - STARTS[1]**2) * x[1]])
         for layer in range(p.depth):
-            z = a @ rng.standard_normal((width, width)) * math.sqrt(p.sigma_w2 / width) + rng.standard_normal(width) * math.sqrt(p.sigma_b2)
+            z = a @ rng.standard_normal((width, width)) * math.sqrt(p.sigma_w2 / width)
+            z += rng.standard_normal(width) * math.sqrt(p.sigma_b2)
             measured[net, layer] = z[0] @ z[1] / math.sqrt((z[0] @ z[0]) * (z[1] @ z[1]))
             a = np.tanh(z)
     error = measured.std(axis=0, ddof=1) / math.sqrt(nets)
-    np.testing.assert_array_less(np.abs(measured.mean(axis=0) - profile(p).correlation[1]), 5 * error + p.depth / width)
+    np.testing.assert_array_less(np.abs(measured.mean(axis=0) - profile(p).correlation[1]),
+                                 5 * error + p.depth / width)
 
 
 def test_the_measured_networks_stand_on_the_opened_point():
@@ -207,7 +211,8 @@ def test_the_table_has_the_opened_point_every_initializer_and_the_grid():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from(sorted(ACTIVATIONS)), st.floats(0, 1e4), st.floats(0, 0.5), st.integers(1, 2048), st.floats(0.1, 2))
+@given(st.sampled_from(sorted(ACTIVATIONS)), st.floats(0, 1e4), st.floats(0, 0.5), st.integers(1, 2048),
+       st.floats(0.1, 2))
 def test_every_point_that_is_allowed_can_be_opened(activation, sigma_w2, sigma_b2, fan_in, gamma):
     p = PhaseParams(activation, sigma_w2, sigma_b2, fan_in, gamma, depth=10)
     assert PhaseParams.parse_lenient(p.to_query(), text=True) == (p, [])

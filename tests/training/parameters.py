@@ -4,7 +4,7 @@ import numpy as np
 
 
 def weights_of(trainer, layer):
-    """Weights of a layer (from 1) now, a copy ``(initializers, columns, fan_out, fan_in)``; a column is a seed."""
+    """Weights of a layer (from 1) now, a copy ``(initializers, columns, fan_out, fan_in)``."""
     return joined(trainer, [nets.weights(layer) for nets in trainer.groups])
 
 

@@ -31,8 +31,8 @@ def hidden(trainer, which, seed, x):
     p = trainer.params
     weights, biases = ([get(trainer, layer)[which, seed] for layer in range(1, p.depth + 1)]
                        for get in (weights_of, biases_of))
-    net = Net(ACTIVATIONS[p.activation], weights[:-1], [1.0] * (p.depth - 1), residual_factors(p.widths[:-1], p.residual), biases[:-1],
-              AXES[p.normalization])
+    net = Net(ACTIVATIONS[p.activation], weights[:-1], [1.0] * (p.depth - 1),
+              residual_factors(p.widths[:-1], p.residual), biases[:-1], AXES[p.normalization])
     tape = Tape(p.widths[:-1], len(x), np.float64)
     found = [(step.slope.copy(), step.a.copy()) for step in forward(net, x, tape)]
     return found, scipy.special.softmax(tape.a[-1] @ weights[-1].T + biases[-1], axis=1)
@@ -101,7 +101,8 @@ def test_drift_is_the_distance_from_the_start_in_units_of_the_start():
     trainer, before, shots = finished(p)
     assert not shots[0].drift.any()
     for layer, start in enumerate(before, 1):
-        moved = np.linalg.norm(weights_of(trainer, layer) - start, axis=(2, 3)) / np.linalg.norm(start, axis=(2, 3))
+        moved = np.linalg.norm(weights_of(trainer, layer) - start, axis=(2, 3))
+        moved /= np.linalg.norm(start, axis=(2, 3))
         np.testing.assert_allclose(shots[-1].drift[..., layer - 1], moved, rtol=1e-6)
     assert shots[-1].drift.min() > 1e-3
 

@@ -1,10 +1,9 @@
 """Write an initialized net as source text for NumPy, PyTorch, Keras, JAX and TensorFlow.
 
-Each text builds the net that ``vgdash`` measures: weights of the same distribution, not only of the same
-variance, the same form of the activation, biases 0 or normal, and a last layer without activation. Names
-differ: he_normal and lecun_normal are plain normal here and in PyTorch, truncated in Keras and JAX;
-glorot_normal is truncated here, in Keras and in JAX, but not in PyTorch. A Keras initializer repeats its draw
-when called again, so every layer gets its own.
+Each text builds the net that ``vgdash`` measures: the same distribution of weights, form of the activation
+and biases, and a last layer without activation. Names differ: he_normal and lecun_normal are plain normal
+here and in PyTorch, truncated in Keras and JAX; glorot_normal is truncated here, in Keras and in JAX, but not
+in PyTorch. A Keras initializer repeats its draw when called again, so every layer gets its own.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vgdash.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.recipe import Recipe
 from vgdash.initializers import TRUNCATED_STD
 from vgdash.params import Choice
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Framework:
     def weight(self, r: Recipe) -> str:
         if r.gamma == 1 and r.initializer in self.named:
             return self.named[r.initializer]
-        return self.weights.get(f"{r.base} over fan" if r.has_fan else r.base) or self.weights[r.base]
+        return self.weights.get(f"{r.base} over fan" if r.mode else r.base) or self.weights[r.base]
 
 
 def export(initializer: str, activation: str, framework: str, widths: Sequence[int] = (784, 512, 512, 10),
@@ -52,13 +51,15 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
               "sigma_b2": sigma_b2}
     rules = ProbeParams.rules()
     r = Recipe(**{name: rules[name].check(name, value) for name, value in values.items()})
+    roots = {"std": r.root(1), "limit": r.root(3), "numpy_std": r.root(1, "np.sqrt({})"),
+             "numpy_limit": r.root(3, "np.sqrt({})")}
     chosen = TEMPLATES[Choice(FRAMEWORKS).check("framework", framework)]
     return chosen.text.format(
         r=r, about=r.about(chosen.shape), last=r.widths[-1],
-        activation=ACTIVATION_TEXTS[r.activation][framework],
-        weight=chosen.weight(r).format(r=r), bias=chosen.biases[bool(r.sigma_b2)].format(r=r),
+        activation=ACTIVATIONS[r.activation].code[FRAMEWORKS.index(framework)],
+        weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[bool(r.sigma_b2)].format(r=r),
         define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if r.sigma_b2 else "",
-        note=f"    # {r.title} would be truncated\n" if r.base == "normal" and r.has_fan else "")
+        note=f"    # {r.title} would be truncated\n" if r.base == "normal" and r.mode else "")
 
 
 def _forward(arguments: str, w: str) -> str:
@@ -89,9 +90,9 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     layers.append((w, b))
 ''' + _forward("x", "w.T"), biases=(
     "np.zeros(fan_out)", "np.sqrt({r.sigma_b2!r}) * rng.standard_normal(fan_out)"), weights={
-    "normal": "{r.numpy_std} * rng.standard_normal((fan_out, fan_in))",
-    "truncated": "{r.numpy_std} * truncated((fan_out, fan_in))",
-    "uniform": "{r.numpy_limit} * rng.uniform(-1, 1, (fan_out, fan_in))",
+    "normal": "{numpy_std} * rng.standard_normal((fan_out, fan_in))",
+    "truncated": "{numpy_std} * truncated((fan_out, fan_in))",
+    "uniform": "{numpy_limit} * rng.uniform(-1, 1, (fan_out, fan_in))",
     "orthogonal": "{r.times_gamma}orthogonal(fan_in, fan_out)",
     "identity": "{r.times_gamma}np.eye(fan_out, fan_in)",
     "zeros": "np.zeros((fan_out, fan_in))",
@@ -131,11 +132,11 @@ for fan_in, fan_out in zip(widths, widths[1:]):
 model = nn.Sequential(*layers[:-1])  # no activation after the last layer
 ''', biases=("nn.init.zeros_(layer.bias)", "nn.init.normal_(layer.bias, std={r.sigma_b2!r} ** 0.5)"),
 weights={
-    "normal": "nn.init.normal_(layer.weight, std={r.std})",
-    "truncated": f"std = {{r.std}} / {TRUNCATED_STD!r}  # before truncation\n"
+    "normal": "nn.init.normal_(layer.weight, std={std})",
+    "truncated": f"std = {{std}} / {TRUNCATED_STD!r}  # before truncation\n"
                  "    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)"
                  "  # xavier_normal_ does not truncate",
-    "uniform": "limit = {r.limit}\n    nn.init.uniform_(layer.weight, -limit, limit)",
+    "uniform": "limit = {limit}\n    nn.init.uniform_(layer.weight, -limit, limit)",
     "orthogonal": "nn.init.orthogonal_(layer.weight, gain={r.gamma!r})",
     "identity": "nn.init.eye_(layer.weight)\n    layer.weight.data.mul_({r.gamma!r})",
     "zeros": "nn.init.zeros_(layer.weight)",
@@ -153,8 +154,8 @@ weights={
 
 KERAS_SCALING = 'VarianceScaling(scale={{r.scale}}, mode="{{r.mode}}", distribution="{}")'
 KERAS_WEIGHTS = {
-    "normal": "RandomNormal(stddev={r.std})",
-    "uniform": "RandomUniform(minval=-{r.limit}, maxval={r.limit})",
+    "normal": "RandomNormal(stddev={std})",
+    "uniform": "RandomUniform(minval=-{limit}, maxval={limit})",
     "normal over fan": KERAS_SCALING.format("untruncated_normal"),
     "truncated over fan": KERAS_SCALING.format("truncated_normal"),
     "uniform over fan": KERAS_SCALING.format("uniform"),
@@ -226,9 +227,9 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
     layers.append((w, b))
 ''' + _forward("layers, x", "w"), biases=(
     "jnp.zeros(fan_out)", "{r.sigma_b2!r} ** 0.5 * jax.random.normal(b_key, (fan_out,))"), weights={
-    "normal": JAX_INITIALIZER.format("normal(stddev={r.std})"),
+    "normal": JAX_INITIALIZER.format("normal(stddev={std})"),
     "uniform": JAX_FUNCTION.format(
-        "jax.random.uniform(key, shape, dtype, minval=-{r.limit}, maxval={r.limit})"),
+        "jax.random.uniform(key, shape, dtype, minval=-{limit}, maxval={limit})"),
     "normal over fan": JAX_SCALING.format("normal", "  # {r.initializer} would be truncated"),
     "truncated over fan": JAX_SCALING.format("truncated_normal", ""),
     "uniform over fan": JAX_SCALING.format("uniform", ""),
@@ -239,28 +240,3 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
 
 TEMPLATES = {"numpy": NUMPY, "pytorch": PYTORCH, "keras": KERAS, "jax": JAX, "tensorflow": TENSORFLOW}
 FRAMEWORKS = tuple(TEMPLATES)
-
-_SIGMOID, _SOFTPLUS = "0.5 * (1 + np.tanh(z / 2))", "np.logaddexp(0, z)"
-ACTIVATION_TEXTS = {name: dict(zip(FRAMEWORKS, texts, strict=True)) for name, texts in {
-    "linear": ("z", "nn.Identity()", '"linear"', "z", "z"),
-    "relu": ("np.maximum(0, z)", "nn.ReLU()", '"relu"', "jax.nn.relu(z)", "tf.nn.relu(z)"),
-    "leaky_relu": (f"np.where(z > 0, z, {LEAKY_SLOPE} * z)", f"nn.LeakyReLU(negative_slope={LEAKY_SLOPE})",
-                   f"keras.layers.LeakyReLU(negative_slope={LEAKY_SLOPE})",
-                   f"jax.nn.leaky_relu(z, negative_slope={LEAKY_SLOPE})",
-                   f"tf.nn.leaky_relu(z, alpha={LEAKY_SLOPE})"),
-    "elu": ("np.where(z > 0, z, np.expm1(np.minimum(0, z)))", "nn.ELU()", '"elu"', "jax.nn.elu(z)",
-            "tf.nn.elu(z)"),
-    "selu": (f"{SELU_SCALE} * np.where(z > 0, z, {SELU_ALPHA} * np.expm1(np.minimum(0, z)))", "nn.SELU()",
-             '"selu"', "jax.nn.selu(z)", "tf.nn.selu(z)"),
-    "gelu": (f"0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + {GELU_CUBIC} * z**3)))",
-             'nn.GELU(approximate="tanh")', "lambda z: keras.activations.gelu(z, approximate=True)",
-             "jax.nn.gelu(z, approximate=True)", "tf.nn.gelu(z, approximate=True)"),
-    "silu": (f"z * {_SIGMOID}", "nn.SiLU()", '"silu"', "jax.nn.silu(z)", "tf.nn.silu(z)"),
-    "mish": (f"z * np.tanh({_SOFTPLUS})", "nn.Mish()", '"mish"', "jax.nn.mish(z)",
-             "z * tf.nn.tanh(tf.nn.softplus(z))"),
-    "softplus": (_SOFTPLUS, "nn.Softplus()", '"softplus"', "jax.nn.softplus(z)", "tf.nn.softplus(z)"),
-    "softsign": ("z / (1 + np.abs(z))", "nn.Softsign()", '"softsign"', "jax.nn.soft_sign(z)",
-                 "tf.nn.softsign(z)"),
-    "tanh": ("np.tanh(z)", "nn.Tanh()", '"tanh"', "jnp.tanh(z)", "tf.nn.tanh(z)"),
-    "sigmoid": (_SIGMOID, "nn.Sigmoid()", '"sigmoid"', "jax.nn.sigmoid(z)", "tf.nn.sigmoid(z)"),
-}.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from vgdash.codegen.recipe import COLUMNS, spell_list
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Integers, Params
-from vgdash.probe.probe import CompareParams, ProbeParams
+from vgdash.probe.params import CompareParams, ProbeParams
 from vgdash.single_neuron import NeuronParams
 from vgdash.training.params import TrainParams
 
@@ -22,10 +22,9 @@ AGAIN = "Change a number in `p` and run the cells again; a value that is not all
 
 @dataclass(frozen=True)
 class Lesson:
-    """A question, its answer (Markdown), names from ``vgdash``, and code cells, each ending with a value to
-    show.
+    """A question, its answer (Markdown), names from ``vgdash``, and code cells that end with a value to show.
 
-    The first cell finds ``p`` filled in; together they define ``table`` and ``chart``.
+    The first cell finds ``p``; together they define ``table`` and ``chart``.
     """
 
     question: str
@@ -42,8 +41,7 @@ class Lesson:
 
 
 def notebook(params: Params) -> str:
-    """Text of an .ipynb file (nbformat 4.5) that fills in ``params``, computes, and shows ``table`` and
-    ``chart``.
+    """Text of an .ipynb file (nbformat 4.5) that computes ``params`` and shows ``table`` and ``chart``.
 
     For the keys of ``LESSONS``; raises ``ValueError`` for others.
     Format: nbformat.readthedocs.io/en/latest/format_description.html

@@ -48,20 +48,15 @@ class Recipe:
     def _law(self) -> tuple[Fraction, str]:
         """Var(w) at gamma 1: a fraction over the fan of the mode, "fan_in", "fan_avg" or "" for none."""
         variance = INITIALIZERS[self.initializer].variance
-        for mode, (fan, *_) in FANS.items():
+        for mode, (fan, *_) in FANS.items() if self.base in LAWS else ():
             scales = [variance(*shape) * fan(*shape) for shape in SHAPES]
             if all(math.isclose(scale, scales[0]) for scale in scales):
                 return Fraction(scales[0]).limit_denominator(10**6), mode
-        raise AssertionError(f"the variance of {self.initializer} is not a number over a fan")
+        return Fraction(1), ""  # not used by other distributions
 
     @property
     def mode(self) -> str:
         return self._law[1]
-
-    @property
-    def has_fan(self) -> bool:
-        """True if Var(w) is a number over a fan."""
-        return self.base in LAWS and self.mode != ""
 
     @property
     def times_gamma(self) -> str:
@@ -77,28 +72,11 @@ class Recipe:
             return f"{float(square):.3g}"
         return f"{square.numerator} / {fan if square.denominator == 1 else f'({square.denominator} * {fan})'}"
 
-    def _root(self, multiple: int, sqrt: str = "({}) ** 0.5") -> str:
-        """Gamma times the root of ``multiple`` times Var(w)."""
+    def root(self, multiple: int, sqrt: str = "({}) ** 0.5") -> str:
+        """Gamma times the root of ``multiple`` times Var(w): the std, or for 3 the limit if uniform."""
         square, mode = self._law
         root = sqrt.format(self._share(multiple)) if mode else repr(math.sqrt(multiple * square))
         return self.times_gamma + root
-
-    @property
-    def std(self) -> str:
-        return self._root(1)
-
-    @property
-    def limit(self) -> str:
-        """Largest weight of a uniform distribution: its variance is limit²/3."""
-        return self._root(3)
-
-    @property
-    def numpy_std(self) -> str:
-        return self._root(1, "np.sqrt({})")
-
-    @property
-    def numpy_limit(self) -> str:
-        return self._root(3, "np.sqrt({})")
 
     @property
     def scale(self) -> str:

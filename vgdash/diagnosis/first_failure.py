@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from vgdash.number_formats import FORMATS
-from vgdash.probe.probe import Probe, ProbeParams
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction
 
 FAILED = 3.0  # decades of root mean square: a signal that is so far below 1 has vanished, above it exploded

@@ -11,7 +11,7 @@ import numpy as np
 
 from vgdash.layers import Tape, forward
 from vgdash.parallel import single_threaded_blas
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.records import Record
 from vgdash.theory.layerwise import predict

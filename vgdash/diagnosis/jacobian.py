@@ -22,7 +22,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.layers import Net, Tape, forward, residual_factors
 from vgdash.parallel import run_all
 from vgdash.params import ParamError
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.quadrature import MASSES, NODES
 from vgdash.records import Record

@@ -19,7 +19,8 @@ import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.probe.probe import ProbeParams, probe
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import probe
 from vgdash.records import Record
 from vgdash.theory.averages import log_moment, log_slope
 from vgdash.theory.layerwise import Prediction, log_weights, predict, second_moments

@@ -8,7 +8,8 @@ import numpy as np
 
 from vgdash.linear_chain import ChainParams, linear_chain, typical_factor
 from vgdash.number_formats import FORMATS, round_to
-from vgdash.probe.probe import ProbeParams, probe
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import probe
 from vgdash.published.records import Claim
 
 LECTURE = "deeplearning.ai, Vanishing and exploding gradients (C2W1L10)"

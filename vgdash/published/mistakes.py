@@ -11,7 +11,8 @@ import numpy as np
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.probe.probe import ProbeParams, probe
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import probe
 from vgdash.quadrature import MASSES, NODES
 from vgdash.records import Record
 from vgdash.theory.layerwise import predict

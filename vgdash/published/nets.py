@@ -9,7 +9,8 @@ import numpy as np
 
 from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.layers import Tape, forward
-from vgdash.probe.probe import ProbeParams, probe
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import probe
 from vgdash.probe.propagation import build
 from vgdash.probe.random_weights import draw_layers
 from vgdash.published.records import Claim

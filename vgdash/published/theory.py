@@ -8,7 +8,7 @@ import numpy as np
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.published.records import Claim
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.averages import log_slope

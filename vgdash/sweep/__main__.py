@@ -79,11 +79,10 @@ class _ProgressBar:
         if here > 0.01 and share < 1:
             left = f", {timedelta(seconds=round(elapsed / here * (1 - share)))} left"
         line = f"[{'#' * round(BAR * share):.<{BAR}}] {share:4.0%}  {cells:,} of {self.cells:,} cells{left}"
-        if sys.stderr.isatty():
-            print(f"\r{line:<79}", end="\n" if cells == self.cells else "", file=sys.stderr, flush=True)
-        elif int(10 * share) > self.tenth:
-            self.tenth = int(10 * share)
-            print(line, file=sys.stderr, flush=True)
+        moving, tenth = sys.stderr.isatty() and cells < self.cells, int(10 * share)
+        if moving or tenth > self.tenth:
+            self.tenth = tenth
+            print(f"{line:<79}", end="\r" if moving else "\n", file=sys.stderr, flush=True)
 
 
 def _summary(found: Trainability) -> str:

@@ -19,10 +19,7 @@ COLUMNS = {"depth": int, "sigma_w2": float, "seed": int, **MEASURED}
 
 
 def read(path: str | Path) -> Trainability:
-    """Read the map in a file that ``trainability`` wrote, complete or not, plain or gzipped.
-
-    Raises ``ParamError`` for any other file.
-    """
+    """Read the map in a file of ``trainability``, plain or gzipped; raises ``ParamError`` for others."""
     path = Path(path)
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     p, found = _parse(content.decode(), path)
@@ -80,9 +77,8 @@ def _parse(text: str, path: Path) -> tuple[SweepParams, dict[Key, Cell]]:
         p, refused = SweepParams.parse_lenient(parse_qs(first.removeprefix(FORMAT)), text=True)
         if refused:
             raise refused[0]
-        table = pd.read_csv(io.StringIO(rest), dtype=str, keep_default_na=False)
-        if list(table) != list(COLUMNS):
-            raise ValueError(f"its columns are {', '.join(table)}")
+        table = pd.read_csv(io.StringIO(rest), names=list(COLUMNS), skiprows=1, dtype=str,
+                            keep_default_na=False)
         grid = set(p.grid)
         for (depth, sigma_w2), rows in table.astype(COLUMNS).groupby(["depth", "sigma_w2"], sort=False):
             key = int(depth), float(sigma_w2)

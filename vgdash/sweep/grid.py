@@ -1,7 +1,6 @@
-"""Grid of a trainability sweep: its parameters, one cell, and the map of all.
+"""Grid of a trainability sweep: its parameters, a cell (one depth and sigma_w2), and the map.
 
-A cell is one (depth, sigma_w2) with all its seeds; the map is compared with 6 xi_c. Schoenholz et al. 2017
-(arXiv 1611.01232), figure 5.
+Schoenholz et al. 2017 (arXiv 1611.01232), figure 5.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.params import ParamError, Params, choice, integer, integers, real
+from vgdash.params import ParamError, Params, Unquoted, choice, integer, integers, real
 from vgdash.theory.fixed_points import xi_c
 from vgdash.theory.phase_diagram import trainable_depth
 from vgdash.training.data import DATASETS
 from vgdash.training.optimizers import OPTIMIZERS
-from vgdash.training.params import TrainParams, Unquoted
+from vgdash.training.params import TrainParams
 from vgdash.training.trainer import train
 
 WORK = 1e16  # operations of a whole sweep: some four days of one core, an hour of a hundred
@@ -35,12 +34,11 @@ Key = tuple[int, float]
 
 @dataclass(frozen=True)
 class SweepParams(Params):
-    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values from ``sigma_w2_low`` to
-    ``sigma_w2_high``.
+    """Grid of nets: each of ``depths`` at ``sigma_w2_count`` values of sigma_w2 from low to high.
 
     Weights start as draws from N(0, sigma_w2/fan_in), biases from N(0, ``sigma_b2``); hidden layers are
-    ``width`` wide. The rest is as in ``TrainParams``. Raises ``ParamError`` for a cell that ``TrainParams``
-    refuses, and beyond 10^16 operations in all.
+    ``width`` wide. The rest is as in ``TrainParams``. Raises ``ParamError`` as ``TrainParams``, and beyond
+    10^16 operations in all.
     """
 
     activation: str = choice("tanh", ACTIVATIONS)
@@ -103,7 +101,7 @@ class SweepParams(Params):
 
 @dataclass(frozen=True)
 class Cell:
-    """Measurements at one (depth, sigma_w2), a number for each seed as in ``Trainability``; or the ``failure`` in words."""
+    """Measurements at one (depth, sigma_w2), for each seed as in ``Trainability``; or a ``failure``."""
 
     depth: int
     sigma_w2: float
@@ -147,7 +145,7 @@ class Trainability:
     predicted: np.ndarray
     """(sigma_w2s,) 6 xi_c, about the depth that trains; inf if critical, nan if the signal explodes."""
     failures: Mapping[Key, str] = field(default_factory=dict)
-    """(depth, sigma_w2) of each cell that could not be trained, and the reason."""
+    """Reason by (depth, sigma_w2) for each cell that could not be trained."""
 
     @classmethod
     def of(cls, p: SweepParams, measured: Iterable[Cell]) -> Trainability:
@@ -173,10 +171,7 @@ class Trainability:
 
     @property
     def trained(self) -> np.ndarray:
-        """(depths, sigma_w2s) bool: the accuracy, mean over seeds, is nearer to 1 than to chance.
-
-        A net that diverged counts as chance.
-        """
+        """(depths, sigma_w2s) bool: mean accuracy nearer to 1 than to chance; diverged nets are at chance."""
         chance = 1 / DATASETS[self.params.dataset].classes
         return np.where(np.isnan(self.accuracy), chance, self.accuracy).mean(axis=2) > (1 + chance) / 2
 

@@ -28,20 +28,17 @@ DEATHS = 3  # worker processes that may die over one cell before it is given up
 MOST_WORKERS = 61  # processes that Windows can wait for at once
 SHIPPED = Path(__file__).parent.parent / "datasets" / "trainability_tanh.csv.gz"
 
-Progress = Callable[[int, float], object]
-
 
 def trainability(p: SweepParams, executor: Executor | None = None, out: str | Path | None = None,
-                 progress: Progress | None = None, workers: int | None = None) -> Trainability:
-    """Train every cell of ``p`` and return the map, which depends on ``p`` alone: not on executor, order or
-    restarts.
+                 progress: Callable[[int, float], object] | None = None,
+                 workers: int | None = None) -> Trainability:
+    """Train every cell of ``p`` and return the map, the same for every executor, order and restart.
 
-    ``executor``: any ``concurrent.futures.Executor``, a Dask cluster's ``Client.get_executor()`` too; its
-    workers need vgdash. The default is ``workers`` processes on this machine, one a core; one that dies is
-    started again (a script needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file that
-    keeps each cell when it is done: a sweep of the same ``p`` goes on from it. ``progress(cells, share)`` is
-    called after each cell, ``share`` of all the work from 0 to 1. A cell that raises is in ``failures`` and
-    the rest goes on. Raises ``ParamError`` if ``out`` holds anything else.
+    ``executor`` is any ``concurrent.futures.Executor``, also ``Client.get_executor()`` of a Dask cluster that
+    has vgdash. The default is ``workers`` processes, one a core; one that dies is started again (a script
+    needs ``if __name__ == "__main__":`` around the call). ``out`` is a CSV file of the cells: a sweep of the
+    same ``p`` goes on from it. ``progress(cells, share)`` is called after each cell, ``share`` of the work
+    from 0 to 1. A cell that raises is in ``failures``. Raises ``ParamError`` if ``out`` holds anything else.
     """
     found: list[Cell] = []
     work = 0.0

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 
 from vgdash.activations import Activation
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.theory.averages import STEP, Interpolant, angle_series, chebyshev, radii
 
 # The tables of ``averages`` with fewer angles for pairs: 1e-3; where tanh and its like are saturated (√q

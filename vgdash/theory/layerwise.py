@@ -25,7 +25,7 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, residual_factors
-from vgdash.probe.probe import ProbeParams
+from vgdash.probe.params import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
 from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
@@ -263,7 +263,8 @@ def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
     z = np.linspace(-60, 60, 12_001)
     flat = activation.saturated(z)
     change = np.flatnonzero(flat[1:] != flat[:-1])
-    ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1]).tolist()
+    ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1])
+    ends = np.round(ends, 14).tolist()  # a kink at 0 is exact
     ends = [-math.inf] * int(flat[0]) + ends + [math.inf] * int(flat[-1])
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 

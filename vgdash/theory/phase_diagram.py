@@ -18,7 +18,8 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Params, choice, integer, real
-from vgdash.probe.probe import Probe, ProbeParams, probe
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import Probe, probe
 from vgdash.theory.fixed_points import FixedPoint, critical_line, fixed_point, solve
 from vgdash.theory.layerwise import freeze, log_weights, propagate_moments
 

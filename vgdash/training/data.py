@@ -111,8 +111,10 @@ DATASETS: dict[str, Dataset] = {d.name: d for d in (
 
 @dataclass(frozen=True)
 class DataParams(Params):
-    """Name and ``seed`` of a data set. ``noise`` scales a figure's own jitter (the digits have none);
-    ``label_noise`` is the share of training labels replaced by another class.
+    """Name, ``seed`` and noise of a data set.
+
+    ``noise`` scales a figure's own jitter (the digits have none); ``label_noise`` is the share of training
+    labels replaced by another class.
     """
 
     name: str = choice("digits", DATASETS)
@@ -127,12 +129,11 @@ class DataParams(Params):
 
 
 def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: float = 0.0) -> Data:
-    """Load a data set, split and standardised; the same arguments give the same record from the cache.
+    """Load a data set, split and standardised; the same arguments give the same record.
 
     Digits: 1,442 training and 355 held-out images of 8 x 8, every fifth of each class held out; the same 13
-    people wrote both. Others: 1,000 training and 500 held-out points from one seed, classes equally frequent.
-    Label noise is nested: the labels wrong at 10 % are wrong at 20 % too. Raises ``ParamError`` as
-    ``DataParams`` does.
+    people wrote both. Others: 1,000 training and 500 held-out points, classes equally frequent. Labels wrong
+    at a noise of 10 % are wrong at 20 % too. Raises ``ParamError`` as ``DataParams`` does.
     """
     return _load(DataParams(name, seed, noise, label_noise))
 

@@ -31,28 +31,17 @@ class Examples:
         return len(self.x)
 
 
-@dataclass(frozen=True, eq=False)
-class Measurements:
-    """Numbers at one step; fields as in ``Snapshot``, ``(nets,)``, the last three ``(nets, depth)``."""
-
-    loss: np.ndarray
-    accuracy: np.ndarray
-    held_out: np.ndarray
-    grad2: np.ndarray
-    dw2: np.ndarray
-    update_ratio: np.ndarray
-
-
 class Nets(ForwardBackward):
     """Independent nets of one ``layout`` that train on the same minibatches.
 
-    Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` shuffles the rows of ``train``
-    once an epoch; the remainder is left out. ``rates`` ``(nets,)`` are the learning rates. A net whose loss or
-    gradient is not finite is frozen; ``diverged[net]`` is then the number of its updates, else -1.
+    Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` shuffles the rows of
+    ``train`` once an epoch; the remainder is left out. ``rates`` ``(nets,)`` are the learning rates. A net
+    whose loss or gradient is not finite is frozen; ``diverged[net]`` is then the number of its updates, else
+    -1.
 
     Batch normalization is tested with the statistics of the population, estimated by
-    ``update_batchnorm_statistics`` as averages over training minibatches (Ioffe & Szegedy 2015, algorithm 2;
-    nn.BatchNorm1d with momentum=None). A running average would lag behind weights that move quickly.
+    ``update_batchnorm_statistics`` (Ioffe & Szegedy 2015, algorithm 2; nn.BatchNorm1d with momentum=None). A
+    running average would lag behind weights that move quickly.
 
     Call everything under ``np.errstate(all="ignore")``: overflow is an expected result here.
     """
@@ -88,16 +77,19 @@ class Nets(ForwardBackward):
         all_factor *= self.layout.batch / ((self.layout.batch - 1) * len(self._population))
         np.reciprocal(np.sqrt(all_factor + EPSILON), out=all_factor)
 
-    def run(self, until: int, last: bool, stopped: Callable[[], bool] = lambda: False,
-            inspect: Callable[[], object] = lambda: None, test: bool = True) -> Measurements | None:
-        """Train until ``until`` updates are made and measure there; returns None once ``stopped()`` is true.
+    def run(self, until: int, last: bool, stopped: Callable[[], bool], inspect: Callable[[], object],
+            test: bool) -> dict[str, np.ndarray] | None:
+        """Train until ``until`` updates are made and measure there; return None once ``stopped()`` is true.
 
-        ``inspect()`` is called at that step if a net is still alive. ``test`` includes the held-out examples.
-        The gradient of that step is measured, and applied unless this is the ``last`` run.
+        Returns fields of ``Snapshot`` by name, float64 ``(nets,)`` or ``(nets, depth)``; nan for diverged
+        nets. ``inspect()`` is called at that step if a net is still alive. ``test`` includes the held-out
+        examples. The gradient of that step is measured, and applied unless this is the ``last`` run.
         """
         start = self.updates
         losses, hits = np.zeros((2, self.nets))
-        measured = Measurements(*np.zeros((3, self.nets)), *np.zeros((3, self.nets, self.layout.depth)))
+        shape = self.nets, self.layout.depth
+        measured = {name: np.zeros(shape) for name in ("grad2", "dw2", "update_ratio")}
+        measured["held_out"] = np.full(self.nets, np.nan)
         for self.updates in range(start, until + 1):
             if stopped():
                 return None
@@ -106,7 +98,8 @@ class Nets(ForwardBackward):
             here = self.updates == until
             if here:
                 self.update_batchnorm_statistics()
-                measured.held_out[:] = self.evaluate(self.held_out)[1] if test else np.nan
+                if test:
+                    measured["held_out"] = self.evaluate(self.held_out)[1]
                 inspect()
             self._read(self.train, self._next_minibatch())
             self._predict(self.forward)
@@ -115,9 +108,9 @@ class Nets(ForwardBackward):
             self._freeze_diverged(losses)
             self._backward_and_update(measured if here else None, update=not (here and last))
         self.updates = until + 1
-        np.divide(losses, until + 1 - start, out=measured.loss)
-        np.divide(hits, until + 1 - start, out=measured.accuracy)
-        for values in vars(measured).values():
+        count = until + 1 - start
+        measured |= {"loss": losses / count, "accuracy": hits / count}
+        for values in measured.values():
             values[self.diverged >= 0] = np.nan
         return measured
 
@@ -131,8 +124,8 @@ class Nets(ForwardBackward):
         return losses / len(examples), hits / len(examples)
 
     def predict_batches(self, examples: Examples) -> Iterator[int]:
-        """Predict all rows, and yield the first row of each batch while its activations and ``shares`` are
-        there.
+        """Predict all rows in batches; yield the first row of each while activations and ``shares`` are its
+        own.
 
         Batch normalization uses the population's statistics. Beyond the end the last row is repeated.
         """
@@ -171,7 +164,7 @@ class Nets(ForwardBackward):
         if not math.isfinite(values.sum()):
             self.diverged[(self.diverged < 0) & ~np.isfinite(values)] = self.updates
 
-    def _backward_and_update(self, measured: Measurements | None, update: bool) -> None:
+    def _backward_and_update(self, measured: dict[str, np.ndarray] | None, update: bool) -> None:
         """Pass backward and update chunk by chunk, or all chunks at the end if gradients are clipped."""
         clip = self.layout.clip
         np.subtract(self.shares, self._labels.T, out=self.delta)
@@ -190,24 +183,24 @@ class Nets(ForwardBackward):
                 self._update(chunk, measured, update)
         self._freeze_diverged(self.lowest.sum(axis=(1, 2)))
 
-    def _update(self, chunk: Chunk, measured: Measurements | None, update: bool) -> None:
+    def _update(self, chunk: Chunk, measured: dict[str, np.ndarray] | None, update: bool) -> None:
         rule, momentum = self.layout.optimizer.update, self.layout.momentum
         change = rule(chunk.gradient, chunk.state, self.updates + 1, self._rates, momentum)
         if measured:
             weights, changes = (block[..., :-1].std(axis=(2, 3), dtype=np.float64)
                                 for block in (chunk.parameters, change))
             ratio = np.divide(changes, weights, out=np.zeros_like(changes), where=changes > 0)
-            measured.update_ratio[:, chunk.first - 1:chunk.last] = np.log10(ratio)
+            measured["update_ratio"][:, chunk.first - 1:chunk.last] = np.log10(ratio)
         if (self.diverged >= 0).any():
             change[self.diverged >= 0] = 0
         if update:
             np.subtract(chunk.parameters, change, out=chunk.parameters)
 
-    def _measure_gradient(self, chunk: Chunk, measured: Measurements) -> None:
+    def _measure_gradient(self, chunk: Chunk, measured: dict[str, np.ndarray]) -> None:
         layers = slice(chunk.first - 1, chunk.last)
         carried = self._carried[:, None]
         per_example = self.layout.batch / carried  # from the delta of the mean, times the learning rate
         deltas = np.square(chunk.outer[:, :, :-1], dtype=np.float64).mean(axis=(2, 3)).T
         gradients = np.square(chunk.gradient[..., :-1], dtype=np.float64).mean(axis=(2, 3))
-        measured.grad2[:, layers] = deltas * per_example**2
-        measured.dw2[:, layers] = gradients / carried**2
+        measured["grad2"][:, layers] = deltas * per_example**2
+        measured["dw2"][:, layers] = gradients / carried**2

@@ -1,10 +1,9 @@
 """Forward and backward passes of a few nets of one shape, in memory that is allocated once.
 
-The layout was chosen by measurement. Activations are ``(nets, units + 1, batch)`` with a last row of ones,
-weights ``(nets, fan_out, fan_in + 1)`` with the bias as last column: one product adds the bias, one gives
-both gradients. Layers of one shape go back in chunks that fit the second-level cache. The parameters of a
-chunk are one block: one call makes its gradients and one its update, which also frees Python's lock for other
-threads.
+Chosen by measurement: activations are ``(nets, units + 1, batch)`` with a last row of ones, weights ``(nets,
+fan_out, fan_in + 1)`` with the bias as last column, so that one product adds the bias and one gives both
+gradients. Layers of one shape go back in chunks that fit the second-level cache: one call makes a chunk's
+gradients and one its update, which also frees Python's lock for other threads.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
@@ -30,24 +29,19 @@ class Chunk:
     state: list[np.ndarray]
     blocks: np.ndarray  # ∂C/∂(W a + b): (layers, nets, fan_out + 1, batch)
     outer: np.ndarray  # ∂C/∂z, like blocks; the same memory where the two are equal
+    delta: np.ndarray  # the memory of blocks as (nets, layers, fan_out, batch)
     inputs: np.ndarray  # (nets, layers, batch, fan_in + 1)
     calls: Calls
 
-    @cached_property
-    def delta(self) -> np.ndarray:
-        """``blocks`` as ``(nets, layers, fan_out, batch)``."""
-        return self.blocks[:, :, :-1].swapaxes(0, 1)
-
 
 class ForwardBackward:
-    """Arrays of ``nets`` nets and the calls that pass through them, bound once: Python's time counts in
-    narrow layers.
+    """Arrays of ``nets`` nets and the calls that pass through them, bound once to save Python's time.
 
     Write the inputs into ``x`` ``(batch, features + 1)``, call ``forward``, read ``logits`` ``(nets, classes,
     batch)``. Write ∂C/∂logits into ``delta``, then make the calls of each of ``chunks``; ``lowest`` is ∂C/∂(W
-    a + b) of layer 1. ``forward_fixed`` is ``forward`` with the population's statistics in batch
-    normalization. ``statistics[i]`` are the means (i = 0) and the factors 1/sqrt(variance + EPSILON) (1) of
-    the last minibatch in all layers, with batch normalization also those of the population (2, 3).
+    a + b) of layer 1. ``forward_fixed`` uses the population's statistics in batch normalization.
+    ``statistics[i]`` are means (i = 0) and factors 1/sqrt(variance + EPSILON) (1) of the last minibatch in
+    all layers, in batch normalization also of the population (2, 3).
     """
 
     def __init__(self, layout: MemoryLayout, nets: int):
@@ -138,7 +132,8 @@ class ForwardBackward:
             gradient = memory["gradient"][here if layout.clip else slice(math.prod(shape))]
             parameters, gradient, *state = (values.reshape(shape) for values in (
                 memory["parameters"][here], gradient, *states[:, here]))
-            chunks.append(Chunk(first, last, parameters, gradient, state, blocks, outer,
+            delta = blocks[:, :, :-1].swapaxes(0, 1)
+            chunks.append(Chunk(first, last, parameters, gradient, state, blocks, outer, delta,
                                 inputs(first, last).transpose(1, 0, 3, 2), []))
         return chunks
 

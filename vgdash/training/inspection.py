@@ -14,11 +14,11 @@ GRID, MARGIN = 32, 0.1  # points of a decision grid along each axis; share of th
 
 
 class Inspector:
-    """Inspects ``nets``, whose parameters now are the start that drift is measured from.
+    """Inspects ``nets``, whose weights now are the start that drift is measured from.
 
-    Units and activations are those of the first ``batch`` held-out examples, always the same, so that a
-    change is the nets' and not the minibatch's. ``layers`` are the hidden layers (from 1) that get a
-    histogram, ``points`` the inputs of ``decision_grid``, or None.
+    Units and activations are those of the first ``batch`` held-out examples, so that a change is the nets'
+    and not the minibatch's. ``layers`` (hidden, from 1) get histograms; ``points`` are those of
+    ``decision_grid``, or None.
     """
 
     def __init__(self, nets: Nets, layers: Sequence[int], points: np.ndarray | None):

@@ -23,8 +23,8 @@ LAST = 0.2  # share of the steps that the loss is averaged over
 class RateParams(TrainParams):
     """Nets of ``TrainParams``, each trained for ``steps`` with each of ``rates_tried`` learning rates.
 
-    The rates go from ``lowest`` to ``highest``, evenly spaced in their logarithm. ``learning_rate`` and
-    ``snapshots`` have no effect. Raises ``ParamError`` as ``TrainParams`` does, and if lowest is not below
+    The rates from ``lowest`` to ``highest`` are evenly spaced in their logarithm; ``learning_rate`` and
+    ``snapshots`` have no effect. Raises ``ParamError`` as ``TrainParams``, and if lowest is not below
     highest.
     """
 
@@ -35,10 +35,9 @@ class RateParams(TrainParams):
 
     @classmethod
     def of(cls, p: TrainParams, **changes) -> RateParams:
-        """Take the nets, data and optimizer of a training run, one seed of them unless ``changes`` say more.
+        """Take the nets, data and optimizer of a training run, with one seed unless ``changes`` say more.
 
-        ``learning_rate`` and ``snapshots`` stay at their defaults, so that equal questions are equal cache
-        keys.
+        ``learning_rate`` and ``snapshots`` stay at their defaults: equal questions are equal cache keys.
         """
         kept = TrainParams.rules().keys() - {"learning_rate", "snapshots", "steps", "seeds"}
         return cls(**{name: getattr(p, name) for name in kept} | changes)
@@ -93,11 +92,10 @@ class Rates:
 
 
 def find_rate(p: RateParams, workers: int = WORKERS) -> Rates:
-    """Train every initializer for a few steps with every rate, all from the same draw and on the same
-    minibatches.
+    """Train every initializer with every rate, all from the same draw and on the same minibatches.
 
-    Unlike in Smith's range test (2015, arXiv 1506.01186), where one net goes through growing rates, each rate
-    starts afresh.
+    In Smith's range test (2015, arXiv 1506.01186) one net goes through growing rates; here each rate starts
+    afresh.
     """
     first, *_, last = Trainer(p, workers)
     return rates_from_snapshots(p, first, last)

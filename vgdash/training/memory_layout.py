@@ -20,11 +20,10 @@ Calls = list[Callable[[], object]]
 
 @dataclass(frozen=True)
 class MemoryLayout:
-    """Settings that nets share, and the arrays these need. ``widths`` from the input to the last layer;
-    ``clip`` 0 is off.
+    """Settings that nets share, and the arrays these need. ``clip`` 0 is off.
 
-    Hidden layers are those of ``layers.Net``: z = N(W a + b), or z[l] = z[l-1] + factor·N(W a + b). The last
-    one is linear.
+    ``widths`` run from the input to the last layer, which is linear. Hidden layers are those of
+    ``layers.Net``: z = N(W a + b), or z[l] = z[l-1] + factor·N(W a + b).
     """
 
     widths: tuple[int, ...]
@@ -71,12 +70,8 @@ class MemoryLayout:
         """True if ∂C/∂z and ∂C/∂(W a + b) differ."""
         return self.axis is not None or self.residual == "scaled"
 
-    def parameter_counts(self) -> list[int]:
-        """Parameters of each layer, biases included."""
-        return [m * (n + 1) for n, m in pairwise(self.widths)]
-
     def chunks(self, nets: int) -> list[tuple[int, int]]:
-        """First and last (from 1, inclusive) of the layers that go back together, the last layer first."""
+        """First and last (from 1) of the layers that go back together, the last layer first."""
         found = [(self.depth, self.depth)]
         for layer in range(self.depth - 1, 0, -1):
             (n, m), (first, last) = self.widths[layer - 1:layer + 1], found[-1]
@@ -89,8 +84,8 @@ class MemoryLayout:
 
     def array_sizes(self, nets: int) -> dict[str, int]:
         """Entries of every array that ``Nets`` allocates, but for a few of the size of the labels."""
-        hidden, parameters = self.widths[1:-1], nets * sum(self.parameter_counts())
-        column = nets * self.batch
+        hidden, column = self.widths[1:-1], nets * self.batch
+        parameters = nets * sum(m * (n + 1) for n, m in pairwise(self.widths))
         widest, units = max(hidden, default=1) + 1, sum(n + 1 for n in hidden)
         activations = units * column
         separate_z = self.residual != "none" or (self.axis is None and not self.kernel.in_place)
@@ -99,7 +94,7 @@ class MemoryLayout:
         return {
             "parameters": parameters,
             "state": self.optimizer.slots * parameters,
-            "gradient": parameters if self.clip else nets * self._largest_chunk(nets),
+            "gradient": parameters if self.clip else nets * self.largest_chunk(nets),
             "a": activations,
             "z": separate_z * (activations if self.slope_needs_z else self.z_buffers * widest * column),
             "hat": 0 if self.axis is None else activations,
@@ -117,21 +112,17 @@ class MemoryLayout:
         """Bytes of the arrays of ``Nets(self, nets, …)``."""
         return self.dtype.itemsize * sum(self.array_sizes(nets).values())
 
-    def measuring_bytes(self, nets: int) -> int:
-        """Bytes that a measurement takes for a moment: a chunk's weights in float64, twice."""
-        return 16 * nets * self._largest_chunk(nets)
-
-    def _largest_chunk(self, nets: int) -> int:
+    def largest_chunk(self, nets: int) -> int:
         """Parameters of one net in the largest chunk."""
-        sizes = self.parameter_counts()
-        return max(sum(sizes[first - 1:last]) for first, last in self.chunks(nets))
+        return max((last - first + 1) * self.widths[first] * (self.widths[first - 1] + 1)
+                   for first, last in self.chunks(nets))
 
 
 class _ActivationCalls:
     """Calls that apply an activation function to whole ``(nets, units + 1, batch)`` blocks.
 
-    The last row is included because NumPy copies non-contiguous arrays through buffers: twice the time at 64
-    units. Its ones are put back afterwards; in the deltas it means nothing.
+    They include the last row because NumPy copies non-contiguous arrays through buffers: twice the time at 64
+    units. Its ones are put back afterwards.
     """
 
     in_place = False
@@ -152,8 +143,7 @@ class _ActivationCalls:
 
 
 class _ReluCalls(_ActivationCalls):
-    """ReLU in place. Its slope is min(a, 1) on the bit patterns, because a >= 0 read as an integer is 0 or
-    positive.
+    """ReLU in place; its slope is min(a, 1) on the bit patterns, where a >= 0 is 0 or a positive integer.
 
     Three times as fast as the general way: NumPy has vector instructions for the maximum of two arrays only.
     """
@@ -179,8 +169,7 @@ class _ReluCalls(_ActivationCalls):
 
 def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work: np.ndarray,
                     axis: int) -> Calls:
-    """Make the calls that normalize ``hat`` in place as ``layers.normalize``, and keep ``mean`` and
-    ``factor``.
+    """Make the calls of ``layers.normalize`` on ``hat`` in place; they keep ``mean`` and ``factor``.
 
     The last row counts in no average, and is put to 0 because it would grow from step to step.
     """

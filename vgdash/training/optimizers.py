@@ -1,8 +1,6 @@
-"""Optimizers as PyTorch defines them, in place: a gradient goes in, what to subtract from the weights comes
-out.
+"""Optimizers as PyTorch defines them, in place: from a gradient to what is subtracted from the weights.
 
-``OPTIMIZERS[name]`` for sgd, momentum, adam. Nothing is allocated: a step costs only the passes over memory
-it needs.
+``OPTIMIZERS[name]`` for sgd, momentum, adam. Nothing is allocated, to save passes over memory.
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_
 class Optimizer:
     """An update rule w ← w - update(∂C/∂w).
 
-    ``update(g, state, step, learning_rate, momentum)`` returns the update, an array like ``g`` which may be
-    ``g`` or one of the ``state`` arrays (``slots`` of them, 0 at the start); ``g`` is overwritten. ``step``
-    counts from 1, ``learning_rate`` is a number or broadcasts over ``g``. With ``linear`` the gradient must
-    carry the learning rate already: one pass over memory less. ``formula`` is LaTeX, ``source`` the paper.
+    ``update(g, state, step, learning_rate, momentum)`` returns the update in ``g`` or in one of the ``slots``
+    arrays of ``state``, which are 0 at the start; it overwrites ``g``. ``step`` counts from 1,
+    ``learning_rate`` broadcasts over ``g``. With ``linear`` the gradient must carry the learning rate
+    already: one pass over memory less. ``formula`` is LaTeX, ``source`` the paper.
     """
 
     name: str
@@ -73,13 +71,11 @@ OPTIMIZERS: dict[str, Optimizer] = {o.name: o for o in (
 
 
 def clip_norm(gradients: Sequence[np.ndarray], limit: float, carried: float = 1.0) -> None:
-    """Scale all ``gradients`` ``(nets, …)`` in place so that each net's norm over all of them is at most
-    ``limit``.
+    """Scale ``gradients`` ``(nets, …)`` in place so that the norm of each net's is at most ``limit``.
 
-    ``carried`` is a factor that the gradients carry already; the limit applies to them without it. Each net's
-    gradients are divided by their largest entry first, because the square of an exploding gradient overflows
-    long before the gradient does. Those not finite, or all 0, are left as they are. Pascanu et al. 2013
-    (arXiv 1211.5063).
+    ``carried`` is a factor of the gradients to which the limit does not apply. Each net's are divided by
+    their largest entry first, because the square of an exploding gradient overflows long before the gradient.
+    Those not finite, or all 0, are left as they are. Pascanu et al. 2013 (arXiv 1211.5063).
     """
     rows = [g.reshape(len(g), -1) for g in gradients]
     largest = np.max([np.maximum(g.max(axis=1), -g.min(axis=1)) for g in rows], axis=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,7 +15,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES, RESIDUALS
 from vgdash.parallel import WORKERS
-from vgdash.params import Integer, ParamError, Params, Rule, choice, choices, integer, integers, real
+from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
 from vgdash.training.data import DATASETS, Data, load
 from vgdash.training.inspection import BINS, GRID, decision_grid, spread
 from vgdash.training.memory_layout import MemoryLayout
@@ -36,32 +35,23 @@ SHORT = 8192  # entries (units x batch) of a call: below, threads wait for Pytho
 AT_ONCE = 32768  # the same: below, Python's time per call shows; above, the cache overflows
 
 
-class Unquoted(str):
-    """A text that error messages show without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 def _uniform_widths(dataset: str, depth: int, width: int) -> tuple[int, ...]:
     return (DATASETS[dataset].features, *(width,) * (depth - 1), DATASETS[dataset].classes)
 
 
 @dataclass(frozen=True)
 class TrainParams(Params):
-    """Nets of ``widths``, from the features of ``dataset`` to its classes, for each of ``initializers`` and
-    ``seeds``.
+    """Nets of several ``initializers`` and ``seeds``, trained on one ``dataset``.
 
-    Hidden layers apply ``activation``; the last layer is linear, the loss is softmax cross-entropy. ``gamma``
-    multiplies the initial weights; ``sigma_b2`` is the variance of the initial biases. ``momentum`` belongs
-    to the optimizer of this name; ``clip`` bounds the norm of the gradient, 0 is off. ``steps`` updates use
-    minibatches of ``batch`` examples, the same for all nets. ``snapshots`` is the number of intervals between
-    snapshots, 0 chooses it for a live view. ``seed`` draws the parameters (net s of every initializer from
-    ``seed`` and s), the order of the examples and the figures in the plane. ``normalization`` and
-    ``residual`` are those of ``ProbeParams``, without learned scale and shift, and not in the last layer.
+    ``widths`` run from the features to the classes of the data. Hidden layers apply ``activation``, the last
+    layer is linear, the loss is softmax cross-entropy. ``gamma`` multiplies the initial weights; ``sigma_b2``
+    is the variance of the initial biases. ``clip`` bounds the norm of the gradient, 0 is off. ``steps``
+    updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots`` counts the intervals
+    between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the order of the examples and
+    the figures. ``normalization`` and ``residual`` are those of ``ProbeParams``, without learned scale and
+    shift, and not in the last layer.
 
-    Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work, before any
-    computation.
+    Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work.
     """
 
     widths: tuple[int, ...] = integers(_uniform_widths("digits", DEPTH, WIDTH), 1, 1024, 2, 257)
@@ -84,7 +74,7 @@ class TrainParams(Params):
     normalization: str = choice("none", AXES)
     residual: str = choice("none", RESIDUALS)
 
-    SHORTHAND: ClassVar[Mapping[str, Rule]] = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
+    SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
 
     @classmethod
     def uniform(cls, depth: int = DEPTH, width: int = WIDTH, *, dataset: str = "digits",
@@ -128,18 +118,18 @@ class TrainParams(Params):
     @property
     def marks(self) -> tuple[int, ...]:
         """Steps with a snapshot, from 0 to ``steps``."""
-        return tuple(np.unique(np.linspace(0, self.steps, self.looks + 1).round().astype(int)).tolist())
+        return spread(self.steps + 1, self.looks + 1)
 
     @cached_property
     def looks(self) -> int:
-        """Intervals between snapshots: ``snapshots``, or if that is 0, one for each 6·10⁹ operations.
+        """Intervals between snapshots: ``snapshots``, or if that is 0 one for each 6·10⁹ operations.
 
-        Then they are 50 to 400; those beyond 50 take at most a tenth of the operations and of the steps. All
-        fit into 24 MB.
+        Then they are 50 to 400, fit into 24 MB, and beyond 50 take a tenth of the operations and steps at
+        most.
         """
         if self.snapshots:
             return self.snapshots
-        most = LOOK_SHARE * self._training_flops / (self._pass_flops(1) + self._pass_flops(self._population))
+        most = LOOK_SHARE * self._training_flops / self._look_flops
         live = min(self._training_flops / LIVE, LOOK_SHARE * self.steps, most, MOST)
         room = (SNAPSHOT_MEMORY - MOST * len(self.initializers) * GRID * GRID) / self._look_bytes - 1
         return int(max(1, min(room, max(FEWEST, live))))
@@ -155,7 +145,7 @@ class TrainParams(Params):
         return self._some_marks(GRID * GRID, 2) if DATASETS[self.dataset].features == 2 else ()
 
     def _some_marks(self, rows: int, fewest: int) -> tuple[int, ...]:
-        """Marks at which ``rows`` examples take a twentieth of the run, at least ``fewest``, spread evenly."""
+        """Evenly spread marks at which ``rows`` examples take a twentieth of the run; at least ``fewest``."""
         most = int(TEST_SHARE * self._training_flops / self._pass_flops(rows))
         return tuple(self.marks[i] for i in spread(len(self.marks), max(fewest, most)))
 
@@ -175,15 +165,14 @@ class TrainParams(Params):
 
     @cached_property
     def flops(self) -> float:
-        """Operations of all matrix products: 2·batch·(3 P - n[0]·n[1]) per net and step, P = Σ n[l-1]·n[l].
+        """Operations of all matrix products.
 
-        The last gradient is not applied. Forward passes of full batches, 2 P per example, are added: at each
-        snapshot one, with batch normalization as many training examples as are held out; at ``tested`` and
-        ``decided`` more.
+        They are 2·batch·(3 P - n[0]·n[1]) per net and gradient, with P = Σ n[l-1]·n[l], and for snapshots,
+        held-out examples and grids 2 P per example of full batches.
         """
-        looks = len(self.marks) * (self._pass_flops(1) + self._pass_flops(self._population))
         tests = len(self.tested) * self._pass_flops(len(self.data.x_test))
-        return self._training_flops + looks + tests + len(self.decided) * self._pass_flops(GRID * GRID)
+        grids = len(self.decided) * self._pass_flops(GRID * GRID)
+        return self._training_flops + len(self.marks) * self._look_flops + tests + grids
 
     @property
     def effort(self) -> float:
@@ -192,12 +181,11 @@ class TrainParams(Params):
         return (self.flops + CALLS * groups * self.depth * self.steps) / min(WORKERS, groups)
 
     @property
-    def _population(self) -> int:
-        """Training examples that a snapshot needs for the statistics of batch normalization."""
-        if self.normalization != "batch":
-            return 0
-        batches = min(math.ceil(len(self.data.x_test) / self.batch), len(self.data.x_train) // self.batch)
-        return batches * self.batch
+    def _look_flops(self) -> float:
+        """Operations of a snapshot: of a batch, and of training examples for batch normalization."""
+        held_out, train = len(self.data.x_test), len(self.data.x_train)
+        population = min(math.ceil(held_out / self.batch), train // self.batch)
+        return self._pass_flops(self.batch * (1 + population * (self.normalization == "batch")))
 
     @property
     def _weight_count(self) -> int:
@@ -218,31 +206,29 @@ class TrainParams(Params):
 
     @property
     def _look_bytes(self) -> int:
-        """Bytes of a snapshot: 2,000, and per net 32, 36 per layer, and 4 + 2·31 per histogram."""
+        """Bytes of a snapshot, without decision grids."""
         return DESCRIPTION + self.nets * (32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the arrays of all nets in float32, their weights at the start, the data, and the
-        measurements.
+        """Bytes of all arrays in float32, the weights at the start, the data, and the measurement of a chunk.
 
-        Per net: parameters once, and again for each array of the optimizer and for clipping; activations Σ
-        (n[l] + 1)·batch, twice where f' is a function of z or z is normalized, three times if both and there
-        are skip connections; two chunks of gradients (see ``MemoryLayout.array_sizes``).
+        See ``MemoryLayout.array_sizes``.
         """
         layout = self.memory_layout(np.float32)
         rows, columns = len(self.data.x_train) + len(self.data.x_test), self.widths[0] + 1 + self.widths[-1]
         sizes = Counter(self.groups)  # thousands of groups, of two sizes
         arrays = sum(count * layout.memory_bytes(size) for size, count in sizes.items())
-        measuring = min(WORKERS, len(self.groups)) * layout.measuring_bytes(self.groups[0])
-        return arrays + 4 * (self.nets * self._weight_count + rows * columns) + measuring
+        measured = min(WORKERS, len(self.groups)) * self.groups[0] * layout.largest_chunk(self.groups[0])
+        measured *= 16  # in float64, twice
+        return arrays + 4 * (self.nets * self._weight_count + rows * columns) + measured
 
     @property
     def groups(self) -> list[int]:
-        """Numbers of nets that are trained together: enough for long calls, and enough groups for the cores.
+        """Sizes of the groups of nets that share their calls.
 
-        Threads take turns with Python's lock, the more often the shorter their calls are. So where calls on
-        all nets are short, the nets are one group; where those on one net are short, each core has one group.
+        In short calls threads wait for Python's lock. So where calls on all nets are short, the nets are one
+        group; where those on one net are short, each core has one group.
         """
         entries = self.batch * max(self.widths[1:])
         share = math.ceil(self.nets / WORKERS) if entries <= SHORT else self.nets // WORKERS

@@ -18,12 +18,12 @@ PER_LAYER = ("grad2", "dw2", "update_ratio", "dead", "saturated", "drift")
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All nets after ``step`` updates. Arrays are read-only, ``(initializers, seeds)``, from ``grad2`` on
-    with a last axis ``depth``, but for ``diverged`` and where another shape is given.
+    """All nets after ``step`` updates; arrays are read-only.
 
-    From the step in ``diverged`` on, every number of that net is nan (every whole number 0). ``dead``,
-    ``saturated``, ``rms`` and ``histogram`` are of the first ``batch`` held-out examples; in the last layer,
-    which is linear, no unit is dead or saturated.
+    They are ``(initializers, seeds)``, or with a last axis ``depth`` from ``grad2`` on, if not given
+    otherwise. From the step in ``diverged`` on, every number of that net is nan (every whole number 0).
+    ``dead``, ``saturated``, ``rms`` and ``histogram`` are of the first ``batch`` held-out examples; in the
+    last layer, which is linear, no unit is dead or saturated.
     """
 
     params: TrainParams
@@ -41,7 +41,7 @@ class Snapshot:
     update_ratio: np.ndarray
     """log10 of std(update)/std(weights) of W[l], for the next update; -inf where no weight moves."""
     diverged: np.ndarray
-    """Step at which the loss or a gradient was not finite, and the net was frozen; else -1."""
+    """Step at which the loss or a gradient was not finite, else -1; ``(initializers, seeds)``."""
     dead: np.ndarray
     """Share of units that are saturated for each of the examples; float32."""
     saturated: np.ndarray
@@ -113,10 +113,10 @@ class Ranking:
 
 
 def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
-    """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1 in ``snapshots``.
+    """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1.
 
     A step is known to within one interval of ``params.tested``. Raises ``ParamError`` for another accuracy,
-    and without snapshots.
+    and without ``snapshots``.
     """
     accuracy = Real(0, 1).check("accuracy", accuracy)
     if not snapshots:

@@ -100,7 +100,7 @@ class Trainer:
                 try:
                     measured = self.groups[index].run(mark, mark == p.steps, self._stopped.is_set,
                                                       partial(inspector.inspect, decide), mark in p.tested)
-                    result = measured and vars(measured) | inspector.result(decide)
+                    result = measured and measured | inspector.result(decide)
                 except BaseException as error:
                     self._error = error
                     self.stop()
@@ -113,15 +113,15 @@ class Trainer:
 
     def _next_group(self) -> int | None:
         """Reserve the group that is furthest behind, once the reader is near; return None at the end."""
-        last = len(self.params.marks)
+        last = len(self.params.marks) - 1
         with self._changed:
             while not self._stopped.is_set():
                 done = list(map(len, self._results))
-                if min(done) == last:
+                if min(done) > last:
                     return None
-                free = [i for i in range(len(done)) if i not in self._busy and done[i] < last]
-                index = min(free, key=lambda i: done[i], default=None)
-                if index is not None and done[index] <= self._read + AHEAD:
+                limit = min(last, self._read + AHEAD)
+                if free := [i for i, n in enumerate(done) if n <= limit and i not in self._busy]:
+                    index = min(free, key=done.__getitem__)
                     self._busy.add(index)
                     return index
                 self._changed.wait()
@@ -149,7 +149,7 @@ class Trainer:
 def train(p: TrainParams, workers: int = WORKERS, dtype=np.float32) -> Iterator[Snapshot]:
     """Train, yielding a ``Snapshot`` at each of ``p.marks``, the first at step 0 before any update.
 
-    Runs in ``workers`` threads with BLAS held to one thread each, a few snapshots ahead of the reader;
-    closing the iterator ends them. The same ``p`` gives the same numbers to the bit.
+    Runs in ``workers`` threads, a few snapshots ahead of the reader; closing the iterator ends them. The same
+    ``p`` gives the same numbers to the bit.
     """
     return iter(Trainer(p, workers, dtype))
