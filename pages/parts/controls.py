@@ -92,7 +92,7 @@ class Controls:
         and a page opened from the menu, without a query, keeps its last state.
         """
         mine, here = session(), self.here
-        arrived, mine.page = mine.page != self.page, self.page
+        first, arrived, mine.page = not mine.page, mine.page != self.page, self.page
         answers, mine.answering = mine.answering and not arrived, False
         query = _query()
         if not answers and (query or not arrived):
@@ -103,13 +103,19 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
-        self.write_address()
+        self.write_address(again=not first)
 
-    def write_address(self) -> None:
-        """Set the address to the state of the page, unless it already names it."""
-        address, refused = self._meaning(_query())
+    def write_address(self, again: bool = False) -> None:
+        """Set the address to the state of the page, unless it already names it.
+
+        ``again``: tell the browser in any case. An answer that was under way may have changed its address.
+        """
+        query = _query()
+        address, refused = self._meaning(query)
         if refused or address != self._current():
             st.query_params.from_dict(self.query())
+        elif again:
+            st.query_params.from_dict(query)
 
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or the values not at their default."""
@@ -170,15 +176,19 @@ class Controls:
         self.then()
 
     def set(self, values: Mapping[str, Any]) -> NoReturn:
-        """Set some controls and draw the page again. For callbacks."""
-        changed, here = self._differing({**self.here.values, **values}), self.here
+        """Set some controls, and draw the page again. For callbacks."""
+        here, changed = self.here, self._differing({**self.here.values, **values})
         scene = here.scene if changed == self.scenes.get(here.scene) else None
         self._show(Address(changed, scene, here.kept, session().present))
-        redraw_page()
+        _redraw_all()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
-        """Take over a widget's value and draw again what depends on it. The callback of every control."""
-        ignore_stale(widget, generated(key))
+        """Take over a widget's value and draw again what depends on it. The callback of every control.
+
+        Streamlit calls it for a widget that is gone too, if a late message holds its value: it is ignored.
+        """
+        if widget != self._name(key) or self.page != session().page:
+            return
         here, rule, before = self.here, self.rules[key], self.value(key)
         value = st.session_state[widget]
         here.misread.pop(key, None)
@@ -196,18 +206,26 @@ class Controls:
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
-        if left != here.scene:  # its headline goes
-            redraw_page()
-        st.rerun([*(["controls"] if key in self.linked else []), *self.fragments])
+        self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
+
+    def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
+        """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
+        if scene_before == self.here.scene:
+            st.rerun(fragments)
+        _redraw_all()
 
     # ---- widgets
 
+    def _name(self, key: str) -> str:
+        """Return the key of the widget that is drawn for a control."""
+        return f"{key}-{session().generation}"
+
     def _widget(self, key: str, beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
-        name = generated(key)
+        name = self._name(key)
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """Return the usual options, the default, the value that a link or a scene has set, and the current one."""
+        """Return the usual options, the default, the value that a link or a scene has set, and the present one."""
         default = self.defaults[key]
         return sorted({*usual, default, self.here.entered.get(key, default), self.value(key)})
 
@@ -256,29 +274,19 @@ class Controls:
                       max_chars=MAX_TEXT, **self._widget(key))
 
 
-def set_present(widget: str) -> None:
-    """Turn large type on or off. The callback of its switch."""
-    ignore_stale(widget, generated("present"))
-    session().present = st.session_state[widget]
-    session().answering = True
+def set_present(key: str) -> None:
+    """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
+    if key == present_key():
+        session().answering = True
+        session().present = st.session_state[key]
 
 
-def generated(key: str) -> str:
-    """Return the key of a widget that is drawn from the state, in its present generation."""
-    return f"{key}-{session().generation}"
+def present_key() -> str:
+    """Return the key of the switch for large type."""
+    return f"present-{session().generation}"
 
 
-def ignore_stale(widget: str, current: str) -> None:
-    """Draw the page again, and end the callback, if its widget is of an earlier state.
-
-    A browser sends the values of all widgets that it shows, until it has heard of the new ones.
-    """
-    if widget != current:
-        redraw_page()
-
-
-def redraw_page() -> NoReturn:
-    """End a callback and draw the whole page, without reading its address."""
+def _redraw_all() -> NoReturn:
     session().answering = True
     st.rerun()
 

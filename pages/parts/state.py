@@ -3,8 +3,8 @@
 ``st.session_state`` holds one ``Session`` under one key, beside the widgets' own values. The values of a
 page's controls live here and not in the widgets: a widget's callback writes its value into
 ``PageState.values``, and when the server sets values (a scene, a link, Back) the widgets get new keys. So a
-late message of the browser, sent before a new scene arrived there, names widgets that are gone, and cannot
-bring old values back.
+late message of the browser, sent before a new scene arrived there, names widgets that are gone: Streamlit
+calls their callbacks, which ignore it, and old values do not come back.
 """
 
 from __future__ import annotations
