@@ -17,7 +17,8 @@ __all__ = ["GradientCheck", "check_gradients"]
 
 MOST_PARAMETERS = 3_000  # each costs two forward passes
 BIAS_VARIANCE = 0.01  # where sigma_b2 is 0: gradients are checked at a point in general position
-STEPS = (1e-5, 1e-6, 1e-7)  # about the cube root of float64's precision; a smaller one where a kink is in between
+# about the cube root of float64's precision; a smaller one where a kink is in between
+STEPS = (1e-5, 1e-6, 1e-7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ class GradientCheck:
 
     def frame(self) -> pd.DataFrame:
         """One row for each layer: layer, weights, biases."""
-        return pd.DataFrame({"layer": np.arange(1, len(self.weights) + 1), "weights": self.weights, "biases": self.biases})
+        return pd.DataFrame({"layer": np.arange(1, len(self.weights) + 1), "weights": self.weights,
+                             "biases": self.biases})
 
 
 def check_gradients(p: ProbeParams) -> GradientCheck:
@@ -50,16 +52,20 @@ def check_gradients(p: ProbeParams) -> GradientCheck:
     """
     count = sum(m * (n + 1) for n, m in zip(p.widths[:-1], p.widths[1:], strict=True))
     if count > MOST_PARAMETERS:
-        raise ParamError("widths", f"a net of at most {MOST_PARAMETERS:,} weights and biases", count, "Take fewer or narrower layers.")
+        raise ParamError("widths", f"a net of at most {MOST_PARAMETERS:,} weights and biases", count,
+                         "Take fewer or narrower layers.")
     net, x, cotangent = _in_float64(p)
     tape = Tape(p.widths, p.batch, np.float64)
     _outputs(net, x, tape)
-    exact = [(step.inner.T @ step.a, step.inner.sum(axis=0), np.linalg.norm(step.inner)) for step in backward(net, cotangent, tape)]
+    exact = [(step.inner.T @ step.a, step.inner.sum(axis=0), np.linalg.norm(step.inner))
+             for step in backward(net, cotangent, tape)]
     errors = np.empty((2, p.depth))
     for index, (weights, biases, size) in enumerate(reversed(exact)):
-        for row, (array, gradient, least) in enumerate(((net.weights[index], weights, 0.0), (net.biases[index], biases, size))):
+        for row, (array, gradient, least) in enumerate(((net.weights[index], weights, 0.0),
+                                                        (net.biases[index], biases, size))):
             estimate = _differences(net, x, cotangent, tape, array)
-            errors[row, index] = _relative(np.linalg.norm(estimate - gradient), max(np.linalg.norm(gradient), least))
+            errors[row, index] = _relative(np.linalg.norm(estimate - gradient),
+                                           max(np.linalg.norm(gradient), least))
     errors.flags.writeable = False
     return GradientCheck(p, *errors)
 
@@ -70,7 +76,8 @@ def _in_float64(p: ProbeParams) -> tuple[Net, np.ndarray, np.ndarray]:
     if net.rescale:
         _outputs(net, x, Tape(p.widths, p.batch))
         net.rescale = False
-    net.weights = [scale * weights.astype(np.float64) for scale, weights in zip(net.scales, net.weights, strict=True)]
+    net.weights = [scale * weights.astype(np.float64)
+                   for scale, weights in zip(net.scales, net.weights, strict=True)]
     net.scales = [1.0] * p.depth
     net.biases = [biases.astype(np.float64) for biases in net.biases]
     return net, x.astype(np.float64), cotangent.astype(np.float64)
@@ -93,7 +100,8 @@ def _differences(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, arr
     return result
 
 
-def _difference(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, array: np.ndarray, at: Sequence[int]) -> float:
+def _difference(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape, array: np.ndarray,
+                at: Sequence[int]) -> float:
     value = array[at]
     for step in STEPS:
         array[at] = value + step

@@ -20,8 +20,10 @@ REMEDIES = {
     "zero residual": {"residual": "zero"},
     "dropout": {"keep": 0.7},
     "lsuv": {"rescale": "lsuv"},
-    "batch normalization, residual, dropout, bias": {"normalization": "batch", "residual": "scaled", "keep": 0.8, "sigma_b2": 0.1},
-    "layer normalization, residual, dropout, bias": {"normalization": "layer", "residual": "plain", "keep": 0.8, "sigma_b2": 0.1},
+    "batch normalization, residual, dropout, bias": {"normalization": "batch", "residual": "scaled",
+                                                     "keep": 0.8, "sigma_b2": 0.1},
+    "layer normalization, residual, dropout, bias": {"normalization": "layer", "residual": "plain",
+                                                     "keep": 0.8, "sigma_b2": 0.1},
 }
 
 
@@ -89,7 +91,8 @@ def test_normalization_agrees_with_torch_forward_and_backward(axis, name):
     result.backward(torch.tensor(gradient))
     hat, factor = normalize(u, axis)
     np.testing.assert_allclose(hat, result.detach().numpy(), rtol=1e-10)
-    np.testing.assert_allclose(normalize_backward(gradient, hat, factor, axis), tensor.grad.numpy(), rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(normalize_backward(gradient, hat, factor, axis), tensor.grad.numpy(),
+                               rtol=1e-9, atol=1e-14)
 
 
 def test_dropout_keeps_the_mean_and_raises_the_second_moment_by_1_over_keep():

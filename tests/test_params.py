@@ -45,9 +45,11 @@ KEYS = sorted(Sample.keys())
 
 def valid():
     return st.builds(
-        Sample, st.integers(-10, 100) | st.integers(-10, WHOLE).map(lambda n: min(n, 100)), st.floats(-1e6, 1e6), st.booleans(),
+        Sample, st.integers(-10, 100) | st.integers(-10, WHOLE).map(lambda n: min(n, 100)),
+        st.floats(-1e6, 1e6), st.booleans(),
         st.sampled_from(FRUIT), st.lists(st.sampled_from(FRUIT), min_size=1, max_size=3),
-        st.lists(st.sampled_from((1, 2, 1_000)), min_size=1, max_size=60).filter(lambda widths: len(widths) != 13))
+        st.lists(st.sampled_from((1, 2, 1_000)), min_size=1,
+                 max_size=60).filter(lambda widths: len(widths) != 13))
 
 
 @alike
@@ -65,8 +67,9 @@ def test_whole_numbers_beyond_the_precision_of_a_float_survive_the_address(count
     assert Sample.parse_lenient(Sample(count=count).to_query(), text=True)[0].count == count
 
 
-NEAR_MISSES = ["", "nan", "-inf", "1e400", "1e3", " 7 ", "true", "TRUE", "fig", "apple,fig", "apple,fig,pear,plum", "4x3-2", "4x99999",
-               "9x999999999999999999", "x", "-", "--1", "0x0", "13x13", "1x13", "٣", "²", "1_000", "\x00", "9" * 1990, "9" * 5000]
+NEAR_MISSES = ["", "nan", "-inf", "1e400", "1e3", " 7 ", "true", "TRUE", "fig", "apple,fig",
+               "apple,fig,pear,plum", "4x3-2", "4x99999", "9x999999999999999999", "x", "-", "--1", "0x0",
+               "13x13", "1x13", "٣", "²", "1_000", "\x00", "9" * 1990, "9" * 5000]
 
 
 def texts():
@@ -83,7 +86,8 @@ def test_no_text_in_an_address_raises_and_the_result_is_always_valid(address):
 
 
 @alike
-@given(st.dictionaries(st.sampled_from(KEYS), st.none() | st.booleans() | st.floats() | st.integers() | st.binary()
+@given(st.dictionaries(st.sampled_from(KEYS), st.none() | st.booleans() | st.floats() | st.integers()
+                       | st.binary()
                        | st.complex_numbers() | st.lists(st.integers() | texts() | st.none(), max_size=15)))
 def test_no_value_whatever_raises_in_the_tolerant_reading(values):
     p, refused = Sample.parse_lenient(values)
@@ -92,7 +96,8 @@ def test_no_value_whatever_raises_in_the_tolerant_reading(values):
 
 
 def test_the_tolerant_reading_keeps_what_is_allowed_and_names_what_is_not():
-    p, refused = Sample.parse_lenient({"count": ["12"], "rate": ["fast"], "fruit": ["kiwi"], "on": []}, text=True)
+    p, refused = Sample.parse_lenient({"count": ["12"], "rate": ["fast"], "fruit": ["kiwi"], "on": []},
+                                      text=True)
     assert p == Sample(count=12)
     assert [error.field for error in refused] == ["rate", "fruit"]
 
@@ -126,10 +131,12 @@ def test_minus_zero_an_order_and_a_list_make_no_second_cache_key():
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("count", True), ("count", 1.5), ("count", "3"), ("count", -11), ("count", WHOLE + 1), ("count", float("nan")), ("count", None),
-    ("rate", float("nan")), ("rate", float("inf")), ("rate", True), ("rate", "1"), ("rate", 2e6), ("rate", 10**400), ("rate", 1j),
-    ("on", 1), ("on", "true"), ("fruit", "kiwi"), ("fruit", None), ("basket", ()), ("basket", "apple"), ("basket", ("kiwi",)),
-    ("basket", FRUIT), ("widths", ()), ("widths", (0,)), ("widths", (1.5,)), ("widths", "44"), ("widths", (1,) * 61), ("widths", 4),
+    ("count", True), ("count", 1.5), ("count", "3"), ("count", -11), ("count", WHOLE + 1),
+    ("count", float("nan")), ("count", None), ("rate", float("nan")), ("rate", float("inf")), ("rate", True),
+    ("rate", "1"), ("rate", 2e6), ("rate", 10**400), ("rate", 1j), ("on", 1), ("on", "true"),
+    ("fruit", "kiwi"), ("fruit", None), ("basket", ()), ("basket", "apple"), ("basket", ("kiwi",)),
+    ("basket", FRUIT), ("widths", ()), ("widths", (0,)), ("widths", (1.5,)), ("widths", "44"),
+    ("widths", (1,) * 61), ("widths", 4),
 ])
 def test_a_value_outside_the_rule_is_refused_with_field_rule_and_value(field, value):
     with pytest.raises(ParamError) as caught:
@@ -142,7 +149,8 @@ def test_a_value_outside_the_rule_is_refused_with_field_rule_and_value(field, va
 
 
 def test_a_number_too_large_is_told_the_nearest_allowed_one():
-    with pytest.raises(ParamError, match=r"count must be a whole number from -10 to .*, received -11\. The nearest allowed value is -10\."):
+    with pytest.raises(ParamError,
+                       match=r"count must be a whole number from -10 to .*, received -11\. The nearest allowed value is -10\."):
         Sample(count=-11)
 
 
@@ -181,7 +189,8 @@ def test_no_option_holds_the_comma_that_separates_options(kind):
 
 
 @pytest.mark.parametrize(("text", "place"), [
-    ("784-5x12x-10", "place 2 of 3, after 784"), ("abc", "place 1 of 1."), ("784-512-", "place 3 of 3, after 512"),
+    ("784-5x12x-10", "place 2 of 3, after 784"), ("abc", "place 1 of 1."),
+    ("784-512-", "place 3 of 3, after 512"),
 ])
 def test_a_list_that_cannot_be_read_says_where(text, place):
     with pytest.raises(ParamError, match=place):

@@ -31,7 +31,8 @@ def test_the_shipped_file_has_the_checksums_of_its_note_and_is_small():
         assert sorted(file) == ["images", "labels"]
         for name in file:
             assert f"| {name} | {sha256(file[name])} |" in note
-    assert sha256(np.load(FOLDER / "digits.npz")["images"]) == "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
+    assert sha256(np.load(FOLDER
+                          / "digits.npz")["images"]) == "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
     assert (FOLDER / "digits.npz").stat().st_size < 50_000
 
 
@@ -72,9 +73,11 @@ def test_inputs_are_centred_and_scaled_by_the_training_rows_alone(name):
 @every
 def test_a_record_is_read_only_and_typed_as_stated(name):
     d = load(name)
-    assert (d.name, d.classes, d.features, d.source) == (name, DATASETS[name].classes, DATASETS[name].features, DATASETS[name].source)
+    assert (d.name, d.classes, d.features, d.source) == (name, DATASETS[name].classes,
+                                                         DATASETS[name].features, DATASETS[name].source)
     assert d.source
-    types = {"x_train": np.float32, "x_test": np.float32, "y_train": np.int64, "y_test": np.int64, "mislabelled": bool, "centre": float}
+    types = {"x_train": np.float32, "x_test": np.float32, "y_train": np.int64, "y_test": np.int64,
+             "mislabelled": bool, "centre": float}
     for field, dtype in types.items():
         array = getattr(d, field)
         assert array.dtype == dtype
