@@ -41,7 +41,8 @@ def net_in_float64(p):
     if net.rescale:
         outputs(net, x, Tape(p.widths, p.batch))
         net.rescale = False
-    net.weights = [scale * weights.astype(float) for scale, weights in zip(net.scales, net.weights, strict=True)]
+    net.weights = [scale * weights.astype(float)
+                   for scale, weights in zip(net.scales, net.weights, strict=True)]
     net.scales = [1.0] * p.depth
     net.biases = [biases.astype(float) for biases in net.biases]
     return net, x.astype(float), cotangent.astype(float)

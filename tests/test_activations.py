@@ -120,13 +120,6 @@ def test_the_forward_gain_is_the_gaussian_second_moment(activation):
     assert activation.forward_gain == pytest.approx(1 / math.sqrt(moment), rel=1e-6)
 
 
-@pytest.mark.parametrize(("name", "published"), [
-    ("relu", 1.41421), ("tanh", 1.59254), ("silu", 1.67653), ("elu", 1.24520), ("sigmoid", 1.84623),
-    ("selu", 1.0)])
-def test_forward_gains_are_those_of_the_reference_table(name, published):
-    assert ACTIVATIONS[name].forward_gain == pytest.approx(published, abs=6e-6)  # five decimals printed
-
-
 def test_framework_gains_are_those_of_pytorch():
     init = pytest.importorskip("torch").nn.init
     for name in ("linear", "sigmoid", "tanh", "relu", "selu"):
@@ -150,13 +143,6 @@ def test_pytorch_computes_the_same_function(activation):
     smooth = np.abs(ours) > 1e-9  # at the kink conventions differ
     np.testing.assert_allclose(activation.f(ours), value.detach().numpy(), rtol=0, atol=1e-13)
     np.testing.assert_allclose(activation.df(ours)[smooth], slope.numpy()[smooth], rtol=0, atol=1e-13)
-
-
-def test_selu_has_mean_zero_variance_one_as_fixed_point_and_a_gradient_growth_of_1_0716():
-    selu = ACTIVATIONS["selu"]
-    assert gaussian_mean(selu.f(GRID)) == pytest.approx(0, abs=1e-5)
-    assert gaussian_mean(selu.f(GRID) ** 2) == pytest.approx(1, abs=1e-5)
-    assert gaussian_mean(selu.df(GRID) ** 2) == pytest.approx(1.0716, abs=5e-5)
 
 
 def test_a_unit_is_saturated_where_its_slope_is_below_a_twentieth_of_the_largest():

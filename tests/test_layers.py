@@ -9,6 +9,7 @@ from tests.gradients import gradient_errors
 from vgdash.activations import ACTIVATIONS
 from vgdash.layers import dropout_mask, normalize, normalize_backward, residual_factors
 from vgdash.probe.params import ProbeParams
+
 COMBINED = {"residual": "scaled", "keep": 0.8, "sigma_b2": 0.1}
 REMEDIES = [{}, {"normalization": "batch"}, {"normalization": "layer"}, {"residual": "plain"},
             {"residual": "scaled"}, {"residual": "zero"}, {"keep": 0.7}, {"rescale": "lsuv"},
@@ -69,8 +70,8 @@ def test_normalization_agrees_with_torch_forward_and_backward(axis, name):
     rng = np.random.default_rng(1)
     u, gradient = rng.normal(2, 3, (8, 5)), rng.normal(size=(8, 5))
     tensor = torch.tensor(u, requires_grad=True)
-    functional = torch.nn.functional
-    result = functional.layer_norm(tensor, (5,)) if axis == -1 else functional.batch_norm(tensor, None, None, training=True)
+    arguments = {"layer_norm": ((5,),), "batch_norm": (None, None, None, None, True)}[name]
+    result = getattr(torch.nn.functional, name)(tensor, *arguments)
     result.backward(torch.tensor(gradient))
     hat, factor = normalize(u, axis)
     np.testing.assert_allclose(hat, result.detach().numpy(), rtol=1e-10)

@@ -47,7 +47,7 @@ def valid():
     widths = st.lists(st.sampled_from((1, 2, 1_000)), min_size=1, max_size=60)
     return st.builds(
         Sample, st.integers(-10, 100), st.floats(-1e6, 1e6), st.booleans(), st.sampled_from(FRUIT),
-        st.lists(st.sampled_from(FRUIT), min_size=1, max_size=3), widths.filter(lambda widths: len(widths) != 13))
+        st.lists(st.sampled_from(FRUIT), min_size=1, max_size=3), widths.filter(lambda some: len(some) != 13))
 
 
 @alike

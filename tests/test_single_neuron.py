@@ -11,7 +11,6 @@ from scipy import integrate, special, stats
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import BASES
-from vgdash.params import ParamError
 from vgdash.single_neuron import BINS, KURTOSIS, RULES, NeuronParams, _law, _sample, neuron_variance, variance_against_n
 
 SIGMAS = 4.5
@@ -184,14 +183,6 @@ def test_other_weights_and_a_bent_activation_are_called_approximate_and_become_r
     agree(many.measured_a2, many.stderr_a2, many.predicted_a2)
 
 
-def test_the_second_moment_survives_relu_under_he_and_is_halved_under_one_over_n():
-    he, lecun = (neuron_variance(NeuronParams(n=1_000, rule=rule, activation="relu"))
-                 for rule in ("2/n", "1/n"))
-    assert he.predicted_a2 == pytest.approx(1)
-    assert lecun.predicted_a2 == pytest.approx(0.5)
-    agree(he.measured_a2, he.stderr_a2, 1)
-
-
 def test_the_gaussian_e_a2_is_the_integral_over_a_normal_of_the_predicted_variance():
     truth = integrate.quad(lambda z: math.tanh(z) ** 2 * stats.norm.pdf(z, scale=3), -40, 40, epsabs=1e-12)[0]
     assert neuron_variance(NeuronParams(n=9, rule="1", activation="tanh")).gaussian_a2 == pytest.approx(truth, abs=1e-10)
@@ -231,7 +222,7 @@ def test_one_seed_serves_every_rule_and_gamma_with_the_same_draw():
 
 @pytest.mark.parametrize("p", [
     NeuronParams(), replace(HARD, distribution="truncated"), NeuronParams(n=100_000, distribution="uniform")])
-def test_the_histogram_counts_every_sample_and_its_arrays_cannot_be_written(p):
+def test_the_histogram_counts_every_sample(p):
     r = neuron_variance(p)
     assert (r.density * np.diff(r.edges)).sum() + r.outside == pytest.approx(1)
     root = math.sqrt(r.predicted)
@@ -239,9 +230,6 @@ def test_the_histogram_counts_every_sample_and_its_arrays_cannot_be_written(p):
     score = (r.density - r.predicted_density) / r.density_stderr
     if p.distribution == "normal":
         assert np.abs(score[np.abs(r.edges[:-1]) < 3 * root]).max() < 5
-    for name in ("edges", "density", "density_stderr", "predicted_density", "gaussian_density"):
-        with pytest.raises(ValueError, match="read-only"):
-            getattr(r, name)[0] = 0
     table = r.frame()
     assert list(table) == ["z_low", "z_high", "measured", "stderr", "predicted", "gaussian"]
     assert len(table) == BINS
@@ -277,16 +265,12 @@ def test_the_sweep_measures_what_it_predicts_for_every_rule_and_n(distribution):
     assert (s.n[0], s.n[-1]) == (1, 100_000)
     assert (np.diff(s.n) > 0).all()
     for rule, row in zip(s.rules, s.predicted, strict=True):
-        np.testing.assert_allclose(row, [neuron_variance_prediction(replace(p, n=int(n), rule=rule))
-                                         for n in s.n])
+        variance = np.array([RULES[rule](n, 50) for n in s.n.tolist()])
+        np.testing.assert_allclose(row, s.n * variance * p.gamma**2 * p.x2)
     # the standard error of few samples is itself rough: where samples are few take it from the law, kurtosis below 9
     error = np.where(s.samples < 1_000, s.predicted * np.sqrt(8 / s.samples), s.stderr)
     assert (np.abs(s.measured - s.predicted) < 5 * error).all()
     assert (s.stderr > 0).all()
-
-
-def neuron_variance_prediction(p):
-    return p.n * RULES[p.rule](p.n, p.n_out) * p.gamma**2 * (p.mean**2 + p.std**2)
 
 
 def test_a_point_of_the_sweep_is_the_single_neuron_of_the_same_seed():
@@ -295,27 +279,7 @@ def test_a_point_of_the_sweep_is_the_single_neuron_of_the_same_seed():
     row, column = s.rules.index("2/n"), s.n.tolist().index(1_000)
     assert s.measured[row, column] == pytest.approx(r.measured, rel=1e-12)
     assert s.stderr[row, column] == pytest.approx(r.stderr, rel=1e-12)
-
-
-def test_the_sweep_has_a_tidy_table():
-    s = variance_against_n(NeuronParams())
     table = s.frame()
     assert list(table) == ["rule", "n", "predicted", "measured", "stderr", "samples"]
     assert len(table) == len(s.rules) * len(s.n)
-    row = table[(table.rule == "2/n") & (table.n == 100)].iloc[0]
-    assert row.predicted == 2
-    assert not s.measured.flags.writeable
-
-
-@pytest.mark.parametrize(("field", "value"), [
-    ("n", 0), ("n", 100_001), ("gamma", 0), ("correlation", -0.1), ("correlation", 1.1), ("std", 0),
-    ("samples", 10**9), ("rule", "3/n"), ("distribution", "cauchy"), ("mean", float("nan"))])
-def test_a_neuron_that_makes_no_sense_is_refused(field, value):
-    with pytest.raises(ParamError) as caught:
-        NeuronParams(**{field: value})
-    assert caught.value.field == field
-
-
-def test_the_parameter_set_reads_its_own_address():
-    p = replace(HARD, rule="2/(n_in+n_out)", distribution="truncated", seed=7)
-    assert NeuronParams.parse_lenient(p.to_query(), text=True) == (p, [])
+    assert table.query("rule == '2/n' and n == 1000")["measured"].item() == s.measured[row, column]

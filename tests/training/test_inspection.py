@@ -188,12 +188,9 @@ def test_snapshots_take_the_bytes_that_were_promised(rest):
     assert len(p.histogram_layers) == min(12, p.depth - 1)
 
 
-def test_arrays_are_read_only_and_tables_have_a_row_for_each_number():
+def test_tables_have_a_row_for_each_number():
     p = small(dataset="moons")
     last = list(train(p))[-1]
-    for name in ("dead", "saturated", "drift", "rms", "histogram", "decision"):
-        with pytest.raises(ValueError, match="read-only"):
-            getattr(last, name)[0, 0] = 0
     row = last.frame().query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
     assert (row["drift"], row["dead"], row["saturated"]) == tuple(getattr(last, n)[1, 1, 2]
                                                                   for n in ("drift", "dead", "saturated"))

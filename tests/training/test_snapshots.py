@@ -73,8 +73,6 @@ def test_the_ranking_says_who_came_first_and_who_never_came():
     assert table["best"].tolist() == [.9, .9, .95, .9, .4, .3]
     # nobody: by the highest accuracy
     assert steps_to(shots, 0.97).order == ("lecun_normal", "he_normal", "orthogonal")
-    with pytest.raises(ValueError, match="read-only"):
-        found.steps[0, 0] = 1
 
 
 @pytest.mark.parametrize("accuracy", [-0.1, 1.1, float("nan"), "most"])

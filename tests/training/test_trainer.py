@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_info
 
 from tests.training.parameters import biases_of, weights_of
 from vgdash.initializers import INITIALIZERS
-from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.training.engine import Nets
@@ -227,13 +226,11 @@ def test_an_error_in_a_thread_reaches_the_reader(monkeypatch):
     assert not threads()
 
 
-def test_arrays_are_read_only_and_the_frame_has_a_row_for_each_net_and_layer():
+def test_the_frame_has_a_row_for_each_net_and_layer():
     p = small(initializers=("lecun_normal", "he_normal"))
     last = list(train(p))[-1]
     assert last.loss.shape == (2, 2)
     assert last.grad2.shape == (2, 2, 4)
-    with pytest.raises(ValueError, match="read-only"):
-        last.loss[0, 0] = 1
     table = last.frame()
     assert len(table) == 2 * 2 * 4
     row = table.query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
@@ -246,30 +243,6 @@ def test_every_set_in_the_plane_is_learned(dataset):
                             learning_rate=0.01, steps=600, snapshots=2)
     last = list(train(p))[-1]
     assert last.held_out[0, 0] > 0.9
-
-
-@pytest.mark.parametrize(("values", "field"), [
-    ({"widths": (64, 32, 2)}, "widths"),
-    ({"dataset": "spirals"}, "widths"),
-    ({"widths": (64, *(1024,) * 255, 10)}, "widths"),
-    ({"widths": (64, *(1024,) * 4, 10), "steps": 20_000, "batch": 256}, "steps"),
-    ({"widths": (64, *(8,) * 255, 10), "snapshots": 400, "seeds": 4}, "snapshots"),
-    ({"normalization": "batch", "batch": 1}, "batch"),
-    ({"normalization": "layer", "residual": "zero"}, "residual"),
-    ({"normalization": "group"}, "normalization"),
-    ({"widths": (2, 8, 2), "dataset": "moons", "batch": 1001}, "batch"),
-    ({"learning_rate": float("nan")}, "learning_rate"),
-    ({"initializers": ()}, "initializers"),
-])
-def test_what_cannot_be_trained_is_refused_by_name(values, field):
-    tracemalloc.start()
-    try:
-        with pytest.raises(ParamError) as error:
-            TrainParams(**values)
-        assert tracemalloc.get_traced_memory()[1] < 5e6
-    finally:
-        tracemalloc.stop()
-    assert error.value.field.startswith(field)
 
 
 def test_addresses_may_say_depth_and_width():
