@@ -180,14 +180,14 @@ class Controls:
         here, changed = self.here, self._differing({**self.here.values, **values})
         scene = here.scene if changed == self.scenes.get(here.scene) else None
         self._show(Address(changed, scene, here.kept, session().present))
-        _redraw_all()
+        redraw_page()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
         """Take over a widget's value and draw again what depends on it. The callback of every control.
 
         Streamlit calls it for a widget that is gone too, if a late message holds its value: it is ignored.
         """
-        if widget != self._name(key) or self.page != session().page:
+        if self.is_late(widget, self._name(key)):
             return
         here, rule, before = self.here, self.rules[key], self.value(key)
         value = st.session_state[widget]
@@ -212,7 +212,15 @@ class Controls:
         """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
         if scene_before == self.here.scene:
             st.rerun(fragments)
-        _redraw_all()
+        redraw_page()
+
+    def is_late(self, widget: str, present: str) -> bool:
+        """Return True if a message is about another page, and draw this one again if about an earlier state."""
+        if self.page != session().page:
+            return True
+        if widget != present:
+            redraw_page()
+        return False
 
     # ---- widgets
 
@@ -225,7 +233,7 @@ class Controls:
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """Return the usual options, the default, the value that a link or a scene has set, and the present one."""
+        """Return the usual options, the default, the value that a link has set, and the present one."""
         default = self.defaults[key]
         return sorted({*usual, default, self.here.entered.get(key, default), self.value(key)})
 
@@ -277,8 +285,8 @@ class Controls:
 def set_present(key: str) -> None:
     """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
     if key == present_key():
-        session().answering = True
         session().present = st.session_state[key]
+    redraw_page()
 
 
 def present_key() -> str:
@@ -286,7 +294,8 @@ def present_key() -> str:
     return f"present-{session().generation}"
 
 
-def _redraw_all() -> NoReturn:
+def redraw_page() -> NoReturn:
+    """End a callback and draw the whole page, without reading its address: it may be an old one."""
     session().answering = True
     st.rerun()
 
