@@ -13,9 +13,10 @@ RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity")]
 STANDARD = {"normal": stats.norm, "uniform": stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)),
             "truncated": stats.truncnorm(-2, 2, scale=1 / stats.truncnorm.std(-2, 2))}
 # variance at fan_in 8, fan_out 24, written out by hand
-BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8, "lecun_uniform": 1 / 8,
-           "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8, "he_uniform": 2 / 8, "orthogonal": 1 / 24,
-           "identity": 8 / 192 - (8 / 192) ** 2, "pytorch_default": 1 / 24, "playground_default": 1 / 12}
+BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8,
+           "lecun_uniform": 1 / 8, "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8,
+           "he_uniform": 2 / 8, "orthogonal": 1 / 24, "identity": 8 / 192 - (8 / 192) ** 2,
+           "pytorch_default": 1 / 24, "playground_default": 1 / 12}
 
 
 def test_the_variances_are_those_of_the_formulas():
@@ -35,7 +36,8 @@ def test_the_draws_follow_the_distribution_that_the_name_promises(name, dtype):
         assert abs((entries > 0).sum() - 500) < 5 * math.sqrt(250)
     else:
         w = initializer.draw(150, 200, 3, dtype=dtype).ravel().astype(float)
-        p = stats.kstest(w / math.sqrt(initializer.variance(150, 200)), STANDARD[initializer.base.name].cdf).pvalue
+        p = stats.kstest(w / math.sqrt(initializer.variance(150, 200)),
+                         STANDARD[initializer.base.name].cdf).pvalue
     assert p > 1e-4
 
 
@@ -79,7 +81,8 @@ def test_orthogonal_keeps_every_length_on_the_shorter_side(shape):
 
 def test_orthogonal_is_haar_so_the_trace_of_a_square_one_has_mean_zero_and_variance_one():
     # Diaconis & Shahshahani 1994; without the sign fix QR gives a trace of order -sqrt(n)
-    traces = np.array([np.trace(INITIALIZERS["orthogonal"].draw(10, 10, seed, dtype=np.float64)) for seed in range(2_000)])
+    traces = np.array([np.trace(INITIALIZERS["orthogonal"].draw(10, 10, seed, dtype=np.float64))
+                       for seed in range(2_000)])
     assert abs(traces.mean()) < 5 / math.sqrt(2_000)
     assert traces.var() == pytest.approx(1, abs=5 * math.sqrt(2 / 2_000))
 
@@ -94,7 +97,8 @@ def test_identity_passes_what_fits_and_zeros_pass_nothing():
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_gamma_multiplies_the_weights_of_the_same_draw(name):
     once = INITIALIZERS[name].draw(20, 30, 1, dtype=np.float64)
-    np.testing.assert_allclose(INITIALIZERS[name].draw(20, 30, 1, gamma=-2.5, dtype=np.float64), -2.5 * once, rtol=1e-15)
+    np.testing.assert_allclose(INITIALIZERS[name].draw(20, 30, 1, gamma=-2.5, dtype=np.float64), -2.5 * once,
+                               rtol=1e-15)
 
 
 def test_one_seed_gives_every_gaussian_initializer_the_same_underlying_draw():
@@ -104,13 +108,15 @@ def test_one_seed_gives_every_gaussian_initializer_the_same_underlying_draw():
     two_roundings = 3 * np.finfo(np.float32).eps
     np.testing.assert_array_equal(draw("standard_normal"), draw("standard_normal"))
     np.testing.assert_allclose(draw("he_normal"), math.sqrt(2) * draw("lecun_normal"), rtol=two_roundings)
-    np.testing.assert_allclose(draw("he_normal"), math.sqrt(2 / 50) * draw("standard_normal"), rtol=two_roundings)
+    np.testing.assert_allclose(draw("he_normal"), math.sqrt(2 / 50) * draw("standard_normal"),
+                               rtol=two_roundings)
     np.testing.assert_allclose(draw("small_normal"), 0.01 * draw("standard_normal"), rtol=two_roundings)
     np.testing.assert_allclose(draw("he_uniform"), math.sqrt(6) * draw("pytorch_default"), rtol=two_roundings)
     # the truncated draw is the normal one wherever that lies within +-2
     kept = np.abs(draw("standard_normal")) < 1.999
     np.testing.assert_allclose(draw("glorot_normal")[kept],
-                               (math.sqrt(2 / 120) / TRUNCATED_STD * draw("standard_normal"))[kept], rtol=two_roundings)
+                               (math.sqrt(2 / 120) / TRUNCATED_STD * draw("standard_normal"))[kept],
+                               rtol=two_roundings)
 
 
 def test_a_generator_moves_on_and_a_seed_does_not():
@@ -172,4 +178,5 @@ def test_every_base_has_the_variance_of_its_own_draw(name):
     shape = (30, 50)
     rng = np.random.default_rng(1)
     squares = np.array([BASES[name].draw(*shape, rng, np.dtype(np.float64)).var() for _ in range(200)])
-    assert squares.mean() == pytest.approx(BASES[name].variance(*shape), rel=5 * math.sqrt(2 / 200 / 1_500) + 1 / 1_500)
+    assert squares.mean() == pytest.approx(BASES[name].variance(*shape),
+                                           rel=5 * math.sqrt(2 / 200 / 1_500) + 1 / 1_500)

@@ -63,7 +63,8 @@ def workers(request, monkeypatch):
 @pytest.mark.parametrize("jobs", [0, 1, 3, 9])
 def test_every_part_of_every_job_is_done_once(jobs, workers):
     done = []
-    run_in_parts(lambda job: [lambda part=part: done.append((job, part)) for part in range(job + 1)], range(jobs))
+    run_in_parts(lambda job: [lambda part=part: done.append((job, part)) for part in range(job + 1)],
+                 range(jobs))
     assert sorted(done) == [(job, part) for job in range(jobs) for part in range(job + 1)]
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.parts import scenes, text
 from pages.parts.scenes import Scene
-from pages.parts.state import PageState, session
+from pages.parts.state import PageState, answer_next, session, take_answering
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
 COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as A, the version of a link
@@ -36,8 +36,9 @@ class Address(NamedTuple):
 class Controls:
     """The controls of one page for the parameter set ``kind``.
 
-    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, or the page if
-    other controls depend on the key (``linked``). ``then`` is called when a scene or a link has been entered.
+    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of
+    controls too if others depend on the key (``linked``). ``then`` is called when a scene or a link has been
+    entered.
     """
 
     def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
@@ -91,8 +92,8 @@ class Controls:
         and a page opened from the menu, without a query, keeps its last state.
         """
         mine, here = session(), self.here
-        arrived, mine.page = mine.page != self.page, self.page
-        answers, mine.answering = mine.answering and not arrived, False
+        first, arrived, mine.page = not mine.page, mine.page != self.page, self.page
+        answers = take_answering() and not arrived
         query = _query()
         if not answers and (query or not arrived):
             address, refused = self._meaning(query)
@@ -102,13 +103,19 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
-        self.write_address()
+        self.write_address(again=not first)
 
-    def write_address(self) -> None:
-        """Set the address to the state of the page, unless it already names it."""
-        address, refused = self._meaning(_query())
+    def write_address(self, again: bool = False) -> None:
+        """Set the address to the state of the page, unless it already names it.
+
+        ``again``: tell the browser in any case. An answer that was under way may have changed its address.
+        """
+        query = _query()
+        address, refused = self._meaning(query)
         if refused or address != self._current():
             st.query_params.from_dict(self.query())
+        elif again:
+            st.query_params.from_dict(query)
 
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or the values not at their default."""
@@ -169,44 +176,65 @@ class Controls:
         self.then()
 
     def set(self, values: Mapping[str, Any]) -> NoReturn:
-        """Set some controls and draw the page again. For callbacks."""
-        changed, here = self._differing({**self.here.values, **values}), self.here
+        """Set some controls, and draw the page again. For callbacks."""
+        here, changed = self.here, self._differing({**self.here.values, **values})
         scene = here.scene if changed == self.scenes.get(here.scene) else None
         self._show(Address(changed, scene, here.kept, session().present))
         redraw_page()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
-        """Take over a widget's value and draw again what depends on it. The callback of every control."""
-        ignore_stale(widget, generated(key))
+        """Take over a widget's value and draw again what depends on it. The callback of every control.
+
+        Streamlit calls it for a widget that is gone too, if a late message holds its value: it is ignored.
+        """
+        if self.is_late(widget, self._name(key)):
+            return
         here, rule, before = self.here, self.rules[key], self.value(key)
-        value = st.session_state[widget]
-        here.misread.pop(key, None)
+        value, misread = st.session_state[widget], here.misread.pop(key, None)
         try:
             typed = isinstance(rule, Integers)
             value = (rule.parse(key, [value]) if value else None) if typed else rule.check(key, _plain(value))
         except ParamError as error:
             here.misread[key] = text.refusal(error)
             value = self.defaults[key]
+        if value == before and misread == here.misread.get(key):
+            return  # a widget of a run that was stopped counts as changed
         here.values.pop(key, None)
         if value != self.defaults[key]:
             here.values[key] = value
         here.refused = []
-        here.moved = (key, beside(value, value > before)) if beside and value != before else None
+        here.moved = (key, beside(value, value > before)) if beside else None
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
-        if left != here.scene or key in self.linked:  # the scene's headline goes, or other controls change
+        self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
+
+    def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
+        """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
+        if scene_before == self.here.scene:
+            st.rerun(fragments)
+        redraw_page()
+
+    def is_late(self, widget: str, present: str) -> bool:
+        """Return True if a message is about another page, and draw this one again if about an earlier state."""
+        if self.page != session().page:
+            return True
+        if widget != present:
             redraw_page()
-        st.rerun(list(self.fragments))
+        return False
 
     # ---- widgets
 
+    def _name(self, key: str) -> str:
+        """Return the key of the widget that is drawn for a control."""
+        return f"{key}-{session().generation}"
+
     def _widget(self, key: str, beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
-        name = generated(key)
+        name = self._name(key)
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """Return the usual options, the default, the value that a link or a scene has set, and the current one."""
+        """Return the usual options, the default, the value that a link has set, and the present one."""
         default = self.defaults[key]
         return sorted({*usual, default, self.here.entered.get(key, default), self.value(key)})
 
@@ -255,30 +283,21 @@ class Controls:
                       max_chars=MAX_TEXT, **self._widget(key))
 
 
-def set_present(widget: str) -> None:
-    """Turn large type on or off. The callback of its switch."""
-    ignore_stale(widget, generated("present"))
-    session().present = st.session_state[widget]
-    session().answering = True
+def set_present(key: str) -> None:
+    """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
+    if key == present_key():
+        session().present = st.session_state[key]
+    redraw_page()
 
 
-def generated(key: str) -> str:
-    """Return the key of a widget that is drawn from the state, in its present generation."""
-    return f"{key}-{session().generation}"
-
-
-def ignore_stale(widget: str, current: str) -> None:
-    """Draw the page again, and end the callback, if its widget is of an earlier state.
-
-    A browser sends the values of all widgets that it shows, until it has heard of the new ones.
-    """
-    if widget != current:
-        redraw_page()
+def present_key() -> str:
+    """Return the key of the switch for large type."""
+    return f"present-{session().generation}"
 
 
 def redraw_page() -> NoReturn:
-    """End a callback and draw the whole page, without reading its address."""
-    session().answering = True
+    """End a callback and draw the whole page, without reading its address: it may be an old one."""
+    answer_next()
     st.rerun()
 
 

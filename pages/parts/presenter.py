@@ -8,10 +8,10 @@ import segno
 import streamlit as st
 
 from pages.parts import results, scenes, shell
-from pages.parts.controls import Controls, generated, ignore_stale, set_present
+from pages.parts.controls import Controls, present_key, set_present
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
-from pages.parts.state import answering, session
+from pages.parts.state import answer_next, answering, session
 from pages.parts.text import escaped
 from vgdash.params import MAX_TEXT, Params
 
@@ -27,19 +27,15 @@ def top(controls: Controls, question: str) -> None:
         st.title(scene.say if scene else question, anchor=False)
         _steps(controls)
         _tools(controls)
-    names, key = list(controls.scenes), _scene_key(controls)
+    key = _pills_key(controls)
     with st.container(key="scene"):
-        st.pills("scene", names, default=scene and scene.name, key=key, label_visibility="collapsed",
-                 on_change=_pick, args=(controls, key))
+        st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key,
+                 label_visibility="collapsed", on_change=_pick, args=(controls, key))
 
 
 def current(controls: Controls) -> Scene | None:
     """Return the scene that the page shows, if every control still has the scene's value."""
     return next((scene for scene in scenes.of_page(controls.page) if scene.name == controls.here.scene), None)
-
-
-def _scene_key(controls: Controls) -> str:
-    return f"{generated('scene')}-{controls.here.scene}"
 
 
 def presenting() -> bool:
@@ -76,9 +72,15 @@ def _enter(controls: Controls, scene: Scene) -> None:
     controls.enter(scene)
 
 
+def _pills_key(controls: Controls) -> str:
+    return f"scene-{session().generation}-{controls.here.scene}"
+
+
 def _pick(controls: Controls, key: str) -> None:
-    ignore_stale(key, _scene_key(controls))
-    session().answering = True
+    """Enter the scene that was picked. The callback of the row of scenes; one that is gone is ignored."""
+    if controls.is_late(key, _pills_key(controls)):
+        return
+    answer_next()
     name = st.session_state[key]
     if name in controls.scenes:
         controls.enter(next(scene for scene in scenes.of_page(controls.page) if scene.name == name))
@@ -150,8 +152,8 @@ def _tools(controls: Controls) -> None:
     if st.button("Share", icon=":material/qr_code_2:", key="share", type="tertiary",
                  on_click=answering(lambda: None)):
         _share(controls)
-    key = generated("present")
-    st.toggle("Present", presenting(), key=key, on_change=set_present, args=(key,), width="content")
+    st.toggle("Present", presenting(), key=present_key(), on_change=set_present, args=(present_key(),),
+              width="content")
     if presenting():
         st.html(shell.LARGE)
 

@@ -22,8 +22,8 @@ from vgdash.parallel import WORKERS
 from vgdash.probe.probe import CompareParams, compare
 
 DEPTH, WIDTH, BATCH, ROUNDS = 100, 256, 256, 7
-STDS = {"small_normal": 0.01, "standard_normal": 1.0, "lecun_normal": WIDTH**-0.5, "glorot_normal": WIDTH**-0.5,
-        "he_normal": (2 / WIDTH) ** 0.5, "he_uniform": (2 / WIDTH) ** 0.5}
+STDS = {"small_normal": 0.01, "standard_normal": 1.0, "lecun_normal": WIDTH**-0.5,
+        "glorot_normal": WIDTH**-0.5, "he_normal": (2 / WIDTH) ** 0.5, "he_uniform": (2 / WIDTH) ** 0.5}
 JOBS = {  # the first stops early where float32 under- or overflows, the second never does
     "one vanishes, one explodes": ("small_normal", "standard_normal", "lecun_normal", "he_normal"),
     "all survive": ("lecun_normal", "glorot_normal", "he_normal", "he_uniform"),
@@ -62,7 +62,8 @@ def _torch_net(torch, std: float):
                                      saturated.all(dim=0).float().mean(),
                                      torch.nn.functional.cosine_similarity(z[:-1], z[1:]).mean()]))
     z.backward(torch.randn(BATCH, WIDTH))
-    back = [torch.stack([z.grad.square().mean(), w.grad.square().mean() / BATCH**2]) for z, w in zip(z_all, weights, strict=True)]
+    back = [torch.stack([z.grad.square().mean(), w.grad.square().mean() / BATCH**2])
+            for z, w in zip(z_all, weights, strict=True)]
     return torch.stack(rows).numpy(), torch.stack(back).numpy()
 
 

@@ -26,7 +26,8 @@ from tests.training.parameters import weights_of
 from vgdash.training.trainer import Trainer, TrainParams
 
 INITIALIZERS = ("lecun_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")  # five nets
-SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))  # depth, width, batch, times PyTorch to reach
+# depth, width, batch, times PyTorch to reach
+SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))
 JAX_TARGET = 1.3
 CORES = 2
 FEWEST, MOST = 2, 9  # rounds
@@ -35,7 +36,8 @@ SNAPSHOTS = 5
 
 
 def params(depth, width, batch, steps):
-    return TrainParams.uniform(depth, width, initializers=INITIALIZERS, batch=batch, steps=steps, snapshots=SNAPSHOTS, learning_rate=0.001)
+    return TrainParams.uniform(depth, width, initializers=INITIALIZERS, batch=batch, steps=steps,
+                               snapshots=SNAPSHOTS, learning_rate=0.001)
 
 
 def start(p):
@@ -114,7 +116,8 @@ def jitted_jax(p):
 
     weights = [jnp.array(w) for w in start(p)]
     pairs = [(w, jnp.zeros(w.shape[:2])) for w in weights]
-    params = (pairs[0], tuple(jnp.stack(parts, axis=1) for parts in zip(*pairs[1:-1], strict=True)), pairs[-1])
+    params = (pairs[0], tuple(jnp.stack(parts, axis=1) for parts in zip(*pairs[1:-1], strict=True)),
+              pairs[-1])
     x, y = jnp.array(p.data.x_train), jnp.array(p.data.y_train)
     jax.block_until_ready(step(params, x[:p.batch], y[:p.batch]))
     losses = []
@@ -160,7 +163,9 @@ def contest(depth, width, batch, target, seconds_left):
     contestants = {"vgdash": ours, "PyTorch": pytorch, "JAX": jitted_jax}
     seconds, losses, rates = {name: [] for name in contestants}, {}, []
     begin = time.perf_counter()
-    while len(rates) < FEWEST or (len(rates) < MOST and time.perf_counter() - begin < seconds_left * len(rates) / (len(rates) + 1)):
+    while len(rates) < FEWEST or (len(rates) < MOST
+                                  and time.perf_counter() - begin < seconds_left * len(rates)
+                                  / (len(rates) + 1)):
         rates.append(product_rate(width, batch))
         for name, run in list(contestants.items()):
             try:
@@ -171,7 +176,8 @@ def contest(depth, width, batch, target, seconds_left):
                 continue
             seconds[name].append(elapsed)
     for name in contestants:
-        np.testing.assert_allclose(losses[name], losses["vgdash"], rtol=2e-2, err_msg=f"{name} did another job")
+        np.testing.assert_allclose(losses[name], losses["vgdash"], rtol=2e-2,
+                                   err_msg=f"{name} did another job")
     median = {name: statistics.median(seconds[name]) for name in contestants}
     rate = p.flops / median["vgdash"]
     print(f"{depth} layers x {width}, batch {batch}, {p.nets} nets, {steps} steps, {len(rates)} rounds:"
@@ -186,6 +192,7 @@ def contest(depth, width, batch, target, seconds_left):
 
 if __name__ == "__main__":
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
-    print("NumPy's kernels:", *(library["architecture"] for library in threadpool_info() if library["user_api"] == "blas"))
+    print("NumPy's kernels:", *(library["architecture"] for library in threadpool_info()
+                                if library["user_api"] == "blas"))
     for shape in SHAPES:
         contest(*shape, 60 * minutes / len(SHAPES))

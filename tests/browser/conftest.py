@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, expect, sync_playwright
 
-from tests.browser import chromium
+from tests.browser import chromium, states
 from tests.server import serving
 
 SETTLED = """() => {
@@ -20,7 +22,7 @@ SETTLED = """() => {
     && !document.querySelector('[data-testid=stSkeleton]');
 }"""
 OTHER_TITLE = "before => { const h = document.querySelector('[data-testid=stMain] h1'); return h && h.innerText.trim() !== before; }"
-QUIET = 350  # milliseconds without a change until a page counts as still; a slider waits 200 before it sends
+QUIET, STEADY = 350, 120  # milliseconds without a change until a page counts as still; a slider waits 200 before it sends
 WATCH = """window.__acted = window.__changed = window.__more = window.__sent = window.__answered = 0;
 for (const act of ['click', 'keydown', 'input', 'popstate'])
   window.addEventListener(act, () => { window.__acted = performance.now(); }, {capture: true});
@@ -35,23 +37,49 @@ window.WebSocket = class extends Plain {
   constructor(...given) { super(...given); this.addEventListener('message', () => { window.__answered = performance.now(); }); }
   send(data) { window.__sent = performance.now(); super.send(data); }
 };"""
-ANSWERED = f"({SETTLED})() && window.__answered >= window.__sent && performance.now() - window.__acted > {QUIET}"
-STILL = f"() => {ANSWERED} && performance.now() - Math.max(window.__changed, window.__answered) > {QUIET}"
+ANSWERED = f"""quiet => ({SETTLED})() && window.__answered >= window.__sent
+  && performance.now() - window.__acted > quiet"""
+STILL = f"""quiet => ({ANSWERED})(quiet)
+  && performance.now() - Math.max(window.__changed, window.__answered) > quiet"""
 WHERE = """() => ({now: performance.now(), sent: window.__sent, answered: window.__answered, changed: window.__changed,
   script: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state'),
   connection: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-connection-state'),
   skeletons: document.querySelectorAll('[data-testid=stSkeleton]').length})"""
-MORE_STILL = f"""() => ({SETTLED})() && document.querySelector('[data-testid=stPopoverBody] input')
-  && performance.now() - window.__more > {QUIET}"""
-CONTROLS = """() => Object.fromEntries([...document.querySelectorAll('[data-testid=stElementContainer][class*=st-key-]')].map(box => {
-  const key = [...box.classList].find(name => name.startsWith('st-key-')).slice(7);
-  const range = box.querySelector('input[type=range]'), tags = box.querySelector('[data-testid=stMultiSelectTagsContainer]');
-  const radio = box.querySelector('[role=radio][aria-checked=true]'), field = box.querySelector('input');
-  if (range) return [key, range.getAttribute('aria-valuetext')];
-  if (tags) return [key, [...box.querySelectorAll('.react-aria-ComboBox [data-tag]')].map(tag => tag.getAttribute('aria-label')).join(',')];
-  if (radio) return [key, radio.innerText.trim()];
-  return [key, field && field.value];
-}).filter(([key, value]) => value !== null && value !== undefined))"""
+MORE_STILL = f"""quiet => ({SETTLED})() && document.querySelector('[data-testid=stPopoverBody] input')
+  && performance.now() - window.__more > quiet"""
+# Everything that must be one state, looked at in one moment. A control's key is its name and a number, factor-0.
+SHOWN = """() => {
+  const text = query => document.querySelector(query)?.innerText.trim() ?? '';
+  const value = box => {
+    const range = box.querySelector('input[type=range]'), tags = box.querySelector('[data-testid=stMultiSelectTagsContainer]');
+    const radio = box.querySelector('[role=radio][aria-checked=true]'), field = box.querySelector('input');
+    if (range) return range.getAttribute('aria-valuetext');
+    if (tags) return [...box.querySelectorAll('.react-aria-ComboBox [data-tag]')].map(tag => tag.getAttribute('aria-label')).join(',');
+    if (field?.type === 'checkbox') return String(field.checked);
+    return radio ? radio.innerText.trim() : field && field.value;
+  };
+  const end = axis => { // from two labels: its description for readers may be that of an earlier chart
+    const labels = [...axis.querySelectorAll('.role-axis-label text')].slice(1);
+    if (labels.length < 2) return null;
+    const [one, other] = [labels[0], labels.at(-1)].map(label => [
+      +label.textContent.replace(',', ''), +/[\\d.]+/.exec(label.getAttribute('transform'))[0]]);
+    const frame = axis.parentElement.parentElement.querySelector(':scope > path.background');
+    const width = +/h([\\d.]+)/.exec(frame.getAttribute('d'))[1];
+    return Math.round(one[0] + (width - one[1]) / (other[1] - one[1]) * (other[0] - one[0]));
+  };
+  const controls = [...document.querySelectorAll('[data-testid=stElementContainer]')].flatMap(box => {
+    const key = [...box.classList].map(name => /^st-key-(\\w+)-\\d+$/.exec(name)).find(found => found)?.[1];
+    const shown = key && value(box);
+    return shown === null || shown === undefined ? [] : [[key, shown]];
+  });
+  return {
+    address: location.pathname + location.search, headline: text('[data-testid=stMain] h1'), verdict: text('.st-key-verdict h2'),
+    question: text('.st-key-verdict [role=radiogroup]') && text('.st-key-verdict'), bar: text('.st-key-run-bar'),
+    pills: [...document.querySelectorAll('.st-key-scene [role=radio][aria-checked=true]')].map(pill => pill.innerText.trim()),
+    controls: Object.fromEntries(controls),
+    deepest: [...document.querySelectorAll(`[data-testid=stVegaLiteChart] [aria-label^="X-axis titled 'layer'"]`)].map(end),
+  };
+}"""
 
 
 def query_of(url: str) -> dict[str, list[str]]:
@@ -80,10 +108,10 @@ class Visitor:
         self.page.goto(f"{self.address}/{path.lstrip('/')}")
         return self.settle(quiet)
 
-    def settle(self, quiet: bool = True) -> Visitor:
+    def settle(self, quiet: bool = True, milliseconds: int = QUIET) -> Visitor:
         """Wait until the script has ended and, where nothing runs by itself (``quiet``), the page no longer changes."""
         try:
-            self.page.wait_for_function(STILL if quiet else f"() => {ANSWERED}", timeout=60_000, polling=25)
+            self.page.wait_for_function(STILL if quiet else ANSWERED, arg=milliseconds, timeout=60_000, polling=25)
         except TimeoutError:
             pytest.fail(f"{self.page.url} did not settle: {self.page.evaluate(WHERE)}, {self.errors}")
         self.sound()
@@ -91,7 +119,8 @@ class Visitor:
 
     def sound(self) -> None:
         """No traceback on the page, no error of the app in the console."""
-        assert not self.page.locator("[data-testid=stException]").count(), self.page.locator("[data-testid=stException]").all_inner_texts()
+        broken = self.page.locator("[data-testid=stException]")
+        assert not broken.count(), broken.all_inner_texts()
         assert not self.errors, self.errors
 
     # ---- what it shows
@@ -117,21 +146,54 @@ class Visitor:
         """What the address holds."""
         return query_of(self.page.url)
 
-    def shows(self, key: str) -> str:
-        """What the slider with that key shows."""
-        return self.page.locator(f".st-key-{key} input[type=range]").first.get_attribute("aria-valuetext")
+    def control(self, key: str) -> Locator:
+        """The widget of that control; its number grows whenever the server sets values."""
+        return self.page.locator(f'[class*="st-key-{key}-"]').first
 
-    def controls(self) -> dict[str, str]:
-        """What every control shows, those behind More too: widget key -> text; several choices are joined by commas."""
-        more = self.page.get_by_role("button", name="More", exact=True)
-        if more.count():
-            more.click()
-            self.page.wait_for_function(MORE_STILL, timeout=60_000, polling=25)
-        shown = self.page.evaluate(CONTROLS)
-        if more.count():
+    def slider(self, key: str) -> Locator:
+        return self.control(key).locator("input[type=range]").first
+
+    def shows(self, key: str) -> str:
+        """What the slider of that control shows."""
+        return self.slider(key).get_attribute("aria-valuetext")
+
+    def state(self, more: bool = True) -> dict[str, Any]:
+        """What is shown in one moment: headline, verdict, controls (behind More too), address, selected pills, last layer of
+        each chart by layer."""
+        button = self.page.get_by_role("button", name="More", exact=True)
+        opens = more and button.count() > 0 and not self.page.get_by_test_id("stPopoverBody").count()
+        if opens:
+            self.more()
+        shown = self.page.evaluate(SHOWN)
+        if opens:
             self.page.keyboard.press("Escape")
             self.page.get_by_test_id("stPopoverBody").wait_for(state="hidden")
         return shown
+
+    def controls(self) -> dict[str, str]:
+        """What every control shows, those behind More too: key -> text; several choices are joined by commas."""
+        return self.state()["controls"]
+
+    def agree(self, more: bool = True) -> dict[str, Any]:
+        """Test that headline, pill, controls, verdict, chart and address are one state, and return it.
+
+        The chart may follow a little later: the browser draws it after the script has ended.
+        """
+        end = time.monotonic() + 3
+        while True:
+            shown = self.state(more)
+            found = states.contradictions(shown)
+            if not found or time.monotonic() > end:
+                break
+            self.page.wait_for_timeout(50)
+        assert found == [], shown
+        return shown
+
+    def more(self) -> Locator:
+        """What is behind More, opened."""
+        self.page.get_by_role("button", name="More", exact=True).click()
+        self.page.wait_for_function(MORE_STILL, arg=QUIET, timeout=60_000, polling=25)
+        return self.page.get_by_test_id("stPopoverBody")
 
     def csv(self) -> str:
         """The table behind the chart, as the download gives it."""
@@ -152,8 +214,8 @@ class Visitor:
     # ---- doing things
 
     def press(self, key: str, arrow: str = "ArrowRight", times: int = 1, quiet: bool = True) -> Visitor:
-        """Arrow keys on the slider with that widget key."""
-        self.page.locator(f".st-key-{key} input[type=range]").first.focus()
+        """Arrow keys on the slider of that control."""
+        self.slider(key).focus()
         for _ in range(times):
             self.page.keyboard.press(arrow)
         return self.settle(quiet)
@@ -166,6 +228,12 @@ class Visitor:
         """Choose the scene with that name from the row of pills."""
         self.page.get_by_test_id("stMain").get_by_role("radio", name=scene, exact=True).first.click()
         return self.settle(quiet)
+
+    def walk(self, key: str, say: str, quiet: bool = True) -> Visitor:
+        """Press N or P, which leads to the scene that says so."""
+        self.page.keyboard.press(key)
+        expect(self.page.locator("[data-testid=stMain] h1")).to_have_text(say, timeout=20_000)
+        return self.settle(quiet, STEADY)
 
     def go(self, entry: str) -> Visitor:
         """Another page, through the menu."""

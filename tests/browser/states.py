@@ -1,8 +1,19 @@
-"""States of the pages that are far from the defaults, as the keys and texts of an address; shared by the browser tests."""
+"""What a page must show of the state that its address names, and states that are far from the defaults."""
 
 from __future__ import annotations
 
+import re
 import urllib.parse
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+from unittest import mock
+
+from pages.parts import results, shell
+from pages.parts.questions import QUESTIONS
+from pages.parts.scenes import KINDS, SCENE_BY_NAME
+from vgdash.params import Integers, Params, Rule
 
 State = dict[str, str | list[str]]
 
@@ -44,3 +55,92 @@ def link(stem: str, state: State) -> str:
 def texts(state: State) -> dict[str, list[str]]:
     """The state as an address is read."""
     return {key: value if isinstance(value, list) else [value] for key, value in state.items()}
+
+
+# ---- what an address means, and what contradicts it
+
+VERDICTS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
+    "linear_chain": lambda p, values: results.chain(p, values["learning_rate"]).verdict,
+    "neuron_variance": lambda p, values: results.neuron(p).verdict,
+    "initializers": lambda p, values: results.comparison(p).verdict,
+    "trainable_depth": lambda p, values: results.phases(p).verdict,
+}
+
+
+@cache
+def page_of(stem: str) -> tuple[str, dict[str, Rule], dict[str, Any]]:
+    """Return a page's question, the rules of its controls, and their defaults."""
+    with mock.patch.object(shell, "show"):
+        module = import_module(f"pages.{stem}")
+    own, usual, beside = KINDS[stem].keys(), KINDS[stem](), getattr(module, "BESIDE", {})
+    defaults = {key: None if isinstance(rule, Integers) else getattr(usual, key) for key, rule in own.items()}
+    defaults |= {key: value for key, (_, value) in beside.items()}
+    return module.__doc__.split(". ", 1)[1], {**own, **{key: rule for key, (rule, _) in beside.items()}}, defaults
+
+
+def meaning(address: str) -> tuple[str, str | None, Params, dict[str, Any]]:
+    """Return the page, the scene, the parameter set, and the value of every control that an address names."""
+    parts = urllib.parse.urlsplit(address)
+    stem, query = parts.path.strip("/"), urllib.parse.parse_qs(parts.query, keep_blank_values=True)
+    _, rules, defaults = page_of(stem)
+    scene = query.get("scene", [None])[-1]
+    said = {key: rules[key].parse(key, texts) for key, texts in query.items() if key in rules}
+    assert not (scene and said), f"{address} names a scene and other values"
+    values = said if scene is None else dict(SCENE_BY_NAME[stem, scene].values)
+    p, refused = KINDS[stem].parse_lenient(values)
+    assert not refused, refused
+    return stem, scene, p, {**defaults, **values}
+
+
+def same_value(shown: str | None, spelled: str) -> bool:
+    """Return True if a control's text is that of an address, which may write one number differently."""
+    try:
+        return float(shown) == float(spelled)
+    except (TypeError, ValueError):
+        return shown == spelled
+
+
+def contradictions(shown: Mapping[str, Any]) -> list[str]:
+    """Compare what is shown in one moment (``Visitor.state``) with its address; return a sentence for each difference."""
+    stem, scene, p, values = meaning(shown["address"])
+    question, rules, _ = page_of(stem)
+    known = SCENE_BY_NAME.get((stem, scene))
+    found = []
+    if shown["headline"] != (known.say if known else question):
+        found.append(f"the headline is {shown['headline']!r}")
+    if shown["pills"] != ([scene] if scene else []):
+        found.append(f"the pills {shown['pills']} are selected")
+    for key, text in shown["controls"].items():
+        spelled = "" if values.get(key) is None else ",".join(rules[key].to_query(values[key]))
+        if key in rules and not same_value(text, spelled):
+            found.append(f"{key} shows {text}, and is {spelled}")
+    if shown["question"]:
+        if not (known and known.question and QUESTIONS[known.question].text in shown["question"]):
+            found.append(f"{shown['question'][:80]!r} is asked")
+        return found
+    if stem in VERDICTS:
+        verdict = plain(VERDICTS[stem](p, values))
+        if plain(shown["verdict"]) != verdict:
+            found.append(f"the verdict is {shown['verdict']!r}, and should be {verdict!r}")
+        if stem in ("linear_chain", "initializers"):  # the others leave room for names
+            found += [f"a chart ends at layer {end}" for end in shown["deepest"] if end not in (None, p.depth)]
+    elif stem == "training" and "You changed the settings" not in shown["bar"]:
+        found += _of_another_run(shown, p)
+    return found
+
+
+def _of_another_run(shown: Mapping[str, Any], p: Any) -> list[str]:
+    """Compare a run on screen with the parameter set of the page, where it is not marked as the run before."""
+    steps = re.search(r"of ([\d,]*\d)|([\d,]+) steps in", shown["bar"])
+    found = []
+    if steps and next(filter(None, steps.groups())) != f"{p.steps:,}":
+        found.append(f"the bar says {shown['bar']!r}, and a run has {p.steps:,} steps")
+    named = set(re.findall(r"\b[a-z]+_(?:normal|uniform|default)\b", shown["verdict"]))
+    if not named <= set(p.initializers):
+        found.append(f"the verdict names {named}, and {p.initializers} are trained")
+    return found
+
+
+def plain(words: str) -> str:
+    """Return Markdown as the text that a browser shows."""
+    return " ".join(re.sub(r"\*\*|\\(?=\W)", "", words).split())

@@ -19,7 +19,7 @@ BORDER = 3  # modules of white around the code
 def opened(visitor):
     """Share, opened."""
     visitor.page.get_by_role("button", name="Share", exact=True).click()
-    body = visitor.page.get_by_test_id("stPopoverBody")
+    body = visitor.page.get_by_role("dialog")
     body.locator("img, svg[class*=segno]").first.wait_for()
     visitor.settle()
     return body

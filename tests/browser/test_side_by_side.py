@@ -17,8 +17,8 @@ def change(visitor, stem):
     """Another value; what it was and what it is."""
     key = PAGES[stem][0]
     if key == "gamma":
-        visitor.page.get_by_role("button", name="More", exact=True).click()
-        field = visitor.page.locator(".st-key-gamma input")
+        visitor.more()
+        field = visitor.control("gamma").locator("input")
         before = field.input_value()
         field.fill("1.25")
         field.press("Enter")

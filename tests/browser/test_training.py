@@ -69,8 +69,8 @@ def test_a_plain_visit_starts_nothing_and_names_the_time_a_run_takes(visitor):
 
 def test_run_starts_a_run_that_ends_with_charts_and_a_verdict(visitor):
     visitor.open("training")
-    visitor.page.get_by_role("button", name="More", exact=True).click()
-    steps = visitor.page.locator(".st-key-steps input[type=range]")
+    visitor.more()
+    steps = visitor.slider("steps")
     steps.focus()
     visitor.page.keyboard.press("Home")
     expect(steps).to_have_attribute("aria-valuetext", "50")
@@ -125,7 +125,7 @@ def test_a_changed_setting_marks_the_run_as_the_one_before_and_offers_another(ru
 
 
 def test_the_page_stays_usable_while_it_runs(running):
-    before, depth = steps_done(running), running.page.locator(".st-key-depth input[type=range]")
+    before, depth = steps_done(running), running.slider("depth")
     expect(depth).to_have_attribute("aria-valuetext", "30")
     depth.evaluate(NOTE_VALUES)
     running.press("depth", quiet=False)

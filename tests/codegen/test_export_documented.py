@@ -14,55 +14,70 @@ from vgdash.initializers import INITIALIZERS
 
 KERAS_INITIALIZERS = {
     "VarianceScaling": "scale=1.0, mode='fan_in', distribution='truncated_normal', seed=None",
-    "RandomNormal": "mean=0.0, stddev=0.05, seed=None", "RandomUniform": "minval=-0.05, maxval=0.05, seed=None",
-    "Orthogonal": "gain=1.0, seed=None", "Identity": "gain=1.0", "Zeros": "",
-    "GlorotNormal": "seed=None", "GlorotUniform": "seed=None", "HeUniform": "seed=None", "LecunUniform": "seed=None"}
+    "RandomNormal": "mean=0.0, stddev=0.05, seed=None",
+    "RandomUniform": "minval=-0.05, maxval=0.05, seed=None", "Orthogonal": "gain=1.0, seed=None",
+    "Identity": "gain=1.0", "Zeros": "", "GlorotNormal": "seed=None", "GlorotUniform": "seed=None",
+    "HeUniform": "seed=None", "LecunUniform": "seed=None"}
 JAX_INITIALIZERS = {
     "variance_scaling": "scale, mode, distribution, in_axis=-2, out_axis=-1, batch_axis=(), dtype=None",
-    "normal": "stddev=0.01, dtype=None", "orthogonal": "scale=1.0, column_axis=-1, dtype=None", "zeros": "key, shape, dtype=None",
+    "normal": "stddev=0.01, dtype=None", "orthogonal": "scale=1.0, column_axis=-1, dtype=None",
+    "zeros": "key, shape, dtype=None",
     **dict.fromkeys(("glorot_normal", "glorot_uniform", "he_uniform", "lecun_uniform"),
                     "in_axis=-2, out_axis=-1, batch_axis=(), dtype=None")}
-JAX_ACTIVATIONS = {"gelu": "x, approximate=True", "leaky_relu": "x, negative_slope=0.01", "elu": "x, alpha=1.0",
+JAX_ACTIVATIONS = {"gelu": "x, approximate=True", "leaky_relu": "x, negative_slope=0.01",
+                   "elu": "x, alpha=1.0",
                    **dict.fromkeys(("relu", "selu", "silu", "mish", "softplus", "soft_sign", "sigmoid"), "x")}
-TENSORFLOW_ACTIVATIONS = {"gelu": "features, approximate=False, name=None", "leaky_relu": "features, alpha=0.2, name=None",
-                          "silu": "features, beta=1.0", "tanh": "x, name=None", "sigmoid": "x, name=None",
-                          **dict.fromkeys(("relu", "elu", "selu", "softplus", "softsign"), "features, name=None")}
+TENSORFLOW_ACTIVATIONS = {"gelu": "features, approximate=False, name=None",
+                          "leaky_relu": "features, alpha=0.2, name=None", "silu": "features, beta=1.0",
+                          "tanh": "x, name=None", "sigmoid": "x, name=None",
+                          **dict.fromkeys(("relu", "elu", "selu", "softplus", "softsign"),
+                                          "features, name=None")}
 TF = "https://www.tensorflow.org/api_docs/python/tf"
 JAX = "https://docs.jax.dev/en/latest/_autosummary"
 DOCUMENTED = {  # name: address, parameters (without the **kwargs that would take any misspelling)
-    **{f"keras.initializers.{name}": ("https://keras.io/api/layers/initializers/", text) for name, text in KERAS_INITIALIZERS.items()},
+    **{f"keras.initializers.{name}": ("https://keras.io/api/layers/initializers/", text)
+       for name, text in KERAS_INITIALIZERS.items()},
     "keras.layers.Dense": ("https://keras.io/api/layers/core_layers/dense/",
                            "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', "
                            "kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, "
                            "bias_constraint=None"),
-    "keras.layers.LeakyReLU": ("https://keras.io/api/layers/activation_layers/leaky_relu/", "negative_slope=0.3"),
+    "keras.layers.LeakyReLU": ("https://keras.io/api/layers/activation_layers/leaky_relu/",
+                               "negative_slope=0.3"),
     "keras.activations.gelu": ("https://keras.io/api/layers/activations/", "x, approximate=False"),
     "keras.Sequential": ("https://keras.io/api/models/sequential/", "layers=None, trainable=True, name=None"),
-    "keras.Input": ("https://keras.io/api/layers/core_layers/input/", "shape=None, batch_size=None, dtype=None, sparse=None, "
+    "keras.Input": ("https://keras.io/api/layers/core_layers/input/",
+                    "shape=None, batch_size=None, dtype=None, sparse=None, "
                     "batch_shape=None, name=None, tensor=None, optional=False"),
-    **{f"tensorflow.keras.initializers.{name}": (f"{TF}/keras/initializers/{name}", text) for name, text in KERAS_INITIALIZERS.items()},
+    **{f"tensorflow.keras.initializers.{name}": (f"{TF}/keras/initializers/{name}", text)
+       for name, text in KERAS_INITIALIZERS.items()},
     **{f"tensorflow.nn.{name}": (f"{TF}/nn/{name}", text) for name, text in TENSORFLOW_ACTIVATIONS.items()},
-    "tensorflow.Variable": (f"{TF}/Variable", "initial_value=None, trainable=None, validate_shape=True, caching_device=None, name=None, "
+    "tensorflow.Variable": (f"{TF}/Variable",
+                            "initial_value=None, trainable=None, validate_shape=True, caching_device=None, name=None, "
                             "variable_def=None, dtype=None, import_scope=None, constraint=None, synchronization=None, aggregation=None, "
                             "shape=None"),
     "tensorflow.zeros": (f"{TF}/zeros", "shape, dtype=None, name=None, layout=None"),
-    "tensorflow.random.normal": (f"{TF}/random/normal", "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
-    **{f"jax.nn.initializers.{name}": (f"{JAX}/jax.nn.initializers.{name}.html", text) for name, text in JAX_INITIALIZERS.items()},
+    "tensorflow.random.normal": (f"{TF}/random/normal",
+                                 "shape, mean=0.0, stddev=1.0, dtype=None, seed=None, name=None"),
+    **{f"jax.nn.initializers.{name}": (f"{JAX}/jax.nn.initializers.{name}.html", text)
+       for name, text in JAX_INITIALIZERS.items()},
     **{f"jax.nn.{name}": (f"{JAX}/jax.nn.{name}.html", text) for name, text in JAX_ACTIVATIONS.items()},
     "jax.random.key": (f"{JAX}/jax.random.key.html", "seed, *, impl=None"),
     "jax.random.split": (f"{JAX}/jax.random.split.html", "key, num=2"),
     "jax.random.normal": (f"{JAX}/jax.random.normal.html", "key, shape=(), dtype=None"),
-    "jax.random.uniform": (f"{JAX}/jax.random.uniform.html", "key, shape=(), dtype=None, minval=0.0, maxval=1.0"),
+    "jax.random.uniform": (f"{JAX}/jax.random.uniform.html",
+                           "key, shape=(), dtype=None, minval=0.0, maxval=1.0"),
     "jax.numpy.zeros": (f"{JAX}/jax.numpy.zeros.html", "shape, dtype=None, *, device=None"),
     "jax.numpy.eye": (f"{JAX}/jax.numpy.eye.html", "N, M=None, k=0, dtype=None, *, device=None"),
     "jax.numpy.tanh": (f"{JAX}/jax.numpy.tanh.html", "x, /"),
 }
 VALUES = {  # what the documentation allows for an argument that is a word
-    "keras.mode": {"fan_in", "fan_out", "fan_avg"}, "jax.mode": {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"},
+    "keras.mode": {"fan_in", "fan_out", "fan_avg"},
+          "jax.mode": {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"},
     "keras.distribution": {"truncated_normal", "untruncated_normal", "uniform"},
     "jax.distribution": {"truncated_normal", "normal", "uniform"},
     # https://keras.io/api/layers/activations/
-    "keras.activation": {"relu", "elu", "selu", "silu", "mish", "softplus", "softsign", "tanh", "sigmoid", "linear"},
+    "keras.activation": {"relu", "elu", "selu", "silu", "mish", "softplus", "softsign", "tanh", "sigmoid",
+                         "linear"},
 }
 TYPES = {"jax.numpy.float32"}
 OTHERS = ("keras", "jax", "tensorflow")
@@ -82,7 +97,8 @@ def signature(parameters):
 def interface(text):
     """Every dotted name of an imported package that a text uses, and the call if it is called: [(name, ast.Call or None)]."""
     tree = ast.parse(text)
-    modules = {alias.asname or alias.name: alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules = {alias.asname or alias.name: alias.name for node in ast.walk(tree)
+               if isinstance(node, ast.Import) for alias in node.names}
     called = {node.func: node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     inner = {node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     found = []
@@ -132,12 +148,15 @@ def test_every_documented_name_is_needed_and_has_the_address_of_its_documentatio
 
 
 @pytest.mark.parametrize(("misspelt", "found"), [
-    ("import keras\nkeras.initializers.VarianceScaling(scale=2.0, mod='fan_in')", "keras.initializers.VarianceScaling: got an unexpected"),
+    ("import keras\nkeras.initializers.VarianceScaling(scale=2.0, mod='fan_in')",
+     "keras.initializers.VarianceScaling: got an unexpected"),
     ("import keras\nkeras.initializers.VarianceScaling(distribution='normal')", "distribution = normal"),
     ("import keras\nkeras.initializers.HeNorm()", "keras.initializers.HeNorm"),
-    ("import jax\njax.nn.initializers.variance_scaling(2.0, 'fan_in')", "missing a required argument: 'distribution'"),
+    ("import jax\njax.nn.initializers.variance_scaling(2.0, 'fan_in')",
+     "missing a required argument: 'distribution'"),
     ("import jax\njax.nn.gelu(z, aproximate=True)", "unexpected keyword argument 'aproximate'"),
-    ("import tensorflow as tf\ntf.nn.leaky_relu(z, negative_slope=0.01)", "unexpected keyword argument 'negative_slope'"),
+    ("import tensorflow as tf\ntf.nn.leaky_relu(z, negative_slope=0.01)",
+     "unexpected keyword argument 'negative_slope'"),
     ("import jax.numpy as jnp\njnp.zeroes(3)", "jax.numpy.zeroes")])
 def test_a_misspelt_name_argument_or_word_is_found(misspelt, found):
     wrong, = undocumented(misspelt)
@@ -147,7 +166,8 @@ def test_a_misspelt_name_argument_or_word_is_found(misspelt, found):
 def test_keras_activations_are_documented_words_and_the_form_of_gelu_and_leaky_relu_is_spelled_out():
     for name in ACTIVATIONS:
         text = export("he_normal", name, "keras")
-        dense, = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Starred) and isinstance(node.value, ast.ListComp))
+        dense, = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Starred)
+                  and isinstance(node.value, ast.ListComp))
         written = dense.value.elt.args[1]
         if name == "gelu":
             assert ast.unparse(written) == "lambda z: keras.activations.gelu(z, approximate=True)"
@@ -162,7 +182,8 @@ def scaling(scale, mode, distribution):
     """The documented law of a variance scaling, Keras and JAX: variance scale/n with n the fan, and the family."""
     def variance(fan_in, fan_out):
         return scale / {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-    families = {"truncated_normal": "truncated", "untruncated_normal": "normal", "normal": "normal", "uniform": "uniform"}
+    families = {"truncated_normal": "truncated", "untruncated_normal": "normal", "normal": "normal",
+                "uniform": "uniform"}
     return variance, families[distribution]
 
 
@@ -170,14 +191,18 @@ def fixed(variance, family):
     return lambda fan_in, fan_out: variance, family
 
 
-LAWS = {  # the realized variance as a function of the fans, and the family, as the addresses above define them
+# the realized variance as a function of the fans, and the family, as the addresses above define them
+LAWS = {
     "VarianceScaling": lambda scale, mode, distribution: scaling(scale, mode, distribution),
     "variance_scaling": lambda scale, mode, distribution: scaling(scale, mode, distribution),
     "RandomNormal": lambda stddev: fixed(stddev**2, "normal"),
     "normal": lambda stddev: fixed(stddev**2, "normal"),
-    "RandomUniform": lambda minval, maxval: fixed((maxval - minval) ** 2 / 12 + ((maxval + minval) / 2) ** 2, "uniform"),
-    "uniform": lambda key, shape, dtype, minval, maxval: fixed((maxval - minval) ** 2 / 12 + ((maxval + minval) / 2) ** 2, "uniform"),
-    **{name: lambda: scaling(1.0, "fan_avg", "truncated_normal") for name in ("GlorotNormal", "glorot_normal")},
+    "RandomUniform": lambda minval, maxval: fixed((maxval - minval) ** 2 / 12 + ((maxval + minval) / 2) ** 2,
+                                                  "uniform"),
+    "uniform": lambda key, shape, dtype, minval, maxval: fixed((maxval - minval) ** 2 / 12
+                                                               + ((maxval + minval) / 2) ** 2, "uniform"),
+    **{name: lambda: scaling(1.0, "fan_avg", "truncated_normal")
+       for name in ("GlorotNormal", "glorot_normal")},
     **{name: lambda: scaling(1.0, "fan_avg", "uniform") for name in ("GlorotUniform", "glorot_uniform")},
     **{name: lambda: scaling(2.0, "fan_in", "uniform") for name in ("HeUniform", "he_uniform")},
     **{name: lambda: scaling(1.0, "fan_in", "uniform") for name in ("LecunUniform", "lecun_uniform")},
@@ -191,8 +216,10 @@ LAWS = {  # the realized variance as a function of the fans, and the family, as 
 
 def weight_law(text, framework):
     """Variance and family of the weights that the documentation promises for the first initializer in a text."""
-    module = {"keras": "keras.initializers.", "tensorflow": "tensorflow.keras.initializers.", "jax": "jax.nn.initializers."}[framework]
-    found = [(name, call) for name, call in interface(text) if name.startswith((module, "jax.random.uniform", "jax.numpy.eye"))]
+    module = {"keras": "keras.initializers.", "tensorflow": "tensorflow.keras.initializers.",
+              "jax": "jax.nn.initializers."}[framework]
+    found = [(name, call) for name, call in interface(text)
+             if name.startswith((module, "jax.random.uniform", "jax.numpy.eye"))]
     name, call = found[0]
     if name == "jax.numpy.eye":
         factor = text.split("jnp.eye")[0].rsplit("return ")[-1].rstrip(" *") or "1"
@@ -202,7 +229,8 @@ def weight_law(text, framework):
 
 
 def evaluated(node):
-    return None if isinstance(node, ast.Name) else eval(compile(ast.Expression(node), "argument", "eval"), {"__builtins__": {}})
+    return None if isinstance(node, ast.Name) else eval(compile(ast.Expression(node), "argument", "eval"),
+                                                        {"__builtins__": {}})
 
 
 @pytest.mark.parametrize("framework", OTHERS)
@@ -219,8 +247,10 @@ def test_what_the_documentation_promises_is_the_variance_and_the_family_of_the_i
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_kernels_are_fan_in_by_fan_out_where_the_input_stands_on_the_left(framework, name):
     tree = ast.parse(export(name, "relu", framework))
-    shapes = [ast.unparse(node.args[-1]) for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "init"]
-    products = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)}
+    shapes = [ast.unparse(node.args[-1]) for node in ast.walk(tree) if isinstance(node, ast.Call)
+              and ast.unparse(node.func) == "init"]
+    products = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.MatMult)}
     assert shapes == ["(fan_in, fan_out)"]
     assert products == {"a @ w"}
 
@@ -229,8 +259,10 @@ def test_kernels_are_fan_in_by_fan_out_where_the_input_stands_on_the_left(framew
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_every_layer_gets_an_initializer_of_its_own_because_one_repeats_its_draw(framework, name):
     tree = ast.parse(export(name, "relu", framework))
-    inside = [call for block in tree.body if isinstance(block, ast.FunctionDef | ast.For) for call in ast.walk(block)]
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ".initializers." in ast.unparse(node.func)]
+    inside = [call for block in tree.body if isinstance(block, ast.FunctionDef | ast.For)
+              for call in ast.walk(block)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)
+             and ".initializers." in ast.unparse(node.func)]
     assert calls
     assert all(call in inside for call in calls)
 

@@ -180,9 +180,3 @@ def test_orthogonal_weights_are_mentioned_where_they_only_scatter_less():
     assert any("Orthogonal" in text for text in found.why)
     # ln q scatters with variance 2/n a layer over the seeds (Hanin & Nica), a little less over a batch
     assert 0.5 < found.scatter / (1.96 * math.sqrt(2 * 50 / 64) / math.log(10)) <= 1
-
-
-def test_arrays_cannot_be_written():
-    found = recommend(uniform(3, 8))
-    for array in (found.gammas, found.sigma_b2, found.drifts):
-        assert not array.flags.writeable

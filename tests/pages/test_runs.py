@@ -1,4 +1,4 @@
-"""Shared runs: one computation for everyone with the same parameters, a line for the others, a bounded store."""
+"""Shared runs: one computation for all with the same parameters, a line for the others, a bounded store."""
 
 import time
 from dataclasses import replace

@@ -95,8 +95,9 @@ def test_a_question_is_about_the_net_that_its_scene_shows(scene):
 
 
 def test_scenes_are_data_and_questions_know_no_page():
-    assert not {name for name in GRAPH["pages.parts.scenes"] if name.startswith("pages")}
-    assert {name for name in GRAPH["pages.parts.questions"] if name.startswith("pages")} == {"pages.parts.text"}
+    own, asked = ({name for name in GRAPH[f"pages.parts.{part}"] if name.startswith("pages")}
+                  for part in ("scenes", "questions"))
+    assert (own, asked) == (set(), {"pages.parts.text"})
 
 
 def test_an_answer_is_not_stored_text():

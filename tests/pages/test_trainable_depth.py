@@ -1,4 +1,4 @@
-"""The Trainable depth page: what is drawn is what is computed, a click opens a point, links lead to it elsewhere."""
+"""The page of trainable depth: what is drawn is what is computed, clicks open points, links lead elsewhere."""
 
 import json
 import math
@@ -31,9 +31,10 @@ opened = partial(opened_app, "trainable_depth")
 
 
 def drawn(page):
-    """The specifications of the charts, and their tables by name: of the plane, and of the opened point by layer."""
+    """Return the specifications of the charts, of the plane and of the opened point, and their tables by name."""
     protos = [chart.proto for chart in page.get("vega_lite_chart")][:2]
-    return [json.loads(p.spec) for p in protos], [{d.name: table(d.data.data) for d in p.datasets} for p in protos]
+    tables = [{part.name: table(part.data.data) for part in p.datasets} for p in protos]
+    return [json.loads(p.spec) for p in protos], tables
 
 
 def table(data):
@@ -230,7 +231,8 @@ def select(visitor, text):
 
 
 def click(visitor, *points):
-    return select(visitor, json.dumps({"selection": {"picked": list(points) or {}}}))  # a browser's nothing is {}
+    picked = list(points) or {}  # a browser's nothing
+    return select(visitor, json.dumps({"selection": {"picked": picked}}))
 
 
 def test_every_click_opens_its_place_also_the_second_on_the_same(visitor):
@@ -249,8 +251,7 @@ def test_what_is_no_point_and_a_selection_of_another_shape_open_nothing_and_brea
               [{"sigma_w2": None, "sigma_b2": True}]]
     texts = ['{"selection": {"picked": null}}', '{"selection": {}}', "{}", "[]",
              '{"selection": {"picked": {"sigma_w2": [1]}}}']
-    for send, things in ((lambda picked: click(visitor, *picked), points), (lambda text: select(visitor, text), texts)):
-        for thing in things:
-            after = send(thing)
-            assert not after.exceptions, thing
-            assert after.verdict == before
+    for text in [*texts, *(json.dumps({"selection": {"picked": picked}}) for picked in points)]:
+        after = select(visitor, text)
+        assert not after.exceptions, text
+        assert after.verdict == before

@@ -14,7 +14,8 @@ from vgdash.probe.propagation import STATISTICS, measure
 def runs(monkeypatch):
     """The inputs of all nets that have been run."""
     counted, run = [], propagation._run_stack
-    monkeypatch.setattr(propagation, "_run_stack", lambda net, x, *rest: counted.extend(x) or run(net, x, *rest))
+    monkeypatch.setattr(propagation, "_run_stack", lambda net, x, *rest: counted.extend(x)
+                        or run(net, x, *rest))
     return counted
 
 
@@ -25,16 +26,19 @@ def alone(p, monkeypatch):
         return measure(p.probes)
 
 
-@pytest.mark.parametrize(("activation", "keep"), [("relu", 1.0), ("leaky_relu", 1.0), ("linear", 1.0), ("relu", 0.8)])
+@pytest.mark.parametrize(("activation", "keep"), [
+    ("relu", 1.0), ("leaky_relu", 1.0), ("linear", 1.0), ("relu", 0.8)])
 def test_a_multiple_has_the_statistics_of_the_net_itself(activation, keep, runs, monkeypatch):
-    names = ("lecun_normal", "he_normal", "pytorch_default", "lecun_uniform", "glorot_uniform", "he_uniform", "glorot_normal",
-             "orthogonal")
-    p = CompareParams((40, 60, 60, 30, 50), activation, names, gamma=1.3, keep=keep, batch=24, seeds=3, seed=5)
+    names = ("lecun_normal", "he_normal", "pytorch_default", "lecun_uniform", "glorot_uniform", "he_uniform",
+             "glorot_normal", "orthogonal")
+    p = CompareParams((40, 60, 60, 30, 50), activation, names, gamma=1.3, keep=keep, batch=24, seeds=3,
+                      seed=5)
     found = measure(p.probes)
     assert len(runs) == 4 * 3  # normal, uniform, truncated, orthogonal
     for one, other in zip(found, alone(p, monkeypatch), strict=True):
         for name in STATISTICS:
-            np.testing.assert_allclose(one[name], other[name], rtol=3e-5, atol=1e-6 * np.abs(other[name]).max(), err_msg=name)
+            np.testing.assert_allclose(one[name], other[name], rtol=3e-5,
+                                       atol=1e-6 * np.abs(other[name]).max(), err_msg=name)
 
 
 def test_a_net_that_leaves_float32_is_run_and_stands_beside_those_that_do_not(runs, monkeypatch):
@@ -71,8 +75,9 @@ def forward_q(p, draw):
     return np.array(found)
 
 
-@pytest.mark.parametrize("change", [{"sigma_b2": 0.1}, {"normalization": "batch"}, {"residual": "plain"}, {"rescale": "lsuv"},
-                                    {"activation": "tanh"}])
+@pytest.mark.parametrize("change", [
+    {"sigma_b2": 0.1}, {"normalization": "batch"}, {"residual": "plain"}, {"rescale": "lsuv"},
+    {"activation": "tanh"}])
 def test_every_net_is_run_where_something_else_stands_between_two_layers(change, runs):
     p = CompareParams((30,) * 6, **{"initializers": ("lecun_normal", "he_normal"), "seeds": 2, **change})
     compare(p)

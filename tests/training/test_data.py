@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgdash.params import ParamError
 from vgdash.training import data
-from vgdash.training.data import DATASETS, DataParams, load
+from vgdash.training.data import DATASETS, load
 
 FOLDER = Path(data.__file__).parents[1] / "datasets"
 PLANE = [name for name, dataset in DATASETS.items() if dataset.features == 2]
@@ -31,7 +30,8 @@ def test_the_shipped_file_has_the_checksums_of_its_note_and_is_small():
         assert sorted(file) == ["images", "labels"]
         for name in file:
             assert f"| {name} | {sha256(file[name])} |" in note
-    assert sha256(np.load(FOLDER / "digits.npz")["images"]) == "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
+    assert sha256(np.load(FOLDER
+                          / "digits.npz")["images"]) == "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
     assert (FOLDER / "digits.npz").stat().st_size < 50_000
 
 
@@ -70,16 +70,15 @@ def test_inputs_are_centred_and_scaled_by_the_training_rows_alone(name):
 
 
 @every
-def test_a_record_is_read_only_and_typed_as_stated(name):
+def test_a_record_is_typed_as_stated(name):
     d = load(name)
-    assert (d.name, d.classes, d.features, d.source) == (name, DATASETS[name].classes, DATASETS[name].features, DATASETS[name].source)
+    assert (d.name, d.classes, d.features, d.source) == (name, DATASETS[name].classes,
+                                                         DATASETS[name].features, DATASETS[name].source)
     assert d.source
-    types = {"x_train": np.float32, "x_test": np.float32, "y_train": np.int64, "y_test": np.int64, "mislabelled": bool, "centre": float}
+    types = {"x_train": np.float32, "x_test": np.float32, "y_train": np.int64, "y_test": np.int64,
+             "mislabelled": bool, "centre": float}
     for field, dtype in types.items():
-        array = getattr(d, field)
-        assert array.dtype == dtype
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 0
+        assert getattr(d, field).dtype == dtype
     assert d.x_train.shape == (len(d.y_train), d.features)
     assert d.x_test.shape == (len(d.y_test), d.features)
     assert set(d.y_train) == set(d.y_test) == set(range(d.classes))
@@ -163,17 +162,3 @@ def test_the_table_has_a_row_for_every_example():
     assert list(table) == ["x1", "x2", "label", "held_out", "mislabelled"]
     assert (len(table), table.held_out.sum(), table.mislabelled.sum()) == (1_500, 500, 250)
     np.testing.assert_array_equal(table.loc[table.held_out, ["x1", "x2"]], d.x_test)
-
-
-@pytest.mark.parametrize(("arguments", "words"), [
-    ({"name": "mnist"}, "name must be one of digits, spirals"), ({"seed": -1}, "seed must be a whole number"),
-    ({"label_noise": 1.5}, "label_noise must be a number from 0 to 1"),
-    ({"name": "digits", "noise": 0.5}, "noise must be 1 for the digits")])
-def test_what_cannot_be_loaded_is_refused_in_words(arguments, words):
-    with pytest.raises(ParamError, match=words):
-        load(**arguments)
-
-
-def test_the_parameter_set_reads_its_own_address():
-    p = DataParams("spirals", 5, 0.5, 0.125)
-    assert DataParams.parse_lenient(p.to_query(), text=True) == (p, [])

@@ -70,8 +70,10 @@ def formula(nets, x, y):
     p, losses = nets.layout, []
     skips = (*residual_factors(p.widths[:-1], p.residual), None)
     for i in range(nets.nets):
-        weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)] for get in (nets.weights, nets.biases))
-        net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1], AXES[p.normalization])
+        weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)]
+                           for get in (nets.weights, nets.biases))
+        net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1],
+                  AXES[p.normalization])
         tape = Tape(p.widths[:-1], len(x), np.float64)
         for _ in forward(net, x, tape):
             pass
@@ -104,7 +106,8 @@ def test_the_gradient_agrees_with_finite_differences(name):
     assert_gradient(layout_of(name, batch=ROWS))
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])  # in place; slope from the output; slope from the input
+# in place; slope from the output; slope from the input
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
     assert_gradient(layout_of(name, batch=ROWS, normalization=normalization, residual=residual))
@@ -126,7 +129,8 @@ def torch_model(nets, i, name):
     class Model(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.linears = torch.nn.ModuleList([torch.nn.Linear(n, m, dtype=torch.float64) for n, m in pairwise(p.widths)])
+            self.linears = torch.nn.ModuleList([torch.nn.Linear(n, m, dtype=torch.float64)
+                                                for n, m in pairwise(p.widths)])
             self.norms = torch.nn.ModuleList([makers[p.normalization](n) for n in p.widths[1:-1]])
             self.activation = getattr(torch.nn, TORCH[name])()
 
@@ -162,11 +166,13 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
             chosen = rows[at:at + batch]
             at += batch
             rule.zero_grad()
-            torch.nn.functional.cross_entropy(model(torch.tensor(x[chosen])), torch.tensor(y[chosen])).backward()
+            torch.nn.functional.cross_entropy(model(torch.tensor(x[chosen])),
+                                              torch.tensor(y[chosen])).backward()
             if clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
             rule.step()
-        final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(), linear.bias.detach().numpy()[:, None]],
+        final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(),
+                                                     linear.bias.detach().numpy()[:, None]],
                                                     axis=1).ravel() for linear in model.linears]))
     return np.array(final)
 
@@ -214,7 +220,8 @@ def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_ov
                 model(torch.tensor(x[rows]))
             model.eval()
             logits = model(torch.tensor(x))
-            assert loss[i] == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item(), rel=1e-9)
+            assert loss[i] == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item(),
+                                            rel=1e-9)
         assert accuracy[i] == pytest.approx((logits.argmax(dim=1).numpy() == y).mean(), rel=1e-12)
 
 
@@ -228,7 +235,8 @@ def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
     np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(("normalization", "residual"), [("none", "none"), ("batch", "plain"), ("layer", "scaled")])
+@pytest.mark.parametrize(("normalization", "residual"), [
+    ("none", "none"), ("batch", "plain"), ("layer", "scaled")])
 def test_a_step_allocates_no_arrays(normalization, residual):
     p = layout_of(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32,
                   normalization=normalization, residual=residual)
@@ -342,4 +350,5 @@ def test_clipping_keeps_the_direction_even_of_gradients_whose_square_overflows()
     g = np.array([[3, 4], [0.3, 0.4], [3e30, 4e30], [0, 0], [3e-30, 4e-30]], np.float32)
     halves = [g[:, :1].copy(), g[:, 1:].copy()]
     clip_norm(halves, 1.0)
-    np.testing.assert_allclose(np.hstack(halves), [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0], [3e-30, 4e-30]], rtol=3e-6)
+    np.testing.assert_allclose(np.hstack(halves), [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0],
+                                                   [3e-30, 4e-30]], rtol=3e-6)

@@ -1,0 +1,288 @@
+"""What is shown always belongs to one state: headline, pill, controls, verdict, chart and address agree.
+
+However fast a hand is, whatever runs meanwhile, on a phone and over a slow line.
+"""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from pages.parts.scenes import SCENES, of_page
+from tests.browser.conftest import STEADY, Visitor
+from tests.browser.slow_line import slow_line
+from tests.browser.states import link
+from tests.server import port_of
+
+H1 = "[data-testid=stMain] h1"
+DELAY = 0.08  # seconds each way
+STRETCHES = {"before training": (0, 25), "training": (24, 37), "after training": (36, len(SCENES))}  # of the walk
+MORE_EVERY = 6  # scenes: there More is opened and closed too
+LONG_RUN = {"steps": "20000", "depth": "30", "width": "64", "initializers": ["he_normal", "glorot_normal"]}
+MARKS = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')].map(svg => ({
+  labels: [...svg.querySelectorAll('.role-axis-label text')].map(label => label.textContent).sort(),
+  places: [...svg.querySelectorAll('.mark-symbol path')].map(mark => {
+    const box = mark.getBoundingClientRect(), frame = svg.getBoundingClientRect();
+    return [box.left - frame.left, box.top - frame.top]; }).flat()}))"""
+
+
+def scene_link(scene):
+    return link(scene.page, {"scene": scene.name})
+
+
+def begin(visitor, scene):
+    """Open a scene, and skip all questions if it has one: so that every scene shows its chart."""
+    return skip(visitor.open(scene_link(scene), quiet=not ticks(scene)))
+
+
+def skip(visitor):
+    button = visitor.page.get_by_role("button", name="Skip all questions")
+    if button.count():
+        button.click()
+        visitor.settle(milliseconds=STEADY)
+    return visitor
+
+
+@pytest.fixture
+def walker(fresh):
+    """A visitor at the first scene who has skipped all questions."""
+    return begin(fresh, SCENES[0])
+
+
+def ticks(scene):
+    return scene.page == "training"
+
+
+def at_rest(visitor):
+    """Wait for the last answer, also while a run ticks; return the scene that is shown."""
+    visitor.settle(quiet=False)
+    shown = visitor.agree(more=False)
+    return next((scene for scene in SCENES if scene.say == shown["headline"]), None)
+
+
+# ---- the walk
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_every_scene_by_n_and_back_by_p_is_one_state(fresh, stretch):
+    first, last = STRETCHES[stretch]
+    scenes = SCENES[first:last]
+    walker = begin(fresh, scenes[0])
+    for key, way in (("n", scenes[1:]), ("p", scenes[-2::-1])):
+        for place, scene in enumerate(way):
+            skip(walker.walk(key, scene.say, quiet=not ticks(scene)))
+            shown = walker.agree(more=place % MORE_EVERY == 0)
+            assert shown["address"].startswith(f"/{scene.page}?scene=")
+            assert shown["pills"] == [scene.name]
+            assert not shown["question"]
+
+
+def test_the_chart_of_a_scene_that_was_walked_to_is_that_of_its_link(fresh, visitor):
+    wanted = [scene for scene in SCENES if scene.name in ("gradients too", "diagonal", "2/n", "normal or uniform", "on the edge")]
+    for scene in wanted:
+        begin(fresh, SCENES[SCENES.index(scene) - 1]).walk("n", scene.say).settle()
+        visitor.open(scene_link(scene))
+        walked, linked = fresh.page.evaluate(MARKS), visitor.page.evaluate(MARKS)
+        assert [chart["labels"] for chart in walked] == [chart["labels"] for chart in linked] != []
+        for one, other in zip(walked, linked, strict=True):
+            assert one["places"] == pytest.approx(other["places"], abs=2)
+
+
+@pytest.mark.parametrize("milliseconds", [60, 120])
+def test_twenty_presses_of_n_as_fast_as_a_hand_can_end_in_one_state(walker, milliseconds):
+    for _ in range(20):
+        walker.page.keyboard.press("n")
+        walker.page.wait_for_timeout(milliseconds)
+    scene = at_rest(walker)
+    assert scene is not None
+    assert 2 <= SCENES.index(scene) <= 20
+    walker.agree()
+
+
+def test_n_while_a_run_ticks_shows_the_next_scene_and_its_run(fresh):
+    scenes = of_page("training")[:3]
+    walker = begin(fresh, scenes[0])
+    bar = walker.page.locator(".st-key-run-bar")
+    for scene in scenes[1:]:
+        expect(bar).to_contain_text(re.compile(r"Step [1-9]"), timeout=60_000)
+        walker.walk("n", scene.say, quiet=False)
+        walker.agree()
+        expect(bar).not_to_contain_text("You changed the settings")
+    outside = SCENES[SCENES.index(scenes[0]) - 1]
+    for scene in (*scenes[1::-1], outside):
+        walker.walk("p", scene.say, quiet=False)
+        walker.agree(more=False)
+    expect(bar).to_have_count(0)
+
+
+def test_a_slider_moved_while_a_run_ticks_stays_where_it_was_put(fresh):
+    bar = fresh.open(link("training", LONG_RUN), quiet=False).page.locator(".st-key-run-bar")
+    expect(bar).to_contain_text(re.compile(r"Step [1-9]"), timeout=60_000)
+    fresh.press("learning_rate", times=3, quiet=False)
+    fresh.press("depth", "ArrowLeft", times=2, quiet=False)
+    shown = fresh.agree()
+    assert (shown["controls"]["learning_rate"], shown["controls"]["depth"]) == ("0.1", "15")
+    assert "You changed the settings" in shown["bar"]
+    fresh.page.wait_for_timeout(500)  # two ticks
+    assert fresh.agree()["controls"] == shown["controls"]
+    fresh.press("learning_rate", "ArrowLeft", times=3, quiet=False).press("depth", times=2, quiet=False)
+    expect(bar).not_to_contain_text("You changed the settings")
+    fresh.agree()
+    bar.get_by_role("button", name="Stop").click()
+
+
+def test_more_opened_and_closed_on_the_way(walker):
+    walker.more()
+    for scene in SCENES[1:4]:
+        walker.walk("n", scene.say).agree()
+    if not walker.page.get_by_test_id("stPopoverBody").count():
+        walker.more()
+    walker.press("factor2", times=2).agree()
+    assert walker.query()["factor2"] == ["0.52"]
+    walker.page.keyboard.press("Escape")
+    walker.press("factor").agree()
+    walker.walk("n", SCENES[4].say).agree()
+
+
+# ---- Back and Forward
+
+def back(visitor, **more):
+    visitor.page.go_back()
+    return visitor.settle(**more).agree(more=False)
+
+
+def forward(visitor, **more):
+    visitor.page.go_forward()
+    return visitor.settle(**more).agree(more=False)
+
+
+def test_back_leads_from_scene_to_scene_in_one_press_across_pages_too(fresh):
+    border = next(i for i in range(1, len(SCENES)) if SCENES[i].page != SCENES[i - 1].page)
+    way = SCENES[border - 3:border + 2]
+    walker = begin(fresh, way[0])
+    for scene in way[1:]:
+        walker.walk("n", scene.say)
+    for scene in way[-2::-1]:
+        assert back(walker)["headline"] == scene.say
+    for scene in way[1:]:
+        assert forward(walker)["headline"] == scene.say
+
+
+def test_back_after_slider_steps_shows_no_headline_that_the_values_contradict(walker):
+    first, second = SCENES[0], SCENES[1]
+    walker.walk("n", second.say)
+    walker.press("factor").press("factor").press("depth", "ArrowLeft")
+    assert walker.agree()["pills"] == []
+    for _ in range(5):
+        headline = back(walker)["headline"]
+        if headline == first.say:
+            break
+    assert headline == first.say
+    for _ in range(4):
+        forward(walker)
+    assert walker.agree()["controls"]["factor"] == "0.52"
+
+
+def test_back_and_forward_over_pages_of_the_menu_show_what_their_address_says(fresh):
+    fresh.open("linear_chain?factor=0.9&seed=3").press("factor", times=3)
+    chain = fresh.agree()
+    fresh.go("Single neuron").press("n", times=2)
+    neuron = fresh.agree()
+    for move, wanted in ((back, chain), (forward, neuron)):
+        for _ in range(8):
+            if move(fresh)["address"] == wanted["address"]:
+                break
+        assert fresh.agree() == wanted
+
+
+def test_back_while_a_run_ticks(fresh):
+    scenes = of_page("training")[:2]
+    walker = begin(fresh, scenes[0])
+    walker.walk("n", scenes[1].say, quiet=False)
+    expect(walker.page.locator(".st-key-run-bar")).to_contain_text(re.compile(r"Step [1-9]"), timeout=60_000)
+    walker.page.go_back()
+    expect(walker.page.locator(H1)).to_have_text(scenes[0].say)
+    assert at_rest(walker) is scenes[0]
+
+
+# ---- a phone, and a slow line
+
+def test_on_a_phone_scenes_sliders_and_back_are_one_state(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    phone = begin(Visitor(context.new_page(), address), SCENES[0])
+    for scene in SCENES[1:4]:
+        phone.page.get_by_role("button", name="N", exact=True).tap()
+        expect(phone.page.locator(H1)).to_have_text(scene.say)
+        phone.settle(milliseconds=STEADY).agree()
+    phone.press("factor").agree()
+    assert back(phone)["headline"] == SCENES[3].say
+    phone.enter(SCENES[6].name).agree()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def far(address):
+    with slow_line(port_of(address), DELAY) as end:
+        yield end
+
+
+@pytest.fixture
+def remote(browser, far):
+    """A visitor behind a line with 160 ms there and back, at the first scene, without questions."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    yield begin(Visitor(context.new_page(), far), SCENES[0])
+    context.close()
+
+
+def test_a_walk_over_a_slow_line(remote):
+    for scene in SCENES[1:6]:
+        remote.walk("n", scene.say).agree(more=False)
+    remote.press("factor").agree()
+    assert back(remote)["headline"] == SCENES[5].say
+    assert back(remote)["headline"] == SCENES[4].say
+    assert forward(remote)["headline"] == SCENES[5].say
+    for _ in range(20):
+        remote.page.keyboard.press("n")
+        remote.page.wait_for_timeout(60)
+    assert at_rest(remote) is not None
+
+
+SECOND_ACTS = {
+    "a slider": lambda page: page.locator('[class*="st-key-factor-"] input[type=range]').first.press("ArrowRight"),
+    "the axis": lambda page: page.get_by_role("radio", name="linear", exact=True).click(),
+    "a pill": lambda page: page.get_by_role("radio", name="random", exact=True).click(),
+    "back": lambda page: page.go_back(),
+    "n again": lambda page: page.keyboard.press("n"),
+}
+
+
+@pytest.mark.parametrize("act", SECOND_ACTS)
+def test_what_is_done_before_a_scene_has_arrived_leaves_one_state(remote, act):
+    """Over the slow line the message about the old scene's widget comes after the new scene has been entered."""
+    for scene in SCENES[1:4]:  # Back must have somewhere to lead to
+        remote.walk("n", scene.say)
+    for pause in (0, 40, 150):
+        remote.page.keyboard.press("n")
+        remote.page.wait_for_timeout(pause)
+        SECOND_ACTS[act](remote.page)
+        remote.settle().agree()
+        remote.page.keyboard.press("p")
+        remote.settle().agree(more=False)
+
+
+def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
+    scenes = of_page("training")[:3]
+    remote.open(scene_link(scenes[0]), quiet=False)
+    expect(remote.page.locator(".st-key-run-bar")).to_contain_text(re.compile(r"Step [1-9]"), timeout=60_000)
+    for scene in scenes[1:]:
+        remote.page.keyboard.press("n")
+        remote.slider("depth").press("ArrowRight")
+        expect(remote.page.locator(H1)).not_to_have_text(SCENES[SCENES.index(scene) - 1].say)
+        at_rest(remote)
+        remote.agree()
+    remote.enter(scenes[0].name, quiet=False)
+    assert at_rest(remote) is scenes[0]
+    remote.page.keyboard.press("p")
+    remote.slider("depth").press("ArrowRight")
+    expect(remote.page.locator(".st-key-run-bar")).to_have_count(0)
+    at_rest(remote)
+    remote.agree()
