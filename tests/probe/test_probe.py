@@ -277,4 +277,3 @@ def test_an_address_may_say_depth_and_width():
                                            text=True)
     assert (p.widths, p.activation, refused) == ((32,) * 8, "tanh", [])
     assert ProbeParams.parse_lenient({"depth": ["3"]}, text=True)[0].widths == (100,) * 4
-    assert ProbeParams.parse_lenient(p.to_query(), text=True) == (p, [])

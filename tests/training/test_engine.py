@@ -14,9 +14,7 @@ from vgdash.training.engine import Examples, Nets
 from vgdash.training.memory_layout import MemoryLayout
 from vgdash.training.optimizers import OPTIMIZERS, clip_norm
 
-WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
-
-
+WIDTHS, ROWS = (5, 6, 4, 4, 4, 3), 24
 REMEDIES = [(normalization, residual) for normalization in AXES for residual in RESIDUALS]
 
 
@@ -55,8 +53,9 @@ def put(nets, values):
     start = 0
     for layer in range(1, nets.layout.depth + 1):
         weights, biases = nets.weights(layer), nets.biases(layer)
-        both = values[:, start:start + weights[0].size + biases[0].size].reshape(nets.nets, weights.shape[1], -1)
-        start += both[0].size
+        end = start + weights[0].size + biases[0].size
+        both = values[:, start:end].reshape(nets.nets, weights.shape[1], -1)
+        start = end
         weights[:], biases[:] = both[..., :-1], both[..., -1]
 
 
@@ -166,14 +165,13 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
             chosen = rows[at:at + batch]
             at += batch
             rule.zero_grad()
-            torch.nn.functional.cross_entropy(model(torch.tensor(x[chosen])),
-                                              torch.tensor(y[chosen])).backward()
+            logits = model(torch.tensor(x[chosen]))
+            torch.nn.functional.cross_entropy(logits, torch.tensor(y[chosen])).backward()
             if clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
             rule.step()
-        final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(),
-                                                     linear.bias.detach().numpy()[:, None]],
-                                                    axis=1).ravel() for linear in model.linears]))
+        both = [torch.cat([linear.weight, linear.bias[:, None]], dim=1).ravel() for linear in model.linears]
+        final.append(torch.cat(both).detach().numpy())
     return np.array(final)
 
 
@@ -182,18 +180,19 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
 @pytest.mark.parametrize("name", TORCH)
 def test_fifty_steps_follow_pytorch(name, optimizer, clip):
     p = layout_of(name, optimizer, batch=10, clip=clip)
-    nets, x, y = filled(p, nets=2)
-    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip)
+    rates = np.array([0.05, 0.02])  # each net has its own
+    nets, x, y = filled(p, nets=2, rates=rates)
+    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip, rates)
     start = parameters(nets)
     quietly(nets, 49)
-    assert np.abs(theirs - start).max() > 0.1
+    assert np.abs(theirs - start).max(axis=1).min() > 0.04
     np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, residual):
-    """At widths 12, not 4: of four relu units in ten examples batch normalization sometimes sees hardly any variance."""
+    """At widths 12, not 4: of four relu units batch normalization sometimes sees hardly any variance."""
     p = layout_of(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization,
                   residual=residual)
     nets, x, y = filled(p, nets=2)
@@ -220,19 +219,9 @@ def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_ov
                 model(torch.tensor(x[rows]))
             model.eval()
             logits = model(torch.tensor(x))
-            assert loss[i] == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item(),
-                                            rel=1e-9)
+            theirs = torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item()
+            assert loss[i] == pytest.approx(theirs, rel=1e-9)
         assert accuracy[i] == pytest.approx((logits.argmax(dim=1).numpy() == y).mean(), rel=1e-12)
-
-
-@pytest.mark.parametrize("clip", [0.0, 0.3])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
-    p, rates = layout_of("tanh", optimizer, batch=10, clip=clip), np.array([0.2, 0.01])
-    nets, x, y = filled(p, nets=2, rates=rates)
-    theirs = torch_trajectory("tanh", optimizer, nets, x, y, 20, 10, clip, rates)
-    quietly(nets, 19)
-    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(("normalization", "residual"), [
