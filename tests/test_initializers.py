@@ -118,11 +118,6 @@ def test_a_generator_moves_on_and_a_seed_does_not():
     np.testing.assert_array_equal(first, INITIALIZERS["he_normal"].draw(4, 4, 0))
 
 
-def test_the_truncation_constant_is_that_of_keras_and_of_scipy():
-    assert TRUNCATED_STD == 0.87962566103423978
-    assert pytest.approx(stats.truncnorm.std(-2, 2), rel=1e-12) == TRUNCATED_STD
-
-
 def test_glorot_normal_is_cut_at_two_base_stds_and_glorot_uniform_at_root_six_over_the_fans():
     bound = 2 / TRUNCATED_STD * math.sqrt(2 / 500)
     w = np.abs(INITIALIZERS["glorot_normal"].draw(200, 300, 0))
@@ -142,7 +137,8 @@ def test_pytorch_default_is_what_nn_linear_draws():
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    ((0, 3, 0), "fan_in must be at least 1, received 0"), ((3, -1, 0), "fan_out must be at least 1, received -1"),
+    ((0, 3, 0), "fan_in must be at least 1, received 0"),
+    ((3, -1, 0), "fan_out must be at least 1, received -1"),
     ((3, 3, 0, math.nan), "gamma must be a finite number"), ((3, 3, 0, -math.inf), "gamma must be a finite")])
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_an_empty_layer_or_a_gamma_that_is_no_number_is_refused(name, arguments, words):

@@ -26,7 +26,7 @@ def adaptive(g, precision=1e-11):
 
 
 def nested(f, scale, correlation):
-    """E[f(u) f(v)]: scipy over u, and for each u a Gauss-Legendre rule over v given u, in pieces that end at v = 0."""
+    """E[f(u) f(v)]: scipy over u, and for each u a Gauss-Legendre rule over v, in pieces that end at 0."""
     x, w = np.polynomial.legendre.leggauss(60)
     rest = math.sqrt(1 - correlation**2)
 

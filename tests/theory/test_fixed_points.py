@@ -78,13 +78,6 @@ def test_the_power_law_of_a_kinked_activation_is_the_one_that_iteration_shows(na
     assert (roots[-1] - roots[0]) / 399 == pytest.approx(constant, rel=0.02)
 
 
-def test_selu_keeps_variance_one_and_its_gradients_grow_by_1_0716():
-    at = fixed_point("selu", 1, 0)
-    assert at.q_star == pytest.approx(1, abs=1e-9)
-    assert at.chi_1 == pytest.approx(1.0716, abs=5e-5)
-    assert float(MASSES @ ACTIVATIONS["selu"].f(NODES)) == pytest.approx(0, abs=1e-12)
-
-
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize(("sigma_w2", "sigma_b2"), [(0.6, 0.05), (1.5, 0.3), (0.9, 3.0)])
 def test_q_star_is_a_fixed_point_of_the_variance_map_by_adaptive_quadrature(name, sigma_w2, sigma_b2):

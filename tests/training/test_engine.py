@@ -285,7 +285,7 @@ def test_a_net_that_explodes_is_frozen_and_the_others_do_not_freeze_diverged(opt
 
 
 def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
-    """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
+    """Forward the last layers undo what the first one does; backward their product overflows in float32."""
     p = layout_of("linear", widths=(4, 4, 4, 3), dtype=np.float32)
     nets, _, _ = filled(p, nets=2, rates=1.0)
     for layer in (1, 2, 3):
@@ -339,5 +339,5 @@ def test_clipping_keeps_the_direction_even_of_gradients_whose_square_overflows()
     g = np.array([[3, 4], [0.3, 0.4], [3e30, 4e30], [0, 0], [3e-30, 4e-30]], np.float32)
     halves = [g[:, :1].copy(), g[:, 1:].copy()]
     clip_norm(halves, 1.0)
-    np.testing.assert_allclose(np.hstack(halves), [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0],
-                                                   [3e-30, 4e-30]], rtol=3e-6)
+    expected = [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0], [3e-30, 4e-30]]
+    np.testing.assert_allclose(np.hstack(halves), expected, rtol=3e-6)
