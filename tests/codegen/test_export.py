@@ -133,15 +133,15 @@ def test_forward_multiplies_adds_activates_and_leaves_the_last_layer_linear(fram
 
 
 @RUNNABLE
-@pytest.mark.parametrize(("name", "activation", "gamma", "sigma_b2"), [
+@pytest.mark.parametrize("setup", [
     ("he_normal", "relu", 1.0, 0.0), ("he_uniform", "relu", 0.8, 0.0), ("lecun_normal", "tanh", 1.5, 0.05),
     ("glorot_normal", "gelu", 1.3, 0.0), ("pytorch_default", "relu", 1.0, 0.0),
     ("playground_default", "softsign", 1.0, 0.0)])
-def test_the_last_signal_is_the_predicted_one_for_19999_of_20000_nets(framework, name, activation, gamma,
-                                                                     sigma_b2):
+def test_the_last_signal_is_the_predicted_one_for_19999_of_20000_nets(framework, setup):
+    name, activation, gamma, sigma_b2 = setup
     p = ProbeParams((200, 300, 300, 300, 300, 100), activation, name, gamma, sigma_b2, batch=64)
-    _, forward = layers_and_forward(framework, name, activation, widths=p.widths, gamma=gamma,
-                                    sigma_b2=sigma_b2)
+    settings = {"widths": p.widths, "gamma": gamma, "sigma_b2": sigma_b2}
+    _, forward = layers_and_forward(framework, name, activation, **settings)
     q = (forward(np.random.default_rng(2).standard_normal((p.batch, p.widths[0]))) ** 2).mean()
     low, high = (bound[-1] for bound in predict(p).interval("q", 0.99995))
     assert low < math.log10(q) < high

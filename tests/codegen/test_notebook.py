@@ -175,13 +175,11 @@ def test_parameters_are_spelled_as_python_and_only_where_they_are_not_the_defaul
     assert eval(spelled) == params
     call = ast.parse(spelled, mode="eval").body
     defaults = {name: field.default for name, field in type(params).__dataclass_fields__.items()}
-    assert {keyword.arg for keyword in call.keywords} == {name for name in defaults
-                                                          if getattr(params, name) != defaults[name]}
+    changed = {name for name in defaults if getattr(params, name) != defaults[name]}
+    assert {keyword.arg for keyword in call.keywords} == changed
 
 
-def test_many_widths_are_spelled_on_short_lines_and_long_runs_as_runs():
-    deep = ProbeParams(widths=(784, *(512,) * 50, 10), batch=2)
-    assert "widths=[784, *[512] * 50, 10]" in to_python(deep)
+def test_many_widths_are_spelled_on_short_lines():
     various = ProbeParams(widths=tuple(range(4, 200)), batch=2, activation="tanh")
     assert eval(to_python(various)) == various
     assert max(map(len, to_python(various).splitlines())) <= 100

@@ -39,8 +39,7 @@ def test_he_keeps_relu_second_moment_flat_over_50_layers():
     ("linear", "lecun_uniform", 1.3, 1.3**2),
     ("relu", "standard_normal", 1 / 16, 128 / 256),
 ])
-def test_second_moments_change_by_the_same_factor_forward_and_backward(activation, initializer, gamma,
-                                                                       factor):
+def test_moments_change_by_one_factor_forward_and_backward(activation, initializer, gamma, factor):
     # widths so large that the finite-width drift of the logarithm, 5/(2n) a layer, is inside the tolerance
     result = probe(ProbeParams.uniform(12, 256, activation, initializer, gamma=gamma, batch=32, seeds=12))
     drift = math.exp(-2.5 / 256 if activation == "relu" else -1 / 256)
@@ -177,8 +176,8 @@ def test_all_statistics_agree_with_torch_autograd(batch, change):
     for weight, bias, skip in zip(weights, net.biases, net.skips, strict=True):
         z = a @ weight.T + torch.tensor(bias.astype(float))
         if net.axis is not None:
-            z = (z - z.mean(dim=net.axis, keepdim=True)) / (z.var(dim=net.axis, keepdim=True, unbiased=False)
-                                                            + EPSILON).sqrt()
+            variance = z.var(dim=net.axis, keepdim=True, unbiased=False)
+            z = (z - z.mean(dim=net.axis, keepdim=True)) / (variance + EPSILON).sqrt()
         if skip is not None:
             z = z_all[-1] + skip * z
         z.retain_grad()
@@ -218,12 +217,11 @@ def test_moments_of_float32_are_right_where_their_squares_do_not_fit(size, shape
         assert mean_square(x)[1] == pytest.approx((exact**2).mean(), rel=1e-5)
         q, cosine = (values[1] for values in mean_square_and_cosine(x))
         assert mean(x)[1] == pytest.approx(exact.mean(), rel=1e-4, abs=1e-5 * size)
-        assert mean_square_product(g, x)[1] == pytest.approx(((g[1].astype(float).T @ exact) ** 2).mean(),
-                                                             rel=1e-5)
-    lengths = np.linalg.norm(exact / size, axis=1)
+        product = ((g[1].astype(float).T @ exact) ** 2).mean()
+        assert mean_square_product(g, x)[1] == pytest.approx(product, rel=1e-5)
+    unit = exact / size / np.linalg.norm(exact / size, axis=1, keepdims=True)
     assert q == pytest.approx((exact**2).mean(), rel=1e-5)
-    assert cosine == pytest.approx(((exact[:-1] * exact[1:]).sum(axis=1) / size**2 / lengths[:-1]
-                                    / lengths[1:]).mean(), abs=1e-5)
+    assert cosine == pytest.approx((unit[:-1] * unit[1:]).sum(axis=1).mean(), abs=1e-5)
 
 
 def test_results_are_read_only_tables_with_one_row_a_seed_and_layer():

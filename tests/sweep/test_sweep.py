@@ -15,19 +15,9 @@ import pytest
 
 from tests.training.parameters import biases_of, weights_of
 from vgdash.params import ParamError
-from vgdash.sweep import (
-    Cell,
-    SweepParams,
-    Trainability,
-    __main__,
-    cells,
-    csv_file,
-    read,
-    run,
-    shipped,
-    train_cell,
-    trainability,
-)
+from vgdash.sweep import SweepParams, __main__, csv_file, read, run, shipped, trainability
+from vgdash.sweep.grid import Cell, Trainability
+from vgdash.sweep.run import cells, train_cell
 from vgdash.training.trainer import TrainParams, train
 
 TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20,

@@ -12,14 +12,7 @@ from tests.test_quadrature import adaptive
 from vgdash.activations import ACTIVATIONS
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.averages import correlation_series, log_moment, map_correlation
-from vgdash.theory.fixed_points import (
-    critical_point,
-    critical_sigma_w2,
-    fixed_point,
-    q_star,
-    xi_c,
-    xi_q,
-)
+from vgdash.theory.fixed_points import critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
 
 
 def correlation_map(name, log_q, correlation):

@@ -24,20 +24,20 @@ def layout_of(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=
                         np.dtype(dtype), normalization, residual)
 
 
-def examples(p, rows=ROWS, seed=0):
-    rng = np.random.default_rng(seed)
+def examples(p, rows=ROWS):
+    rng = np.random.default_rng(0)
     x, y = rng.standard_normal((rows, p.widths[0])), rng.integers(0, p.widths[-1], rows)
     return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
 
 
-def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=0.05):
+def filled(p, nets=3, rows=ROWS, rates=0.05):
     """Nets with random weights and biases."""
     x, y, both = examples(p, rows)
     made = Nets(p, nets, both, both, np.random.default_rng(7), np.broadcast_to(rates, nets))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     for layer in range(1, p.depth + 1):
         weights = made.weights(layer)
-        weights[:] = rng.standard_normal(weights.shape) * scale / np.sqrt(p.widths[layer - 1])
+        weights[:] = rng.standard_normal(weights.shape) * 1.5 / np.sqrt(p.widths[layer - 1])
         made.biases(layer)[:] = rng.standard_normal(made.biases(layer).shape) * 0.3
     return made, x, y
 
@@ -59,9 +59,9 @@ def put(nets, values):
         weights[:], biases[:] = both[..., :-1], both[..., -1]
 
 
-def quietly(nets, until, last=False):
+def quietly(nets, until):
     with np.errstate(all="ignore"):
-        return nets.run(until, last, lambda: False, lambda: None, True)
+        return nets.run(until, False, lambda: False, lambda: None, True)
 
 
 def formula(nets, x, y):
