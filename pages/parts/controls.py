@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.parts import scenes, text
 from pages.parts.scenes import Scene
-from pages.parts.state import PageState, session
+from pages.parts.state import PageState, answer_next, session, take_answering
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
 COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as A, the version of a link
@@ -93,7 +93,7 @@ class Controls:
         """
         mine, here = session(), self.here
         first, arrived, mine.page = not mine.page, mine.page != self.page, self.page
-        answers, mine.answering = mine.answering and not arrived, False
+        answers = take_answering() and not arrived
         query = _query()
         if not answers and (query or not arrived):
             address, refused = self._meaning(query)
@@ -190,19 +190,20 @@ class Controls:
         if self.is_late(widget, self._name(key)):
             return
         here, rule, before = self.here, self.rules[key], self.value(key)
-        value = st.session_state[widget]
-        here.misread.pop(key, None)
+        value, misread = st.session_state[widget], here.misread.pop(key, None)
         try:
             typed = isinstance(rule, Integers)
             value = (rule.parse(key, [value]) if value else None) if typed else rule.check(key, _plain(value))
         except ParamError as error:
             here.misread[key] = text.refusal(error)
             value = self.defaults[key]
+        if value == before and misread == here.misread.get(key):
+            return  # a widget of a run that was stopped counts as changed
         here.values.pop(key, None)
         if value != self.defaults[key]:
             here.values[key] = value
         here.refused = []
-        here.moved = (key, beside(value, value > before)) if beside and value != before else None
+        here.moved = (key, beside(value, value > before)) if beside else None
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
@@ -296,7 +297,7 @@ def present_key() -> str:
 
 def redraw_page() -> NoReturn:
     """End a callback and draw the whole page, without reading its address: it may be an old one."""
-    session().answering = True
+    answer_next()
     st.rerun()
 
 

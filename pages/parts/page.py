@@ -1,7 +1,7 @@
 """The skeleton of a page: title and scenes, the verdict, a row of controls, and the results.
 
-Controls and results are two fragments, so that a slider's step draws the results again and nothing else.
-``More`` stands in the row but outside of both: its controls cost a slider's step nothing.
+Controls, the controls behind ``More`` and results are fragments, so that a slider's step draws the results
+again and nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import streamlit as st
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
 from pages.parts.controls import Controls
-from pages.parts.state import session
+from pages.parts.state import answer_next
 from vgdash.params import Params
 
 
@@ -82,7 +82,7 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
             fragment(controls.page, "controls", row, in_row=True)
             if more is not None:
                 with st.popover("More", key="more", width="content"):
-                    more()
+                    fragment(controls.page, "more", more)
     if looks is not None:
         fragment(controls.page, "looks", looks, in_row=True)
     if buttons is not None:
@@ -124,6 +124,6 @@ def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], f
     def drawn() -> None:
         draw()
         if (every() is None) != (seconds is None):
-            session().answering = True
+            answer_next()
             st.rerun()
     fragment(page, key, drawn, seconds)

@@ -11,7 +11,7 @@ from pages.parts import results, scenes, shell
 from pages.parts.controls import Controls, present_key, set_present
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
-from pages.parts.state import answering, session
+from pages.parts.state import answer_next, answering, session
 from pages.parts.text import escaped
 from vgdash.params import MAX_TEXT, Params
 
@@ -80,7 +80,7 @@ def _pick(controls: Controls, key: str) -> None:
     """Enter the scene that was picked. The callback of the row of scenes; one that is gone is ignored."""
     if controls.is_late(key, _pills_key(controls)):
         return
-    session().answering = True
+    answer_next()
     name = st.session_state[key]
     if name in controls.scenes:
         controls.enter(next(scene for scene in scenes.of_page(controls.page) if scene.name == name))

@@ -22,6 +22,8 @@ from pages.parts.training_runs import Watched
 
 KEY = "vgdash"
 
+_this = threading.local()  # .answering: the next full run of this thread answers a widget
+
 
 @dataclass
 class PageState:
@@ -44,7 +46,6 @@ class Session:
     page: str = ""  # name of the page shown last
     at: tuple[str, str] | None = None  # page and name of the scene entered last
     generation: int = 0  # part of every control's key; one more whenever the server sets values
-    answering: bool = False  # the next full run answers a widget, so its address may be an old one
     present: bool = False  # large type, for a projector
     quiet: bool = False  # no more questions
     locked: dict[tuple[str, str], int | None] = field(default_factory=dict)  # (page, scene): answer or None
@@ -64,10 +65,24 @@ def session() -> Session:
     return st.session_state.setdefault(KEY, Session())
 
 
+def answer_next() -> None:
+    """Mark the next full run of this thread as one that answers a widget: its address may be an old one.
+
+    Not a field of the session: a run that is stopped for the next message goes on for a moment beside it.
+    """
+    _this.answering = True
+
+
+def take_answering() -> bool:
+    """Return True if this full run answers a widget, and take the mark away."""
+    answers, _this.answering = getattr(_this, "answering", False), False
+    return answers
+
+
 def answering(callback: Callable[..., None]) -> Callable[..., None]:
-    """Mark the full run after a widget's callback: it does not read the address, which may be an old one."""
+    """Mark the full run after a widget's callback as its answer."""
     @wraps(callback)
     def marked(*arguments: Any) -> None:
-        session().answering = True
+        answer_next()
         callback(*arguments)
     return marked
