@@ -35,12 +35,3 @@ def slow():
     Slow.made, Slow.gate = [], threading.Event()
     yield Slow
     Slow.gate.set()
-
-
-@pytest.fixture
-def alone():
-    """Wait for runs that an earlier test has left: Python crashes where tracemalloc stops while another thread allocates."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("vgdash-"):
-            thread.join(60)
-            assert not thread.is_alive(), thread.name

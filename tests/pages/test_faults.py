@@ -154,20 +154,6 @@ def steps_done(page):
     return next((int(found[1].replace(",", "")) for text in page.texts if (found := re.search(r"Step ([\d,]+) of", text))), 0)
 
 
-def test_the_address_brings_everything_back_on_a_server_that_knows_nothing_of_the_run(visitor):
-    before = visitor.open("training", f"{LONG}&learning_rate=0.003&look=gradient+by+step")
-    assert before.has("stop"), "the link has started the run"
-    wait_for(lambda: steps_done(visitor.tick()) > 0)
-    visitor.click("stop")
-    with serving() as address, Session(port_of(address)) as again:
-        after = again.open("training", visitor.query)
-        assert not after.exceptions
-        assert not after.warnings
-        assert after.has("stop"), "and starts it again"
-        assert values(after) == values(before) != {}
-        wait_for(lambda: steps_done(again.tick()) > 0)
-
-
 def test_who_comes_back_with_the_same_session_finds_the_run_going_on(port):
     with Session(port) as visitor:
         visitor.open("training", LONG)
@@ -210,29 +196,50 @@ def bound_by_permissions():
     return command
 
 
-def test_with_a_disk_that_cannot_be_written_every_page_works(tmp_path):
-    disk = tmp_path / "disk"
-    for name in ("app.py", ".streamlit", "pages", "vgdash"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (tmp_path / "disk").mkdir(exist_ok=True)
-        copy(ROOT / name, disk / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if copy is shutil.copytree else {}))
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory):
+    """Serve a copy of the app on a disk that cannot be written: its port, the folder, and all that was there."""
+    disk = tmp_path_factory.mktemp("disk")
+    for name in (".streamlit", "pages", "vgdash"):
+        shutil.copytree(ROOT / name, disk / name)
+    shutil.copy2(ROOT / "app.py", disk)
     (disk / "home").mkdir()
-    for folder in [disk, *(path for path in disk.rglob("*") if path.is_dir())]:
+    folders = [disk, *(path for path in disk.rglob("*") if path.is_dir())]
+    for folder in folders:
         folder.chmod(0o555)
     before = sorted(disk.rglob("*"))
-    home = {name: str(disk / "home") for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    home = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(disk / "home"))
     try:
-        app = serving(folder=disk, before=bound_by_permissions(), env={**os.environ, **home})
-        with app as address, Session(port_of(address)) as visitor:
-            for stem, _ in PAGES:
-                page = visitor.open(stem, "steps=20&depth=3" if stem == "training" else "")
-                assert not page.exceptions, stem
-                assert page.texts, stem
-            wait_for(lambda: any("20 steps in" in text for text in visitor.open("training", "steps=20&depth=3").texts))
-        assert sorted(disk.rglob("*")) == before, "and nothing was written"
+        with serving(folder=disk, before=bound_by_permissions(), env={**os.environ, **home}) as address:
+            yield port_of(address), disk, before
     finally:
-        for folder in [disk, *(path for path in disk.rglob("*") if path.is_dir())]:
+        for folder in folders:
             folder.chmod(0o755)
+
+
+def test_with_a_disk_that_cannot_be_written_every_page_works(read_only):
+    port, disk, before = read_only
+    with Session(port) as visitor:
+        for stem, _ in PAGES:
+            page = visitor.open(stem, "steps=20&depth=3" if stem == "training" else "")
+            assert not page.exceptions, stem
+            assert page.texts, stem
+        wait_for(lambda: any("20 steps in" in text for text in visitor.open("training", "steps=20&depth=3").texts))
+    assert sorted(disk.rglob("*")) == before, "and nothing was written"
+
+
+def test_the_address_brings_everything_back_on_another_server(visitor, read_only):
+    before = visitor.open("training", f"{LONG}&learning_rate=0.003&look=gradient+by+step")
+    assert before.has("stop"), "the link has started the run"
+    wait_for(lambda: steps_done(visitor.tick()) > 0)
+    visitor.click("stop")
+    with Session(read_only[0]) as again:
+        after = again.open("training", visitor.query)
+        assert not after.exceptions
+        assert not after.warnings
+        assert after.has("stop"), "and starts it again"
+        assert values(after) == values(before) != {}
+        wait_for(lambda: steps_done(again.tick()) > 0)
 
 
 # ---- memory

@@ -17,8 +17,8 @@ from tests.pages.wire import Session
 from tests.server import port_of, serving
 from vgdash.training.trainer import TrainParams
 
-HALL, DIFFERENT = 30, 10
-SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "3000", "batch": "32"}
+HALL, DIFFERENT = 20, 10
+SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "2000", "batch": "32"}
 HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3", "batch": "8"}
 PATIENCE = 60.0
 SLACK = 60e6  # bytes: sessions of ten visitors, charts, and what the allocator keeps

@@ -103,6 +103,11 @@ class Page:
     def texts(self) -> list[str]:
         return [markdown.body for markdown in self.of("markdown")]
 
+    @property
+    def verdict(self) -> str:
+        """The verdict; nothing where a question hides it."""
+        return next((text for text in self.texts if text.startswith("## ")), "")
+
     def _found(self) -> list[tuple[Any, str]]:
         """Return every widget, and its fragment."""
         drawn = [getattr(element, str(element.WhichOneof("type"))) for element in self.elements]
