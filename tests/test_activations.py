@@ -19,8 +19,8 @@ TRUTH = {
     "relu": lambda z: np.where(z > 0, z, 0),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    "selu": lambda z: 1.0507009873554805 * np.where(z > 0, z,
-                                                    1.6732632423543772 * np.expm1(np.minimum(z, 0))),
+    "selu": lambda z: np.where(
+        z > 0, 1.0507009873554805 * z, 1.0507009873554805 * 1.6732632423543772 * np.expm1(np.minimum(z, 0))),
     "gelu": lambda z: z * special.expit(2 * math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)),
     "silu": lambda z: z * special.expit(z),
     "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
@@ -67,8 +67,7 @@ def test_at_a_kink_the_slope_is_the_one_of_the_left_side(activation):
 @every_float
 def test_the_slope_follows_from_the_output_where_the_record_says_so(activation, dtype):
     if activation.slope_of_output is None:
-        assert activation.name in {"gelu", "silu",
-                                   "mish"}, "monotone, so the slope can be had from the output"
+        assert activation.name in {"gelu", "silu", "mish"}, "others are monotone: their output has the slope"
         return
     z = np.linspace(-20, 20, 4001).astype(dtype)
     a = activation.f(z)
@@ -124,10 +123,10 @@ def test_framework_gains_are_those_of_pytorch():
     init = pytest.importorskip("torch").nn.init
     for name in ("linear", "sigmoid", "tanh", "relu", "selu"):
         assert ACTIVATIONS[name].framework_gain == pytest.approx(init.calculate_gain(name), rel=1e-12)
-    assert ACTIVATIONS["leaky_relu"].framework_gain == pytest.approx(init.calculate_gain("leaky_relu", 0.01),
-                                                                     rel=1e-12)
-    assert {a.name for a in EVERY if a.framework_gain is None} == {"elu", "gelu", "silu", "mish", "softplus",
-                                                                   "softsign"}
+    gain = init.calculate_gain("leaky_relu", 0.01)
+    assert ACTIVATIONS["leaky_relu"].framework_gain == pytest.approx(gain, rel=1e-12)
+    without = {a.name for a in EVERY if a.framework_gain is None}
+    assert without == {"elu", "gelu", "silu", "mish", "softplus", "softsign"}
 
 
 @every
@@ -147,10 +146,10 @@ def test_pytorch_computes_the_same_function(activation):
 
 def test_a_unit_is_saturated_where_its_slope_is_below_a_twentieth_of_the_largest():
     edge = math.acosh(1 / math.sqrt(SATURATION))  # tanh' = 1/cosh^2
-    assert ACTIVATIONS["tanh"].saturated(np.array([0, edge - 1e-3, edge + 1e-3,
-                                                   -edge - 1e-3])).tolist() == [False, False, True, True]
-    edge = 2 * edge  # the sigmoid is a tanh of half the argument
-    assert ACTIVATIONS["sigmoid"].saturated(np.array([0, edge - 2e-3, edge + 2e-3])).tolist() == [False, False, True]
+    around = np.array([0, edge - 1e-3, edge + 1e-3, -edge - 1e-3])
+    assert ACTIVATIONS["tanh"].saturated(around).tolist() == [False, False, True, True]
+    # the sigmoid is a tanh of half the argument
+    assert ACTIVATIONS["sigmoid"].saturated(2 * around).tolist() == [False, False, True, True]
     assert ACTIVATIONS["relu"].saturated(np.array([-1.0, 0.0, 1e-9])).tolist() == [True, True, False]
     assert not ACTIVATIONS["linear"].saturated(np.array([-1e9, 0.0, 1e9])).any()
 

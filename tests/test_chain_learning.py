@@ -1,4 +1,4 @@
-"""Descent on a chain against gradient descent on all its weights, exact arithmetic, scipy's integrals and closed forms."""
+"""Descent on a chain against descent on all its weights, exact arithmetic, integrals and closed forms."""
 
 import math
 from fractions import Fraction
@@ -11,7 +11,7 @@ from vgdash.chain_learning import OUTCOMES, DescentParams, descent
 
 
 def descend_every_weight(p: DescentParams, depth: int) -> tuple[str, int, np.ndarray]:
-    """Gradient descent on ``depth`` separate weights, each gradient the product of all the others, until it ends."""
+    """Gradient descent on ``depth`` separate weights, each gradient the product of the others, to its end."""
     weights = np.full(depth, p.factor)
     for step in range(p.cap + 1):
         residual = weights.prod() - p.target
@@ -113,7 +113,8 @@ def test_flow_is_the_integral_over_the_weight(factor, target, tolerance):
 def test_small_steps_follow_the_flow(factor, learning_rate):
     found = descent(DescentParams(factor=factor, depth=9, learning_rate=learning_rate, cap=100_000))
     assert found.reached.all()
-    # descent lags or leads the flow by a relative learning_rate · curvature, here below 1/200, and by at most one whole step
+    # descent lags or leads the flow by learning_rate · curvature, relatively, here below 1/200, and by at
+    # most one whole step
     assert np.abs(found.steps - 10**found.log10_flow_steps).max() <= 1 + 0.005 * found.steps.max()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vgdash.initializers import BASES, INITIALIZERS, TRUNCATED_STD
+from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
 
 SHAPES = [(64, 256), (256, 64), (300, 300), (784, 10)]
 RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity")]
@@ -30,7 +30,7 @@ def test_the_variances_are_those_of_the_formulas():
 def test_the_draws_follow_the_distribution_that_the_name_promises(name, dtype):
     initializer = INITIALIZERS[name]
     if initializer.base.name == "orthogonal":
-        # an entry of a Haar matrix squared is Beta(1/2, (n - 1)/2); entries of one matrix depend on each other, so one of each
+        # an entry of a Haar matrix squared is Beta(1/2, (n - 1)/2); one of each matrix, for independence
         entries = np.array([initializer.draw(6, 10, seed, dtype=dtype)[2, 3] for seed in range(1_000)])
         p = stats.kstest(entries**2, stats.beta(0.5, 4.5).cdf).pvalue
         assert abs((entries > 0).sum() - 500) < 5 * math.sqrt(250)
@@ -62,14 +62,6 @@ def test_a_matrix_is_fan_out_by_fan_in_and_keeps_its_type(name, dtype):
     assert w.dtype == dtype
     assert w.flags.c_contiguous
     assert w.flags.writeable
-
-
-@pytest.mark.parametrize("name", RANDOM)
-def test_the_scale_of_a_wide_and_of_a_narrow_layer_is_told_apart(name):
-    if INITIALIZERS[name].base.name != "orthogonal":
-        ratio = INITIALIZERS[name].draw(400, 100, 0, dtype=np.float64).std() / INITIALIZERS[name].draw(100, 400, 1, dtype=np.float64).std()
-        expected = {"lecun": 0.5, "he_no": 0.5, "he_un": 0.5, "pytor": 0.5}.get(name[:5], 1.0)
-        assert ratio == pytest.approx(expected, rel=5 * math.sqrt(2 / 2 / 40_000))
 
 
 @pytest.mark.parametrize("shape", [(40, 90), (90, 40), (64, 64), (1, 7), (7, 1)])
@@ -126,11 +118,6 @@ def test_a_generator_moves_on_and_a_seed_does_not():
     np.testing.assert_array_equal(first, INITIALIZERS["he_normal"].draw(4, 4, 0))
 
 
-def test_the_truncation_constant_is_that_of_keras_and_of_scipy():
-    assert TRUNCATED_STD == 0.87962566103423978
-    assert pytest.approx(stats.truncnorm.std(-2, 2), rel=1e-12) == TRUNCATED_STD
-
-
 def test_glorot_normal_is_cut_at_two_base_stds_and_glorot_uniform_at_root_six_over_the_fans():
     bound = 2 / TRUNCATED_STD * math.sqrt(2 / 500)
     w = np.abs(INITIALIZERS["glorot_normal"].draw(200, 300, 0))
@@ -149,34 +136,11 @@ def test_pytorch_default_is_what_nn_linear_draws():
     assert INITIALIZERS["pytorch_default"].variance(120, 400) == pytest.approx(1 / 360)
 
 
-def test_pytorch_default_shrinks_the_second_moment_of_relu_by_six_in_a_layer():
-    rng = np.random.default_rng(0)
-    rows, n = 64, 1_000
-    a = np.abs(rng.standard_normal((rows, n)))
-    z = a @ INITIALIZERS["pytorch_default"].draw(n, n, rng, dtype=np.float64).T
-    ratio = (np.maximum(z, 0) ** 2).mean() / (a**2).mean()
-    # rows share the weights and have nearly parallel inputs, so only the n units count; Var(relu^2)/E^2 = 3·2 - 1 = 5
-    assert ratio == pytest.approx(1 / 6, rel=5 * math.sqrt(5 / n))
-
-
 @pytest.mark.parametrize(("arguments", "words"), [
-    ((0, 3), "fan_in must be at least 1, received 0"), ((3, -1), "fan_out must be at least 1, received -1")])
+    ((0, 3, 0), "fan_in must be at least 1, received 0"),
+    ((3, -1, 0), "fan_out must be at least 1, received -1"),
+    ((3, 3, 0, math.nan), "gamma must be a finite number"), ((3, 3, 0, -math.inf), "gamma must be a finite")])
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_an_empty_layer_is_refused(name, arguments, words):
+def test_an_empty_layer_or_a_gamma_that_is_no_number_is_refused(name, arguments, words):
     with pytest.raises(ValueError, match=words):
-        INITIALIZERS[name].draw(*arguments, 0)
-
-
-@pytest.mark.parametrize("gamma", [math.nan, math.inf, -math.inf])
-def test_a_gamma_that_is_no_number_is_refused(gamma):
-    with pytest.raises(ValueError, match="gamma must be a finite number"):
-        INITIALIZERS["he_normal"].draw(3, 3, 0, gamma=gamma)
-
-
-@pytest.mark.parametrize("name", BASES)
-def test_every_base_has_the_variance_of_its_own_draw(name):
-    shape = (30, 50)
-    rng = np.random.default_rng(1)
-    squares = np.array([BASES[name].draw(*shape, rng, np.dtype(np.float64)).var() for _ in range(200)])
-    assert squares.mean() == pytest.approx(BASES[name].variance(*shape),
-                                           rel=5 * math.sqrt(2 / 200 / 1_500) + 1 / 1_500)
+        INITIALIZERS[name].draw(*arguments)

@@ -1,7 +1,8 @@
-"""Threads over nets: BLAS keeps to one thread whoever computes, and what a job leaves to do is done by whichever core is free."""
+"""Threads over nets: BLAS keeps to one thread, and what a job leaves to do is done by a free core."""
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,11 +22,8 @@ def inside() -> set[int]:
 
 
 def from_another_thread(function):
-    found = []
-    thread = threading.Thread(target=lambda: found.append(function()))
-    thread.start()
-    thread.join()
-    return found[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
 
 
 def test_blas_has_one_thread_inside_from_any_thread_while_the_first_one_lives_on():

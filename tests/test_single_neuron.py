@@ -1,4 +1,4 @@
-"""One neuron: closed forms, exact laws and shortcuts against plain simulation with explicit weights and inputs."""
+"""One neuron: closed forms, exact laws and shortcuts against plain simulation of weights and inputs."""
 
 import itertools
 import math
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+from vgdash import single_neuron
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import BASES
-from vgdash.single_neuron import BINS, KURTOSIS, RULES, NeuronParams, _law, _sample, neuron_variance, variance_against_n
+from vgdash.single_neuron import BINS, KURTOSIS, RULES, NeuronParams, neuron_variance, variance_against_n
 
 SIGMAS = 4.5
 HARD = NeuronParams(n=5, rule="2/n", gamma=1.3, activation="tanh", mean=0.7, std=1.5, correlation=0.4)
@@ -49,7 +50,7 @@ def test_var_z_is_n_var_w_e_x2_whatever_mean_and_correlation(distribution, mean,
 @pytest.mark.parametrize(("mean", "correlation"), [(0, 0), (1, 0), (0, 0.6), (0.5, 1)])
 def test_the_shortcut_has_the_law_of_plain_simulation(distribution, n, mean, correlation):
     p = NeuronParams(n=n, mean=mean, correlation=correlation, std=0.8, distribution=distribution)
-    z, within = _sample(p, 20_000)
+    z, within = single_neuron._sample(p, 20_000)
     truth_z, truth_within = simulated(p, 20_000)
     scale = p.weight_variance
     assert stats.ks_2samp(z * math.sqrt(scale), truth_z).pvalue > 1e-4
@@ -83,18 +84,9 @@ def test_correlation_makes_neurons_unequal_as_predicted(distribution, correlatio
 
 
 def test_many_correlated_inputs_leave_a_spread_of_root_two_rho_and_uncorrelated_ones_none():
-    assert neuron_variance(NeuronParams(n=100_000,
-                                        correlation=0.5)).predicted_spread == pytest.approx(math.sqrt(2) / 2, rel=1e-4)
-    assert neuron_variance(NeuronParams(n=100_000)).predicted_spread == pytest.approx(0, abs=5e-3)
-
-
-def test_the_shared_part_is_the_correlation_of_one_neuron_on_two_inputs():
-    p = NeuronParams(n=3, mean=1, std=0.5)
-    rng = np.random.default_rng(1)
-    w = rng.standard_normal((40_000, 3))
-    one, two = ((w * (1 + 0.5 * rng.standard_normal((40_000, 3)))).sum(axis=1) for _ in range(2))
-    product = one * two / (3 * p.x2)
-    agree(product.mean(), product.std() / 200, neuron_variance(p).shared)
+    correlated, not_so = (neuron_variance(NeuronParams(n=100_000, correlation=rho)) for rho in (0.5, 0))
+    assert correlated.predicted_spread == pytest.approx(math.sqrt(2) / 2, rel=1e-4)
+    assert not_so.predicted_spread == pytest.approx(0, abs=5e-3)
 
 
 def test_the_law_of_one_two_and_four_terms_is_bessel_laplace_and_their_convolution():
@@ -108,8 +100,8 @@ def test_the_law_of_one_two_and_four_terms_is_bessel_laplace_and_their_convoluti
         edges = r.edges / math.sqrt(n)
         expected = [integrate.quad(density, a, b, points=[0] if a < 0 < b else None)[0] / (b - a)
                     for a, b in itertools.pairwise(edges)]
-        # the characteristic function, 1/t for n = 1, times the bin's 2/(t width) is cut off at t = 256 pi/width. The rest of its
-        # integral, 1/(128 pi^2), is the error at most, and its terms alternate
+        # the characteristic function, 1/t for n = 1, times the bin's 2/(t width) is cut off at
+        # t = 256 pi/width. The rest of its integral, 1/(128 pi^2), is the error at most; its terms alternate
         np.testing.assert_allclose(r.predicted_density * math.sqrt(n), expected, rtol=0,
                                    atol=1 / (128 * math.pi**2) / 10)
 
@@ -136,7 +128,7 @@ def test_the_predicted_law_is_that_of_plain_simulation_for_normal_weights(p):
 
 @pytest.mark.parametrize("p", [NeuronParams(), HARD, NeuronParams(n=100_000, rule="1", gamma=100, mean=10)])
 def test_the_numerical_law_has_mass_one_variance_one_and_the_kurtosis_of_the_closed_form(p):
-    law, _ = _law(p)
+    law, _ = single_neuron._law(p)
     z = np.fft.fftfreq(len(law)) * 256 * 9 / BINS
     own, along = p.std**2 * (1 - p.correlation), p.std**2 * (1 - p.correlation + p.n * p.correlation)
     # Var |x|^2 of a noncentral chi-square and a central one
@@ -158,11 +150,12 @@ def test_e_a2_is_predicted_for_every_activation_at_small_n(activation, base):
 
 
 def test_e_a2_of_one_product_is_the_bessel_integral():
-    r = neuron_variance(NeuronParams(n=1, rule="1", activation="sigmoid"))
-    truth = sum(integrate.quad(lambda z: special.expit(z) ** 2 * special.k0(abs(z)) / math.pi, *ends,
-                               epsabs=1e-11)[0]
-                for ends in ((-60, 0), (0, 60)))
-    assert r.predicted_a2 == pytest.approx(truth, abs=1e-6)
+    def density(z):
+        return special.expit(z) ** 2 * special.k0(abs(z)) / math.pi
+
+    truth = sum(integrate.quad(density, *ends, epsabs=1e-11)[0] for ends in ((-60, 0), (0, 60)))
+    found = neuron_variance(NeuronParams(n=1, rule="1", activation="sigmoid"))
+    assert found.predicted_a2 == pytest.approx(truth, abs=1e-6)
 
 
 @pytest.mark.parametrize("distribution", KURTOSIS)
@@ -175,8 +168,8 @@ def test_relu_halves_the_second_moment_exactly_for_every_distribution(distributi
 
 
 def test_other_weights_and_a_bent_activation_are_called_approximate_and_become_right_with_n():
-    few, many = (neuron_variance(NeuronParams(n=n, distribution="uniform", activation="tanh",
-                                              samples=100_000)) for n in (1, 60))
+    p = NeuronParams(n=1, distribution="uniform", activation="tanh", samples=100_000)
+    few, many = neuron_variance(p), neuron_variance(replace(p, n=60))
     assert not few.a2_exact
     assert not many.a2_exact
     assert abs(few.measured_a2 - few.predicted_a2) > 5 * few.stderr_a2
@@ -185,7 +178,8 @@ def test_other_weights_and_a_bent_activation_are_called_approximate_and_become_r
 
 def test_the_gaussian_e_a2_is_the_integral_over_a_normal_of_the_predicted_variance():
     truth = integrate.quad(lambda z: math.tanh(z) ** 2 * stats.norm.pdf(z, scale=3), -40, 40, epsabs=1e-12)[0]
-    assert neuron_variance(NeuronParams(n=9, rule="1", activation="tanh")).gaussian_a2 == pytest.approx(truth, abs=1e-10)
+    r = neuron_variance(NeuronParams(n=9, rule="1", activation="tanh"))
+    assert r.gaussian_a2 == pytest.approx(truth, abs=1e-10)
 
 
 def test_the_standard_error_covers_the_truth_as_often_as_it_should_for_heavy_tails():
@@ -266,8 +260,8 @@ def test_the_sweep_measures_what_it_predicts_for_every_rule_and_n(distribution):
     assert (np.diff(s.n) > 0).all()
     for rule, row in zip(s.rules, s.predicted, strict=True):
         variance = np.array([RULES[rule](n, 50) for n in s.n.tolist()])
-        np.testing.assert_allclose(row, s.n * variance * p.gamma**2 * p.x2)
-    # the standard error of few samples is itself rough: where samples are few take it from the law, kurtosis below 9
+        np.testing.assert_allclose(row, s.n * variance * p.gamma**2 * (p.mean**2 + p.std**2))
+    # the standard error of few samples is itself rough: there take it from the law, kurtosis below 9
     error = np.where(s.samples < 1_000, s.predicted * np.sqrt(8 / s.samples), s.stderr)
     assert (np.abs(s.measured - s.predicted) < 5 * error).all()
     assert (s.stderr > 0).all()

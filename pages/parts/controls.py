@@ -36,9 +36,8 @@ class Address(NamedTuple):
 class Controls:
     """The controls of one page for the parameter set ``kind``.
 
-    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of
-    controls too if others depend on the key (``linked``). ``then`` is called when a scene or a link has been
-    entered.
+    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, or the page if
+    other controls depend on the key (``linked``). ``then`` is called when a scene or a link has been entered.
     """
 
     def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
@@ -207,16 +206,12 @@ class Controls:
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
-        self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
-
-    def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
-        """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
-        if scene_before == self.here.scene:
-            st.rerun(fragments)
-        redraw_page()
+        if left != here.scene or key in self.linked:  # the scene's headline goes, or other controls change
+            redraw_page()
+        st.rerun(list(self.fragments))
 
     def is_late(self, widget: str, present: str) -> bool:
-        """Return True if a message is about another page, and draw this one again if about an earlier state."""
+        """Return True if a message is about another page; one about an earlier state draws this page again."""
         if self.page != session().page:
             return True
         if widget != present:

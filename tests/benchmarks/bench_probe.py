@@ -1,9 +1,10 @@
-"""The same job in vgdash and in eager PyTorch, in turns, medians: run ``python tests/benchmarks/bench_probe.py``.
+"""The same job in vgdash and in eager PyTorch, in turns, medians: python tests/benchmarks/bench_probe.py
 
-The job: 4 initializers on a ReLU net of 100 layers x 256, batch 256. For each net draw weights, input and cotangent; forward;
-gradients of every pre-activation and every weight; by layer the means of z², a², a, (∂C/∂z)², (∂C/∂W)², the shares of saturated and
-of dead units, the cosine of neighbouring rows of z. Both in float32, with as many threads as cores, and with the kernels of this
-processor: an ``OPENBLAS_CORETYPE`` in the environment, which could hold NumPy alone to those of an older one, is put aside.
+The job: 4 initializers on a ReLU net of 100 layers x 256, batch 256. For each net draw weights, input and
+cotangent; forward; gradients of every pre-activation and every weight; by layer the means of z², a², a,
+(∂C/∂z)², (∂C/∂W)², the shares of saturated and of dead units, the cosine of neighbouring rows of z. Both in
+float32, with as many threads as cores, and with the kernels of this processor: an ``OPENBLAS_CORETYPE`` in
+the environment, which could hold NumPy alone to those of an older one, is put aside.
 """
 
 from __future__ import annotations

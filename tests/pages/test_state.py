@@ -8,6 +8,7 @@ from pages.parts import controls as module
 from pages.parts import scenes
 from pages.parts.controls import Controls
 from pages.parts.state import Session as State
+from pages.parts.state import answer_next, take_answering
 from tests.pages.wire import Session, state
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Choice
@@ -152,12 +153,12 @@ def test_a_page_opened_from_the_menu_shows_what_it_showed_and_with_a_query_what_
 
 def test_the_run_that_answers_a_widget_does_not_read_an_address_that_is_late(page, mine):
     arrive(page, factor="1.2")
-    mine.answering = True
+    answer_next()
     page.here.values["depth"] = 20
     assert arrive(page, factor="1.2") == {"factor": "1.2", "depth": "20"}
-    assert not mine.answering
     assert arrive(page, factor="1.2") == {"factor": "1.2"}, "the next run does"
-    mine.answering, mine.page = True, "training"
+    answer_next()
+    mine.page = "training"
     assert arrive(page, factor="1.4") == {"factor": "1.4"}, "and one that comes from another page"
 
 
@@ -181,7 +182,7 @@ def test_a_change_draws_results_again_and_the_page_if_other_controls_change_or_a
     page.read_address()
     assert arrive(page, scene="0.9") == {"scene": "0.9"}
     assert change(page, "factor", 1.2) == ()
-    assert module.session().answering
+    assert take_answering()
     assert page.here.scene is None
 
 
@@ -213,7 +214,7 @@ def test_values_of_an_earlier_generation_change_nothing(page, mine):
     assert change(page, "factor", 1.2, generation=mine.generation - 1) == ()
     assert page.here.scene == "0.9"
     assert page.value("factor") == 0.9
-    assert mine.answering, "the page is drawn again as it is"
+    assert take_answering(), "the page is drawn again as it is"
 
 
 def test_the_next_step_is_one_further_on_the_slider_that_moved(page):

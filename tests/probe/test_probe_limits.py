@@ -1,4 +1,4 @@
-"""Nets beyond the range of float32: what overflows, underflows or ends is named by layer, and what stands before it is right."""
+"""Nets beyond the range of float32: overflow and underflow are named by layer, all before is right."""
 
 import math
 

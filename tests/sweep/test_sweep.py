@@ -1,4 +1,4 @@
-"""The trainability map: a cell is what train() says, the table does not depend on who computed it or how often it was killed."""
+"""The trainability map: a cell is what train() says, whoever computes it, however often it is killed."""
 
 import math
 import os
@@ -15,19 +15,9 @@ import pytest
 
 from tests.training.parameters import biases_of, weights_of
 from vgdash.params import ParamError
-from vgdash.sweep import (
-    Cell,
-    SweepParams,
-    Trainability,
-    __main__,
-    cells,
-    csv_file,
-    read,
-    run,
-    shipped,
-    train_cell,
-    trainability,
-)
+from vgdash.sweep import SweepParams, __main__, csv_file, read, run, shipped, trainability
+from vgdash.sweep.grid import Cell, Trainability
+from vgdash.sweep.run import cells, train_cell
 from vgdash.training.trainer import TrainParams, train
 
 TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20,
@@ -103,13 +93,12 @@ def test_progress_counts_cells_and_work_up_to_all_of_it():
     assert [count for count, _ in seen] == [1, 2, 3, 4, 5, 6]
     shares = [share for _, share in seen]
     assert shares[-1] == pytest.approx(1, abs=1e-12)
-    assert sorted(np.diff([0, *shares])) == pytest.approx(sorted(TINY.cell(*key).flops / TINY.flops
-                                                                 for key in TINY.grid))
+    expected = sorted(TINY.cell(*key).flops / TINY.flops for key in TINY.grid)
+    assert sorted(np.diff([0, *shares])) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40])
-def test_a_killed_sweep_goes_on_where_it_stopped_and_ends_with_the_same_file(plain, tmp_path, monkeypatch,
-                                                                             cut):
+def test_a_killed_sweep_goes_on_and_ends_with_the_same_file(plain, tmp_path, monkeypatch, cut):
     whole, out = tmp_path / "whole.csv", tmp_path / "map.csv"
     trainability(TINY, Here(), whole)
     started = cells(TINY, Here(), out)
@@ -135,8 +124,8 @@ def test_a_finished_file_is_read_and_nothing_is_trained(plain, tmp_path, monkeyp
 
 def test_a_file_of_another_sweep_or_of_something_else_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "map.csv"
-    trainability(SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4,
-                             steps=1), Here(), out)
+    other = SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4, steps=1)
+    trainability(other, Here(), out)
     head, numbers = csv_file._head(TINY), "0,1,1,1,20,-1\n"
     contents = [(out.read_text(), "width 4"), ("my diary", "cannot be read"),
                 ("my diary\nmonday\n", "cannot be read"), (head + "2,1.0,0,what\n", "cannot be read"),
@@ -165,8 +154,8 @@ def test_a_job_that_raises_is_reported_with_its_cell_and_the_rest_goes_on(plain,
         assert dict(found.failures) == {(4, s): "RuntimeError: the disk is on fire" for s in (1.0, 2.5)}
         assert not found.done[1].any()
         assert np.isnan(found.loss[1]).all()
-        pd.testing.assert_frame_equal(found.frame(), plain.frame().query("depth != 4").reset_index(drop=True),
-                                      check_exact=True)
+        rest = plain.frame().query("depth != 4").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found.frame(), rest, check_exact=True)
     monkeypatch.undo()
     assert same(trainability(TINY, Here(), out), plain)  # what failed is tried again
 
@@ -218,13 +207,11 @@ def test_a_net_that_diverges_says_at_which_step_and_counts_as_untrained(tmp_path
 def test_trained_means_nearer_to_one_than_to_chance():
     p = SweepParams(depths=(2, 3, 4), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, seeds=2, width=4,
                     steps=9)
-    nan = math.nan
-    measured = [Cell(depth, 1.0, accuracy, accuracy, accuracy, (9, 9), (-1, -1)) for depth, accuracy in
-             ((2, (0.5, 0.61)), (3, (0.5, 0.59)), (4, (1.0, nan)))]  # between 0.1 and 1: 0.55
+    held_out = {2: (0.5, 0.61), 3: (0.5, 0.59), 4: (1.0, math.nan)}  # half way from 0.1 to 1 is 0.55
+    measured = [Cell(depth, 1.0, pair, pair, pair, (9, 9), (-1, -1)) for depth, pair in held_out.items()]
     assert Trainability.of(p, measured).trained.ravel().tolist() == [True, False, False]
-    assert Trainability.of(p, [Cell(4, 1.0, (0, 0), (1.0, 0.2), (0, 0), (9, 9),
-                                    (-1, -1))]).trained.ravel().tolist() == [
-        False, False, True]
+    learned = Cell(4, 1.0, (0, 0), (1.0, 0.2), (0, 0), (9, 9), (-1, -1))  # on what it was trained with
+    assert Trainability.of(p, [learned]).trained.ravel().tolist() == [False, False, True]
 
 
 def test_the_frame_has_a_row_for_each_net(plain):
@@ -287,10 +274,10 @@ def test_the_program_writes_the_file_shows_progress_and_goes_on(plain, tmp_path)
 
 def test_the_program_says_what_it_does_not_take(tmp_path, capsys):
     (tmp_path / "map.csv").write_text("my diary\n")
-    for arguments, said in ((["--depths", "0"], "depths[0] must be"),
-                            (["--out", str(tmp_path / "map.csv")], "cannot be read"),
-                            (["--workers", "0"], "workers must be"),
-                            (["--out", str(tmp_path / "no" / "map.csv")], "No such file")):
+    refused = [(["--depths", "0"], "depths[0] must be"), (["--workers", "0"], "workers must be"),
+               (["--out", str(tmp_path / "map.csv")], "cannot be read"),
+               (["--out", str(tmp_path / "no" / "map.csv")], "No such file")]
+    for arguments, said in refused:
         with pytest.raises(SystemExit) as end:
             __main__.main(arguments)
         assert end.value.code == 2

@@ -1,4 +1,4 @@
-"""The same sweep on a Dask cluster of two processes, one of which is killed on the way: the table is complete and right."""
+"""The same sweep on a Dask cluster of two processes, one of which is killed: the table is complete."""
 
 import logging
 import os

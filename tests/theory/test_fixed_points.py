@@ -12,14 +12,7 @@ from tests.test_quadrature import adaptive
 from vgdash.activations import ACTIVATIONS
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.averages import correlation_series, log_moment, map_correlation
-from vgdash.theory.fixed_points import (
-    critical_point,
-    critical_sigma_w2,
-    fixed_point,
-    q_star,
-    xi_c,
-    xi_q,
-)
+from vgdash.theory.fixed_points import critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
 
 
 def correlation_map(name, log_q, correlation):
@@ -76,13 +69,6 @@ def test_the_power_law_of_a_kinked_activation_is_the_one_that_iteration_shows(na
         log_q = growth + float(log_moment(name, log_q))
     assert "l)^2" in reason
     assert (roots[-1] - roots[0]) / 399 == pytest.approx(constant, rel=0.02)
-
-
-def test_selu_keeps_variance_one_and_its_gradients_grow_by_1_0716():
-    at = fixed_point("selu", 1, 0)
-    assert at.q_star == pytest.approx(1, abs=1e-9)
-    assert at.chi_1 == pytest.approx(1.0716, abs=5e-5)
-    assert float(MASSES @ ACTIVATIONS["selu"].f(NODES)) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

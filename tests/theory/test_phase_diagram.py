@@ -12,22 +12,9 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams
 from vgdash.theory.fixed_points import critical_sigma_w2, fixed_point
 from vgdash.theory.layerwise import predict
-from vgdash.theory.phase_diagram import (
-    STARTS,
-    PhaseParams,
-    landmarks,
-    phase_map,
-    plane,
-    profile,
-    trainable_depth,
-)
+from vgdash.theory.phase_diagram import STARTS, PhaseParams, landmarks, phase_map, plane, profile
 
 SAMPLE = 60  # points of each plane
-
-
-def test_six_depth_scales_train():
-    assert trainable_depth(15.79) == pytest.approx(94.74)
-    assert trainable_depth(math.inf) == math.inf
 
 
 # ---- the plane

@@ -1,4 +1,4 @@
-"""What snapshots show of the inside of nets, judged by the same nets built again, layer by layer, from their weights."""
+"""Snapshots of the inside of nets against the same nets built again, layer by layer, from their weights."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def finished(p):
 
 
 def hidden(trainer, which, seed, x):
-    """slope and activation of each hidden layer of one net as it is now, ``(rows, units)``, and the shares of the classes."""
+    """Slope and activation ``(rows, units)`` of each hidden layer of a net now; the shares of the classes."""
     p = trainer.params
     weights, biases = ([get(trainer, layer)[which, seed] for layer in range(1, p.depth + 1)]
                        for get in (weights_of, biases_of))
@@ -71,7 +71,8 @@ def test_relu_units_without_any_input_above_0_are_dead():
     first = next(iter(trainer))
     for layer in (1, 2):  # z = b for every example
         negative = (biases_of(trainer, layer)[0, 0] <= 0).mean()
-        assert first.dead[0, 0, layer - 1] == first.saturated[0, 0, layer - 1] == pytest.approx(negative, rel=1e-6)
+        assert first.dead[0, 0, layer - 1] == pytest.approx(negative, rel=1e-6)
+        assert first.saturated[0, 0, layer - 1] == first.dead[0, 0, layer - 1]
         assert 0.2 < negative < 0.8
 
 
@@ -192,8 +193,8 @@ def test_tables_have_a_row_for_each_number():
     p = small(dataset="moons")
     last = list(train(p))[-1]
     row = last.frame().query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
-    assert (row["drift"], row["dead"], row["saturated"]) == tuple(getattr(last, n)[1, 1, 2]
-                                                                  for n in ("drift", "dead", "saturated"))
+    for name in ("drift", "dead", "saturated"):
+        assert row[name] == getattr(last, name)[1, 1, 2]
 
 
 def test_spread_holds_both_ends():

@@ -1,4 +1,4 @@
-"""The learning-rate finder: every cell is the run that ``train`` makes at that rate, and the best rate is the one of lowest loss."""
+"""The learning-rate finder: each cell is the run of ``train`` at that rate; the best has the lowest loss."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_a_rate_at_which_one_seed_diverges_is_not_the_best():
 
 
 def test_adam_wants_a_smaller_rate_than_plain_descent():
-    """Its steps have the size of the rate whatever the gradient: 0.001 is the default of every framework, 0.1 common for sgd."""
+    """Its steps have the size of the rate whatever the gradient: 0.001 is common, 0.1 for sgd."""
     best = {name: find_rate(small(optimizer=name, lowest=1e-4, highest=10.0, rates_tried=11,
                                   initializers=("he_normal",))).best[0]
             for name in ("sgd", "adam")}
@@ -67,8 +67,8 @@ def test_a_training_run_hands_on_its_nets_but_not_its_rate():
     p = TrainParams.uniform(6, 20, dataset="moons", activation="tanh", gamma=1.5, normalization="batch",
                             steps=700, seeds=3)
     q = RateParams.of(p)
-    assert (q.widths, q.activation, q.dataset, q.gamma, q.normalization) == (p.widths, "tanh", "moons", 1.5,
-                                                                             "batch")
+    for name in ("widths", "activation", "dataset", "gamma", "normalization"):
+        assert getattr(q, name) == getattr(p, name)
     assert (q.steps, q.seeds) == (100, 1)
     assert q == RateParams.of(replace(p, learning_rate=3.0, snapshots=7))
     assert RateParams.of(p, steps=40, seeds=2).steps == 40

@@ -22,7 +22,8 @@ def test_a_long_run_has_so_many_looks_that_it_can_be_watched_and_few_of_them_ans
     assert p.flops / len(p.marks) == pytest.approx(6e9, rel=0.1)
     assert (len(p.tested), p.tested[0], p.tested[-1]) == (51, 0, 2500)
     assert set(p.tested) < set(p.marks)
-    one = 2 * p.nets * (math.ceil(len(p.data.x_test) / p.batch)) * p.batch * sum(n * m for n, m in itertools.pairwise(p.widths))
+    rows = math.ceil(len(p.data.x_test) / p.batch) * p.batch
+    one = 2 * p.nets * rows * sum(n * m for n, m in itertools.pairwise(p.widths))
     longer = TrainParams.uniform(100, 64, steps=20_000)
     assert 0.04 < len(longer.tested) * one / longer.flops < 0.05
     assert len(longer.marks) == 401

@@ -1,4 +1,4 @@
-"""The training lab: what each initializer does on real digits, snapshots against autograd, threads that end, honest costs."""
+"""Training: initializers on real digits, snapshots against autograd, threads that end, honest costs."""
 
 import sys
 import threading
@@ -32,12 +32,11 @@ def threads():
 def default_run():
     p = TrainParams()
     trainer = Trainer(p)
-    before = [weights_of(trainer, layer) for layer in range(1, p.depth + 1)]
-    return p, trainer, before, list(trainer)
+    return p, trainer, list(trainer)
 
 
-def test_by_default_he_learns_the_digits_in_thirty_layers_and_the_small_normal_stays_at_ln_10(default_run):
-    p, _, _, snapshots = default_run
+def test_by_default_he_learns_the_digits_and_the_small_normal_stays_at_ln_10(default_run):
+    p, _, snapshots = default_run
     last = snapshots[-1]
     he, little, zeros = (p.initializers.index(name) for name in ("he_normal", "small_normal", "zeros"))
     assert (p.depth, last.step) == (30, p.steps)
@@ -49,7 +48,7 @@ def test_by_default_he_learns_the_digits_in_thirty_layers_and_the_small_normal_s
 
 
 def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
-    p, trainer, _, snapshots = default_run
+    p, trainer, snapshots = default_run
     zeros = p.initializers.index("zeros")
     for layer in range(1, p.depth + 1):
         assert not weights_of(trainer, layer)[zeros].any()
@@ -59,42 +58,26 @@ def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
 
 
 def test_the_first_snapshot_is_before_any_update_and_they_are_evenly_spaced(default_run):
-    p, _, _, snapshots = default_run
+    p, _, snapshots = default_run
     assert [s.step for s in snapshots] == list(p.marks)
     assert snapshots[0].step == 0
     assert np.diff(p.marks).max() - np.diff(p.marks).min() <= 1
     assert TrainParams(steps=7).marks == tuple(range(8))
 
 
-def test_nets_start_from_one_draw_scaled(default_run):
-    p, _, before, _ = default_run
-    little, he = (p.initializers.index(name) for name in ("small_normal", "he_normal"))
-    for layer, weights in enumerate(before, 1):
-        fans = p.widths[layer - 1:layer + 1]
-        ratio = np.sqrt(INITIALIZERS["he_normal"].variance(*fans)) / 0.01
-        np.testing.assert_allclose(weights[he], ratio * weights[little], rtol=1e-5)
-
-
-def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them():
-    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0)
+@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
+def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them(sigma_b2):
+    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0, sigma_b2=sigma_b2)
     trainer = Trainer(p)
     for which, name in enumerate(p.initializers):
         for draw in range(p.seeds):
-            net, _, _ = build(ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0), draw)
+            probed = ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0, sigma_b2=sigma_b2)
+            net, _, _ = build(probed, draw)
             for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
                 ours = weights_of(trainer, layer)[which, draw]
                 np.testing.assert_allclose(ours, weights * np.float32(scale), rtol=1e-6)
-
-
-@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
-def test_biases_start_where_the_probe_of_the_same_seed_has_them(sigma_b2):
-    p = small(initializers=("lecun_normal", "he_normal"), seed=5, sigma_b2=sigma_b2)
-    trainer = Trainer(p)
-    for draw in range(p.seeds):
-        net, _, _ = build(ProbeParams(p.widths, seed=5, sigma_b2=sigma_b2), draw)
-        for layer in range(1, p.depth + 1):
-            expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
-            assert np.array_equal(biases_of(trainer, layer)[:, draw], np.stack([expected, expected]))
+                expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
+                assert np.array_equal(biases_of(trainer, layer)[which, draw], expected)
 
 
 @pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
@@ -138,8 +121,8 @@ def test_snapshots_agree_with_autograd():
     loss.backward()
     assert first.loss[0, 0] == pytest.approx(loss.item(), rel=1e-9)
     assert first.accuracy[0, 0] == (zs[-1].argmax(dim=1).numpy() == p.data.y_train[rows]).mean()
-    assert first.held_out[0, 0] == pytest.approx((run(p.data.x_test)[-1].argmax(dim=1).numpy()
-                                                  == p.data.y_test).mean(), rel=1e-12)
+    answers = run(p.data.x_test)[-1].argmax(dim=1).numpy()
+    assert first.held_out[0, 0] == pytest.approx((answers == p.data.y_test).mean(), rel=1e-12)
     np.testing.assert_allclose(first.grad2[0, 0], [(p.batch * z.grad).square().mean().item() for z in zs],
                                rtol=1e-9)
     np.testing.assert_allclose(first.dw2[0, 0], [w.grad.square().mean().item() for w, _ in layers], rtol=1e-9)
@@ -249,7 +232,6 @@ def test_addresses_may_say_depth_and_width():
     p, refused = TrainParams.parse_lenient({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)
     assert (p.widths, refused) == ((2, *(12,) * 7, 2), [])
     assert p == TrainParams.uniform(8, 12, dataset="moons")
-    assert TrainParams.parse_lenient(p.to_query(), text=True) == (p, [])
     assert TrainParams.parse_lenient({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
 
 
@@ -286,14 +268,6 @@ def test_flops_count_every_pass_that_is_made(monkeypatch):
     forward, back = passes.count("_predict"), passes.count("_backward_and_update")
     assert back == p.steps + 1
     assert p.flops == 2 * p.batch * (forward * products + back * (2 * products - p.widths[0] * p.widths[1]))
-
-
-def test_costs_are_linear_in_depth_steps_and_nets():
-    cost = {depth: TrainParams.uniform(depth, 64).flops for depth in (10, 20, 30)}
-    assert cost[30] - cost[20] == cost[20] - cost[10]
-    cost = {steps: TrainParams(steps=steps).flops for steps in (1000, 2000, 3000)}
-    assert cost[3000] - cost[2000] == cost[2000] - cost[1000]
-    assert small(seeds=6).flops == 3 * small(seeds=2).flops
 
 
 @pytest.mark.parametrize("rest", [{}, {"optimizer": "adam", "activation": "gelu"}, {"clip": 1.0, "seeds": 3},
