@@ -211,7 +211,7 @@ class Controls:
         st.rerun(list(self.fragments))
 
     def is_late(self, widget: str, present: str) -> bool:
-        """Return True if a message is about another page; one about an earlier state draws this page again."""
+        """Test if a message is about another page. One about an earlier state draws this page again."""
         if self.page != session().page:
             return True
         if widget != present:

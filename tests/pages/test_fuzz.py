@@ -10,6 +10,7 @@ import random
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -77,7 +78,8 @@ class Nonsense:
     def query(self):
         pick = self.random.choice
         kind = pick([kind for kind in KINDS.values() if kind.rules()])
-        keys = [*kind.keys(), *["look", "of", "statistic", "goal", "held", "scene", "present", "v", "embed", "nobody"]]
+        beside = ["look", "of", "statistic", "goal", "held", "scene", "present", "v", "embed", "nobody"]
+        keys = [*kind.keys(), *beside]
         values = [*TEXTS, *map(str, NUMBERS), *map(str, WHOLE)]
         return "&".join(f"{pick(keys)}={quote(pick(values)[:200])}" for _ in range(self.random.randrange(5)))
 
@@ -164,35 +166,28 @@ class Client:
         assert not self.reader.is_alive()
 
 
-def answer_times(port, until, pause=0.25):
-    """Change a slider until ``until`` is true; return the seconds until each change was answered."""
+def answer_times(port, over):
+    """Change a slider until ``over`` is set; return the seconds until each change was answered."""
     with Session(port) as visitor:
         factor = visitor.open("linear_chain").widget("factor").id
         times = []
-        while not until(times):
+        while not over.is_set():
             value = 0.5 + len(times) % 7 / 10
             start = time.monotonic()
             page = visitor.send(state(factor, "double_array_value", [value]))
             times.append(time.monotonic() - start)
             assert not page.exceptions
             assert f"×{value:.2f} a layer" in page.verdict, "the answer must be to what was asked"
-            time.sleep(pause)
+            time.sleep(0.1)
     return times
 
 
 def test_a_thousand_hostile_messages_leave_the_server_well_and_others_are_answered():
-    processes, over, times, most = [], threading.Event(), [], 0.0
-    with serving(seen=processes) as address:
+    processes, over, most = [], threading.Event(), 0.0
+    with serving(seen=processes) as address, ThreadPoolExecutor(1) as pool:
         port, nonsense = port_of(address), Nonsense(SEED)
-        alone = answer_times(port, lambda times: len(times) == 8, pause=0.05)
-
-        def watch():
-            times.extend(answer_times(port, lambda _: over.is_set()))
-
-        victim = threading.Thread(target=watch, daemon=True)
-        victim.start()
+        other = pool.submit(answer_times, port, over)
         clients = [Client(port, stem) for stem, _ in PAGES]
-        end = time.monotonic() + 300
         try:
             for sent in range(MESSAGES):
                 client = clients[sent % len(clients)]
@@ -205,24 +200,19 @@ def test_a_thousand_hostile_messages_leave_the_server_well_and_others_are_answer
                 if sent % 50 == 0:
                     most = max(most, resident(processes[0]))
                 assert processes[0].poll() is None, f"the server ended; seed {SEED}, message {sent}"
-                assert time.monotonic() < end, f"too slow; seed {SEED}, message {sent}"
         finally:
             over.set()
             for client in clients:
                 client.close()
-        victim.join(60)
+        times = sorted(other.result(60))
         assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=10).read() == b"ok"
         with Session(port) as next_one:
             for stem, _ in PAGES:
                 assert not next_one.open(stem).exceptions
-        assert len(times) > 5
-        times.sort()
-        answers = sum(client.answered for client in clients)
+        answers = [client.answered for client in clients]
         said = (f"seed {SEED}: {answers} answers to {MESSAGES} hostile messages; {most / 1e6:.0f} MB; "
-                f"others: median {times[len(times) // 2]:.3f} s, slowest {times[-1]:.2f} s of {len(times)}; "
-                f"alone: median {sorted(alone)[4]:.3f} s, slowest {max(alone):.2f} s")
-        print(said)
-        assert all(client.answered for client in clients), said
+                f"others: median {times[len(times) // 2]:.3f} s, slowest {times[-1]:.2f} s of {len(times)}")
+        assert all(answers), said
         assert times[int(0.9 * (len(times) - 1))] < PATIENCE, said
         assert times[-1] < AT_THE_LATEST, said
         assert most < MEMORY, said

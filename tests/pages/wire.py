@@ -34,7 +34,7 @@ class Node:
 
 @dataclass
 class Browser:
-    """What a browser shows: as Streamlit's own it keeps what is not drawn again, and removes what a run left."""
+    """What a browser shows: as Streamlit's own it keeps what is not drawn again, and removes what is old."""
 
     nodes: dict[tuple[int, ...], Node] = field(default_factory=dict)
     timers: dict[str, float] = field(default_factory=dict)  # fragments that tick: seconds
