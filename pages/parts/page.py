@@ -15,8 +15,10 @@ import streamlit as st
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
 from pages.parts.controls import Controls
-from pages.parts.state import answer_next
+from pages.parts.state import answer_next, session
 from vgdash.params import Params
+
+CHECK_AFTER = 1.0  # seconds after which the address of a page opened in a hurry is looked at again
 
 
 class Results:
@@ -99,6 +101,18 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
     ticking(controls.page, "results", shown, every)
     if below is not None and not presenter.presenting():
         fragment(controls.page, "below", below)
+    if session().unsure:
+        fragment(controls.page, "address", lambda: _check_address(controls), CHECK_AFTER)
+
+
+def _check_address(controls: Controls) -> None:
+    """Have a page opened in a hurry name its state, a moment later, and end the timer."""
+    if session().unsure:  # the full run itself
+        session().unsure = False
+        return
+    controls.write_address()
+    answer_next()
+    st.rerun()
 
 
 def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None,
