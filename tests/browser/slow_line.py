@@ -17,9 +17,14 @@ def slow_line(port: int, delay: float) -> Iterator[str]:
     opened: queue.Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        try:
             await asyncio.gather(_carry(reader, to_server, delay), _carry(from_server, writer, delay))
+        except (OSError, asyncio.CancelledError):
+            return
+        finally:
+            writer.close()
+            to_server.close()
 
     async def serve() -> None:
         closed = asyncio.Event()
@@ -46,17 +51,14 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
         while data:
             due, data = await under_way.get()
             await asyncio.sleep(due - loop.time())
-            with contextlib.suppress(OSError):
-                writer.write(data)
-                await writer.drain()
+            writer.write(data)
+            await writer.drain()
         writer.close()
 
-    delivery = asyncio.create_task(deliver())
-    data = b"first"
-    while data:
-        try:
+    async def collect() -> None:
+        data = b"first"
+        while data:
             data = await reader.read(CHUNK)
-        except OSError:
-            data = b""
-        under_way.put_nowait((loop.time() + delay, data))
-    await delivery
+            under_way.put_nowait((loop.time() + delay, data))
+
+    await asyncio.gather(deliver(), collect())
