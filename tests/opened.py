@@ -1,15 +1,18 @@
 """The app under AppTest."""
 
 from pathlib import Path
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
+
+from tests.pages.wire import is_key
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120  # seconds; a cold import on a busy machine
 
 
 def opened(stem: str, **query: str) -> AppTest:
-    """The page as a link with these values opens it, without an exception."""
+    """Open a page as a link with these values does, without an exception."""
     page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
     if stem != "home":
         page.switch_page(str(ROOT / "pages" / f"{stem}.py"))
@@ -19,6 +22,16 @@ def opened(stem: str, **query: str) -> AppTest:
 
 
 def sound(page: AppTest) -> AppTest:
-    """The page, which shows no exception."""
+    """Return the page, which shows no exception."""
     assert not page.exception, [error.message for error in page.exception]
     return page
+
+
+def control(page: AppTest, kind: str, key: str) -> Any:
+    """Return the widget of that kind and key, whatever its generation."""
+    return next(widget for widget in page.get(kind) if is_key(key, widget.key))
+
+
+def verdict(page: AppTest) -> str:
+    """Return the verdict of a page."""
+    return next(element.value for element in page.markdown if element.value.startswith("## "))

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vgdash.initializers import BASES, INITIALIZERS, TRUNCATED_STD
+from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
 
 SHAPES = [(64, 256), (256, 64), (300, 300), (784, 10)]
 RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity")]
 STANDARD = {"normal": stats.norm, "uniform": stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)),
             "truncated": stats.truncnorm(-2, 2, scale=1 / stats.truncnorm.std(-2, 2))}
 # variance at fan_in 8, fan_out 24, written out by hand
-BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8, "lecun_uniform": 1 / 8,
-           "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8, "he_uniform": 2 / 8, "orthogonal": 1 / 24,
-           "identity": 8 / 192 - (8 / 192) ** 2, "pytorch_default": 1 / 24, "playground_default": 1 / 12}
+BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8,
+           "lecun_uniform": 1 / 8, "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8,
+           "he_uniform": 2 / 8, "orthogonal": 1 / 24, "identity": 8 / 192 - (8 / 192) ** 2,
+           "pytorch_default": 1 / 24, "playground_default": 1 / 12}
 
 
 def test_the_variances_are_those_of_the_formulas():
@@ -29,13 +30,14 @@ def test_the_variances_are_those_of_the_formulas():
 def test_the_draws_follow_the_distribution_that_the_name_promises(name, dtype):
     initializer = INITIALIZERS[name]
     if initializer.base.name == "orthogonal":
-        # an entry of a Haar matrix squared is Beta(1/2, (n - 1)/2); entries of one matrix depend on each other, so one of each
+        # an entry of a Haar matrix squared is Beta(1/2, (n - 1)/2); one of each matrix, for independence
         entries = np.array([initializer.draw(6, 10, seed, dtype=dtype)[2, 3] for seed in range(1_000)])
         p = stats.kstest(entries**2, stats.beta(0.5, 4.5).cdf).pvalue
         assert abs((entries > 0).sum() - 500) < 5 * math.sqrt(250)
     else:
         w = initializer.draw(150, 200, 3, dtype=dtype).ravel().astype(float)
-        p = stats.kstest(w / math.sqrt(initializer.variance(150, 200)), STANDARD[initializer.base.name].cdf).pvalue
+        p = stats.kstest(w / math.sqrt(initializer.variance(150, 200)),
+                         STANDARD[initializer.base.name].cdf).pvalue
     assert p > 1e-4
 
 
@@ -62,14 +64,6 @@ def test_a_matrix_is_fan_out_by_fan_in_and_keeps_its_type(name, dtype):
     assert w.flags.writeable
 
 
-@pytest.mark.parametrize("name", RANDOM)
-def test_the_scale_of_a_wide_and_of_a_narrow_layer_is_told_apart(name):
-    if INITIALIZERS[name].base.name != "orthogonal":
-        ratio = INITIALIZERS[name].draw(400, 100, 0, dtype=np.float64).std() / INITIALIZERS[name].draw(100, 400, 1, dtype=np.float64).std()
-        expected = {"lecun": 0.5, "he_no": 0.5, "he_un": 0.5, "pytor": 0.5}.get(name[:5], 1.0)
-        assert ratio == pytest.approx(expected, rel=5 * math.sqrt(2 / 2 / 40_000))
-
-
 @pytest.mark.parametrize("shape", [(40, 90), (90, 40), (64, 64), (1, 7), (7, 1)])
 def test_orthogonal_keeps_every_length_on_the_shorter_side(shape):
     w = INITIALIZERS["orthogonal"].draw(*shape, 5, dtype=np.float64)
@@ -79,7 +73,8 @@ def test_orthogonal_keeps_every_length_on_the_shorter_side(shape):
 
 def test_orthogonal_is_haar_so_the_trace_of_a_square_one_has_mean_zero_and_variance_one():
     # Diaconis & Shahshahani 1994; without the sign fix QR gives a trace of order -sqrt(n)
-    traces = np.array([np.trace(INITIALIZERS["orthogonal"].draw(10, 10, seed, dtype=np.float64)) for seed in range(2_000)])
+    traces = np.array([np.trace(INITIALIZERS["orthogonal"].draw(10, 10, seed, dtype=np.float64))
+                       for seed in range(2_000)])
     assert abs(traces.mean()) < 5 / math.sqrt(2_000)
     assert traces.var() == pytest.approx(1, abs=5 * math.sqrt(2 / 2_000))
 
@@ -94,7 +89,8 @@ def test_identity_passes_what_fits_and_zeros_pass_nothing():
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_gamma_multiplies_the_weights_of_the_same_draw(name):
     once = INITIALIZERS[name].draw(20, 30, 1, dtype=np.float64)
-    np.testing.assert_allclose(INITIALIZERS[name].draw(20, 30, 1, gamma=-2.5, dtype=np.float64), -2.5 * once, rtol=1e-15)
+    np.testing.assert_allclose(INITIALIZERS[name].draw(20, 30, 1, gamma=-2.5, dtype=np.float64), -2.5 * once,
+                               rtol=1e-15)
 
 
 def test_one_seed_gives_every_gaussian_initializer_the_same_underlying_draw():
@@ -104,13 +100,15 @@ def test_one_seed_gives_every_gaussian_initializer_the_same_underlying_draw():
     two_roundings = 3 * np.finfo(np.float32).eps
     np.testing.assert_array_equal(draw("standard_normal"), draw("standard_normal"))
     np.testing.assert_allclose(draw("he_normal"), math.sqrt(2) * draw("lecun_normal"), rtol=two_roundings)
-    np.testing.assert_allclose(draw("he_normal"), math.sqrt(2 / 50) * draw("standard_normal"), rtol=two_roundings)
+    np.testing.assert_allclose(draw("he_normal"), math.sqrt(2 / 50) * draw("standard_normal"),
+                               rtol=two_roundings)
     np.testing.assert_allclose(draw("small_normal"), 0.01 * draw("standard_normal"), rtol=two_roundings)
     np.testing.assert_allclose(draw("he_uniform"), math.sqrt(6) * draw("pytorch_default"), rtol=two_roundings)
     # the truncated draw is the normal one wherever that lies within +-2
     kept = np.abs(draw("standard_normal")) < 1.999
     np.testing.assert_allclose(draw("glorot_normal")[kept],
-                               (math.sqrt(2 / 120) / TRUNCATED_STD * draw("standard_normal"))[kept], rtol=two_roundings)
+                               (math.sqrt(2 / 120) / TRUNCATED_STD * draw("standard_normal"))[kept],
+                               rtol=two_roundings)
 
 
 def test_a_generator_moves_on_and_a_seed_does_not():
@@ -118,11 +116,6 @@ def test_a_generator_moves_on_and_a_seed_does_not():
     first, second = (INITIALIZERS["he_normal"].draw(4, 4, rng) for _ in range(2))
     assert (first != second).all()
     np.testing.assert_array_equal(first, INITIALIZERS["he_normal"].draw(4, 4, 0))
-
-
-def test_the_truncation_constant_is_that_of_keras_and_of_scipy():
-    assert TRUNCATED_STD == 0.87962566103423978
-    assert pytest.approx(stats.truncnorm.std(-2, 2), rel=1e-12) == TRUNCATED_STD
 
 
 def test_glorot_normal_is_cut_at_two_base_stds_and_glorot_uniform_at_root_six_over_the_fans():
@@ -143,33 +136,11 @@ def test_pytorch_default_is_what_nn_linear_draws():
     assert INITIALIZERS["pytorch_default"].variance(120, 400) == pytest.approx(1 / 360)
 
 
-def test_pytorch_default_shrinks_the_second_moment_of_relu_by_six_in_a_layer():
-    rng = np.random.default_rng(0)
-    rows, n = 64, 1_000
-    a = np.abs(rng.standard_normal((rows, n)))
-    z = a @ INITIALIZERS["pytorch_default"].draw(n, n, rng, dtype=np.float64).T
-    ratio = (np.maximum(z, 0) ** 2).mean() / (a**2).mean()
-    # rows share the weights and have nearly parallel inputs, so only the n units count; Var(relu^2)/E^2 = 3·2 - 1 = 5
-    assert ratio == pytest.approx(1 / 6, rel=5 * math.sqrt(5 / n))
-
-
 @pytest.mark.parametrize(("arguments", "words"), [
-    ((0, 3), "fan_in must be at least 1, received 0"), ((3, -1), "fan_out must be at least 1, received -1")])
+    ((0, 3, 0), "fan_in must be at least 1, received 0"),
+    ((3, -1, 0), "fan_out must be at least 1, received -1"),
+    ((3, 3, 0, math.nan), "gamma must be a finite number"), ((3, 3, 0, -math.inf), "gamma must be a finite")])
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_an_empty_layer_is_refused(name, arguments, words):
+def test_an_empty_layer_or_a_gamma_that_is_no_number_is_refused(name, arguments, words):
     with pytest.raises(ValueError, match=words):
-        INITIALIZERS[name].draw(*arguments, 0)
-
-
-@pytest.mark.parametrize("gamma", [math.nan, math.inf, -math.inf])
-def test_a_gamma_that_is_no_number_is_refused(gamma):
-    with pytest.raises(ValueError, match="gamma must be a finite number"):
-        INITIALIZERS["he_normal"].draw(3, 3, 0, gamma=gamma)
-
-
-@pytest.mark.parametrize("name", BASES)
-def test_every_base_has_the_variance_of_its_own_draw(name):
-    shape = (30, 50)
-    rng = np.random.default_rng(1)
-    squares = np.array([BASES[name].draw(*shape, rng, np.dtype(np.float64)).var() for _ in range(200)])
-    assert squares.mean() == pytest.approx(BASES[name].variance(*shape), rel=5 * math.sqrt(2 / 200 / 1_500) + 1 / 1_500)
+        INITIALIZERS[name].draw(*arguments)

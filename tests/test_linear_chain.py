@@ -11,24 +11,12 @@ from scipy.special import digamma, polygamma
 
 from vgdash.linear_chain import ChainParams, digamma_half, linear_chain, typical_factor
 from vgdash.number_formats import FORMATS, Breaks
-from vgdash.params import ParamError
 
 D2L = {"kind": "gaussian", "width": 4, "sigma2": 4.0, "depth": 100}  # 100 matrices 4x4 with N(0, 1) entries
 
 
 def log10_exact(value: Fraction) -> float:
     return math.log10(value.numerator) - math.log10(value.denominator)
-
-
-def test_published_sizes_after_150_layers():
-    assert 10 ** linear_chain(ChainParams(1.5, 150)).log10_activation[-1] == pytest.approx(2.59e26, rel=2e-3)
-    assert 10 ** linear_chain(ChainParams(0.5, 150)).log10_activation[-1] == pytest.approx(7.0e-46, rel=2e-3)
-
-
-def test_a_half_gives_a_half_a_quarter_an_eighth_and_the_gradient_the_same_from_the_top():
-    chain = linear_chain(ChainParams(0.5, 9))
-    assert 10**chain.log10_activation == pytest.approx(0.5 ** np.arange(10))
-    assert 10**chain.log10_gradient == pytest.approx(0.5 ** np.arange(9, -1, -1))
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.9, 1.2, 2.0])
@@ -42,7 +30,8 @@ def test_scaled_identity_is_the_exact_power_over_1000_layers(factor):
 
 
 @settings(max_examples=60, deadline=None)
-@given(c1=st.floats(0.1, 2), c2=st.floats(0.1, 2), x1=st.floats(-9, 9), x2=st.floats(0.01, 9), depth=st.integers(1, 40))
+@given(c1=st.floats(0.1, 2), c2=st.floats(0.1, 2), x1=st.floats(-9, 9), x2=st.floats(0.01, 9),
+       depth=st.integers(1, 40))
 def test_diagonal_chain_is_the_product_of_its_matrices(c1, c2, x1, x2, depth):
     chain = linear_chain(ChainParams(c1, depth, "diagonal", c2, 0.0 if abs(x1) < 1e-3 else x1, x2))
     weights, a, g = np.diag([c1, c2]), np.array([chain.params.x1, x2]), np.ones(2)
@@ -65,8 +54,10 @@ def test_a_component_that_starts_at_zero_stays_out_of_size_growth_and_frame_but_
 
 
 @pytest.mark.parametrize(("factor", "within", "continued"), [
-    (1.5, {"float16": 28, "bfloat16": None, "float32": None, "float64": None}, {"float16": 28, "float32": 219, "float64": 1751}),
-    (0.5, {"float16": 25, "bfloat16": 134, "float32": 150, "float64": None}, {"float16": 25, "float32": 150, "float64": 1075}),
+    (1.5, {"float16": 28, "bfloat16": None, "float32": None, "float64": None},
+     {"float16": 28, "float32": 219, "float64": 1751}),
+    (0.5, {"float16": 25, "bfloat16": 134, "float32": 150, "float64": None},
+     {"float16": 25, "float32": 150, "float64": 1075}),
 ])
 def test_published_breaks_within_150_layers_and_beyond(factor, within, continued):
     chain = linear_chain(ChainParams(factor, 150))
@@ -105,7 +96,8 @@ def test_diagonal_breaks_follow_the_larger_component():
     assert chain.forward["float16"] == Breaks(overflow=layer)
 
 
-@pytest.mark.parametrize(("factor", "layers"), [(2.0, 1.0), (0.5, 1.0), (1.2, math.log(2) / math.log(1.2)), (1.0, math.inf)])
+@pytest.mark.parametrize(("factor", "layers"), [
+    (2.0, 1.0), (0.5, 1.0), (1.2, math.log(2) / math.log(1.2)), (1.0, math.inf)])
 def test_doubling_depth(factor, layers):
     assert linear_chain(ChainParams(factor, 5)).doubling_depth == pytest.approx(layers)
 
@@ -115,18 +107,13 @@ def test_digamma_of_halves_is_scipys(n):
     assert digamma_half(n) == pytest.approx(digamma(n / 2), abs=1e-13)
 
 
-def test_typical_and_rms_growth_of_d2ls_100_gaussian_matrices():
-    chain = linear_chain(ChainParams(**D2L))
-    assert math.log(typical_factor(4.0, 4)) == pytest.approx(0.55797, abs=5e-6)
-    assert 100 * chain.log10_factor == pytest.approx(24.23, abs=5e-3)
-    assert 100 * chain.log10_factor_rms == pytest.approx(30.10, abs=5e-3)
-
-
-@pytest.mark.parametrize(("width", "sigma2", "depth"), [(2, 1.0, 50), (4, 4.0, 100), (16, 0.5, 20), (3, 0.01, 150)])
+@pytest.mark.parametrize(("width", "sigma2", "depth"), [
+    (2, 1.0, 50), (4, 4.0, 100), (16, 0.5, 20), (3, 0.01, 150)])
 def test_measured_growth_agrees_with_the_lyapunov_exponent_and_its_error_with_trigamma(width, sigma2, depth):
-    chain = linear_chain(ChainParams(kind="gaussian", width=width, sigma2=sigma2, depth=depth, seeds=200, seed=3))
+    chain = linear_chain(ChainParams(kind="gaussian", width=width, sigma2=sigma2, depth=depth, seeds=200,
+                                     seed=3))
     expected = (math.log(2 * sigma2 / width) + digamma(width / 2)) / 2 / math.log(10)
-    # a layer's ln|Wa|/|a| is half a log chi-squared, of variance trigamma(n/2)/4, independent of every other layer's
+    # a layer's ln|Wa|/|a| is half a log chi-squared, of variance trigamma(n/2)/4, independent of the others
     stderr = math.sqrt(polygamma(1, width / 2) / 4 / (200 * depth)) / math.log(10)
     assert chain.log10_factor == pytest.approx(expected)
     assert chain.log10_factor_measured == pytest.approx(expected, abs=5 * stderr)
@@ -135,7 +122,8 @@ def test_measured_growth_agrees_with_the_lyapunov_exponent_and_its_error_with_tr
 
 @pytest.mark.parametrize("line", ["activation", "gradient"])
 def test_gaussian_theory_lines_run_through_the_mean_of_every_layer(line):
-    chain = linear_chain(ChainParams(kind="gaussian", width=4, sigma2=1.0, depth=60, seeds=200, x1=3.0, x2=0.0, seed=1))
+    chain = linear_chain(ChainParams(kind="gaussian", width=4, sigma2=1.0, depth=60, seeds=200, x1=3.0,
+                                     x2=0.0, seed=1))
     seeds, theory = getattr(chain, f"log10_{line}_seeds"), getattr(chain, f"log10_{line}_theory")
     multiplied = np.arange(61) if line == "activation" else np.arange(60, -1, -1)
     stderr = np.sqrt(multiplied * polygamma(1, 2) / 4 / 200) / math.log(10)
@@ -150,7 +138,8 @@ def test_rms_growth_is_the_mean_square_over_draws():
 
 def explicit_sizes(p: ChainParams) -> tuple[np.ndarray, np.ndarray]:
     """rms components of a[l] and of the gradient for every seed, by plain products in float64."""
-    draws = np.random.default_rng(p.seed).standard_normal((p.depth, p.seeds, p.width, p.width)) * math.sqrt(p.sigma2 / p.width)
+    draws = np.random.default_rng(p.seed).standard_normal((p.depth, p.seeds, p.width, p.width))
+    draws *= math.sqrt(p.sigma2 / p.width)
     a = np.tile(np.resize([p.x1, p.x2], p.width), (p.seeds, 1))
     g = np.ones((p.seeds, p.width))
     ups, downs = [a], [g]
@@ -175,7 +164,8 @@ def test_gaussian_activations_and_gradients_are_products_of_the_same_matrices():
 def test_gaussian_sizes_stay_finite_over_1000_layers(sigma2):
     chain = linear_chain(ChainParams(kind="gaussian", width=2, sigma2=sigma2, depth=1000, seeds=5))
     spread = math.sqrt(1000 * polygamma(1, 1) / 4) / math.log(10)
-    assert chain.log10_activation_seeds[:, -1] == pytest.approx(1000 * math.log10(typical_factor(sigma2, 2)), abs=5 * spread)
+    expected = 1000 * math.log10(typical_factor(sigma2, 2))
+    assert chain.log10_activation_seeds[:, -1] == pytest.approx(expected, abs=5 * spread)
 
 
 def test_a_deeper_gaussian_chain_begins_with_the_same_layers():
@@ -219,36 +209,6 @@ def test_frame_has_one_row_a_layer_and_line():
     component = frame[frame["line"] == "component 2"]["log10_size"].to_numpy()
     assert component == pytest.approx(np.arange(8) * math.log10(0.5))
     gaussian = linear_chain(ChainParams(**D2L)).frame()
-    inside = (gaussian["log10_low"] <= gaussian["log10_size"]) & (gaussian["log10_size"] <= gaussian["log10_high"])
-    assert inside.all()
+    assert gaussian["log10_size"].between(gaussian["log10_low"], gaussian["log10_high"]).all()
     assert len(gaussian) == 2 * 101
     assert np.isfinite(gaussian.select_dtypes("number").to_numpy()).all()
-
-
-@pytest.mark.parametrize("kind", ["scaled identity", "diagonal", "gaussian"])
-def test_arrays_are_read_only(kind):
-    chain = linear_chain(ChainParams(kind=kind, depth=3))
-    arrays = {name: value for name, value in vars(chain).items() if isinstance(value, np.ndarray)}
-    assert len(arrays) == 7
-    assert not any(values.flags.writeable for values in arrays.values())
-
-
-@pytest.mark.parametrize(("values", "field"), [
-    ({"x1": 0, "x2": 0}, "x2"),
-    ({"x1": 1e-300}, "x1"),
-    ({"factor": 0}, "factor"),
-    ({"depth": 1001}, "depth"),
-    ({"kind": "orthogonal"}, "kind"),
-    ({"kind": "gaussian", "width": 32, "depth": 1000, "seeds": 2}, "seeds"),
-])
-def test_impossible_chains_are_refused_by_field(values, field):
-    with pytest.raises(ParamError) as refused:
-        ChainParams(**values)
-    assert refused.value.field == field
-
-
-def test_the_budget_is_for_gaussian_chains_only_and_names_what_still_fits():
-    ChainParams(width=32, depth=1000, seeds=200)
-    with pytest.raises(ParamError, match="at most 19 at depth 100 and width 32"):
-        ChainParams(kind="gaussian", width=32, depth=100, seeds=20)
-    ChainParams(kind="gaussian", width=32, depth=100, seeds=19)

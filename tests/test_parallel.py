@@ -1,7 +1,8 @@
-"""Threads over nets: BLAS keeps to one thread whoever computes, and what a job leaves to do is done by whichever core is free."""
+"""Threads over nets: BLAS keeps to one thread, and what a job leaves to do is done by a free core."""
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,11 +22,8 @@ def inside() -> set[int]:
 
 
 def from_another_thread(function):
-    found = []
-    thread = threading.Thread(target=lambda: found.append(function()))
-    thread.start()
-    thread.join()
-    return found[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
 
 
 def test_blas_has_one_thread_inside_from_any_thread_while_the_first_one_lives_on():
@@ -63,7 +61,8 @@ def workers(request, monkeypatch):
 @pytest.mark.parametrize("jobs", [0, 1, 3, 9])
 def test_every_part_of_every_job_is_done_once(jobs, workers):
     done = []
-    run_in_parts(lambda job: [lambda part=part: done.append((job, part)) for part in range(job + 1)], range(jobs))
+    run_in_parts(lambda job: [lambda part=part: done.append((job, part)) for part in range(job + 1)],
+                 range(jobs))
     assert sorted(done) == [(job, part) for job in range(jobs) for part in range(job + 1)]
 
 

@@ -1,4 +1,4 @@
-"""Every parameter set of the package, read from whatever an address may hold: a valid set comes out, and nothing is allocated."""
+"""Every parameter set, read from whatever an address may hold: a valid set, and nothing is allocated."""
 
 import contextlib
 import importlib
@@ -34,12 +34,13 @@ def all_kinds():
 KINDS = all_kinds()
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 NOISE = st.text(max_size=12) | st.binary(max_size=12).map(lambda raw: raw.decode("latin-1"))
-ODD = st.sampled_from(["", "nan", "-inf", "1e400", "1e308", "-0", "9" * 400, "9" * 5000, "0x10", "1_000", "٣", "²", "\x00", "\ud800",
-                       "true", "None", "10x99999999999", "1x2x3", "-", "--", ",", "<script>", "784-", "4096x257", "1x257", "1e-320"])
+ODD = st.sampled_from(["", "nan", "-inf", "1e400", "1e308", "-0", "9" * 400, "9" * 5000, "0x10", "1_000", "٣",
+                       "²", "\x00", "\ud800", "true", "None", "10x99999999999", "1x2x3", "-", "--", ",",
+                       "<script>", "784-", "4096x257", "1x257", "1e-320"])
 
 
 def spelled(rule):
-    """Texts that a rule may well take, up to its limits: values that are allowed alone and too much together."""
+    """Texts that a rule may well take, up to its limits: allowed alone and too much together."""
     if isinstance(rule, Flag):
         return st.sampled_from(["true", "false"])
     if isinstance(rule, Choice):
@@ -47,22 +48,25 @@ def spelled(rule):
     if isinstance(rule, Choices):
         return st.lists(st.sampled_from(rule.options), max_size=len(rule.options)).map(",".join)
     if isinstance(rule, Integer):
-        return st.sampled_from([rule.low, rule.high, rule.low - 1, rule.high + 1]).map(str) | st.integers(rule.low, rule.high).map(str)
+        ends = st.sampled_from([rule.low, rule.high, rule.low - 1, rule.high + 1])
+        return (ends | st.integers(rule.low, rule.high)).map(str)
     if isinstance(rule, Real):
-        return st.sampled_from([rule.low, rule.high]).map(repr) | st.floats(rule.low, rule.high).map(repr)
+        return (st.sampled_from([rule.low, rule.high]) | st.floats(rule.low, rule.high)).map(repr)
     assert isinstance(rule, Integers)
     sizes = st.sampled_from([rule.low, rule.high, rule.low + 1]) | st.integers(rule.low, rule.high)
     counts = st.sampled_from([1, rule.shortest, rule.longest, rule.longest + 1])
-    return st.lists(st.tuples(sizes, counts), min_size=1, max_size=4).map(lambda runs: "-".join(f"{size}x{count}" for size, count in runs))
+    runs = st.tuples(sizes, counts).map(lambda run: f"{run[0]}x{run[1]}")
+    return st.lists(runs, min_size=1, max_size=4).map("-".join)
 
 
 def addresses(kind):
-    """Raw query strings: the keys of the set and others, each perhaps repeated, with values that are allowed, odd or noise."""
+    """Raw query strings: keys of the set and others, perhaps repeated; values allowed, odd or noise."""
     def part(key):
         values = spelled(kind.keys()[key]) | ODD | NOISE if key in kind.keys() else NOISE  # noqa: SIM118
         return values.map(lambda text: f"{key}={quote(text, errors='surrogatepass')}")
     keys = st.sampled_from(sorted(kind.keys()))
-    return st.lists(keys.flatmap(part) | NOISE.map(lambda text: f"{quote(text)}=1") | NOISE, max_size=12).map("&".join)
+    parts = keys.flatmap(part) | NOISE.map(lambda text: f"{quote(text)}=1") | NOISE
+    return st.lists(parts, max_size=12).map("&".join)
 
 
 def same(p):
@@ -78,7 +82,7 @@ def test_any_address_gives_a_valid_set_and_names_what_it_left_out(kind, data):
     assert same(p) == p
     assert hash(same(p)) == hash(p)
     assert all(isinstance(error, ParamError) and error.rule for error in refused)
-    assert kind.parse_lenient(p.to_query(), text=True) == (p, []), "and the set can be written into an address again"
+    assert kind.parse_lenient(p.to_query(), text=True) == (p, []), "and it can be written into an address"
     for key, rule in kind.keys().items():
         if key in query:
             with contextlib.suppress(ParamError):
@@ -89,8 +93,9 @@ def test_any_address_gives_a_valid_set_and_names_what_it_left_out(kind, data):
 @alike
 @given(st.data())
 def test_any_values_give_a_valid_set(kind, data):
-    anything = (st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | st.binary(max_size=5) | NOISE
-                | st.lists(st.integers() | NOISE | st.none(), max_size=5) | st.dictionaries(NOISE, st.none(), max_size=2))
+    one = st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers() | NOISE
+    anything = (one | st.binary(max_size=5) | st.lists(st.integers() | NOISE | st.none(), max_size=5)
+                | st.dictionaries(NOISE, st.none(), max_size=2))
     values = data.draw(st.dictionaries(st.sampled_from(sorted(kind.keys())), anything))
     p, refused = kind.parse_lenient(values)
     assert same(p) == p
@@ -99,7 +104,7 @@ def test_any_values_give_a_valid_set(kind, data):
 
 @every_kind
 def test_the_largest_of_everything_is_refused_in_one_sentence_before_anything_is_allocated(kind):
-    """Every number at its upper limit; what that would need is many times the machine. A set that has no budget has no need of one."""
+    """Every number at its upper limit: that would need many times the machine, where there is a budget."""
     largest = {key: [spell(rule)] for key, rule in kind.keys().items() if (spell := LARGEST.get(type(rule)))}
     kind.parse_lenient(largest, text=True)  # tables that are made once and kept
     tracemalloc.start()
@@ -107,7 +112,8 @@ def test_the_largest_of_everything_is_refused_in_one_sentence_before_anything_is
         p, refused = kind.parse_lenient({**largest, "seed": ["1"]}, text=True)
         for key, rule in kind.keys().items():
             if isinstance(rule, Integers):
-                assert kind.parse_lenient({key: [f"{rule.low}x99999999999"]}, text=True) == (kind(), [ANY]), "terabytes"
+                terabytes = {key: [f"{rule.low}x99999999999"]}
+                assert kind.parse_lenient(terabytes, text=True) == (kind(), [ANY])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -117,5 +123,6 @@ def test_the_largest_of_everything_is_refused_in_one_sentence_before_anything_is
     assert all("\n" not in str(error) and len(str(error)) < 400 for error in refused)
 
 
-LARGEST = {Integer: lambda rule: str(rule.high), Real: lambda rule: repr(rule.high), Integers: lambda rule: f"{rule.high}x{rule.longest}"}
+LARGEST = {Integer: lambda rule: str(rule.high), Real: lambda rule: repr(rule.high),
+           Integers: lambda rule: f"{rule.high}x{rule.longest}"}
 WITHOUT_BUDGET = {"BalanceParams", "PhaseParams", "NeuronParams", "ChainParams"}

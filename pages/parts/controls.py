@@ -38,9 +38,8 @@ class Address(NamedTuple):
 class Controls:
     """The controls of one page for the parameter set ``kind``.
 
-    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, and the row of
-    controls too if others depend on the key (``linked``). ``then`` is called when a scene or a link has been
-    entered.
+    ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, or the page if
+    other controls depend on the key (``linked``). ``then`` is called when a scene or a link has been entered.
     """
 
     def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
@@ -186,14 +185,14 @@ class Controls:
         here, changed = self.here, self._differing({**self.here.values, **values})
         scene = here.scene if changed == self.scenes.get(here.scene) else None
         self._show(Address(changed, scene, here.kept, session().present))
-        _redraw_all()
+        redraw_page()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
         """Take over a widget's value and draw again what depends on it. The callback of every control.
 
         Streamlit calls it for a widget that is gone too, if a late message holds its value: it is ignored.
         """
-        if widget != self._name(key) or self.page != session().page:
+        if self.is_late(widget, self._name(key)):
             return
         here, rule, before = self.here, self.rules[key], self.value(key)
         value, misread = st.session_state[widget], here.misread.pop(key, None)
@@ -213,13 +212,17 @@ class Controls:
         left = here.scene
         if left is not None and here.values != self.scenes[left]:
             here.scene = None
-        self._redraw(left, [*(["controls"] if key in self.linked else []), *self.fragments])
+        if left != here.scene or key in self.linked:  # the scene's headline goes, or other controls change
+            redraw_page()
+        st.rerun(list(self.fragments))
 
-    def _redraw(self, scene_before: str | None, fragments: list[str]) -> NoReturn:
-        """Draw fragments again; the whole page if the state is no scene any more, for its headline goes."""
-        if scene_before == self.here.scene:
-            st.rerun(fragments)
-        _redraw_all()
+    def is_late(self, widget: str, present: str) -> bool:
+        """Return True if a message is about another page; one about an earlier state draws this page again."""
+        if self.page != session().page:
+            return True
+        if widget != present:
+            redraw_page()
+        return False
 
     # ---- widgets
 
@@ -232,8 +235,9 @@ class Controls:
         return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
-        """Return the usual options, the default, and the value that a link or a scene has set."""
-        return sorted({*usual, self.defaults[key], self.here.entered.get(key, self.defaults[key])})
+        """Return the usual options, the default, the value that a link has set, and the present one."""
+        default = self.defaults[key]
+        return sorted({*usual, default, self.here.entered.get(key, default), self.value(key)})
 
     def slider(self, key: str, label: str, step: float = 1, **more: Any) -> None:
         """Draw a slider over all values of a number."""
@@ -283,8 +287,8 @@ class Controls:
 def set_present(key: str) -> None:
     """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
     if key == present_key():
-        answer_next()
         session().present = st.session_state[key]
+    redraw_page()
 
 
 def present_key() -> str:
@@ -292,7 +296,8 @@ def present_key() -> str:
     return f"present-{session().generation}"
 
 
-def _redraw_all() -> NoReturn:
+def redraw_page() -> NoReturn:
+    """End a callback and draw the whole page, without reading its address: it may be an old one."""
     answer_next()
     st.rerun()
 

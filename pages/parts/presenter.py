@@ -78,7 +78,7 @@ def _pills_key(controls: Controls) -> str:
 
 def _pick(controls: Controls, key: str) -> None:
     """Enter the scene that was picked. The callback of the row of scenes; one that is gone is ignored."""
-    if key != _pills_key(controls) or controls.page != session().page:
+    if controls.is_late(key, _pills_key(controls)):
         return
     answer_next()
     name = st.session_state[key]

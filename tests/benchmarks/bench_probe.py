@@ -1,9 +1,10 @@
-"""The same job in vgdash and in eager PyTorch, in turns, medians: run ``python tests/benchmarks/bench_probe.py``.
+"""The same job in vgdash and in eager PyTorch, in turns, medians: python tests/benchmarks/bench_probe.py
 
-The job: 4 initializers on a ReLU net of 100 layers x 256, batch 256. For each net draw weights, input and cotangent; forward;
-gradients of every pre-activation and every weight; by layer the means of z², a², a, (∂C/∂z)², (∂C/∂W)², the shares of saturated and
-of dead units, the cosine of neighbouring rows of z. Both in float32, with as many threads as cores, and with the kernels of this
-processor: an ``OPENBLAS_CORETYPE`` in the environment, which could hold NumPy alone to those of an older one, is put aside.
+The job: 4 initializers on a ReLU net of 100 layers x 256, batch 256. For each net draw weights, input and
+cotangent; forward; gradients of every pre-activation and every weight; by layer the means of z², a², a,
+(∂C/∂z)², (∂C/∂W)², the shares of saturated and of dead units, the cosine of neighbouring rows of z. Both in
+float32, with as many threads as cores, and with the kernels of this processor: an ``OPENBLAS_CORETYPE`` in
+the environment, which could hold NumPy alone to those of an older one, is put aside.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from vgdash.parallel import WORKERS
 from vgdash.probe.probe import CompareParams, compare
 
 DEPTH, WIDTH, BATCH, ROUNDS = 100, 256, 256, 7
-STDS = {"small_normal": 0.01, "standard_normal": 1.0, "lecun_normal": WIDTH**-0.5, "glorot_normal": WIDTH**-0.5,
-        "he_normal": (2 / WIDTH) ** 0.5, "he_uniform": (2 / WIDTH) ** 0.5}
+STDS = {"small_normal": 0.01, "standard_normal": 1.0, "lecun_normal": WIDTH**-0.5,
+        "glorot_normal": WIDTH**-0.5, "he_normal": (2 / WIDTH) ** 0.5, "he_uniform": (2 / WIDTH) ** 0.5}
 JOBS = {  # the first stops early where float32 under- or overflows, the second never does
     "one vanishes, one explodes": ("small_normal", "standard_normal", "lecun_normal", "he_normal"),
     "all survive": ("lecun_normal", "glorot_normal", "he_normal", "he_uniform"),
@@ -62,7 +63,8 @@ def _torch_net(torch, std: float):
                                      saturated.all(dim=0).float().mean(),
                                      torch.nn.functional.cosine_similarity(z[:-1], z[1:]).mean()]))
     z.backward(torch.randn(BATCH, WIDTH))
-    back = [torch.stack([z.grad.square().mean(), w.grad.square().mean() / BATCH**2]) for z, w in zip(z_all, weights, strict=True)]
+    back = [torch.stack([z.grad.square().mean(), w.grad.square().mean() / BATCH**2])
+            for z, w in zip(z_all, weights, strict=True)]
     return torch.stack(rows).numpy(), torch.stack(back).numpy()
 
 

@@ -1,11 +1,12 @@
-"""Training against eager PyTorch, jitted JAX and this machine's matrix product; run it alone on a quiet machine.
+"""Training against eager PyTorch, jitted JAX and this machine's matrix product, on a quiet machine:
 
     python tests/benchmarks/bench_training.py [minutes]
 
-The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the rounds. What is measured of
-our nets on the way, the others do without. Everybody picks the kernels of this processor: an ``OPENBLAS_CORETYPE`` in the environment,
-which could hold NumPy alone to those of an older one, is put aside. Rounds go on while their shape's share of the minutes (five
-unless told) lasts, two at least and nine at most.
+The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the
+rounds. What is measured of our nets on the way, the others do without. Everybody picks the kernels of this
+processor: an ``OPENBLAS_CORETYPE`` in the environment, which could hold NumPy alone to those of an older one,
+is put aside. Rounds go on while their shape's share of the minutes (five, if not given) lasts, two at least
+and nine at most.
 """
 
 import os
@@ -26,7 +27,8 @@ from tests.training.parameters import weights_of
 from vgdash.training.trainer import Trainer, TrainParams
 
 INITIALIZERS = ("lecun_normal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform")  # five nets
-SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))  # depth, width, batch, times PyTorch to reach
+# depth, width, batch, times PyTorch to reach
+SHAPES = ((50, 64, 64, 3.0), (20, 128, 128, 2.5), (10, 256, 128, 1.7))
 JAX_TARGET = 1.3
 CORES = 2
 FEWEST, MOST = 2, 9  # rounds
@@ -35,7 +37,8 @@ SNAPSHOTS = 5
 
 
 def params(depth, width, batch, steps):
-    return TrainParams.uniform(depth, width, initializers=INITIALIZERS, batch=batch, steps=steps, snapshots=SNAPSHOTS, learning_rate=0.001)
+    return TrainParams.uniform(depth, width, initializers=INITIALIZERS, batch=batch, steps=steps,
+                               snapshots=SNAPSHOTS, learning_rate=0.001)
 
 
 def start(p):
@@ -114,7 +117,8 @@ def jitted_jax(p):
 
     weights = [jnp.array(w) for w in start(p)]
     pairs = [(w, jnp.zeros(w.shape[:2])) for w in weights]
-    params = (pairs[0], tuple(jnp.stack(parts, axis=1) for parts in zip(*pairs[1:-1], strict=True)), pairs[-1])
+    params = (pairs[0], tuple(jnp.stack(parts, axis=1) for parts in zip(*pairs[1:-1], strict=True)),
+              pairs[-1])
     x, y = jnp.array(p.data.x_train), jnp.array(p.data.y_train)
     jax.block_until_ready(step(params, x[:p.batch], y[:p.batch]))
     losses = []
@@ -128,8 +132,10 @@ def jitted_jax(p):
 
 
 def product_rate(width, batch, seconds=0.5):
-    """Operations a second, on all cores, each with its own operands: of W a alone, and of the three products of a layer in turn, which
-    are W a, Wᵀ δ and δ aᵀ."""
+    """Operations a second, on all cores, each with its own operands: of W a alone, and of a layer's three.
+
+    These are W a, Wᵀ δ and δ aᵀ, in turn.
+    """
     def work(which, kinds):
         w, a, delta = np.ones((width, width), np.float32), *np.ones((2, width, batch), np.float32)
         forward, gradient = np.empty_like(a), np.empty_like(w)
@@ -160,7 +166,10 @@ def contest(depth, width, batch, target, seconds_left):
     contestants = {"vgdash": ours, "PyTorch": pytorch, "JAX": jitted_jax}
     seconds, losses, rates = {name: [] for name in contestants}, {}, []
     begin = time.perf_counter()
-    while len(rates) < FEWEST or (len(rates) < MOST and time.perf_counter() - begin < seconds_left * len(rates) / (len(rates) + 1)):
+    while len(rates) < MOST:
+        spent = time.perf_counter() - begin
+        if len(rates) >= FEWEST and spent >= seconds_left * len(rates) / (len(rates) + 1):
+            break
         rates.append(product_rate(width, batch))
         for name, run in list(contestants.items()):
             try:
@@ -171,7 +180,8 @@ def contest(depth, width, batch, target, seconds_left):
                 continue
             seconds[name].append(elapsed)
     for name in contestants:
-        np.testing.assert_allclose(losses[name], losses["vgdash"], rtol=2e-2, err_msg=f"{name} did another job")
+        np.testing.assert_allclose(losses[name], losses["vgdash"], rtol=2e-2,
+                                   err_msg=f"{name} did another job")
     median = {name: statistics.median(seconds[name]) for name in contestants}
     rate = p.flops / median["vgdash"]
     print(f"{depth} layers x {width}, batch {batch}, {p.nets} nets, {steps} steps, {len(rates)} rounds:"
@@ -180,12 +190,13 @@ def contest(depth, width, batch, target, seconds_left):
         wanted = target if name == "PyTorch" else JAX_TARGET
         print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name} (to reach: {wanted})")
     forward, layer = (statistics.median(column) for column in zip(*rates, strict=True))
-    print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / forward:.0%} of the product W a, {rate / layer:.0%} of a layer's three products"
-          " (to reach: 60%)", flush=True)
+    print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / forward:.0%} of the product W a, "
+          f"{rate / layer:.0%} of a layer's three products (to reach: 60%)", flush=True)
 
 
 if __name__ == "__main__":
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
-    print("NumPy's kernels:", *(library["architecture"] for library in threadpool_info() if library["user_api"] == "blas"))
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    print("NumPy's kernels:", *(library["architecture"] for library in blas))
     for shape in SHAPES:
         contest(*shape, 60 * minutes / len(SHAPES))

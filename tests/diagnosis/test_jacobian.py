@@ -248,9 +248,3 @@ def test_too_wide_a_net_is_refused_before_it_is_drawn_and_seeds_are_thinned(monk
     monkeypatch.setattr("vgdash.diagnosis.jacobian.WORK", 7.5 * 3 * 16**3)
     assert jacobian_spectrum(uniform(3, 16, seeds=9)).seeds == 7
     assert jacobian_spectrum(uniform(3, 16, seeds=9), inputs=2).seeds == 3
-
-
-def test_arrays_cannot_be_written():
-    found = jacobian_spectrum(uniform(2, 8))
-    for array in (found.log10_s, found.edges, found.share):
-        assert not array.flags.writeable

@@ -6,19 +6,26 @@ import pytest
 
 from tests.pages.slow import Slow
 from tests.pages.wire import Session
-from tests.server import serving
+from tests.server import port_of, serving
 
 
 @pytest.fixture(scope="session")
-def port():
-    """Of the app, on a server of those tests that leave it as it was."""
-    with serving() as address:
-        yield int(address.rsplit(":", 1)[1])
+def app():
+    """Serve the app to those tests that leave it as it was: its port and its process."""
+    seen = []
+    with serving(seen=seen) as address:
+        yield port_of(address), seen[0]
+
+
+@pytest.fixture(scope="session")
+def port(app):
+    """Return the port of that server."""
+    return app[0]
 
 
 @pytest.fixture
 def visitor(port):
-    """Who has just come to that server."""
+    """Connect one who has just come to that server."""
     with Session(port) as visitor:
         yield visitor
 
@@ -28,12 +35,3 @@ def slow():
     Slow.made, Slow.gate = [], threading.Event()
     yield Slow
     Slow.gate.set()
-
-
-@pytest.fixture
-def alone():
-    """Nothing computes that an earlier test has left: Python crashes where tracemalloc stops while another thread allocates."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("vgdash-"):
-            thread.join(60)
-            assert not thread.is_alive(), thread.name

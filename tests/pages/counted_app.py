@@ -1,4 +1,4 @@
-"""The app, whose training runs leave a line each when they begin and when they end: ``begins 3`` is the run of seed 3.
+"""The app, which leaves a line when a training run begins and ends, and when a chain is computed: ``begins 3`` is of seed 3.
 
     streamlit run tests/pages/counted_app.py -- FILE
 """
@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 from pages.parts import shell, training_runs
+from pages.parts.views import linear_chain
 
 if not hasattr(training_runs.Trainer, "told"):
+    compute_chain = linear_chain.chain_view
+
     def tell(what, p, where=Path(sys.argv[1])):
         with where.open("a") as lines:
             lines.write(f"{what} {p.seed}\n")
@@ -23,6 +26,10 @@ if not hasattr(training_runs.Trainer, "told"):
             finally:
                 tell("ends", self.params)
 
-    training_runs.Trainer = Counted
+    def counted(p, *rest):
+        tell("chain", p)
+        return compute_chain(p, *rest)
+
+    training_runs.Trainer, linear_chain.chain_view = Counted, counted
 
 shell.main()

@@ -17,7 +17,7 @@ from pages.parts.shell import PAGES
 from pages.parts.training_runs import Store
 from tests.pages.slow import SMALL, wait_for
 from tests.pages.wire import Session
-from tests.server import ROOT, free_port, serving
+from tests.server import ROOT, port_of, serving
 from vgdash.training.trainer import Trainer
 
 LONG = "steps=20000&depth=10&width=64&seeds=1&snapshots=400"
@@ -45,7 +45,7 @@ def test_whatever_ends_the_thread_of_a_run_is_said_and_frees_its_place(how, monk
     run = store.ask(SMALL, "visitor")
     wait_for(lambda: run.over)
     assert (run.state, len(run.snapshots)) == ("failed", 2)
-    said = training_panel._state(run, SMALL)
+    said = training_panel.progress(run, SMALL)
     assert type(how).__name__ in said
     assert said.endswith("Change a setting or run it again.")
     assert "<b>" not in said
@@ -103,7 +103,7 @@ def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_
     time.sleep(0.5)  # a long one; somebody else looks at something else
     store.look(replace(SMALL, seed=1), "other")
     assert store.look(SMALL, "student").state == "stopped"
-    assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", training_panel._state(run, SMALL))
+    assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", training_panel.progress(run, SMALL))
 
 
 def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):
@@ -144,52 +144,46 @@ def test_nothing_asks_the_clock_on_the_wall():
 
 # ---- the server, and the way to it
 
-def port_of(address):
-    return int(address.rsplit(":", 1)[1])
-
-
-def told(page):
-    """What the page tells the browser to show in its controls, by their keys: all that is not a control's default."""
-    controls = {name.rsplit("-", 1)[-1]: widget for name, widget in page.widgets().items() if getattr(widget, "set_value", False)}
-    return {key: list(getattr(widget, "raw_values", getattr(widget, "raw_value", ()))) for key, widget in controls.items()}
+def values(page):
+    """Return what the page's controls are drawn with, by their keys."""
+    drawn = {name.split("-", 2)[2].split("-")[0]: widget for name, widget in page.widgets().items()}
+    return {key: str(widget.default) for key, widget in drawn.items() if hasattr(widget, "default")}
 
 
 def steps_done(page):
     return next((int(found[1].replace(",", "")) for text in page.texts if (found := re.search(r"Step ([\d,]+) of", text))), 0)
 
 
-def test_after_a_restart_in_the_middle_of_a_run_the_address_brings_everything_back():
-    port, query, seen = free_port(), f"{LONG}&learning_rate=0.003&look=gradient+by+step", []
-    with serving(port=port, seen=seen), Session(port) as visitor:
-        before = visitor.open("training", query)
-        assert before.has("stop"), "the link has started the run"
-        wait_for(lambda: steps_done(visitor.send()) > 0)
-        seen[0].kill()
-        seen[0].wait(10)
-    with serving(port=port), Session(port) as visitor:
-        after = visitor.open("training", query)
-        assert not after.exceptions
-        assert not after.warnings
-        assert after.has("stop"), "and starts it again"
-        assert told(after) == told(before) == {"depth": ["10"], "learning_rate": ["0.003"], "look": ["gradient by step"]}
-        wait_for(lambda: steps_done(visitor.send()) > 0)
+def test_who_comes_back_with_the_same_session_finds_the_run_going_on(port):
+    with Session(port) as visitor:
+        visitor.open("training", LONG)
+        wait_for(lambda: steps_done(visitor.tick()) > 0)
+        before, known, here, address = steps_done(visitor.tick()), visitor.id, visitor.page_hash, visitor.query
+    time.sleep(1)
+    with Session(port, again=known) as visitor:
+        visitor.page_hash, visitor.query = here, address
+        page = visitor.send()
+        assert visitor.id == known, "the server knows the session again"
+        assert not page.exceptions
+        assert steps_done(page) > before
+        assert page.has("stop")
+        visitor.click("stop")
 
 
-def test_who_comes_back_with_the_same_session_finds_the_run_going_on():
-    with serving() as address:
-        port = port_of(address)
-        with Session(port) as visitor:
-            visitor.open("training", LONG)
-            wait_for(lambda: steps_done(visitor.send()) > 0)
-            before, known, here = steps_done(visitor.send()), visitor.id, visitor.page_hash
-        time.sleep(3)
-        with Session(port, again=known) as visitor:
-            visitor.page_hash, visitor.query = here, LONG
-            page = visitor.send(fragment="")
-            assert visitor.id == known, "the server knows the session again"
-            assert not page.exceptions
-            assert steps_done(page) > before
-            assert page.has("stop")
+def test_what_ticks_draws_no_widget_and_the_run_s_end_ends_the_timer(visitor):
+    """A browser sends the values of all its widgets with each tick: one drawn there would take old ones."""
+    page = visitor.open("training", "steps=2000&depth=10&width=32&seeds=1&initializers=he_normal&seed=77")
+    (ticking,) = page.timers
+    assert not [widget for widget in page.widgets() if page.fragment(widget) == ticking]
+    assert page.has("stop")
+    ticks = 0
+    while page.timers:
+        page, ticks = visitor.tick(), ticks + 1
+        assert not page.exceptions
+        assert not [widget for widget in page.widgets() if page.fragment(widget) == ticking]
+    assert ticks > 1
+    assert any("2,000 steps in" in text for text in page.texts)
+    assert not page.has("stop")
 
 
 def bound_by_permissions():
@@ -202,29 +196,50 @@ def bound_by_permissions():
     return command
 
 
-def test_with_a_disk_that_cannot_be_written_every_page_works(tmp_path):
-    disk = tmp_path / "disk"
-    for name in ("app.py", ".streamlit", "pages", "vgdash"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        (tmp_path / "disk").mkdir(exist_ok=True)
-        copy(ROOT / name, disk / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if copy is shutil.copytree else {}))
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory):
+    """Serve a copy of the app on a disk that cannot be written: its port, the folder, and all that was there."""
+    disk = tmp_path_factory.mktemp("disk")
+    for name in (".streamlit", "pages", "vgdash"):
+        shutil.copytree(ROOT / name, disk / name)
+    shutil.copy2(ROOT / "app.py", disk)
     (disk / "home").mkdir()
-    for folder in [disk, *(path for path in disk.rglob("*") if path.is_dir())]:
+    folders = [disk, *(path for path in disk.rglob("*") if path.is_dir())]
+    for folder in folders:
         folder.chmod(0o555)
     before = sorted(disk.rglob("*"))
-    home = {name: str(disk / "home") for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    home = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(disk / "home"))
     try:
-        app = serving(folder=disk, before=bound_by_permissions(), env={**os.environ, **home})
-        with app as address, Session(port_of(address)) as visitor:
-            for stem, _ in PAGES:
-                page = visitor.open(stem, "steps=20&depth=3" if stem == "training" else "")
-                assert not page.exceptions, stem
-                assert page.texts, stem
-            wait_for(lambda: any("20 steps in" in text for text in visitor.open("training", "steps=20&depth=3").texts))
-        assert sorted(disk.rglob("*")) == before, "and nothing was written"
+        with serving(folder=disk, before=bound_by_permissions(), env={**os.environ, **home}) as address:
+            yield port_of(address), disk, before
     finally:
-        for folder in [disk, *(path for path in disk.rglob("*") if path.is_dir())]:
+        for folder in folders:
             folder.chmod(0o755)
+
+
+def test_with_a_disk_that_cannot_be_written_every_page_works(read_only):
+    port, disk, before = read_only
+    with Session(port) as visitor:
+        for stem, _ in PAGES:
+            page = visitor.open(stem, "steps=20&depth=3" if stem == "training" else "")
+            assert not page.exceptions, stem
+            assert page.texts, stem
+        wait_for(lambda: any("20 steps in" in text for text in visitor.open("training", "steps=20&depth=3").texts))
+    assert sorted(disk.rglob("*")) == before, "and nothing was written"
+
+
+def test_the_address_brings_everything_back_on_another_server(visitor, read_only):
+    before = visitor.open("training", f"{LONG}&learning_rate=0.003&look=gradient+by+step")
+    assert before.has("stop"), "the link has started the run"
+    wait_for(lambda: steps_done(visitor.tick()) > 0)
+    visitor.click("stop")
+    with Session(read_only[0]) as again:
+        after = again.open("training", visitor.query)
+        assert not after.exceptions
+        assert not after.warnings
+        assert after.has("stop"), "and starts it again"
+        assert values(after) == values(before) != {}
+        wait_for(lambda: steps_done(again.tick()) > 0)
 
 
 # ---- memory
@@ -243,23 +258,22 @@ def resident(process):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux says what a process holds")
-def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_nothing_is_taken_for_it():
-    seen = []
-    with serving(seen=seen) as address:
-        for stem in dict.fromkeys(stem for stem, *_ in TOO_LARGE):
-            with Session(port_of(address)) as visitor:
-                visitor.open(stem)
-        before = resident(seen[0])
-        for stem, query, named in TOO_LARGE:
-            with Session(port_of(address)) as visitor:
-                page = visitor.open(stem, query)
-                assert not page.exceptions
-                assert any(sentence.startswith(named) and "left out" in sentence for sentence in page.warnings), (query, page.warnings)
-        assert resident(seen[0]) - before < 100e6, "what is left of each set is the page's default"
+def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_nothing_is_taken_for_it(app):
+    port, process = app
+    for stem in dict.fromkeys(stem for stem, *_ in TOO_LARGE):
+        with Session(port) as visitor:
+            visitor.open(stem)
+    before = resident(process)
+    for stem, query, named in TOO_LARGE:
+        with Session(port) as visitor:
+            page = visitor.open(stem, query)
+            assert not page.exceptions
+            said = [sentence.startswith(named) and "left out" in sentence for sentence in page.warnings]
+            assert any(said), (query, page.warnings)
+    assert resident(process) - before < 100e6, "what is left of each set is the page's default"
 
 
-def test_a_net_too_large_for_sixteen_rates_at_once_is_said_on_the_page():
-    with serving() as address, Session(port_of(address)) as visitor:
-        page = visitor.open("training", "depth=100&width=128&steps=50&look=learning+rates")
-        assert not page.exceptions
-        assert any("Too much to try many learning rates at once" in alert.body for alert in page.of("alert"))
+def test_a_net_too_large_for_sixteen_rates_at_once_is_said_on_the_page(visitor):
+    page = visitor.open("training", "depth=100&width=128&steps=50&look=learning+rates")
+    assert not page.exceptions
+    assert any("Too much to try many learning rates at once" in alert.body for alert in page.of("alert"))

@@ -112,7 +112,7 @@ def test_finished_runs_stay_within_the_bytes_that_are_kept():
 
 
 def test_more_waiting_runs_than_the_line_holds_are_refused(slow, monkeypatch):
-    monkeypatch.setattr("pages.parts.bounds.WAITING", 3)
+    monkeypatch.setattr("pages.parts.training_runs.WAITING", 3)
     store = Store(running=1, make=slow)
     for seed in range(4):
         store.ask(replace(SMALL, seed=seed), "visitor")
@@ -141,14 +141,7 @@ def test_the_estimate_follows_the_cost_and_the_pace_of_this_machine():
     assert store.rate != before
 
 
-def test_a_short_run_tells_how_long_the_whole_one_takes():
-    store = Store(make=lambda p: _Paced(0.2))
-    store.try_out(replace(SMALL, steps=20))
-    whole = replace(SMALL, steps=200)
-    assert store.estimate(whole) == pytest.approx(0.2 * whole.effort / replace(SMALL, steps=20).effort, rel=0.2)
-
-
-class _Paced:
+class Paced:
     """A run of so many seconds."""
 
     def __init__(self, seconds: float):
@@ -159,20 +152,22 @@ class _Paced:
         yield
 
 
-def test_of_several_tries_the_fastest_counts():
+def test_a_short_run_measures_how_long_the_whole_one_takes_and_of_several_the_fastest_counts():
     pauses = iter([0.3, 0.05, 0.2])
-    store = Store(make=lambda p: _Paced(next(pauses)))
+    store = Store(make=lambda p: Paced(next(pauses)))
     for _ in range(3):
-        store.try_out(SMALL)
+        store.measure_rate(SMALL)
     assert store.estimate(SMALL) == pytest.approx(0.05, rel=0.5)
+    whole = replace(SMALL, steps=200)
+    assert store.estimate(whole) == pytest.approx(store.estimate(SMALL) * whole.effort / SMALL.effort)
 
 
-def test_what_runs_have_told_is_not_tried_out():
+def test_the_rate_is_not_measured_where_runs_have_told_it():
     made = []
     store = Store(make=lambda p: made.append(p) or trainer(p))
     run = store.ask(SMALL, "visitor")
-    store.try_out(SMALL)
+    store.measure_rate(SMALL)
     wait_for(lambda: run.over and run.trainer is None)
-    told = store.rate
-    store.try_out(SMALL)
-    assert (len(made), store.rate) == (1, told)
+    found = store.rate
+    store.measure_rate(SMALL)
+    assert (len(made), store.rate) == (1, found)

@@ -2,16 +2,15 @@
 
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pages.parts import questions, scenes
+from pages.parts import scenes
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import SCENE_BY_NAME, SCENES
 from pages.parts.views import initializers, training
-from tests.test_architecture import imports_of, within
+from tests.test_architecture import GRAPH
 from vgdash import ChainParams, probe
 from vgdash.probe.probe import CompareParams
 
@@ -96,10 +95,8 @@ def test_a_question_is_about_the_net_that_its_scene_shows(scene):
 
 
 def test_scenes_are_data_and_questions_know_no_page():
-    own, asked = (imports_of(Path(module.__file__)) for module in (scenes, questions))
-    assert not {name for name in own if within(name, "pages", "streamlit")}
-    asked = {name for name in asked if within(name, "pages.parts.views", "pages.parts.scenes", "streamlit")}
-    assert not asked
+    assert not {name for name in GRAPH["pages.parts.scenes"] if name.startswith("pages")}
+    assert {name for name in GRAPH["pages.parts.questions"] if name.startswith("pages")} == {"pages.parts.text"}
 
 
 def test_an_answer_is_not_stored_text():

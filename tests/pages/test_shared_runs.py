@@ -1,4 +1,4 @@
-"""Shared runs through the server and its WebSocket: a hall with one link watches one computation, and different runs wait in line."""
+"""Shared runs through the WebSocket: a hall with one link watches one computation, and different runs wait in line."""
 
 import itertools
 import re
@@ -12,27 +12,35 @@ import pyarrow as pa
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from pages.parts import bounds
+from pages.parts.training_runs import RUNNING
 from tests.pages.wire import Session
-from tests.server import serving
+from tests.server import port_of, serving
 from vgdash.training.trainer import TrainParams
 
-HALL, DIFFERENT = 50, 10
-SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "5000", "batch": "32"}
+HALL, DIFFERENT = 20, 10
+SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "2000", "batch": "32"}
 HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3", "batch": "8"}
-LOOKS = 0.4  # seconds between two looks of a visitor
 PATIENCE = 60.0
 SLACK = 60e6  # bytes: sessions of ten visitors, charts, and what the allocator keeps
 STEP, DONE = re.compile(r"Step ([\d,]+) of"), re.compile(r"steps in [\d.]+ s\.")
 PLACE = re.compile(r"Number (\d+) in line; starts in about ([\d.]+) s")
 
 
-@pytest.fixture
-def counted(tmp_path):
-    """A fresh server: its port, its process, and the lines that its runs have left."""
-    seen, told = [], tmp_path / "runs"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Serve the app: its port, its process, and the lines that its runs have left."""
+    seen, told = [], tmp_path_factory.mktemp("runs") / "runs"
+    told.touch()
     with serving("--", str(told), script="tests/pages/counted_app.py", seen=seen) as address:
-        yield int(address.rsplit(":", 1)[1]), seen[0].pid, lambda: told.read_text().split("\n")[:-1]
+        yield port_of(address), seen[0].pid, lambda: told.read_text().split("\n")[:-1]
+
+
+@pytest.fixture
+def counted(server):
+    """The same; of the lines those that were not there before."""
+    port, pid, lines = server
+    before = len(lines())
+    return port, pid, lambda: lines()[before:]
 
 
 def resident(pid, which):
@@ -62,8 +70,7 @@ def watch(port, state, together, looks):
             if DONE.search(said):
                 return
             assert time.monotonic() < until, f"it did not end, but says {said!r}"
-            time.sleep(LOOKS)
-            page = visitor.send()
+            page = visitor.tick()
 
 
 def hall(port, states):
@@ -79,7 +86,7 @@ def steps_seen(looks):
     return [int(found.group(1).replace(",", "")) for said, _ in looks if (found := STEP.search(said))]
 
 
-def test_fifty_visitors_with_one_link_watch_one_computation_live_from_its_start(counted):
+def test_a_hall_with_one_link_watches_one_computation_live_from_its_start(counted):
     port, _, told = counted
     seen = hall(port, [SHARED] * HALL)
     assert told() == ["begins 0", "ends 0"]
@@ -93,24 +100,26 @@ def test_fifty_visitors_with_one_link_watch_one_computation_live_from_its_start(
         assert max(looks[-1][1]) == int(SHARED["steps"])
 
 
-def test_nobody_can_clear_what_belongs_to_everybody(counted):
+def test_a_forged_message_that_clears_caches_clears_nothing_of_others(counted):
     port, _, told = counted
-    short = {**SHARED, "steps": "50"}
-    hall(port, [short])
-    with Session(port) as visitor:
-        visitor.open("training")
-        visitor.socket.send(BackMsg(clear_cache=True).SerializeToString())
-        assert not visitor.send().exceptions
-    hall(port, [short])
-    assert told() == ["begins 0", "ends 0"], "the finished run was to be kept"
+    with Session(port) as visitor, Session(port) as forger:
+        forger.open("linear_chain", "seed=8")
+        visitor.open("training", urllib.parse.urlencode({**SHARED, "seed": "7"}))
+        forger.open("training")
+        forger.socket.send(BackMsg(clear_cache=True).SerializeToString())
+        assert not forger.send().exceptions
+        assert not forger.open("linear_chain", "seed=8").exceptions
+        while visitor.page.timers:
+            assert not visitor.tick().exceptions
+        assert DONE.search(" ".join(visitor.page.texts)), "the run was to go on to its end"
+    hall(port, [{**SHARED, "seed": "7"}])
+    assert told() == ["chain 8", "begins 7", "ends 7"], "and it was to be kept, as the chain was"
 
 
 def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than_cores_do(counted):
     port, pid, told = counted
     p = TrainParams.parse_lenient({key: [value] for key, value in HEAVY.items()}, text=True)[0]
-    hall(port, [{**HEAVY, "seed": str(DIFFERENT)}])  # what any first run leaves in memory does not count,
-    with Session(port) as visitor:
-        visitor.open("published")  # nor what claims take for a while, which a server computes as it starts
+    hall(port, [{**HEAVY, "seed": str(DIFFERENT)}])  # what any first run leaves in memory does not count
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     before, earlier = resident(pid, "VmRSS"), len(told())
     seen = hall(port, [{**HEAVY, "seed": str(seed)} for seed in range(DIFFERENT)])
@@ -118,19 +127,19 @@ def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than
     lines = told()[earlier:]
     assert sorted(line for line in lines if line.startswith("begins")) == sorted(f"begins {seed}" for seed in range(DIFFERENT))
     at_once = list(itertools.accumulate(+1 if line.startswith("begins") else -1 for line in lines))
-    assert max(at_once) == bounds.RUNNING
+    assert max(at_once) == RUNNING
     assert at_once[-1] == 0
 
     queue = [[(int(found.group(1)), float(found.group(2))) for said, _ in looks if (found := PLACE.search(said))] for looks in seen]
     waited = [line for line in queue if line]
-    assert len(waited) >= DIFFERENT - bounds.RUNNING - 2, "almost everybody was to wait"
-    assert max(place for line in waited for place, _ in line) >= DIFFERENT - bounds.RUNNING - 2
+    assert len(waited) >= DIFFERENT - RUNNING - 2, "almost everybody was to wait"
+    assert max(place for line in waited for place, _ in line) >= DIFFERENT - RUNNING - 2
     for line in waited:
         places, seconds = zip(*line, strict=True)
         assert list(places) == sorted(places, reverse=True), "nobody falls back in the line"
         assert min(seconds) >= 0
     assert all(max(looks[-1][1]) == int(HEAVY["steps"]) for looks in seen)
 
-    bound = p.memory_bytes * bounds.RUNNING + p.snapshot_bytes * DIFFERENT + SLACK
+    bound = p.memory_bytes * RUNNING + p.snapshot_bytes * DIFFERENT + SLACK
     assert p.memory_bytes * DIFFERENT > 1.5 * bound, "ten at once must be told from as many as there are cores"
     assert resident(pid, "VmHWM") - before < bound

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pages.parts import charts
@@ -20,6 +20,7 @@ from vgdash.theory.phase_diagram import PhaseParams
 HEIGHT = 300
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=8), st.floats(0.01, 2))
 def test_names_are_pushed_apart_in_their_order_and_no_farther_than_all_of_them_need(places, gap):
     places = np.array(places)

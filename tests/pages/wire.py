@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -13,7 +15,6 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
-PATIENCE = 5.0  # seconds until the server says something while a run is expected, or goes on
 ENDS = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 
 
@@ -36,12 +37,17 @@ class Browser:
     """What a browser shows: as Streamlit's own it keeps what it is not told of, and takes away what a run left over."""
 
     nodes: dict[tuple[int, ...], Node] = field(default_factory=dict)
+    timers: dict[str, float] = field(default_factory=dict)  # fragments that are to be drawn again and again: seconds
     run: str = ""
 
     def hears(self, message: ForwardMsg) -> None:
         match message.WhichOneof("type"):
             case "new_session":
                 self.run = message.metadata.run.script_run_id
+                if not message.metadata.run.fragment_ids:
+                    self.timers = {}
+            case "auto_rerun":
+                self.timers[message.auto_rerun.fragment_id] = message.auto_rerun.interval
             case "delta" if not message.delta.HasField("new_transient"):
                 self._puts(tuple(message.metadata.delta_path), message.delta)
             case "script_finished" if message.script_finished in ENDS and message.metadata.HasField("run"):
@@ -67,18 +73,19 @@ class Browser:
     def _drops(self, gone: Callable[[tuple[int, ...]], bool]) -> None:
         self.nodes = {path: node for path, node in self.nodes.items() if not gone(path)}
 
-    @property
-    def elements(self) -> list[Element]:
-        """In the order of the page."""
-        return [self.nodes[path].drawn for path in sorted(self.nodes) if self.nodes[path].kind is None]
+    def page(self, status: int) -> Page:
+        """Return what is shown, in the order of the page."""
+        shown = [self.nodes[path] for path in sorted(self.nodes) if self.nodes[path].kind is None]
+        return Page([node.drawn for node in shown], [node.fragment for node in shown], dict(self.timers), status)
 
 
 @dataclass
 class Page:
-    """What the browser shows after a run: the page's elements, and the widgets among them."""
+    """What the browser shows after a run: elements, the fragment of each, timers, and the widgets among the elements."""
 
     elements: list[Element] = field(default_factory=list)
-    fragment: str = ""  # the first one: that of the page's controls
+    fragments: list[str] = field(default_factory=list)
+    timers: dict[str, float] = field(default_factory=dict)
     status: int = -1
 
     def of(self, kind: str) -> list[Any]:
@@ -96,25 +103,45 @@ class Page:
     def texts(self) -> list[str]:
         return [markdown.body for markdown in self.of("markdown")]
 
+    @property
+    def verdict(self) -> str:
+        """The verdict; nothing where a question hides it."""
+        return next((text for text in self.texts if text.startswith("## ")), "")
+
+    def _found(self) -> list[tuple[Any, str]]:
+        """Return every widget, and its fragment."""
+        drawn = [getattr(element, str(element.WhichOneof("type"))) for element in self.elements]
+        return [(widget, name) for widget, name in zip(drawn, self.fragments, strict=True) if getattr(widget, "id", "")]
+
     def widgets(self) -> dict[str, Any]:
-        """Every widget by its id, as the server described it."""
-        found = (getattr(element, str(element.WhichOneof("type"))) for element in self.elements)
-        return {widget.id: widget for widget in found if getattr(widget, "id", "")}
+        """Return every widget by its id, as the server described it."""
+        return {widget.id: widget for widget, _ in self._found()}
+
+    def fragment(self, widget_id: str) -> str:
+        """Return the fragment whose widget that is; nothing if it is none's."""
+        return next((fragment for widget, fragment in self._found() if widget.id == widget_id), "")
 
     def has(self, key: str) -> bool:
-        return any(name.endswith(f"-{key}") for name in self.widgets())
+        return any(is_key(key, name) for name in self.widgets())
 
     def widget(self, key: str) -> Any:
-        """The widget with that key."""
-        return next(widget for name, widget in self.widgets().items() if name.endswith(f"-{key}"))
+        """Return the widget with that key, whatever its generation."""
+        return next(widget for name, widget in self.widgets().items() if is_key(key, name))
+
+
+def is_key(key: str, widget_id: str) -> bool:
+    """Test if a widget's id, or its whole key, is that of a key: ``factor`` of ``$$ID-4f2a-factor-3``."""
+    return re.fullmatch(rf"(\$\$ID-\w+-)?{re.escape(key)}(-\d+(-.*)?)?", widget_id) is not None
 
 
 class Session:
     """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser would, or as none would."""
 
     def __init__(self, port: int, again: str = "", cookie: str = ""):
-        """``again``: the ``id`` of a session whose connection was lost; the server goes on with that one. ``cookie``: what a proxy knows
-        the visitor by."""
+        """``again``: the ``id`` of a session whose connection was lost; the server goes on with that one.
+
+        ``cookie``: what a proxy knows the visitor by.
+        """
         subprotocols = ["streamlit", "none", again] if again else ["streamlit"]
         self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=subprotocols, max_size=None,
                                   additional_headers={"Cookie": cookie} if cookie else None)
@@ -138,30 +165,38 @@ class Session:
         return self.exchange(message)
 
     def message(self, *states: WidgetState, fragment: str | None = None) -> BackMsg:
+        """Return what a browser sends: to the fragment of the first widget, or of the page as a whole."""
         message = BackMsg()
         message.rerun_script.page_script_hash = self.page_hash
         message.rerun_script.query_string = self.query
         message.rerun_script.widget_states.widgets.extend(states)
-        message.rerun_script.fragment_id = self.page.fragment if fragment is None else fragment
+        here = self.page.fragment(states[0].id) if states else ""
+        message.rerun_script.fragment_id = here if fragment is None else fragment
         return message
 
     def send(self, *states: WidgetState, fragment: str | None = None) -> Page:
-        """Widget states, to the page's fragment where it has one."""
+        """Send widget states; without any, ask for the page as it is."""
         return self.exchange(self.message(*states, fragment=fragment))
+
+    def click(self, key: str) -> Page:
+        """Click a button."""
+        return self.send(state(self.page.widget(key).id, "trigger_value", True))
+
+    def tick(self) -> Page:
+        """Wait for the page's timer, and draw again what it is for; without one, all of the page."""
+        time.sleep(next(iter(self.page.timers.values()), 0.0))
+        message = self.message(fragment=next(iter(self.page.timers), ""))
+        message.rerun_script.is_auto_rerun = True
+        return self.exchange(message)
 
     def exchange(self, message: BackMsg) -> Page:
         """Send it, and hear what comes until the script has finished."""
-        fragment = self.page.fragment
         self.socket.send(message.SerializeToString())
         while True:
             answer = self.hear(timeout=30)
-            kind = answer.WhichOneof("type")
-            if kind == "new_session" and not answer.metadata.run.fragment_ids:
-                fragment = ""
-            elif kind == "delta":
-                fragment = fragment or answer.delta.fragment_id
-            elif kind == "script_finished" and answer.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                self.page = Page(self.browser.elements, fragment, answer.script_finished)
+            over = answer.WhichOneof("type") == "script_finished"
+            if over and answer.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                self.page = self.browser.page(answer.script_finished)
                 return self.page
 
     def hear(self, timeout: float) -> ForwardMsg:
@@ -171,27 +206,10 @@ class Session:
             self.id = answer.new_session.initialize.session_id
         elif answer.HasField("navigation"):
             self.page_hash = answer.navigation.page_script_hash
+        elif answer.HasField("page_info_changed"):
+            self.query = answer.page_info_changed.query_string
         self.browser.hears(answer)
         return answer
-
-    def send_together(self, *messages: BackMsg) -> None:
-        """All in one packet: nothing comes between them, however busy the machine is."""
-        with self.socket.send_context():
-            for message in messages:
-                self.socket.protocol.send_binary(message.SerializeToString())
-            together = b"".join(self.socket.protocol.data_to_send())
-            self.socket.socket.sendall(together)
-
-    def overheard(self, quiet: float = 0.5) -> list[ForwardMsg]:
-        """All that the server says until it has been silent for ``quiet`` seconds after the end of a run, however slow the machine is."""
-        answers, over = [], False
-        while True:
-            try:
-                answers.append(self.hear(timeout=quiet if over else PATIENCE))
-            except TimeoutError:
-                return answers
-            kind = answers[-1].WhichOneof("type")
-            over = kind == "script_finished" or (over and kind != "new_session")
 
 
 def state(widget_id: str, kind: str, value: Any) -> WidgetState:

@@ -1,4 +1,4 @@
-"""Nets beyond the range of float32: what overflows, underflows or ends is named by layer, and what stands before it is right."""
+"""Nets beyond the range of float32: overflow and underflow are named by layer, all before is right."""
 
 import math
 
@@ -23,7 +23,8 @@ def test_overflow_of_float32_is_named_and_everything_before_it_is_right():
         first = np.flatnonzero(~np.isfinite(result.q[seed]))[0]
         assert math.isinf(result.q[seed, first])
         assert np.isnan(result.q[seed, first + 1:]).all()
-        np.testing.assert_allclose(np.diff(np.log10(result.q[seed, :first])), math.log10(128), atol=5 * 0.43 * math.sqrt(5 / 256))
+        np.testing.assert_allclose(np.diff(np.log10(result.q[seed, :first])), math.log10(128),
+                                   atol=5 * 0.43 * math.sqrt(5 / 256))
         for name in ("a2", "a_mean", "saturated", "dead", "correlation"):
             assert np.isfinite(getattr(result, name)[seed, :first]).all()
             assert np.isnan(getattr(result, name)[seed, first:]).all()
@@ -37,7 +38,8 @@ def test_overflow_to_infinities_of_both_signs_is_inf_and_not_nan():
 
 
 def test_overflow_of_one_initializer_leaves_the_others_alone():
-    p = CompareParams.uniform(45, 64, initializers=("standard_normal", "he_normal"), gamma=4.0, seeds=2, batch=8)
+    p = CompareParams.uniform(45, 64, initializers=("standard_normal", "he_normal"), gamma=4.0, seeds=2,
+                              batch=8)
     result = compare(p)
     assert result.probes["standard_normal"].overflow is not None
     assert result.probes["he_normal"].overflow is None
@@ -51,7 +53,8 @@ def test_underflow_is_named_and_statistics_below_1e_minus_60_are_still_right():
     assert abs(result.underflow - expected) < 1.5
     before = result.q[:, :result.underflow - 1]
     assert before.min() < 1e-70
-    np.testing.assert_allclose(np.diff(np.log10(before), axis=1), math.log10(factor), atol=5 * 0.43 * math.sqrt(2 / 256))
+    np.testing.assert_allclose(np.diff(np.log10(before), axis=1), math.log10(factor),
+                               atol=5 * 0.43 * math.sqrt(2 / 256))
     assert result.q[:, -1].max() == 0
     assert result.overflow is None
     expected_back = 60 - (expected - 1)

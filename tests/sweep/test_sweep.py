@@ -1,4 +1,4 @@
-"""The trainability map: a cell is what train() says, the table does not depend on who computed it or how often it was killed."""
+"""The trainability map: a cell is what train() says, whoever computes it, however often it is killed."""
 
 import math
 import os
@@ -15,22 +15,13 @@ import pytest
 
 from tests.training.parameters import biases_of, weights_of
 from vgdash.params import ParamError
-from vgdash.sweep import (
-    Cell,
-    SweepParams,
-    Trainability,
-    __main__,
-    cells,
-    csv_file,
-    read,
-    run,
-    shipped,
-    train_cell,
-    trainability,
-)
+from vgdash.sweep import SweepParams, __main__, csv_file, read, run, shipped, trainability
+from vgdash.sweep.grid import Cell, Trainability
+from vgdash.sweep.run import cells, train_cell
 from vgdash.training.trainer import TrainParams, train
 
-TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20, seeds=2, seed=3)
+TINY = SweepParams(depths=(2, 4, 6), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=20,
+                   seeds=2, seed=3)
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -59,8 +50,8 @@ def same(one, other):
 
 
 def test_a_cell_is_what_train_says_of_these_nets(plain):
-    nets = TrainParams.uniform(4, 8, activation="tanh", initializers=("lecun_normal",), gamma=math.sqrt(2.5), sigma_b2=0.05,
-                               learning_rate=0.01, steps=20, seeds=2, snapshots=10, seed=3)
+    nets = TrainParams.uniform(4, 8, activation="tanh", initializers=("lecun_normal",), gamma=math.sqrt(2.5),
+                               sigma_b2=0.05, learning_rate=0.01, steps=20, seeds=2, snapshots=10, seed=3)
     last = list(train(nets))[-1]
     rows = plain.frame().query("depth == 4 and sigma_w2 == 2.5")
     assert rows.seed.tolist() == [0, 1]
@@ -82,7 +73,8 @@ def test_weights_of_a_cell_have_variance_sigma_w2_over_fan_in_and_biases_sigma_b
 
 def test_predicted_is_six_times_the_published_depth_scale():
     p = SweepParams(depths=(1,), sigma_w2_low=1.5, sigma_w2_high=2.5, sigma_w2_count=3, steps=1, width=1)
-    assert Trainability.of(p, []).predicted == pytest.approx([6 * 15.79, 6 * 25.2, 6 * 11.8], rel=5e-3)  # REFERENCES 7
+    # REFERENCES 7
+    assert Trainability.of(p, []).predicted == pytest.approx([6 * 15.79, 6 * 25.2, 6 * 11.8], rel=5e-3)
 
 
 @pytest.mark.parametrize("kind", ["threads", "processes", "default"])
@@ -101,11 +93,12 @@ def test_progress_counts_cells_and_work_up_to_all_of_it():
     assert [count for count, _ in seen] == [1, 2, 3, 4, 5, 6]
     shares = [share for _, share in seen]
     assert shares[-1] == pytest.approx(1, abs=1e-12)
-    assert sorted(np.diff([0, *shares])) == pytest.approx(sorted(TINY.cell(*key).flops / TINY.flops for key in TINY.grid))
+    expected = sorted(TINY.cell(*key).flops / TINY.flops for key in TINY.grid)
+    assert sorted(np.diff([0, *shares])) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40])
-def test_a_killed_sweep_goes_on_where_it_stopped_and_ends_with_the_same_file(plain, tmp_path, monkeypatch, cut):
+def test_a_killed_sweep_goes_on_and_ends_with_the_same_file(plain, tmp_path, monkeypatch, cut):
     whole, out = tmp_path / "whole.csv", tmp_path / "map.csv"
     trainability(TINY, Here(), whole)
     started = cells(TINY, Here(), out)
@@ -131,10 +124,12 @@ def test_a_finished_file_is_read_and_nothing_is_trained(plain, tmp_path, monkeyp
 
 def test_a_file_of_another_sweep_or_of_something_else_is_refused_and_left_alone(tmp_path):
     out = tmp_path / "map.csv"
-    trainability(SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4, steps=1), Here(), out)
+    other = SweepParams(depths=(2,), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, width=4, steps=1)
+    trainability(other, Here(), out)
     head, numbers = csv_file._head(TINY), "0,1,1,1,20,-1\n"
-    contents = [(out.read_text(), "width 4"), ("my diary", "cannot be read"), ("my diary\nmonday\n", "cannot be read"),
-                (head + "2,1.0,0,what\n", "cannot be read"), (head + "3,1.0," + numbers, "not what comes next"),
+    contents = [(out.read_text(), "width 4"), ("my diary", "cannot be read"),
+                ("my diary\nmonday\n", "cannot be read"), (head + "2,1.0,0,what\n", "cannot be read"),
+                (head + "3,1.0," + numbers, "not what comes next"),
                 (head + ("2,1.0," + numbers) * 2, "not what comes next")]
     for text, said in contents:
         out.write_text(text)
@@ -159,7 +154,8 @@ def test_a_job_that_raises_is_reported_with_its_cell_and_the_rest_goes_on(plain,
         assert dict(found.failures) == {(4, s): "RuntimeError: the disk is on fire" for s in (1.0, 2.5)}
         assert not found.done[1].any()
         assert np.isnan(found.loss[1]).all()
-        pd.testing.assert_frame_equal(found.frame(), plain.frame().query("depth != 4").reset_index(drop=True), check_exact=True)
+        rest = plain.frame().query("depth != 4").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found.frame(), rest, check_exact=True)
     monkeypatch.undo()
     assert same(trainability(TINY, Here(), out), plain)  # what failed is tried again
 
@@ -189,15 +185,16 @@ def test_the_cell_of_a_worker_that_died_is_trained_again(plain, tmp_path, monkey
 def test_a_cell_that_kills_every_worker_is_given_up_and_takes_no_other_with_it(monkeypatch):
     monkeypatch.setattr(run, "train_cell", dies_at_four)
     monkeypatch.setattr(run, "DEATHS", 2)
-    found = trainability(SweepParams(depths=(3, 4), sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=5), workers=2)
+    found = trainability(SweepParams(depths=(3, 4), sigma_w2_high=2.5, sigma_w2_count=2, width=8, steps=5),
+                         workers=2)
     assert list(found.failures) == [(4, 1.0)]
     assert "died 2 times" in found.failures[4, 1.0]
     assert found.done.sum() == 3
 
 
 def test_a_net_that_diverges_says_at_which_step_and_counts_as_untrained(tmp_path):
-    p = SweepParams(depths=(6,), activation="relu", sigma_w2_low=2, sigma_w2_high=2, sigma_w2_count=1, learning_rate=100, steps=20,
-                    width=16, batch=16)
+    p = SweepParams(depths=(6,), activation="relu", sigma_w2_low=2, sigma_w2_high=2, sigma_w2_count=1,
+                    learning_rate=100, steps=20, width=16, batch=16)
     found = trainability(p, Here(), tmp_path / "map.csv")
     row = found.frame().iloc[0]
     assert 0 <= row.diverged < 20
@@ -208,46 +205,21 @@ def test_a_net_that_diverges_says_at_which_step_and_counts_as_untrained(tmp_path
 
 
 def test_trained_means_nearer_to_one_than_to_chance():
-    p = SweepParams(depths=(2, 3, 4), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, seeds=2, width=4, steps=9)
-    nan = math.nan
-    measured = [Cell(depth, 1.0, accuracy, accuracy, accuracy, (9, 9), (-1, -1)) for depth, accuracy in
-             ((2, (0.5, 0.61)), (3, (0.5, 0.59)), (4, (1.0, nan)))]  # between 0.1 and 1: 0.55
+    p = SweepParams(depths=(2, 3, 4), sigma_w2_low=1, sigma_w2_high=1, sigma_w2_count=1, seeds=2, width=4,
+                    steps=9)
+    held_out = {2: (0.5, 0.61), 3: (0.5, 0.59), 4: (1.0, math.nan)}  # half way from 0.1 to 1 is 0.55
+    measured = [Cell(depth, 1.0, pair, pair, pair, (9, 9), (-1, -1)) for depth, pair in held_out.items()]
     assert Trainability.of(p, measured).trained.ravel().tolist() == [True, False, False]
-    assert Trainability.of(p, [Cell(4, 1.0, (0, 0), (1.0, 0.2), (0, 0), (9, 9), (-1, -1))]).trained.ravel().tolist() == [
-        False, False, True]
+    learned = Cell(4, 1.0, (0, 0), (1.0, 0.2), (0, 0), (9, 9), (-1, -1))  # on what it was trained with
+    assert Trainability.of(p, [learned]).trained.ravel().tolist() == [False, False, True]
 
 
-def test_arrays_are_read_only_and_the_frame_has_a_row_for_each_net(plain):
+def test_the_frame_has_a_row_for_each_net(plain):
     assert plain.loss.shape == (3, 2, 2)
-    with pytest.raises(ValueError, match="read-only"):
-        plain.accuracy[0] = 1
     table = plain.frame()
     assert table.shape == (12, 9)
     at = table.query("depth == 6 and sigma_w2 == 2.5 and seed == 1").iloc[0]
     assert (at.loss, at.predicted) == (plain.loss[2, 1, 1], plain.predicted[1])
-
-
-@pytest.mark.parametrize(("values", "field"), [
-    ({"depths": (256,), "width": 1024}, "depths"),
-    ({"depths": (200,), "width": 200, "steps": 20_000, "batch": 256}, "steps"),
-    ({"depths": tuple(range(60, 92)), "width": 256, "steps": 4_000, "sigma_w2_count": 64, "batch": 64}, "steps"),
-    ({"batch": 1024, "dataset": "moons"}, "batch"),
-    ({"depths": (5, 5)}, "depths"),
-    ({"depths": (9, 5)}, "depths"),
-    ({"sigma_w2_low": 2, "sigma_w2_high": 1}, "sigma_w2_high"),
-    ({"sigma_w2_low": 2, "sigma_w2_high": 2}, "sigma_w2_high"),
-])
-def test_what_cannot_be_trained_is_refused_by_name(values, field):
-    with pytest.raises(ParamError) as error:
-        SweepParams(**values)
-    assert error.value.field == field
-
-
-def test_the_address_of_a_sweep_is_short_and_gives_it_back():
-    p = shipped().params
-    assert SweepParams.parse_lenient(p.to_query(), text=True) == (p, [])
-    assert SweepParams.parse_lenient(TINY.to_query(), text=True) == (TINY, [])
-    assert sum(len(name) + len(value[0]) for name, value in p.to_query().items()) < 300
 
 
 def test_the_shipped_map_is_small_whole_and_of_the_size_of_the_paper():
@@ -258,7 +230,8 @@ def test_the_shipped_map_is_small_whole_and_of_the_size_of_the_paper():
     assert p.width >= 100
     note = (run.SHIPPED.parent / "TRAINABILITY.md").read_text(encoding="utf-8").replace("\\\n", " ").split()
     command = note[note.index("vgdash.sweep") + 1:note.index("--out")]
-    options = {name[2:].replace("-", "_"): [value] for name, value in zip(command[::2], command[1::2], strict=True)}
+    options = {name[2:].replace("-", "_"): [value]
+               for name, value in zip(command[::2], command[1::2], strict=True)}
     assert SweepParams.parse_lenient(options, text=True) == (p, [])
 
 
@@ -267,7 +240,8 @@ def test_the_shipped_map_is_what_this_code_computes():
     for key in ((5, 1.0), (5, 4.0)):
         at = found.params.depths.index(key[0]), found.params.sigma_w2s.index(key[1])
         cell = train_cell(found.params, *key)
-        assert cell.loss[0] == pytest.approx(found.loss[at][0], rel=1e-3)  # other processors round differently
+        # other processors round differently
+        assert cell.loss[0] == pytest.approx(found.loss[at][0], rel=1e-3)
 
 
 def test_in_the_shipped_map_nets_train_to_about_six_depth_scales():
@@ -279,14 +253,14 @@ def test_in_the_shipped_map_nets_train_to_about_six_depth_scales():
 
 
 def run_program(*arguments, **environment):
-    return subprocess.run([sys.executable, "-W", "error", "-m", "vgdash.sweep", *arguments], cwd=ROOT, capture_output=True, text=True,
-                          timeout=60, env={**os.environ, **environment})
+    return subprocess.run([sys.executable, "-W", "error", "-m", "vgdash.sweep", *arguments], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
 
 
 def test_the_program_writes_the_file_shows_progress_and_goes_on(plain, tmp_path):
     out = tmp_path / "map.csv"
-    arguments = ["--depths", "2-4-6", "--sigma-w2-high", "2.5", "--sigma-w2-count", "2", "--width", "8", "--steps", "20", "--seeds", "2",
-                 "--seed", "3", "--out", str(out), "--workers", "1"]
+    arguments = ["--depths", "2-4-6", "--sigma-w2-high", "2.5", "--sigma-w2-count", "2", "--width", "8",
+                 "--steps", "20", "--seeds", "2", "--seed", "3", "--out", str(out), "--workers", "1"]
     first = run_program(*arguments)
     assert first.returncode == 0, first.stderr
     assert "100%  6 of 6 cells" in first.stderr
@@ -300,8 +274,10 @@ def test_the_program_writes_the_file_shows_progress_and_goes_on(plain, tmp_path)
 
 def test_the_program_says_what_it_does_not_take(tmp_path, capsys):
     (tmp_path / "map.csv").write_text("my diary\n")
-    for arguments, said in ((["--depths", "0"], "depths[0] must be"), (["--out", str(tmp_path / "map.csv")], "cannot be read"),
-                            (["--workers", "0"], "workers must be"), (["--out", str(tmp_path / "no" / "map.csv")], "No such file")):
+    refused = [(["--depths", "0"], "depths[0] must be"), (["--workers", "0"], "workers must be"),
+               (["--out", str(tmp_path / "map.csv")], "cannot be read"),
+               (["--out", str(tmp_path / "no" / "map.csv")], "No such file")]
+    for arguments, said in refused:
         with pytest.raises(SystemExit) as end:
             __main__.main(arguments)
         assert end.value.code == 2

@@ -1,4 +1,4 @@
-"""The same sweep on a Dask cluster of two processes, one of which is killed on the way: the table is complete and right."""
+"""The same sweep on a Dask cluster of two processes, one of which is killed: the table is complete."""
 
 import logging
 import os
@@ -11,7 +11,8 @@ distributed = pytest.importorskip("distributed")
 
 from vgdash.sweep import SweepParams, __main__, read, trainability  # noqa: E402
 
-P = SweepParams(depths=(4, 8, 12), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=4, width=16, steps=150, seeds=2)
+P = SweepParams(depths=(4, 8, 12), sigma_w2_low=1.0, sigma_w2_high=2.5, sigma_w2_count=4, width=16, steps=150,
+                seeds=2)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def test_a_cluster_that_loses_a_worker_midway_gives_the_whole_table(cluster, pla
 
 def test_the_program_runs_on_the_cluster(cluster, plain, tmp_path, capsys):
     out = tmp_path / "map.csv"
-    arguments = [text for name, value in P.to_query().items() for text in ("--" + name.replace("_", "-"), value[0])]
+    arguments = [text for name, value in P.to_query().items()
+                 for text in ("--" + name.replace("_", "-"), value[0])]
     assert __main__.main([*arguments, "--scheduler", cluster.scheduler_address, "--out", str(out)]) == 0
     assert "12 of 12 cells" in capsys.readouterr().err
     pd.testing.assert_frame_equal(read(out).frame(), plain.frame(), check_exact=True)

@@ -19,14 +19,13 @@ from vgdash.theory.averages import (
     moment_exponent,
 )
 
-FINEST = ((6.0, "legendre", 96, 190), (math.inf, "graded", 181, 240))  # twice the nodes of FINE
 CORRELATIONS = np.array([-1.0, -0.9, -0.4, 0.0, 0.3, 0.7, 0.95, 0.999, 1 - 1e-7, 1.0])
 BOUNDED = ("tanh", "sigmoid", "softsign")
 
 
 def ratio(f, q, correlation):
     """E[f(u) f(v)] / E[f(u)²]."""
-    u, v, *weights = pair_nodes(correlation, math.sqrt(q), FINEST)
+    u, v, *weights = pair_nodes(correlation, math.sqrt(q))
     return pair_mean(f(u) * f(v), *weights) / (MASSES @ f(math.sqrt(q) * NODES) ** 2)
 
 

@@ -14,9 +14,7 @@ from vgdash.training.engine import Examples, Nets
 from vgdash.training.memory_layout import MemoryLayout
 from vgdash.training.optimizers import OPTIMIZERS, clip_norm
 
-WIDTHS, CLASSES, ROWS = (5, 6, 4, 4, 4, 3), 3, 24
-
-
+WIDTHS, ROWS = (5, 6, 4, 4, 4, 3), 24
 REMEDIES = [(normalization, residual) for normalization in AXES for residual in RESIDUALS]
 
 
@@ -26,20 +24,20 @@ def layout_of(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=
                         np.dtype(dtype), normalization, residual)
 
 
-def examples(p, rows=ROWS, seed=0):
-    rng = np.random.default_rng(seed)
+def examples(p, rows=ROWS):
+    rng = np.random.default_rng(0)
     x, y = rng.standard_normal((rows, p.widths[0])), rng.integers(0, p.widths[-1], rows)
     return x, y, Examples.of(x, y, p.widths[-1], p.dtype)
 
 
-def filled(p, nets=3, rows=ROWS, scale=1.5, seed=1, rates=0.05):
+def filled(p, nets=3, rows=ROWS, rates=0.05):
     """Nets with random weights and biases."""
     x, y, both = examples(p, rows)
     made = Nets(p, nets, both, both, np.random.default_rng(7), np.broadcast_to(rates, nets))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     for layer in range(1, p.depth + 1):
         weights = made.weights(layer)
-        weights[:] = rng.standard_normal(weights.shape) * scale / np.sqrt(p.widths[layer - 1])
+        weights[:] = rng.standard_normal(weights.shape) * 1.5 / np.sqrt(p.widths[layer - 1])
         made.biases(layer)[:] = rng.standard_normal(made.biases(layer).shape) * 0.3
     return made, x, y
 
@@ -55,14 +53,15 @@ def put(nets, values):
     start = 0
     for layer in range(1, nets.layout.depth + 1):
         weights, biases = nets.weights(layer), nets.biases(layer)
-        both = values[:, start:start + weights[0].size + biases[0].size].reshape(nets.nets, weights.shape[1], -1)
-        start += both[0].size
+        end = start + weights[0].size + biases[0].size
+        both = values[:, start:end].reshape(nets.nets, weights.shape[1], -1)
+        start = end
         weights[:], biases[:] = both[..., :-1], both[..., -1]
 
 
-def quietly(nets, until, last=False):
+def quietly(nets, until):
     with np.errstate(all="ignore"):
-        return nets.run(until, last, lambda: False, lambda: None, True)
+        return nets.run(until, False, lambda: False, lambda: None, True)
 
 
 def formula(nets, x, y):
@@ -70,8 +69,10 @@ def formula(nets, x, y):
     p, losses = nets.layout, []
     skips = (*residual_factors(p.widths[:-1], p.residual), None)
     for i in range(nets.nets):
-        weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)] for get in (nets.weights, nets.biases))
-        net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1], AXES[p.normalization])
+        weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)]
+                           for get in (nets.weights, nets.biases))
+        net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1],
+                  AXES[p.normalization])
         tape = Tape(p.widths[:-1], len(x), np.float64)
         for _ in forward(net, x, tape):
             pass
@@ -104,7 +105,8 @@ def test_the_gradient_agrees_with_finite_differences(name):
     assert_gradient(layout_of(name, batch=ROWS))
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])  # in place; slope from the output; slope from the input
+# in place; slope from the output; slope from the input
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
     assert_gradient(layout_of(name, batch=ROWS, normalization=normalization, residual=residual))
@@ -126,7 +128,8 @@ def torch_model(nets, i, name):
     class Model(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.linears = torch.nn.ModuleList([torch.nn.Linear(n, m, dtype=torch.float64) for n, m in pairwise(p.widths)])
+            self.linears = torch.nn.ModuleList([torch.nn.Linear(n, m, dtype=torch.float64)
+                                                for n, m in pairwise(p.widths)])
             self.norms = torch.nn.ModuleList([makers[p.normalization](n) for n in p.widths[1:-1]])
             self.activation = getattr(torch.nn, TORCH[name])()
 
@@ -162,12 +165,13 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
             chosen = rows[at:at + batch]
             at += batch
             rule.zero_grad()
-            torch.nn.functional.cross_entropy(model(torch.tensor(x[chosen])), torch.tensor(y[chosen])).backward()
+            logits = model(torch.tensor(x[chosen]))
+            torch.nn.functional.cross_entropy(logits, torch.tensor(y[chosen])).backward()
             if clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
             rule.step()
-        final.append(np.concatenate([np.concatenate([linear.weight.detach().numpy(), linear.bias.detach().numpy()[:, None]],
-                                                    axis=1).ravel() for linear in model.linears]))
+        both = [torch.cat([linear.weight, linear.bias[:, None]], dim=1).ravel() for linear in model.linears]
+        final.append(torch.cat(both).detach().numpy())
     return np.array(final)
 
 
@@ -176,18 +180,19 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
 @pytest.mark.parametrize("name", TORCH)
 def test_fifty_steps_follow_pytorch(name, optimizer, clip):
     p = layout_of(name, optimizer, batch=10, clip=clip)
-    nets, x, y = filled(p, nets=2)
-    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip)
+    rates = np.array([0.05, 0.02])  # each net has its own
+    nets, x, y = filled(p, nets=2, rates=rates)
+    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip, rates)
     start = parameters(nets)
     quietly(nets, 49)
-    assert np.abs(theirs - start).max() > 0.1
+    assert np.abs(theirs - start).max(axis=1).min() > 0.04
     np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
 @pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
 def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, residual):
-    """At widths 12, not 4: of four relu units in ten examples batch normalization sometimes sees hardly any variance."""
+    """At widths 12, not 4: of four relu units batch normalization sometimes sees hardly any variance."""
     p = layout_of(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization,
                   residual=residual)
     nets, x, y = filled(p, nets=2)
@@ -214,21 +219,13 @@ def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_ov
                 model(torch.tensor(x[rows]))
             model.eval()
             logits = model(torch.tensor(x))
-            assert loss[i] == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item(), rel=1e-9)
+            theirs = torch.nn.functional.cross_entropy(logits, torch.tensor(y)).item()
+            assert loss[i] == pytest.approx(theirs, rel=1e-9)
         assert accuracy[i] == pytest.approx((logits.argmax(dim=1).numpy() == y).mean(), rel=1e-12)
 
 
-@pytest.mark.parametrize("clip", [0.0, 0.3])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_each_net_may_have_a_learning_rate_of_its_own(optimizer, clip):
-    p, rates = layout_of("tanh", optimizer, batch=10, clip=clip), np.array([0.2, 0.01])
-    nets, x, y = filled(p, nets=2, rates=rates)
-    theirs = torch_trajectory("tanh", optimizer, nets, x, y, 20, 10, clip, rates)
-    quietly(nets, 19)
-    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize(("normalization", "residual"), [("none", "none"), ("batch", "plain"), ("layer", "scaled")])
+@pytest.mark.parametrize(("normalization", "residual"), [
+    ("none", "none"), ("batch", "plain"), ("layer", "scaled")])
 def test_a_step_allocates_no_arrays(normalization, residual):
     p = layout_of(optimizer="adam", widths=(64, *(64,) * 12, 10), batch=64, dtype=np.float32,
                   normalization=normalization, residual=residual)
@@ -288,7 +285,7 @@ def test_a_net_that_explodes_is_frozen_and_the_others_do_not_freeze_diverged(opt
 
 
 def test_a_gradient_that_overflows_although_the_loss_does_not_is_noticed():
-    """Forward the tiny last layers undo what the huge first one does; backward the product overflows in float32."""
+    """Forward the last layers undo what the first one does; backward their product overflows in float32."""
     p = layout_of("linear", widths=(4, 4, 4, 3), dtype=np.float32)
     nets, _, _ = filled(p, nets=2, rates=1.0)
     for layer in (1, 2, 3):
@@ -342,4 +339,5 @@ def test_clipping_keeps_the_direction_even_of_gradients_whose_square_overflows()
     g = np.array([[3, 4], [0.3, 0.4], [3e30, 4e30], [0, 0], [3e-30, 4e-30]], np.float32)
     halves = [g[:, :1].copy(), g[:, 1:].copy()]
     clip_norm(halves, 1.0)
-    np.testing.assert_allclose(np.hstack(halves), [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0], [3e-30, 4e-30]], rtol=3e-6)
+    expected = [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8], [0, 0], [3e-30, 4e-30]]
+    np.testing.assert_allclose(np.hstack(halves), expected, rtol=3e-6)

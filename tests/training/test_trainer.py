@@ -1,4 +1,4 @@
-"""The training lab: what each initializer does on real digits, snapshots against autograd, threads that end, honest costs."""
+"""Training: initializers on real digits, snapshots against autograd, threads that end, honest costs."""
 
 import sys
 import threading
@@ -12,7 +12,6 @@ from threadpoolctl import threadpool_info
 
 from tests.training.parameters import biases_of, weights_of
 from vgdash.initializers import INITIALIZERS
-from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.probe.propagation import build
 from vgdash.training.engine import Nets
@@ -33,23 +32,23 @@ def threads():
 def default_run():
     p = TrainParams()
     trainer = Trainer(p)
-    before = [weights_of(trainer, layer) for layer in range(1, p.depth + 1)]
-    return p, trainer, before, list(trainer)
+    return p, trainer, list(trainer)
 
 
-def test_by_default_he_learns_the_digits_in_thirty_layers_and_the_small_normal_stays_at_ln_10(default_run):
-    p, _, _, snapshots = default_run
+def test_by_default_he_learns_the_digits_and_the_small_normal_stays_at_ln_10(default_run):
+    p, _, snapshots = default_run
     last = snapshots[-1]
     he, little, zeros = (p.initializers.index(name) for name in ("he_normal", "small_normal", "zeros"))
     assert (p.depth, last.step) == (30, p.steps)
     assert last.held_out[he].min() >= 0.9
-    for snapshot in snapshots:  # nothing arrives at the output but its bias: the entropy of the class shares, at most ln 10
+    # nothing arrives at the output but its bias: the entropy of the class shares, at most ln 10
+    for snapshot in snapshots:
         assert snapshot.loss[[little, zeros]] == pytest.approx(LN10, abs=0.01)
     assert snapshots[0].loss[[little, zeros]] == pytest.approx(LN10, abs=1e-5)
 
 
 def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
-    p, trainer, _, snapshots = default_run
+    p, trainer, snapshots = default_run
     zeros = p.initializers.index("zeros")
     for layer in range(1, p.depth + 1):
         assert not weights_of(trainer, layer)[zeros].any()
@@ -59,42 +58,26 @@ def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
 
 
 def test_the_first_snapshot_is_before_any_update_and_they_are_evenly_spaced(default_run):
-    p, _, _, snapshots = default_run
+    p, _, snapshots = default_run
     assert [s.step for s in snapshots] == list(p.marks)
     assert snapshots[0].step == 0
     assert np.diff(p.marks).max() - np.diff(p.marks).min() <= 1
     assert TrainParams(steps=7).marks == tuple(range(8))
 
 
-def test_nets_start_from_one_draw_scaled(default_run):
-    p, _, before, _ = default_run
-    little, he = (p.initializers.index(name) for name in ("small_normal", "he_normal"))
-    for layer, weights in enumerate(before, 1):
-        fans = p.widths[layer - 1:layer + 1]
-        ratio = np.sqrt(INITIALIZERS["he_normal"].variance(*fans)) / 0.01
-        np.testing.assert_allclose(weights[he], ratio * weights[little], rtol=1e-5)
-
-
-def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them():
-    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0)
+@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
+def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them(sigma_b2):
+    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0, sigma_b2=sigma_b2)
     trainer = Trainer(p)
     for which, name in enumerate(p.initializers):
         for draw in range(p.seeds):
-            net, _, _ = build(ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0), draw)
+            probed = ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0, sigma_b2=sigma_b2)
+            net, _, _ = build(probed, draw)
             for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
                 ours = weights_of(trainer, layer)[which, draw]
                 np.testing.assert_allclose(ours, weights * np.float32(scale), rtol=1e-6)
-
-
-@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
-def test_biases_start_where_the_probe_of_the_same_seed_has_them(sigma_b2):
-    p = small(initializers=("lecun_normal", "he_normal"), seed=5, sigma_b2=sigma_b2)
-    trainer = Trainer(p)
-    for draw in range(p.seeds):
-        net, _, _ = build(ProbeParams(p.widths, seed=5, sigma_b2=sigma_b2), draw)
-        for layer in range(1, p.depth + 1):
-            expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
-            assert np.array_equal(biases_of(trainer, layer)[:, draw], np.stack([expected, expected]))
+                expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
+                assert np.array_equal(biases_of(trainer, layer)[which, draw], expected)
 
 
 @pytest.mark.parametrize("residual", ["none", "plain", "scaled", "zero"])
@@ -105,9 +88,11 @@ def test_branches_start_at_zero_only_if_they_are_zero_initialized(residual):
 
 
 def test_layer_normalization_lets_thirty_layers_learn_from_weights_that_are_far_too_small():
-    p = TrainParams(initializers=("small_normal",), steps=150, snapshots=1, learning_rate=0.01, normalization="layer", residual="scaled")
+    p = TrainParams(initializers=("small_normal",), steps=150, snapshots=1, learning_rate=0.01,
+                    normalization="layer", residual="scaled")
     assert list(train(p))[-1].held_out[0, 0] > 0.8
-    assert list(train(TrainParams(initializers=("small_normal",), steps=150, snapshots=1)))[-1].held_out[0, 0] < 0.2
+    assert list(train(TrainParams(initializers=("small_normal",), steps=150,
+                                  snapshots=1)))[-1].held_out[0, 0] < 0.2
 
 
 def test_snapshots_agree_with_autograd():
@@ -136,8 +121,10 @@ def test_snapshots_agree_with_autograd():
     loss.backward()
     assert first.loss[0, 0] == pytest.approx(loss.item(), rel=1e-9)
     assert first.accuracy[0, 0] == (zs[-1].argmax(dim=1).numpy() == p.data.y_train[rows]).mean()
-    assert first.held_out[0, 0] == pytest.approx((run(p.data.x_test)[-1].argmax(dim=1).numpy() == p.data.y_test).mean(), rel=1e-12)
-    np.testing.assert_allclose(first.grad2[0, 0], [(p.batch * z.grad).square().mean().item() for z in zs], rtol=1e-9)
+    answers = run(p.data.x_test)[-1].argmax(dim=1).numpy()
+    assert first.held_out[0, 0] == pytest.approx((answers == p.data.y_test).mean(), rel=1e-12)
+    np.testing.assert_allclose(first.grad2[0, 0], [(p.batch * z.grad).square().mean().item() for z in zs],
+                               rtol=1e-9)
     np.testing.assert_allclose(first.dw2[0, 0], [w.grad.square().mean().item() for w, _ in layers], rtol=1e-9)
     ratios = [(0.1 * w.grad).std(correction=0) / w.std(correction=0) for w, _ in layers]
     np.testing.assert_allclose(first.update_ratio[0, 0], np.log10([r.item() for r in ratios]), rtol=1e-9)
@@ -165,7 +152,8 @@ def test_a_net_gives_the_same_numbers_whoever_trains_beside_it():
 
 
 def test_a_net_that_blows_up_is_reported_and_the_others_go_on():
-    p = TrainParams.uniform(20, 64, initializers=("standard_normal", "he_normal"), gamma=1.0, steps=40, snapshots=4, batch=16)
+    p = TrainParams.uniform(20, 64, initializers=("standard_normal", "he_normal"), gamma=1.0, steps=40,
+                            snapshots=4, batch=16)
     shots = list(train(p))
     assert shots[0].diverged.ravel().tolist() == [-1, -1]
     at = shots[-1].diverged[0, 0]
@@ -221,13 +209,11 @@ def test_an_error_in_a_thread_reaches_the_reader(monkeypatch):
     assert not threads()
 
 
-def test_arrays_are_read_only_and_the_frame_has_a_row_for_each_net_and_layer():
+def test_the_frame_has_a_row_for_each_net_and_layer():
     p = small(initializers=("lecun_normal", "he_normal"))
     last = list(train(p))[-1]
     assert last.loss.shape == (2, 2)
     assert last.grad2.shape == (2, 2, 4)
-    with pytest.raises(ValueError, match="read-only"):
-        last.loss[0, 0] = 1
     table = last.frame()
     assert len(table) == 2 * 2 * 4
     row = table.query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
@@ -236,41 +222,16 @@ def test_arrays_are_read_only_and_the_frame_has_a_row_for_each_net_and_layer():
 
 @pytest.mark.parametrize("dataset", ["spirals", "circles", "moons", "gaussians"])
 def test_every_set_in_the_plane_is_learned(dataset):
-    p = TrainParams.uniform(4, 32, dataset=dataset, initializers=("he_normal",), optimizer="adam", learning_rate=0.01, steps=600,
-                            snapshots=2)
+    p = TrainParams.uniform(4, 32, dataset=dataset, initializers=("he_normal",), optimizer="adam",
+                            learning_rate=0.01, steps=600, snapshots=2)
     last = list(train(p))[-1]
     assert last.held_out[0, 0] > 0.9
-
-
-@pytest.mark.parametrize(("values", "field"), [
-    ({"widths": (64, 32, 2)}, "widths"),
-    ({"dataset": "spirals"}, "widths"),
-    ({"widths": (64, *(1024,) * 255, 10)}, "widths"),
-    ({"widths": (64, *(1024,) * 4, 10), "steps": 20_000, "batch": 256}, "steps"),
-    ({"widths": (64, *(8,) * 255, 10), "snapshots": 400, "seeds": 4}, "snapshots"),
-    ({"normalization": "batch", "batch": 1}, "batch"),
-    ({"normalization": "layer", "residual": "zero"}, "residual"),
-    ({"normalization": "group"}, "normalization"),
-    ({"widths": (2, 8, 2), "dataset": "moons", "batch": 1001}, "batch"),
-    ({"learning_rate": float("nan")}, "learning_rate"),
-    ({"initializers": ()}, "initializers"),
-])
-def test_what_cannot_be_trained_is_refused_by_name(values, field):
-    tracemalloc.start()
-    try:
-        with pytest.raises(ParamError) as error:
-            TrainParams(**values)
-        assert tracemalloc.get_traced_memory()[1] < 5e6
-    finally:
-        tracemalloc.stop()
-    assert error.value.field.startswith(field)
 
 
 def test_addresses_may_say_depth_and_width():
     p, refused = TrainParams.parse_lenient({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)
     assert (p.widths, refused) == ((2, *(12,) * 7, 2), [])
     assert p == TrainParams.uniform(8, 12, dataset="moons")
-    assert TrainParams.parse_lenient(p.to_query(), text=True) == (p, [])
     assert TrainParams.parse_lenient({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
 
 
@@ -281,14 +242,16 @@ def test_flops_are_those_that_torch_counts(rest):
 
     p = small(**{"seeds": 1, "initializers": ("he_normal",), "steps": 1} | rest)
     pairs = zip(p.widths, p.widths[1:], strict=False)
-    model = torch.nn.Sequential(*[part for n, m in pairs for part in (torch.nn.Linear(n, m), torch.nn.ReLU())][:-1])
+    model = torch.nn.Sequential(*[part for n, m in pairs
+                                  for part in (torch.nn.Linear(n, m), torch.nn.ReLU())][:-1])
     with FlopCounterMode(display=False) as step:
         x, y = torch.zeros(p.batch, p.widths[0]), torch.zeros(p.batch, dtype=torch.int64)
         torch.nn.functional.cross_entropy(model(x), y).backward()
     with FlopCounterMode(display=False) as batch, torch.no_grad():
         model(x)
     held_out = -(-len(p.data.x_test) // p.batch)
-    batches = 1 + held_out * (2 if p.normalization == "batch" else 1)  # inspected, answered, and for batch normalization gathered
+    # inspected, answered, and for batch normalization gathered
+    batches = 1 + held_out * (2 if p.normalization == "batch" else 1)
     grids = -(-1024 // p.batch) if p.dataset == "moons" else 0
     assert p.flops == 2 * step.get_total_flops() + 2 * (batches + grids) * batch.get_total_flops()
 
@@ -305,14 +268,6 @@ def test_flops_count_every_pass_that_is_made(monkeypatch):
     forward, back = passes.count("_predict"), passes.count("_backward_and_update")
     assert back == p.steps + 1
     assert p.flops == 2 * p.batch * (forward * products + back * (2 * products - p.widths[0] * p.widths[1]))
-
-
-def test_costs_are_linear_in_depth_steps_and_nets():
-    cost = {depth: TrainParams.uniform(depth, 64).flops for depth in (10, 20, 30)}
-    assert cost[30] - cost[20] == cost[20] - cost[10]
-    cost = {steps: TrainParams(steps=steps).flops for steps in (1000, 2000, 3000)}
-    assert cost[3000] - cost[2000] == cost[2000] - cost[1000]
-    assert small(seeds=6).flops == 3 * small(seeds=2).flops
 
 
 @pytest.mark.parametrize("rest", [{}, {"optimizer": "adam", "activation": "gelu"}, {"clip": 1.0, "seeds": 3},
