@@ -14,8 +14,8 @@ import streamlit as st
 
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
-from pages.parts.controls import Controls
-from pages.parts.state import answer_next, session
+from pages.parts.controls import Controls, redraw_page
+from pages.parts.state import session
 from vgdash.params import Params
 
 CHECK_AFTER = 1.0  # seconds after which the address of a page opened in a hurry is looked at again
@@ -111,8 +111,7 @@ def _check_address(controls: Controls) -> None:
         session().unsure = False
         return
     controls.write_address()
-    answer_next()
-    st.rerun()
+    redraw_page()
 
 
 def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None,
@@ -138,6 +137,5 @@ def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], f
     def drawn() -> None:
         draw()
         if (every() is None) != (seconds is None):
-            answer_next()
-            st.rerun()
+            redraw_page()
     fragment(page, key, drawn, seconds)
