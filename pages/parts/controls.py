@@ -6,6 +6,7 @@ The state is ``PageState.values``. Widgets are drawn from it and write into it, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -21,6 +22,7 @@ COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as
 }
 NARROW, WIDE = 150, 200  # pixels of a select box in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
+UNDER_WAY = 3.0  # seconds in which an answer reaches its browser, over a slow line too
 REFUSALS = 5  # sentences about one address at most
 
 
@@ -91,7 +93,7 @@ class Controls:
         and a page opened from the menu, without a query, keeps its last state.
         """
         mine, here = session(), self.here
-        first, arrived, mine.page = not mine.page, mine.page != self.page, self.page
+        arrived, mine.page = mine.page != self.page, self.page
         answers = take_answering() and not arrived
         query = _query()
         if not answers and (query or not arrived):
@@ -102,19 +104,23 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
-        self.write_address(again=not first)
+        mine.unsure = arrived and time.monotonic() - mine.told < UNDER_WAY
+        self.write_address(again=not arrived)
 
     def write_address(self, again: bool = False) -> None:
         """Set the address to the state of the page, unless it already names it.
 
-        ``again``: tell the browser in any case. An answer that was under way may have changed its address.
+        ``again``: tell the browser in any case. An answer that was under way may have changed its address. Not
+        on a page just opened, which the browser may still have under the path of the page before.
         """
         query = _query()
         address, refused = self._meaning(query)
         if refused or address != self._current():
-            st.query_params.from_dict(self.query())
-        elif again:
-            st.query_params.from_dict(query)
+            query = self.query()
+        elif not again:
+            return
+        st.query_params.from_dict(query)
+        session().told = time.monotonic()
 
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or the values not at their default."""

@@ -14,9 +14,11 @@ import streamlit as st
 
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
-from pages.parts.controls import Controls
-from pages.parts.state import answer_next
+from pages.parts.controls import Controls, redraw_page
+from pages.parts.state import session
 from vgdash.params import Params
+
+CHECK_AFTER = 1.0  # seconds after which the address of a page opened in a hurry is looked at again
 
 
 class Results:
@@ -99,6 +101,17 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
     ticking(controls.page, "results", shown, every)
     if below is not None and not presenter.presenting():
         fragment(controls.page, "below", below)
+    if session().unsure:
+        fragment(controls.page, "address", lambda: _check_address(controls), CHECK_AFTER)
+
+
+def _check_address(controls: Controls) -> None:
+    """Have a page opened in a hurry name its state, a moment later, and end the timer."""
+    if session().unsure:  # the full run itself
+        session().unsure = False
+        return
+    controls.write_address()
+    redraw_page()
 
 
 def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None,
@@ -124,6 +137,5 @@ def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], f
     def drawn() -> None:
         draw()
         if (every() is None) != (seconds is None):
-            answer_next()
-            st.rerun()
+            redraw_page()
     fragment(page, key, drawn, seconds)

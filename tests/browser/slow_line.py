@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import threading
 from collections.abc import Iterator
 
@@ -13,24 +14,31 @@ CHUNK = 65_536  # bytes
 @contextlib.contextmanager
 def slow_line(port: int, delay: float) -> Iterator[str]:
     """Open a line to a port of this machine with ``delay`` seconds each way; yield the address of its other end."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="slow line", daemon=True)
-    thread.start()
+    opened: queue.Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        try:
             await asyncio.gather(_carry(reader, to_server, delay), _carry(from_server, writer, delay))
+        except (OSError, asyncio.CancelledError):
+            return
+        finally:
+            writer.close()
+            to_server.close()
 
-    async def listen() -> asyncio.Server:
-        return await asyncio.start_server(accept, "127.0.0.1", 0)
+    async def serve() -> None:
+        closed = asyncio.Event()
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        opened.put((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), closed))
+        await closed.wait()
 
-    server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="slow line", daemon=True)
+    thread.start()
+    end, loop, closed = opened.get()
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{end}"
     finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(closed.set)
         thread.join()
 
 
@@ -39,22 +47,18 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
     loop, under_way = asyncio.get_running_loop(), asyncio.Queue()
 
     async def deliver() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                due, data = await under_way.get()
-                await asyncio.sleep(due - loop.time())
-                if not data:
-                    break
-                writer.write(data)
-                await writer.drain()
+        data = b"first"
+        while data:
+            due, data = await under_way.get()
+            await asyncio.sleep(due - loop.time())
+            writer.write(data)
+            await writer.drain()
         writer.close()
 
-    delivery = asyncio.create_task(deliver())
-    data = b"first"
-    while data:
-        try:
+    async def collect() -> None:
+        data = b"first"
+        while data:
             data = await reader.read(CHUNK)
-        except OSError:
-            data = b""
-        under_way.put_nowait((loop.time() + delay, data))
-    await delivery
+            under_way.put_nowait((loop.time() + delay, data))
+
+    await asyncio.gather(deliver(), collect())

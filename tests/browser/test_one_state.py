@@ -114,12 +114,11 @@ def ticking(visitor):
 def test_n_and_back_while_a_run_ticks(fresh):
     """Old messages of the run arrive after the scene has been entered."""
     bar = ticking(fresh.open(long_run(seed="1"), quiet=False))
-    first = of_page("training")[0]
-    for _ in range(4):
-        fresh.walk("n", first.say, quiet=False).agree(more=False)
+    for scene in of_page("training")[:3]:  # each Back leads to the run, and N on from the scene before
+        fresh.walk("n", scene.say, quiet=False).agree(more=False)
         expect(bar).not_to_contain_text("You changed the settings")
         fresh.page.go_back()
-        expect(fresh.page.locator(H1)).not_to_have_text(first.say)
+        expect(fresh.page.locator(H1)).not_to_have_text(scene.say)
         assert at_rest(fresh) is None
         assert fresh.query()["seed"] == ["1"]
         ticking(fresh)
@@ -281,7 +280,16 @@ def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
         expect(remote.page.locator(".st-key-run-bar")).not_to_contain_text("20,000")
         remote.page.wait_for_timeout(500)  # a few ticks
         assert at_rest(remote) in (scene, None)
-    remote.page.keyboard.press("p")
+    remote.enter(scene.name, quiet=False)
+    remote.page.keyboard.press("p")  # to the page before
     remote.slider("depth").press("ArrowRight")
-    remote.page.wait_for_timeout(500)
+    expect(remote.page.locator(".st-key-run-bar")).to_have_count(0)
     at_rest(remote)
+
+
+def test_a_page_opened_before_the_last_answer_has_arrived_has_the_right_address(remote):
+    for pause in (180, 230, 300):  # a slider waits 200 ms before it sends
+        remote.slider("factor").press("ArrowRight")
+        remote.page.wait_for_timeout(pause)
+        remote.go("Single neuron").agree()
+        remote.go("Linear chain").agree()
