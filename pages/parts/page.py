@@ -80,7 +80,7 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
     presenter.top(controls, question)
     head, bar = st.container(key="verdict", gap="xsmall"), None
     if row is not None:
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="control-row"):
             fragment(controls.page, "controls", row, in_row=True)
             if more is not None:
                 with st.popover("More", key="more", width="content"):

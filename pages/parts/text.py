@@ -92,7 +92,7 @@ def harmless(text: str) -> str:
 
 def refusal(error: ParamError) -> str:
     """Say what was left out, the rule, and what to do instead."""
-    received = harmless(error.received.strip("'\""))
+    received = "nothing" if error.received == "()" else harmless(error.received.strip("'\""))
     field = error.field.replace("_", " ")
     return f"{field} must be {error.rule}; “{received}” was left out. {error.instead}".strip()
 
