@@ -190,39 +190,6 @@ def test_only_the_doors_call_computations(file):
     assert not {name for name in said if name.endswith("_view")}, "a view computes: ask results for it"
 
 
-# ---- Streamlit's public names only
-
-PRIVATE = ("streamlit.runtime", "streamlit.proto", "streamlit.web", "uvicorn")
-
-
-def private_names(tree):
-    """List the imports and attributes of Streamlit that are not public."""
-    modules = {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree)
-               if isinstance(node, (ast.Import, ast.ImportFrom))
-               for alias in node.names if within(getattr(node, "module", None) or alias.name, "streamlit")}
-    found = {name for name in imports(tree, "pages.parts.x") if within(name, *PRIVATE)
-             or (within(name, "streamlit") and "._" in name)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            dotted = ast.unparse(node)
-            if dotted.split(".")[0] in modules and re.search(r"\._|\.(runtime|proto|web)\b", dotted):
-                found.add(dotted)
-    return found
-
-
-def test_private_names_are_found():
-    source = ("import streamlit as st\nfrom streamlit.runtime import get_instance\nimport uvicorn\n"
-              "from streamlit import _main\nst._config\nst.runtime\nst.empty()._enqueue\n"
-              "st.write\nself._own\n")
-    found = {"streamlit.runtime.get_instance", "uvicorn", "streamlit._main"}
-    assert private_names(ast.parse(source)) == found | {"st._config", "st.runtime", "st.empty()._enqueue"}
-
-
-@pytest.mark.parametrize("file", [*PAGES, *PARTS, ROOT / "app.py"], ids=module_of)
-def test_no_private_name_of_streamlit(file):
-    assert not private_names(tree_of(file))
-
-
 # ---- names
 
 PUBLIC = [

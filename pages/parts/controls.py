@@ -104,7 +104,7 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
-        mine.unsure = arrived and time.monotonic() - mine.told < UNDER_WAY
+        mine.check_address = arrived and time.monotonic() - mine.sent_at < UNDER_WAY
         self.write_address(again=not arrived)
 
     def write_address(self, again: bool = False) -> None:
@@ -120,7 +120,7 @@ class Controls:
         elif not again:
             return
         st.query_params.from_dict(query)
-        session().told = time.monotonic()
+        session().sent_at = time.monotonic()
 
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or the values not at their default."""
@@ -217,7 +217,7 @@ class Controls:
         st.rerun(list(self.fragments))
 
     def is_late(self, widget: str, present: str) -> bool:
-        """Return True if a message is about another page; one about an earlier state draws this page again."""
+        """Test if a message is about another page. One about an earlier state draws this page again."""
         if self.page != session().page:
             return True
         if widget != present:

@@ -101,14 +101,14 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
     ticking(controls.page, "results", shown, every)
     if below is not None and not presenter.presenting():
         fragment(controls.page, "below", below)
-    if session().unsure:
+    if session().check_address:
         fragment(controls.page, "address", lambda: _check_address(controls), CHECK_AFTER)
 
 
 def _check_address(controls: Controls) -> None:
     """Have a page opened in a hurry name its state, a moment later, and end the timer."""
-    if session().unsure:  # the full run itself
-        session().unsure = False
+    if session().check_address:  # the full run itself
+        session().check_address = False
         return
     controls.write_address()
     redraw_page()

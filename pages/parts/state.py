@@ -47,8 +47,8 @@ class Session:
     page: str = ""  # name of the page shown last
     at: tuple[str, str] | None = None  # page and name of the scene entered last
     generation: int = 0  # part of every control's key; one more whenever the server sets values
-    told: float = -math.inf  # when the browser was last told its address, of time.monotonic
-    unsure: bool = False  # an earlier answer may still change the address of the page just opened
+    sent_at: float = -math.inf  # time.monotonic() when an address was last sent to the browser
+    check_address: bool = False  # an earlier answer may still change the address of the page just opened
     present: bool = False  # large type, for a projector
     quiet: bool = False  # no more questions
     locked: dict[tuple[str, str], int | None] = field(default_factory=dict)  # (page, scene): answer or None

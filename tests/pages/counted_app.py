@@ -1,4 +1,4 @@
-"""The app, which leaves a line when a training run begins and ends, and when a chain is computed: ``begins 3`` is of seed 3.
+"""The app, which leaves a line for each training run and each chain computed: ``begins 3`` is of seed 3.
 
     streamlit run tests/pages/counted_app.py -- FILE
 """

@@ -37,8 +37,10 @@ class Dies(Trainer):
             yield snapshot
 
 
-@pytest.mark.parametrize("how", [SystemExit("out"), KeyboardInterrupt(), GeneratorExit(), MemoryError("no room"), ValueError("<b>no</b>")],
-                         ids=lambda how: type(how).__name__)
+@pytest.mark.parametrize(
+    "how",
+    [SystemExit("out"), KeyboardInterrupt(), GeneratorExit(), MemoryError("full"), ValueError("<b>no</b>")],
+    ids=lambda how: type(how).__name__)
 def test_whatever_ends_the_thread_of_a_run_is_said_and_frees_its_place(how, monkeypatch):
     monkeypatch.setattr(Dies, "how", how)
     store = Store(running=1, make=Dies)
@@ -103,7 +105,8 @@ def test_a_connection_lost_for_a_while_leaves_the_run_alone_and_for_longer_says_
     time.sleep(0.5)  # a long one; somebody else looks at something else
     store.look(replace(SMALL, seed=1), "other")
     assert store.look(SMALL, "student").state == "stopped"
-    assert re.search(r"Stopped, since nobody was watching any more\. Step 0 of 20\.", training_panel.progress(run, SMALL))
+    said = training_panel.progress(run, SMALL)
+    assert "Stopped, since nobody was watching any more. Step 0 of 20." in said
 
 
 def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):
@@ -115,25 +118,6 @@ def test_watchers_who_are_gone_are_forgotten_while_others_watch(slow):
         time.sleep(0.005)
     assert run.state == "running"
     assert set(run.watchers) == {"here"}
-
-
-# ---- the clock
-
-@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
-def test_a_clock_that_jumps_changes_no_run_no_estimate_and_no_waiting(slow, monkeypatch, jump):
-    store = Store(running=1, make=slow, unwatched=5)
-    run = store.ask(SMALL, "visitor")
-    waiting = store.ask(replace(SMALL, seed=1), "other")
-    now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + jump)
-    before = store.place(waiting)[1]
-    assert store.look(SMALL, "visitor").state == "running"
-    assert store.place(waiting)[1] == pytest.approx(before, rel=0.5, abs=0.5)
-    slow.gate.set()
-    wait_for(lambda: store.look(SMALL, "visitor").over)
-    assert run.state == "finished"
-    assert 0 <= run.ended - run.started < 60
-    assert 0 < store.estimate(SMALL) < 60
 
 
 def test_nothing_asks_the_clock_on_the_wall():
@@ -151,14 +135,16 @@ def values(page):
 
 
 def steps_done(page):
-    return next((int(found[1].replace(",", "")) for text in page.texts if (found := re.search(r"Step ([\d,]+) of", text))), 0)
+    found = re.search(r"Step ([\d,]+) of", " ".join(page.texts))
+    return int(found[1].replace(",", "")) if found else 0
 
 
 def test_who_comes_back_with_the_same_session_finds_the_run_going_on(port):
     with Session(port) as visitor:
         visitor.open("training", LONG)
         wait_for(lambda: steps_done(visitor.tick()) > 0)
-        before, known, here, address = steps_done(visitor.tick()), visitor.id, visitor.page_hash, visitor.query
+        before, known = steps_done(visitor.tick()), visitor.id
+        here, address = visitor.page_hash, visitor.query
     time.sleep(1)
     with Session(port, again=known) as visitor:
         visitor.page_hash, visitor.query = here, address
@@ -191,14 +177,15 @@ def bound_by_permissions():
     if os.geteuid() != 0:
         return []
     command = ["setpriv", "--bounding-set=-dac_override"]
-    if not shutil.which("setpriv") or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+    tried = shutil.which("setpriv") and subprocess.run([*command, "true"], capture_output=True, check=False)
+    if not tried or tried.returncode:
         pytest.skip("root writes everywhere, and there is no setpriv that could stop it")
     return command
 
 
 @pytest.fixture(scope="module")
 def read_only(tmp_path_factory):
-    """Serve a copy of the app on a disk that cannot be written: its port, the folder, and all that was there."""
+    """Serve a copy of the app on a disk that cannot be written: its port, the folder, and what was there."""
     disk = tmp_path_factory.mktemp("disk")
     for name in (".streamlit", "pages", "vgdash"):
         shutil.copytree(ROOT / name, disk / name)
@@ -224,7 +211,7 @@ def test_with_a_disk_that_cannot_be_written_every_page_works(read_only):
             page = visitor.open(stem, "steps=20&depth=3" if stem == "training" else "")
             assert not page.exceptions, stem
             assert page.texts, stem
-        wait_for(lambda: any("20 steps in" in text for text in visitor.open("training", "steps=20&depth=3").texts))
+        wait_for(lambda: "20 steps in" in " ".join(visitor.open("training", "steps=20&depth=3").texts))
     assert sorted(disk.rglob("*")) == before, "and nothing was written"
 
 

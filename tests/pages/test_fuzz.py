@@ -1,4 +1,4 @@
-"""A thousand messages that no browser sends: the server lives, and other visitors are answered as if nothing were.
+"""A thousand messages that no browser sends: the server lives, and other visitors are answered as ever.
 
 ``VGDASH_FUZZ_SEED=7 VGDASH_FUZZ_MESSAGES=20000`` tries others; a failure prints the seed.
 """
@@ -10,6 +10,7 @@ import random
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -26,15 +27,15 @@ from tests.server import port_of, serving
 
 SEED = int(os.environ.get("VGDASH_FUZZ_SEED", "20261122"))
 MESSAGES = int(os.environ.get("VGDASH_FUZZ_MESSAGES", "1000"))
-PATIENCE, AT_THE_LATEST = 5.0, 20.0  # seconds: nine of ten answers to another visitor, and all; alone it is 0.03
+PATIENCE, AT_THE_LATEST = 5.0, 20.0  # seconds of nine in ten answers to others, and of all
 MEMORY = 900e6  # bytes of the server: 200 MB of Python, what is kept, and the largest computations at once
 AHEAD = 30  # messages that a hostile client does not wait for
 
-TEXTS = ["", "\x00", "<script>alert(1)</script>", "![x](http://127.0.0.1:9/x)", "he_normal", "relu", "784-512x3-10",
-         "10x999999999", "x" * 20_000, "nan", "1e999", "true", "٣", "😀" * 50, "../../etc/passwd", "{}", "[" * 500,
-         "look", "2"]
-NUMBERS = [0.0, -0.0, 1.0, 0.5, 2.0, 50.0, 256.0, 1e4, -1.0, 1e300, -1e300, 5e-324, math.nan, math.inf, -math.inf,
-           2.0**53 + 2]
+TEXTS = ["", "\x00", "<script>alert(1)</script>", "![x](http://127.0.0.1:9/x)", "he_normal", "relu", "look",
+         "2", "784-512x3-10", "10x999999999", "x" * 20_000, "nan", "1e999", "true", "٣", "😀" * 50,
+         "../../etc/passwd", "{}", "[" * 500]
+NUMBERS = [0.0, -0.0, 1.0, 0.5, 2.0, 50.0, 256.0, 1e4, -1.0, 1e300, -1e300, 5e-324, 2.0**53 + 2,
+           math.nan, math.inf, -math.inf]
 WHOLE = [0, 1, 2, -1, 50, 256, 2**31, 2**53 + 1, 2**62, -2**62]
 JSON = ['{"a":', "[" * 5_000, "null", '{"selection": {"picked": [{"sigma_w2": 1e999}]}}', "3"]
 
@@ -64,7 +65,7 @@ class Nonsense:
         made = WidgetState(id=name)
         kind, value = self.value()
         if options and self.random.random() < 0.5:
-            kind, value = "string_array_value", [str(pick(options)) for _ in range(self.random.randrange(1, 3))]
+            kind, value = "string_array_value", [str(pick(options)) for _ in range(pick([1, 2]))]
         elif hasattr(widgets.get(name), "min") and self.random.random() < 0.5:
             kind, value = "double_array_value", [self.random.uniform(widgets[name].min, widgets[name].max)]
         if isinstance(value, (list, tuple)):
@@ -77,7 +78,8 @@ class Nonsense:
     def query(self):
         pick = self.random.choice
         kind = pick([kind for kind in KINDS.values() if kind.rules()])
-        keys = [*kind.keys(), "look", "of", "held", "scene", "present", "v", "embed", "nobody", "statistic", "goal"]
+        beside = ["look", "of", "statistic", "goal", "held", "scene", "present", "v", "embed", "nobody"]
+        keys = [*kind.keys(), *beside]
         values = [*TEXTS, *map(str, NUMBERS), *map(str, WHOLE)]
         return "&".join(f"{pick(keys)}={quote(pick(values)[:200])}" for _ in range(self.random.randrange(5)))
 
@@ -99,13 +101,14 @@ class Nonsense:
         rerun = message.rerun_script
         known = list(client.fragments) or [""]
         rerun.fragment_id = pick([pick(known), pick(known), pick(known), "", "0" * 32, "../x", "x" * 5_000])
-        rerun.page_script_hash = pick([client.page_hash, client.page_hash, client.page_hash, "", "f" * 32, "x" * 5_000])
+        rerun.page_script_hash = pick([*[client.page_hash] * 3, "", "f" * 32, "x" * 5_000])
         if chance < 0.2:
             rerun.page_name = pick([*(stem for stem, _ in PAGES), "no_page", "../app", "\x00"])
             rerun.page_script_hash = rerun.fragment_id = ""
         rerun.query_string = pick(["", self.query(), "&" * 100, "%" * 100])
         rerun.is_auto_rerun, rerun.is_history_navigation = chance > 0.9, 0.85 < chance < 0.9
-        rerun.widget_states.widgets.extend(self.state(client.widgets) for _ in range(self.random.randrange(5)))
+        states = [self.state(client.widgets) for _ in range(self.random.randrange(5))]
+        rerun.widget_states.widgets.extend(states)
         return message.SerializeToString()
 
 
@@ -163,35 +166,28 @@ class Client:
         assert not self.reader.is_alive()
 
 
-def answer_times(port, until, pause=0.25):
-    """Return the seconds until each change of a slider is answered, for one visitor, until ``until`` is true."""
+def answer_times(port, over):
+    """Change a slider until ``over`` is set; return the seconds until each change was answered."""
     with Session(port) as visitor:
         factor = visitor.open("linear_chain").widget("factor").id
         times = []
-        while not until(times):
+        while not over.is_set():
             value = 0.5 + len(times) % 7 / 10
             start = time.monotonic()
             page = visitor.send(state(factor, "double_array_value", [value]))
             times.append(time.monotonic() - start)
             assert not page.exceptions
-            assert any(f"×{value:.2f} a layer" in text for text in page.texts), "the answer must be to what was asked"
-            time.sleep(pause)
+            assert f"×{value:.2f} a layer" in page.verdict, "the answer must be to what was asked"
+            time.sleep(0.1)
     return times
 
 
 def test_a_thousand_hostile_messages_leave_the_server_well_and_others_are_answered():
-    processes, over, times, most = [], threading.Event(), [], 0.0
-    with serving(seen=processes) as address:
+    processes, over, most = [], threading.Event(), 0.0
+    with serving(seen=processes) as address, ThreadPoolExecutor(1) as pool:
         port, nonsense = port_of(address), Nonsense(SEED)
-        alone = answer_times(port, lambda times: len(times) == 8, pause=0.05)
-
-        def watch():
-            times.extend(answer_times(port, lambda _: over.is_set()))
-
-        victim = threading.Thread(target=watch, daemon=True)
-        victim.start()
+        other = pool.submit(answer_times, port, over)
         clients = [Client(port, stem) for stem, _ in PAGES]
-        end = time.monotonic() + 300
         try:
             for sent in range(MESSAGES):
                 client = clients[sent % len(clients)]
@@ -204,23 +200,19 @@ def test_a_thousand_hostile_messages_leave_the_server_well_and_others_are_answer
                 if sent % 50 == 0:
                     most = max(most, resident(processes[0]))
                 assert processes[0].poll() is None, f"the server ended; seed {SEED}, message {sent}"
-                assert time.monotonic() < end, f"too slow; seed {SEED}, message {sent}"
         finally:
             over.set()
             for client in clients:
                 client.close()
-        victim.join(60)
+        times = sorted(other.result(60))
         assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=10).read() == b"ok"
         with Session(port) as next_one:
             for stem, _ in PAGES:
                 assert not next_one.open(stem).exceptions
-        assert len(times) > 5
-        times.sort()
-        said = (f"seed {SEED}: {sum(client.answered for client in clients)} answers to {MESSAGES} hostile messages; "
-                f"for another visitor median {times[len(times) // 2]:.3f} s, slowest {times[-1]:.2f} s of {len(times)}; "
-                f"alone median {sorted(alone)[4]:.3f} s, slowest {max(alone):.2f} s; at most {most / 1e6:.0f} MB")
-        print(said)
-        assert all(client.answered for client in clients), said
+        answers = [client.answered for client in clients]
+        said = (f"seed {SEED}: {answers} answers to {MESSAGES} hostile messages; {most / 1e6:.0f} MB; "
+                f"others: median {times[len(times) // 2]:.3f} s, slowest {times[-1]:.2f} s of {len(times)}")
+        assert all(answers), said
         assert times[int(0.9 * (len(times) - 1))] < PATIENCE, said
         assert times[-1] < AT_THE_LATEST, said
         assert most < MEMORY, said

@@ -30,7 +30,7 @@ class Bell(threading.Event):
 
 @pytest.fixture
 def start(monkeypatch):
-    """Start the thread with these scenes, on a server that nobody has asked for anything; what it computes is noted."""
+    """Start the thread with these scenes, on a server that nobody has asked for anything."""
     monkeypatch.setattr(prefetch, "QUIET", 0.2)
     monkeypatch.setattr(prefetch, "PAUSE", 0.05)
     bell, lock, work = Bell(), threading.Lock(), prefetch._work
@@ -39,8 +39,9 @@ def start(monkeypatch):
         with suppress(SystemExit):
             work()
 
-    fresh = {"_steps": [], "_scenes": deque(), "_requests": deque([0.0], maxlen=prefetch.MANY), "_changed": bell}
-    for name, value in {**fresh, "_computing": lock, "_work": until_over}.items():
+    requests = deque([0.0], maxlen=prefetch.MANY)
+    fresh = {"_steps": [], "_scenes": deque(), "_requests": requests, "_changed": bell, "_computing": lock}
+    for name, value in {**fresh, "_work": until_over}.items():
         monkeypatch.setattr(prefetch, name, value)
     yield lambda *scenes: prefetch.start(scenes)
     bell.over = True

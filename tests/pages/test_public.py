@@ -1,4 +1,4 @@
-"""The app is correct on plain Streamlit: no private name of it, no patch, and its state is kept in one place."""
+"""The app is correct on plain Streamlit: no private name, no patch, and its state in one place."""
 
 import ast
 
@@ -48,7 +48,7 @@ def touched(tree):
 
 
 def state_keys(tree):
-    """Return how a module uses the state of a session: the text of each key that it reads, or of what else it does."""
+    """Return how a module uses the state of a session: each key that it reads, or what else it does."""
     found = []
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):

@@ -31,7 +31,7 @@ def plotted(chart):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Claims that agree at once, counted as they are asked, and nothing remembered from before or for after."""
+    """Have claims agree at once; return those computed. Nothing is remembered before or after."""
     asked = []
 
     def answer(claim):
@@ -88,7 +88,7 @@ def test_every_mistake_is_a_card_with_both_curves_and_the_measured_points(quick,
         assert mistake.quantity in json.dumps(json.loads(chart.proto.spec), ensure_ascii=False)
 
 
-def test_a_claim_that_breaks_off_stands_there_as_one_that_differs_and_nothing_else_is_lost(monkeypatch, quick):
+def test_a_claim_that_breaks_off_stands_there_as_one_that_differs_beside_all_others(monkeypatch, quick):
     monkeypatch.setitem(views.CLAIMS, BROKEN, replace(views.CLAIMS[BROKEN], compute=broken))
     page = opened()
     count = len(PUBLISHED)

@@ -1,4 +1,4 @@
-"""Shared runs: one computation for everyone with the same parameters, a line for the others, a bounded store."""
+"""Shared runs: one computation for all with the same parameters, a line for the others, a bounded store."""
 
 import time
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from pages.parts.training_runs import Full, Store, trainer
 from tests.pages.slow import SMALL, wait_for
-from vgdash.training.trainer import TrainParams, train
+from vgdash.training.trainer import train
 
 
 def test_fifty_visitors_with_one_parameter_set_watch_one_computation(slow):
@@ -85,21 +85,6 @@ def test_a_run_that_nobody_watches_stops_and_frees_its_place(slow):
     assert waiting.state == "running"
 
 
-def test_a_crash_inside_a_run_is_said_and_leaves_the_store_sound():
-    class Broken:
-        def __init__(self, p):
-            raise MemoryError("no room")
-
-    store = Store(make=Broken)
-    run = store.ask(SMALL, "visitor")
-    wait_for(lambda: run.over)
-    assert (run.state, run.error) == ("failed", "MemoryError: no room")
-    store.make = Store().make
-    again = store.ask(SMALL, "visitor")
-    wait_for(lambda: store.look(SMALL, "visitor").over)
-    assert again.state == "finished"
-
-
 def test_finished_runs_stay_within_the_bytes_that_are_kept():
     store = Store(kept_bytes=3 * 12_000)
     for seed in range(8):
@@ -118,16 +103,6 @@ def test_more_waiting_runs_than_the_line_holds_are_refused(slow, monkeypatch):
         store.ask(replace(SMALL, seed=seed), "visitor")
     with pytest.raises(Full):
         store.ask(replace(SMALL, seed=9), "visitor")
-
-
-def test_runs_that_end_at_once_say_little_about_long_ones():
-    store = Store()
-    before = store.rate
-    for seed in range(10):
-        p = replace(SMALL, seed=seed)
-        store.ask(p, "visitor")
-        wait_for(lambda p=p: store.look(p, "visitor").over)
-    assert store.estimate(TrainParams()) == pytest.approx(TrainParams().effort / before, rel=0.1)
 
 
 def test_the_estimate_follows_the_cost_and_the_pace_of_this_machine():

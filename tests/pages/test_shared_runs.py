@@ -1,4 +1,4 @@
-"""Shared runs through the WebSocket: a hall with one link watches one computation, and different runs wait in line."""
+"""Shared runs through the WebSocket: a hall with one link watches one computation, others wait in line."""
 
 import itertools
 import re
@@ -18,8 +18,10 @@ from tests.server import port_of, serving
 from vgdash.training.trainer import TrainParams
 
 HALL, DIFFERENT = 20, 10
-SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "2000", "batch": "32"}
-HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3", "batch": "8"}
+SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "2000",
+          "batch": "32"}
+HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3",
+         "batch": "8"}
 PATIENCE = 60.0
 SLACK = 60e6  # bytes: sessions of ten visitors, charts, and what the allocator keeps
 STEP, DONE = re.compile(r"Step ([\d,]+) of"), re.compile(r"steps in [\d.]+ s\.")
@@ -44,7 +46,7 @@ def counted(server):
 
 
 def resident(pid, which):
-    """Bytes of memory of a process: VmRSS now, VmHWM at most so far, or since 5 was written to its ``clear_refs``."""
+    """Bytes of a process: VmRSS now, VmHWM at most so far, or since 5 was written to ``clear_refs``."""
     return 1024 * int(re.search(rf"{which}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()).group(1))
 
 
@@ -65,7 +67,8 @@ def watch(port, state, together, looks):
         until = time.monotonic() + PATIENCE
         while True:
             assert not page.exceptions
-            said = next((text for text in page.texts if STEP.search(text) or PLACE.search(text) or DONE.search(text)), "")
+            found = [text for text in page.texts if any(one.search(text) for one in (STEP, PLACE, DONE))]
+            said = next(iter(found), "")
             looks.append((said, plotted_steps(page)))
             if DONE.search(said):
                 return
@@ -77,7 +80,7 @@ def hall(port, states):
     """Everybody at once; what each saw."""
     seen, together = [[] for _ in states], threading.Barrier(len(states))
     with ThreadPoolExecutor(len(states)) as pool:
-        for outcome in [pool.submit(watch, port, state, together, looks) for state, looks in zip(states, seen, strict=True)]:
+        for outcome in [pool.submit(watch, port, states[i], together, seen[i]) for i in range(len(states))]:
             outcome.result()
     return seen
 
@@ -125,13 +128,14 @@ def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than
     seen = hall(port, [{**HEAVY, "seed": str(seed)} for seed in range(DIFFERENT)])
 
     lines = told()[earlier:]
-    assert sorted(line for line in lines if line.startswith("begins")) == sorted(f"begins {seed}" for seed in range(DIFFERENT))
+    begun = [line for line in lines if line.startswith("begins")]
+    assert sorted(begun) == sorted(f"begins {seed}" for seed in range(DIFFERENT))
     at_once = list(itertools.accumulate(+1 if line.startswith("begins") else -1 for line in lines))
     assert max(at_once) == RUNNING
     assert at_once[-1] == 0
 
-    queue = [[(int(found.group(1)), float(found.group(2))) for said, _ in looks if (found := PLACE.search(said))] for looks in seen]
-    waited = [line for line in queue if line]
+    queue = [[PLACE.search(said) for said, _ in looks if PLACE.search(said)] for looks in seen]
+    waited = [[(int(found[1]), float(found[2])) for found in line] for line in queue if line]
     assert len(waited) >= DIFFERENT - RUNNING - 2, "almost everybody was to wait"
     assert max(place for line in waited for place, _ in line) >= DIFFERENT - RUNNING - 2
     for line in waited:
@@ -141,5 +145,5 @@ def test_ten_different_runs_wait_in_line_all_finish_and_hold_no_more_memory_than
     assert all(max(looks[-1][1]) == int(HEAVY["steps"]) for looks in seen)
 
     bound = p.memory_bytes * RUNNING + p.snapshot_bytes * DIFFERENT + SLACK
-    assert p.memory_bytes * DIFFERENT > 1.5 * bound, "ten at once must be told from as many as there are cores"
+    assert p.memory_bytes * DIFFERENT > 1.5 * bound, "ten at once must differ from as many as there are cores"
     assert resident(pid, "VmHWM") - before < bound

@@ -1,4 +1,4 @@
-"""One state, three spellings: widgets, address and parameter set. Late messages of a browser change nothing."""
+"""One state, three spellings: widgets, address, parameter set. Late messages of a browser change nothing."""
 
 import types
 
@@ -38,7 +38,8 @@ def mine(monkeypatch):
 
     mine = State()
     monkeypatch.setattr(module, "session", lambda: mine)
-    monkeypatch.setattr(module, "st", types.SimpleNamespace(query_params=Query(), session_state={}, rerun=rerun))
+    streamlit = types.SimpleNamespace(query_params=Query(), session_state={}, rerun=rerun)
+    monkeypatch.setattr(module, "st", streamlit)
     return mine
 
 
@@ -62,7 +63,7 @@ def address():
 
 
 def change(page, key, value, generation=None, beside=None):
-    """Have a widget's callback take this value over; return the fragments that are drawn again, () for the page."""
+    """Have a widget's callback take a value over; return the fragments drawn again, () for the page."""
     widget = f"{key}-{module.session().generation if generation is None else generation}"
     module.st.session_state[widget] = value
     with pytest.raises(Rerun) as ended:
@@ -110,7 +111,7 @@ def test_a_scene_with_another_value_is_a_state_of_its_own_and_with_its_own_value
     assert page.here.scene is None
     assert page.query() == {"factor": ["0.9"], "depth": ["20"]}
     assert (page.value("factor"), page.value("depth")) == (0.9, 20)
-    assert arrive(page, factor="0.9", depth="152") == {"factor": "0.9", "depth": "152"}, "nobody named a scene"
+    assert arrive(page, factor="0.9", depth="152") == {"factor": "0.9", "depth": "152"}, "no scene"
 
 
 def test_the_full_query_has_every_value_and_the_short_one_what_is_not_at_its_default(page):
@@ -197,7 +198,9 @@ def test_a_value_out_of_range_is_refused_and_the_default_counts_until_there_is_a
     assert page.params()[1] == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "x" * 100_000, None, [1.2], b"1", {"a": 1}, True, 10**400])
+@pytest.mark.parametrize("value", [
+    float("nan"), float("inf"), "x" * 100_000, None, [1.2], b"1", {"a": 1}, True, 10**400],
+    ids=lambda value: str(value)[:9])
 def test_a_value_of_any_kind_is_refused_in_a_short_sentence(page, value):
     change(page, "factor", value)
     assert page.value("factor") == 1.5
@@ -247,7 +250,7 @@ def test_every_control_and_every_way_to_a_state_leads_to_its_address(visitor):
 
 
 def test_a_late_message_brings_no_earlier_state_back(visitor):
-    """A browser that has not heard of a new scene yet sends the values of the controls before, and their address."""
+    """A browser that shows an old scene still sends the values of its controls, and its address."""
     before = visitor.open("linear_chain", "scene=1.2")
     old = state(before.widget("factor").id, "double_array_value", [1.7])
     pills = state(before.widget("scene").id, "string_array_value", ["1.2"])

@@ -1,4 +1,4 @@
-"""The app's own WebSocket protocol, spoken without a browser: any client may send any bytes, so the tests do."""
+"""The WebSocket protocol of the app without a browser: any client may send any bytes, so the tests do."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Node:
 
 @dataclass
 class Browser:
-    """What a browser shows: as Streamlit's own it keeps what it is not told of, and takes away what a run left over."""
+    """What a browser shows: as Streamlit's own it keeps what is not drawn again, and removes what is old."""
 
     nodes: dict[tuple[int, ...], Node] = field(default_factory=dict)
-    timers: dict[str, float] = field(default_factory=dict)  # fragments that are to be drawn again and again: seconds
+    timers: dict[str, float] = field(default_factory=dict)  # fragments that tick: seconds
     run: str = ""
 
     def hears(self, message: ForwardMsg) -> None:
@@ -58,7 +58,8 @@ class Browser:
             assert self.nodes[path[:k]].kind is not None, f"{path} is inside of what is no block"
             self.nodes[path[:k]].run = self.run
         assert path[-1] == 0 or (*path[:-1], path[-1] - 1) in self.nodes, f"there is nothing before {path}"
-        node, before = Node(self.run, delta.fragment_id, getattr(delta, delta.WhichOneof("type"))), self.nodes.get(path)
+        node = Node(self.run, delta.fragment_id, getattr(delta, delta.WhichOneof("type")))
+        before = self.nodes.get(path)
         if before and before.kind is not None and before.kind != node.kind:
             self._drops(lambda place: place[:len(path)] == path)
         self.nodes[path] = node
@@ -66,7 +67,8 @@ class Browser:
     def _takes_away(self, run: str, fragments: Sequence[str]) -> None:
         old = {path for path, node in self.nodes.items() if node.run != run}
         if fragments:
-            drawn = {path for path, node in self.nodes.items() if node.fragment in fragments and node.kind is not None} - old
+            theirs = {path: node for path, node in self.nodes.items() if node.fragment in fragments}
+            drawn = {path for path, node in theirs.items() if node.kind is not None} - old
             old = {path for path in old if any(path[:k] in drawn for k in range(len(path)))}
         self._drops(lambda place: any(place[:k] in old for k in range(1, len(place) + 1)))
 
@@ -76,12 +78,13 @@ class Browser:
     def page(self, status: int) -> Page:
         """Return what is shown, in the order of the page."""
         shown = [self.nodes[path] for path in sorted(self.nodes) if self.nodes[path].kind is None]
-        return Page([node.drawn for node in shown], [node.fragment for node in shown], dict(self.timers), status)
+        elements, fragments = [node.drawn for node in shown], [node.fragment for node in shown]
+        return Page(elements, fragments, dict(self.timers), status)
 
 
 @dataclass
 class Page:
-    """What the browser shows after a run: elements, the fragment of each, timers, and the widgets among the elements."""
+    """What the browser shows after a run: elements, the fragment of each, timers, and widgets."""
 
     elements: list[Element] = field(default_factory=list)
     fragments: list[str] = field(default_factory=list)
@@ -111,7 +114,8 @@ class Page:
     def _found(self) -> list[tuple[Any, str]]:
         """Return every widget, and its fragment."""
         drawn = [getattr(element, str(element.WhichOneof("type"))) for element in self.elements]
-        return [(widget, name) for widget, name in zip(drawn, self.fragments, strict=True) if getattr(widget, "id", "")]
+        both = zip(drawn, self.fragments, strict=True)
+        return [(widget, fragment) for widget, fragment in both if getattr(widget, "id", "")]
 
     def widgets(self) -> dict[str, Any]:
         """Return every widget by its id, as the server described it."""
@@ -135,7 +139,7 @@ def is_key(key: str, widget_id: str) -> bool:
 
 
 class Session:
-    """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser would, or as none would."""
+    """One visitor. ``open`` runs a page; ``send`` sends widget values as a browser does, or as none."""
 
     def __init__(self, port: int, again: str = "", cookie: str = ""):
         """``again``: the ``id`` of a session whose connection was lost; the server goes on with that one.
@@ -143,8 +147,9 @@ class Session:
         ``cookie``: what a proxy knows the visitor by.
         """
         subprotocols = ["streamlit", "none", again] if again else ["streamlit"]
-        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=subprotocols, max_size=None,
-                                  additional_headers={"Cookie": cookie} if cookie else None)
+        headers = {"Cookie": cookie} if cookie else None
+        self.connection = connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=subprotocols,
+                                  max_size=None, additional_headers=headers)
         self.id = again
         self.page_hash = self.query = self.name = ""
         self.page, self.browser = Page(), Browser()
@@ -153,7 +158,8 @@ class Session:
         self.socket = self.connection.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 where: TracebackType | None) -> None:
         self.connection.__exit__(kind, error, where)
 
     def open(self, name: str, query: str = "", states: Sequence[WidgetState] = ()) -> Page:
