@@ -31,6 +31,7 @@ def slow_line(port: int, delay: float) -> Iterator[str]:
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         opened.put((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), closed))
         await closed.wait()
+        server.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="slow line", daemon=True)
     thread.start()
