@@ -1,7 +1,6 @@
 """A Chromium to drive: the one on the machine, else Debian's package (as root), else Playwright's own.
 
-The headless shell first: the same engine without the browser around it, which opens a page in three quarters
-of the time.
+The headless shell first: the same engine, which opens a page in three quarters of the time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The app in a real browser: a server on a free port of 127.0.0.1, and pages that know when they have settled."""
+"""The app in a real browser: a server of its own, and pages that know when they have settled."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 import urllib.parse
 from pathlib import Path
@@ -21,40 +22,47 @@ SETTLED = """() => {
     && document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]')
     && !document.querySelector('[data-testid=stSkeleton]');
 }"""
-OTHER_TITLE = "before => { const h = document.querySelector('[data-testid=stMain] h1'); return h && h.innerText.trim() !== before; }"
-QUIET, STEADY = 350, 120  # milliseconds without a change until a page counts as still; a slider waits 200 before it sends
+OTHER_TITLE = """before => {
+  const h = document.querySelector('[data-testid=stMain] h1');
+  return h && h.innerText.trim() !== before; }"""
+# milliseconds without a change until a page counts as still; a slider waits 200 before it sends
+QUIET, STEADY = 350, 120
 WATCH = """window.__acted = window.__changed = window.__more = window.__sent = window.__answered = 0;
 for (const act of ['click', 'keydown', 'input', 'popstate'])
   window.addEventListener(act, () => { window.__acted = performance.now(); }, {capture: true});
 new MutationObserver(changes => {
   window.__changed = performance.now();
-  const inMore = change => change.type !== 'attributes' // a run's ticks mark every element as stale and as fresh again
+  // a run's ticks mark every element as stale and as fresh again
+  const inMore = change => change.type !== 'attributes'
     && change.target.closest && change.target.closest('[data-testid=stPopoverBody]');
   if (changes.some(inMore)) window.__more = window.__changed;
 }).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 const Plain = window.WebSocket;
 window.WebSocket = class extends Plain {
-  constructor(...given) { super(...given); this.addEventListener('message', () => { window.__answered = performance.now(); }); }
+  constructor(...given) {
+    super(...given);
+    this.addEventListener('message', () => { window.__answered = performance.now(); });
+  }
   send(data) { window.__sent = performance.now(); super.send(data); }
 };"""
 ANSWERED = f"""quiet => ({SETTLED})() && window.__answered >= window.__sent
   && performance.now() - window.__acted > quiet"""
 STILL = f"""quiet => ({ANSWERED})(quiet)
   && performance.now() - Math.max(window.__changed, window.__answered) > quiet"""
-WHERE = """() => ({now: performance.now(), sent: window.__sent, answered: window.__answered, changed: window.__changed,
-  script: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state'),
-  connection: document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-connection-state'),
-  skeletons: document.querySelectorAll('[data-testid=stSkeleton]').length})"""
+WHERE = """() => ({...document.querySelector('[data-testid=stApp]')?.dataset, now: performance.now(),
+  sent: window.__sent, answered: window.__answered, changed: window.__changed})"""
 MORE_STILL = f"""quiet => ({SETTLED})() && document.querySelector('[data-testid=stPopoverBody] input')
   && performance.now() - window.__more > quiet"""
-# Everything that must be one state, looked at in one moment. A control's key is its name and a number, factor-0.
+# Everything that must be one state, in one moment. A control's key is its name and a number, factor-0.
 SHOWN = """() => {
   const text = query => document.querySelector(query)?.innerText.trim() ?? '';
   const value = box => {
-    const range = box.querySelector('input[type=range]'), tags = box.querySelector('[data-testid=stMultiSelectTagsContainer]');
-    const radio = box.querySelector('[role=radio][aria-checked=true]'), field = box.querySelector('input');
+    const range = box.querySelector('input[type=range]'), field = box.querySelector('input');
+    const radio = box.querySelector('[role=radio][aria-checked=true]');
     if (range) return range.getAttribute('aria-valuetext');
-    if (tags) return [...box.querySelectorAll('.react-aria-ComboBox [data-tag]')].map(tag => tag.getAttribute('aria-label')).join(',');
+    if (box.querySelector('[data-testid=stMultiSelectTagsContainer]'))
+      return [...box.querySelectorAll('.react-aria-ComboBox [data-tag]')]
+        .map(tag => tag.getAttribute('aria-label')).join(',');
     if (field?.type === 'checkbox') return String(field.checked);
     return radio ? radio.innerText.trim() : field && field.value;
   };
@@ -73,11 +81,14 @@ SHOWN = """() => {
     return shown === null || shown === undefined ? [] : [[key, shown]];
   });
   return {
-    address: location.pathname + location.search, headline: text('[data-testid=stMain] h1'), verdict: text('.st-key-verdict h2'),
-    question: text('.st-key-verdict [role=radiogroup]') && text('.st-key-verdict'), bar: text('.st-key-run-bar'),
-    pills: [...document.querySelectorAll('.st-key-scene [role=radio][aria-checked=true]')].map(pill => pill.innerText.trim()),
+    address: location.pathname + location.search, headline: text('[data-testid=stMain] h1'),
+    verdict: text('.st-key-verdict h2'), bar: text('.st-key-run-bar'),
+    question: text('.st-key-verdict [role=radiogroup]') && text('.st-key-verdict'),
+    pills: [...document.querySelectorAll('.st-key-scene [role=radio][aria-checked=true]')]
+      .map(pill => pill.innerText.trim()),
     controls: Object.fromEntries(controls),
-    deepest: [...document.querySelectorAll(`[data-testid=stVegaLiteChart] [aria-label^="X-axis titled 'layer'"]`)].map(end),
+    deepest: [...document.querySelectorAll(
+      `[data-testid=stVegaLiteChart] [aria-label^="X-axis titled 'layer'"]`)].map(end),
   };
 }"""
 
@@ -97,9 +108,10 @@ class Visitor:
         page.add_init_script(WATCH)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        ours = urllib.parse.urlsplit(message.location.get("url", ""))
-        # a deep link makes Streamlit's own client look for its endpoints one level down first, and find them after
-        if message.type == "error" and f"{ours.scheme}://{ours.netloc}" == self.address and "/_stcore/" not in ours.path:
+        url = urllib.parse.urlsplit(message.location.get("url", ""))
+        ours = f"{url.scheme}://{url.netloc}" == self.address
+        # a deep link makes Streamlit's client look for its endpoints one level down first
+        if message.type == "error" and ours and "/_stcore/" not in url.path:
             self.errors.append(f"{message.text} {message.location.get('url')}")
 
     # ---- going places
@@ -108,10 +120,20 @@ class Visitor:
         self.page.goto(f"{self.address}/{path.lstrip('/')}")
         return self.settle(quiet)
 
+    def open_ended(self, path: str) -> Visitor:
+        """Open a page; if its link starts a run, wait until that is over."""
+        runs = path.lstrip("/").startswith("training?")
+        self.open(path, quiet=not runs)
+        if runs:
+            over = self.run_bar().get_by_text(re.compile(r"steps in .* s\."))
+            over.wait_for(timeout=60_000)
+        return self.settle()
+
     def settle(self, quiet: bool = True, milliseconds: int = QUIET) -> Visitor:
-        """Wait until the script has ended and, where nothing runs by itself (``quiet``), the page no longer changes."""
+        """Wait for the script's end and, where nothing runs by itself (``quiet``), that nothing changes."""
         try:
-            self.page.wait_for_function(STILL if quiet else ANSWERED, arg=milliseconds, timeout=60_000, polling=25)
+            still = STILL if quiet else ANSWERED
+            self.page.wait_for_function(still, arg=milliseconds, timeout=60_000, polling=25)
         except TimeoutError:
             pytest.fail(f"{self.page.url} did not settle: {self.page.evaluate(WHERE)}, {self.errors}")
         self.sound()
@@ -129,8 +151,17 @@ class Visitor:
         self.page.get_by_test_id("stTopNavLink").first.wait_for()
         return [t.strip() for t in self.page.locator("[data-testid=stTopNavLink]").all_inner_texts()]
 
+    def heading(self) -> Locator:
+        return self.page.locator("[data-testid=stMain] h1")
+
+    def charts(self) -> Locator:
+        return self.page.locator("[data-testid=stVegaLiteChart] svg")
+
+    def run_bar(self) -> Locator:
+        return self.page.locator(".st-key-run-bar")
+
     def title(self) -> str:
-        return self.page.locator("[data-testid=stMain] h1").inner_text().strip()
+        return self.heading().inner_text().strip()
 
     def main(self) -> str:
         return self.page.locator("[data-testid=stMain]").inner_text()
@@ -140,7 +171,7 @@ class Visitor:
 
     def notices(self) -> list[str]:
         """The boxes that say what was left out of the address."""
-        return [t.strip() for t in self.page.locator("[data-testid=stAlertContentWarning]").all_inner_texts()]
+        return self.page.locator("[data-testid=stAlertContentWarning]").all_inner_texts()
 
     def query(self) -> dict[str, list[str]]:
         """What the address holds."""
@@ -158,8 +189,7 @@ class Visitor:
         return self.slider(key).get_attribute("aria-valuetext")
 
     def state(self, more: bool = True) -> dict[str, Any]:
-        """What is shown in one moment: headline, verdict, controls (behind More too), address, selected pills, last layer of
-        each chart by layer."""
+        """What is shown in one moment; with ``more``, the controls behind More too."""
         button = self.page.get_by_role("button", name="More", exact=True)
         opens = more and button.count() > 0 and not self.page.get_by_test_id("stPopoverBody").count()
         if opens:
@@ -171,7 +201,7 @@ class Visitor:
         return shown
 
     def controls(self) -> dict[str, str]:
-        """What every control shows, those behind More too: key -> text; several choices are joined by commas."""
+        """What every control shows, as text; several choices are joined by commas."""
         return self.state()["controls"]
 
     def agree(self, more: bool = True) -> dict[str, Any]:
@@ -220,6 +250,13 @@ class Visitor:
             self.page.keyboard.press(arrow)
         return self.settle(quiet)
 
+    def type(self, key: str, text: str, quiet: bool = True) -> Visitor:
+        """Type into the field of that control."""
+        field = self.control(key).locator("input")
+        field.fill(text)
+        field.press("Enter")
+        return self.settle(quiet)
+
     def click(self, name: str, quiet: bool = True) -> Visitor:
         self.page.get_by_role("button", name=name, exact=True).first.click()
         return self.settle(quiet)
@@ -232,7 +269,7 @@ class Visitor:
     def walk(self, key: str, say: str, quiet: bool = True) -> Visitor:
         """Press N or P, which leads to the scene that says so."""
         self.page.keyboard.press(key)
-        expect(self.page.locator("[data-testid=stMain] h1")).to_have_text(say, timeout=20_000)
+        expect(self.heading()).to_have_text(say, timeout=20_000)
         return self.settle(quiet, STEADY)
 
     def go(self, entry: str) -> Visitor:
@@ -256,17 +293,11 @@ def address() -> str:
         yield address
 
 
-@pytest.fixture
-def visitor(browser, address):
-    """A tab of 1280x720 on the server that all tests share."""
+def tab(browser, address):
+    """A tab of 1280x720 in a browser that has never been here, on the server that all tests share."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     yield Visitor(page, address)
     page.close()
 
 
-@pytest.fixture
-def fresh(browser, address):
-    """A tab of a browser that has never been here."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    yield Visitor(context.new_page(), address)
-    context.close()
+visitor, fresh = pytest.fixture(tab), pytest.fixture(tab)

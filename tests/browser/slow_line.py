@@ -13,7 +13,7 @@ CHUNK = 65_536  # bytes
 
 @contextlib.contextmanager
 def slow_line(port: int, delay: float) -> Iterator[str]:
-    """Open a line to a port of this machine with ``delay`` seconds each way; yield the address of its other end."""
+    """Open a line to a port of this machine, ``delay`` seconds each way; yield the address of its end."""
     opened: queue.Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What a page must show of the state that its address names, and states that are far from the defaults."""
+"""States far from the defaults, and what a page must show of the state that its address names."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ STATES: dict[str, list[State]] = {
     ],
     "neuron_variance": [
         {"n": "12345", "rule": "2/n", "activation": "relu"},
-        {"n": "77", "n_out": "17", "rule": "2/(n_in+n_out)", "activation": "tanh", "gamma": "1.3", "distribution": "uniform",
-         "samples": "777", "seed": "9"},
         {"mean": "1.5", "std": "0.015", "correlation": "0.35"},
     ],
     "initializers": [
-        {"depth": "17", "width": "33", "initializers": ["zeros", "he_uniform", "orthogonal"], "activation": "gelu",
-         "look": "dead", "of": "zeros"},
-        {"widths": "100-50x3-10", "gamma": "1.25", "batch": "10", "seeds": "5", "sigma_b2": "0.001", "seed": "4"},
-        {"depth": "12", "width": "20", "normalization": "layer", "keep": "0.9", "initializers": ["pytorch_default"]},
+        {"depth": "17", "width": "33", "initializers": ["zeros", "he_uniform", "orthogonal"],
+         "activation": "gelu", "look": "dead", "of": "zeros"},
+        {"widths": "100-50x3-10", "gamma": "1.25", "batch": "10", "seeds": "5", "sigma_b2": "0.001",
+         "seed": "4"},
+        {"depth": "12", "width": "20", "normalization": "layer", "keep": "0.9",
+         "initializers": ["pytorch_default"]},
     ],
     "training": [
-        {"steps": "20", "depth": "3", "width": "7", "initializers": ["zeros", "he_normal"], "learning_rate": "0.07", "batch": "17",
-         "activation": "tanh", "of": "zeros"},
-        {"steps": "30", "depth": "2", "width": "8", "initializers": ["orthogonal"], "dataset": "spirals", "optimizer": "adam",
-         "clip": "0.5", "label_noise": "0.1", "seeds": "2", "seed": "3", "gamma": "0.125"},
+        {"steps": "20", "depth": "3", "width": "7", "initializers": ["zeros", "he_normal"],
+         "learning_rate": "0.07", "batch": "17", "activation": "tanh", "of": "zeros"},
+        {"steps": "30", "depth": "2", "width": "8", "initializers": ["orthogonal"], "dataset": "spirals",
+         "optimizer": "adam", "clip": "0.5", "label_noise": "0.1", "seeds": "2", "seed": "3",
+         "gamma": "0.125"},
     ],
     "trainable_depth": [
-        {"activation": "gelu", "sigma_w2": "1.7654", "sigma_b2": "0.0123", "fan_in": "100", "depth": "31", "gamma": "1.05"},
+        {"activation": "gelu", "sigma_w2": "1.7654", "sigma_b2": "0.0123", "fan_in": "100",
+         "depth": "31", "gamma": "1.05"},
         {"activation": "relu", "sigma_w2": "2", "sigma_b2": "0", "fan_in": "77"},
     ],
 }
@@ -75,11 +77,12 @@ def page_of(stem: str) -> tuple[str, dict[str, Rule], dict[str, Any]]:
     own, usual, beside = KINDS[stem].keys(), KINDS[stem](), getattr(module, "BESIDE", {})
     defaults = {key: None if isinstance(rule, Integers) else getattr(usual, key) for key, rule in own.items()}
     defaults |= {key: value for key, (_, value) in beside.items()}
-    return module.__doc__.split(". ", 1)[1], {**own, **{key: rule for key, (rule, _) in beside.items()}}, defaults
+    rules = {**own, **{key: rule for key, (rule, _) in beside.items()}}
+    return module.__doc__.split(". ", 1)[1], rules, defaults
 
 
 def meaning(address: str) -> tuple[str, str | None, Params, dict[str, Any]]:
-    """Return the page, the scene, the parameter set, and the value of every control that an address names."""
+    """Return the page, the scene, the parameter set, and every control's value that an address names."""
     parts = urllib.parse.urlsplit(address)
     stem, query = parts.path.strip("/"), urllib.parse.parse_qs(parts.query, keep_blank_values=True)
     _, rules, defaults = page_of(stem)
@@ -93,7 +96,7 @@ def meaning(address: str) -> tuple[str, str | None, Params, dict[str, Any]]:
 
 
 def same_value(shown: str | None, spelled: str) -> bool:
-    """Return True if a control's text is that of an address, which may write one number differently."""
+    """Return True if a control's text is that of an address, which may write a number differently."""
     try:
         return float(shown) == float(spelled)
     except (TypeError, ValueError):
@@ -101,7 +104,7 @@ def same_value(shown: str | None, spelled: str) -> bool:
 
 
 def contradictions(shown: Mapping[str, Any]) -> list[str]:
-    """Compare what is shown in one moment (``Visitor.state``) with its address; return a sentence for each difference."""
+    """Compare what is shown (``Visitor.state``) with its address; return a sentence for each difference."""
     stem, scene, p, values = meaning(shown["address"])
     question, rules, _ = page_of(stem)
     known = SCENE_BY_NAME.get((stem, scene))
@@ -123,14 +126,15 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
         if plain(shown["verdict"]) != verdict:
             found.append(f"the verdict is {shown['verdict']!r}, and should be {verdict!r}")
         if stem in ("linear_chain", "initializers"):  # the others leave room for names
-            found += [f"a chart ends at layer {end}" for end in shown["deepest"] if end not in (None, p.depth)]
+            ends = set(shown["deepest"]) - {None, p.depth}
+            found += [f"a chart ends at layer {end}" for end in ends]
     elif stem == "training" and "You changed the settings" not in shown["bar"]:
         found += _of_another_run(shown, p)
     return found
 
 
 def _of_another_run(shown: Mapping[str, Any], p: Any) -> list[str]:
-    """Compare a run on screen with the parameter set of the page, where it is not marked as the run before."""
+    """Compare a run on screen, where it is not marked as the run before, with the page's parameter set."""
     steps = re.search(r"of ([\d,]*\d)|([\d,]+) steps in", shown["bar"])
     found = []
     if steps and next(filter(None, steps.groups())) != f"{p.steps:,}":

@@ -1,4 +1,4 @@
-"""What is taken home is named after its state: table, notebook and pictures of one state alike, those of another otherwise."""
+"""What is taken home is named after its state."""
 
 import re
 from pathlib import Path
@@ -29,18 +29,19 @@ def files(visitor, stem, state):
     drawer = visitor.keep()
     notebook = drawer.locator("[class*=_notebook] button")
     pictures = [drawer.get_by_role("button", name=kind).first for kind in ("PNG of", "SVG of")]
-    return dict(taken(visitor, button) for button in (drawer.locator("[class*=_csv] button"), *notebook.all(), *pictures))
+    buttons = [drawer.locator("[class*=_csv] button"), *notebook.all(), *pictures]
+    return dict(taken(visitor, button) for button in buttons)
 
 
 @pytest.mark.parametrize("stem", ["linear_chain", "trainable_depth"])  # with a notebook, and without one
 def test_table_notebook_and_pictures_are_named_after_the_state(visitor, stem):
     one, other = (files(visitor, stem, state) for state in STATES[stem][:2])
     for found in (one, other):
-        assert all(re.fullmatch(r"[\w.-]+\.(csv|ipynb|png|svg)", name) for name in found), "no file system minds such a name"
+        assert all(re.fullmatch(r"[\w.-]+\.(csv|ipynb|png|svg)", name) for name in found)
         assert len({name.rsplit(".", 1)[0].removesuffix("-1") for name in found}) == 1
-        assert len(found) == (3 if stem == "trainable_depth" else 4)  # which has no notebook
+        assert len(found) == (3 if stem == "trainable_depth" else 4)
         assert stem.split("_")[0] in next(iter(found))
-        png, svg = (next(content for name, content in found.items() if name.endswith(kind)) for kind in ("png", "svg"))
+        png, svg = (next(found[name] for name in found if name.endswith(kind)) for kind in ("png", "svg"))
         assert png.startswith(PNG)
         assert len(png) > 5000
         assert len(list(ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path"))) > 5

@@ -1,7 +1,4 @@
-"""What is shown always belongs to one state: headline, pill, controls, verdict, chart and address agree.
-
-However fast a hand is, whatever runs meanwhile, on a phone and over a slow line.
-"""
+"""What is shown always belongs to one state: headline, pill, controls, verdict, chart and address agree."""
 
 import re
 
@@ -14,19 +11,15 @@ from tests.browser.slow_line import slow_line
 from tests.browser.states import link
 from tests.server import port_of
 
-H1 = "[data-testid=stMain] h1"
 DELAY = 0.08  # seconds each way
-STRETCHES = {"before training": (0, 25), "training": (24, 37), "after training": (36, len(SCENES))}  # of the walk
+# of the walk
+STRETCHES = {"before training": (0, 25), "training": (24, 37), "after training": (36, len(SCENES))}
 MORE_EVERY = 6  # scenes: there More is opened and closed too
 MARKS = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')].map(svg => ({
   labels: [...svg.querySelectorAll('.role-axis-label text')].map(label => label.textContent).sort(),
   places: [...svg.querySelectorAll('.mark-symbol path')].map(mark => {
     const box = mark.getBoundingClientRect(), frame = svg.getBoundingClientRect();
     return [box.left - frame.left, box.top - frame.top]; }).flat()}))"""
-
-
-def scene_link(scene):
-    return link(scene.page, {"scene": scene.name})
 
 
 def long_run(seed):
@@ -36,8 +29,8 @@ def long_run(seed):
 
 
 def begin(visitor, scene):
-    """Open a scene, and skip all questions if it has one: so that every scene shows its chart."""
-    return skip(visitor.open(scene_link(scene), quiet=not ticks(scene)))
+    """Open a scene without questions: so that every scene shows its chart."""
+    return skip(visitor.open(link(scene.page, {"scene": scene.name}), quiet=scene.page != "training"))
 
 
 def skip(visitor):
@@ -52,10 +45,6 @@ def skip(visitor):
 def walker(fresh):
     """A visitor at the first scene who has skipped all questions."""
     return begin(fresh, SCENES[0])
-
-
-def ticks(scene):
-    return scene.page == "training"
 
 
 def at_rest(visitor):
@@ -74,7 +63,7 @@ def test_every_scene_by_n_and_back_by_p_is_one_state(fresh, stretch):
     walker = begin(fresh, scenes[0])
     for key, way in (("n", scenes[1:]), ("p", scenes[-2::-1])):
         for place, scene in enumerate(way):
-            skip(walker.walk(key, scene.say, quiet=not ticks(scene)))
+            skip(walker.walk(key, scene.say, quiet=scene.page != "training"))
             shown = walker.agree(more=place % MORE_EVERY == 0)
             assert shown["address"].startswith(f"/{scene.page}?scene=")
             assert shown["pills"] == [scene.name]
@@ -82,10 +71,10 @@ def test_every_scene_by_n_and_back_by_p_is_one_state(fresh, stretch):
 
 
 def test_the_chart_of_a_scene_that_was_walked_to_is_that_of_its_link(fresh, visitor):
-    wanted = [scene for scene in SCENES if scene.name in ("gradients too", "diagonal", "2/n", "normal or uniform", "on the edge")]
-    for scene in wanted:
+    names = ("gradients too", "diagonal", "2/n", "normal or uniform", "on the edge")
+    for scene in (scene for scene in SCENES if scene.name in names):
         begin(fresh, SCENES[SCENES.index(scene) - 1]).walk("n", scene.say).settle()
-        visitor.open(scene_link(scene))
+        visitor.open(link(scene.page, {"scene": scene.name}))
         walked, linked = fresh.page.evaluate(MARKS), visitor.page.evaluate(MARKS)
         assert [chart["labels"] for chart in walked] == [chart["labels"] for chart in linked] != []
         for one, other in zip(walked, linked, strict=True):
@@ -105,7 +94,7 @@ def test_twenty_presses_of_n_as_fast_as_a_hand_can_end_in_one_state(walker, mill
 
 def ticking(visitor):
     """Wait until the run of the page ticks."""
-    bar = visitor.page.locator(".st-key-run-bar")
+    bar = visitor.run_bar()
     expect(bar.get_by_role("button", name="Stop")).to_be_visible(timeout=60_000)
     expect(bar).to_contain_text(re.compile(r"Step [1-9]"), timeout=60_000)
     return bar
@@ -118,7 +107,7 @@ def test_n_and_back_while_a_run_ticks(fresh):
         fresh.walk("n", scene.say, quiet=False).agree(more=False)
         expect(bar).not_to_contain_text("You changed the settings")
         fresh.page.go_back()
-        expect(fresh.page.locator(H1)).not_to_have_text(scene.say)
+        expect(fresh.heading()).not_to_have_text(scene.say)
         assert at_rest(fresh) is None
         assert fresh.query()["seed"] == ["1"]
         ticking(fresh)
@@ -208,30 +197,25 @@ def test_back_and_forward_over_pages_of_the_menu_show_what_their_address_says(fr
 # ---- a phone, and a slow line
 
 def test_on_a_phone_scenes_sliders_and_back_are_one_state(browser, address):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    phone = begin(Visitor(context.new_page(), address), SCENES[0])
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
+    phone = begin(Visitor(page, address), SCENES[0])
     for scene in SCENES[1:4]:
         phone.page.get_by_role("button", name="N", exact=True).tap()
-        expect(phone.page.locator(H1)).to_have_text(scene.say)
+        expect(phone.heading()).to_have_text(scene.say)
         phone.settle(milliseconds=STEADY).agree()
     phone.press("factor").agree()
     assert back(phone)["headline"] == SCENES[3].say
     phone.enter(SCENES[6].name).agree()
-    context.close()
-
-
-@pytest.fixture(scope="module")
-def far(address):
-    with slow_line(port_of(address), DELAY) as end:
-        yield end
+    page.close()
 
 
 @pytest.fixture
-def remote(browser, far):
+def remote(browser, address):
     """A visitor behind a line with 160 ms there and back, at the first scene, without questions."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    yield begin(Visitor(context.new_page(), far), SCENES[0])
-    context.close()
+    with slow_line(port_of(address), DELAY) as far:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        yield begin(Visitor(page, far), SCENES[0])
+        page.close()
 
 
 def test_a_walk_over_a_slow_line(remote):
@@ -248,23 +232,23 @@ def test_a_walk_over_a_slow_line(remote):
 
 
 SECOND_ACTS = {
-    "a slider": lambda page: page.locator('[class*="st-key-factor-"] input[type=range]').first.press("ArrowRight"),
-    "the axis": lambda page: page.get_by_role("radio", name="linear", exact=True).click(),
-    "a pill": lambda page: page.get_by_role("radio", name="random", exact=True).click(),
-    "back": lambda page: page.go_back(),
-    "n again": lambda page: page.keyboard.press("n"),
+    "a slider": lambda visitor: visitor.slider("factor").press("ArrowRight"),
+    "the axis": lambda visitor: visitor.page.get_by_role("radio", name="linear", exact=True).click(),
+    "a pill": lambda visitor: visitor.page.get_by_role("radio", name="random", exact=True).click(),
+    "back": lambda visitor: visitor.page.go_back(),
+    "n again": lambda visitor: visitor.page.keyboard.press("n"),
 }
 
 
 @pytest.mark.parametrize("act", SECOND_ACTS)
 def test_what_is_done_before_a_scene_has_arrived_leaves_one_state(remote, act):
-    """Over the slow line the message about the old scene's widget comes after the new scene has been entered."""
+    """The message about the old scene's widget comes after the new scene has been entered."""
     for scene in SCENES[1:4]:  # Back must have somewhere to lead to
         remote.walk("n", scene.say)
     for pause in (0, 40, 150):
         remote.page.keyboard.press("n")
         remote.page.wait_for_timeout(pause)
-        SECOND_ACTS[act](remote.page)
+        SECOND_ACTS[act](remote)
         remote.settle().agree()
         remote.page.keyboard.press("p")
         remote.settle().agree(more=False)
@@ -277,13 +261,13 @@ def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
         remote.page.keyboard.press("n")
         remote.page.wait_for_timeout(pause)
         remote.slider("depth").press("ArrowRight")
-        expect(remote.page.locator(".st-key-run-bar")).not_to_contain_text("20,000")
+        expect(remote.run_bar()).not_to_contain_text("20,000")
         remote.page.wait_for_timeout(500)  # a few ticks
         assert at_rest(remote) in (scene, None)
     remote.enter(scene.name, quiet=False)
     remote.page.keyboard.press("p")  # to the page before
     remote.slider("depth").press("ArrowRight")
-    expect(remote.page.locator(".st-key-run-bar")).to_have_count(0)
+    expect(remote.run_bar()).to_have_count(0)
     at_rest(remote)
 
 

@@ -1,4 +1,4 @@
-"""Share: the link and its QR code give the very same state, every parameter and the version, to a browser that knows nothing."""
+"""Share: the link and its QR code give the very same state to a browser that knows nothing."""
 
 from io import BytesIO
 
@@ -12,7 +12,8 @@ from tests.browser.conftest import query_of
 from tests.browser.states import STATES, link, texts
 
 TYPED = STATES["initializers"][1]  # widths typed by hand
-SHARED = [pytest.param("linear_chain", STATES["linear_chain"][-1], id="linear_chain"), pytest.param("initializers", TYPED, id="typed")]
+SHARED = pytest.mark.parametrize(("stem", "state"), [
+    ("linear_chain", STATES["linear_chain"][-1]), ("initializers", TYPED)], ids=["linear_chain", "typed"])
 BORDER = 3  # modules of white around the code
 
 
@@ -34,13 +35,13 @@ def shared(visitor):
 
 
 def modules(picture, across):
-    """The dark modules of a QR code on screen, from the middle of each, as rows of 0 and 1; ``across`` with the border."""
+    """The dark modules of a QR code on screen, as rows of 0 and 1; ``across`` with the border."""
     size = picture.width / across
     middles = [(i + 0.5) * size for i in range(across)]
     return [[int(picture.getpixel((int(x), int(y))) < 128) for x in middles] for y in middles]
 
 
-@pytest.mark.parametrize(("stem", "state"), SHARED)
+@SHARED
 def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh, stem, state):
     visitor.open(link(stem, state))
     address = shared(visitor)
@@ -51,16 +52,16 @@ def test_the_shared_link_spells_the_whole_state_and_gives_it_back(visitor, fresh
     assert kind.parse_lenient(own, text=True) == (p, []), address
     controls = visitor.controls()
     typed = {key for key in controls if key == "widths" and not controls[key]}
-    assert set(controls) - {"present"} - typed <= set(query), "every control is spelled out, at its default too"
+    assert set(controls) - {"present"} - typed <= set(query), "defaults are spelled out too"
 
-    fresh.open(address.removeprefix(visitor.address).lstrip("/"))
+    fresh.open(address.removeprefix(visitor.address))
     assert not fresh.notices()
     assert fresh.controls() == controls
     assert fresh.verdict() == visitor.verdict()
     assert fresh.settle().csv() == visitor.settle().csv()
 
 
-@pytest.mark.parametrize(("stem", "state"), [("linear_chain", STATES["linear_chain"][2]), ("initializers", TYPED)])
+@SHARED
 def test_the_qr_code_on_screen_is_that_of_the_link_and_large(visitor, stem, state):
     visitor.open(link(stem, state))
     body = opened(visitor)
@@ -76,7 +77,7 @@ def test_the_qr_code_on_screen_is_that_of_the_link_and_large(visitor, stem, stat
 def test_the_link_holds_the_state_kept_as_a_too(visitor, fresh):
     visitor.open(link("neuron_variance", {"n": "12345", "rule": "2/n"})).click("Keep as A")
     visitor.press("n", "ArrowLeft")
-    fresh.open(shared(visitor).removeprefix(visitor.address).lstrip("/"))
+    fresh.open(shared(visitor).removeprefix(visitor.address))
     assert fresh.page.get_by_role("button", name="Forget A").count() == 1
     assert fresh.controls() == visitor.controls()
     assert "n=12345&rule=2%2Fn&" in fresh.query()["held"][0]
