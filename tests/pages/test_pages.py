@@ -91,6 +91,9 @@ def test_the_chain_is_plotted_and_told_as_c_to_the_power_of_the_layer(factor, de
         layers, log10 = drawn(plotted(page), "point", series)
         assert (layers[0], layers[-1]) == (0, depth)
         np.testing.assert_allclose(log10, exponents(layers) * math.log10(factor), rtol=1e-9, atol=1e-9)
+    linear = opened("linear_chain", factor=str(factor), depth=str(depth), scale="linear")
+    layers, values = drawn(plotted(linear), "point", "activation")
+    np.testing.assert_allclose(values, float(factor)**layers, rtol=1e-9)
     said = re.search(r"\*\*×([\d.]+) a layer\*\*: after ([\d,]+) layers (\S+)\. ", verdict(page)).groups()
     assert float(said[0]) == factor
     assert int(said[1].replace(",", "")) == depth
@@ -107,12 +110,6 @@ def test_the_chain_names_the_layers_where_number_formats_overflow_or_reach_zero(
     while x:
         x, layer = np.float16(x * np.float16(0.5)), layer + 1
     assert f"float16 reaches zero at layer {layer}" in verdict(opened("linear_chain", factor="0.5"))
-
-
-def test_the_linear_axis_shows_the_same_chain():
-    page = opened("linear_chain", factor="0.5", depth="9", scale="linear")
-    layers, values = drawn(plotted(page), "point", "activation")
-    np.testing.assert_allclose(values, 0.5**layers, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("n", "rule", "activation"), [
@@ -208,30 +205,6 @@ def test_every_look_at_a_run_shows_or_says_something(own_store, look, query):
         assert "not a number" not in " ".join(texts)
     assert all(len(plotted(page, index)) for index in range(len(page.get("vega_lite_chart"))))
     assert said or page.get("vega_lite_chart")
-
-
-@pytest.mark.usefixtures("no_runs")
-def test_own_widths_say_how_deep_and_how_wide_and_the_sliders_step_back():
-    page = opened("initializers", widths="64-32-10", depth="20")
-    for typed, depth in ((None, 2), ("", 20), ("nonsense", 20)):
-        if typed is not None:
-            control(page, "text_input", "widths").set_value(typed)
-            page = sound(page.run())
-        depth_slider, width_slider = (control(page, "select_slider", key) for key in ("depth", "width"))
-        assert depth_slider.disabled == width_slider.disabled == (typed is None)
-        assert ("as typed" in depth_slider.label) == (typed is None)
-        assert verdict(page).startswith(f"## {depth} layers")
-
-
-@pytest.mark.usefixtures("no_runs")
-@pytest.mark.parametrize(("query", "sentence"), [
-    ({"widths": "4096x257", "batch": "4096"}, "where these nets take 206,695 MB; “4096x257” was left out"),
-    ({"depth": "100", "width": "256", "batch": "256", "seeds": "32"},
-     "billion operations in all, where these nets take"),
-])
-def test_a_budget_says_what_is_too_much_and_for_what(query, sentence):
-    warnings = [warning.value for warning in opened("initializers", **query).warning]
-    assert any(sentence in warning for warning in warnings), warnings
 
 
 def test_a_run_that_takes_too_long_is_not_begun_and_the_page_says_what_would_do(own_store, monkeypatch):

@@ -16,7 +16,6 @@ from pages.parts.scenes import of_page
 from pages.parts.views.phase_plane import trainable_layers
 from pages.parts.views.phase_point import phase_view
 from tests.opened import opened as opened_app
-from tests.opened import verdict
 from tests.pages.wire import state
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
@@ -51,12 +50,6 @@ def cells(page):
 
 
 # ---- what is drawn
-
-def test_the_first_picture_is_tanh_at_the_published_point():
-    page = opened()
-    said = "tanh at σ_w² = 1.5, σ_b² = 0.05: **ordered**, ξ_c = 15.8 layers, trains to **about 95 layers**"
-    assert said in verdict(page)
-
 
 def test_the_plane_that_is_drawn_is_the_plane_that_is_computed():
     page, direct = opened(activation="selu", sigma_w2="1", sigma_b2="0.2"), plane("selu")
@@ -112,9 +105,8 @@ def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
     beyond = still[still.part == "beyond"]
     assert set(beyond.sigma_w2) == {256.0, 21.3333}
     assert (beyond.x == plane("tanh").sigma_w2[-1] + 0.05).all()
-    labels = set(still[still.part == "label to the left"].name)
-    assert labels == {"standard_normal 256 →", "Playground default 21.33 →"}
-    assert any("playground_default: σ_w² 21.33, σ_b² 0.01" in text for text in beyond.text)
+    for w, label in zip(beyond.sigma_w2, still[still.part == "label to the left"].name, strict=True):
+        assert label.endswith(f" {w:.4g} →")
 
 
 @pytest.mark.parametrize(("activation", "fan_in"), [
@@ -160,13 +152,6 @@ def test_depths_read_like_depths(xi_c, words):
     assert trainable_layers(xi_c) == words
 
 
-def test_the_opened_point_is_named_if_an_initializer_stands_there():
-    said = phase_view(PhaseParams("relu", 2.0, 0.0)).remarks
-    assert said.startswith("This is he with 256 inputs.")
-    assert "Keras: Dense, glorot_uniform and bias 0" in phase_view(PhaseParams("relu", 1.0, 0.0)).remarks
-    assert "This is" not in phase_view(PhaseParams("relu", 1.9, 0.0)).remarks
-
-
 def test_the_identity_is_not_judged_as_a_random_matrix():
     for p in (PhaseParams("tanh", fan_in=2), PhaseParams("relu", fan_in=1)):
         rows = [line.split("|")[1:-1] for line in phase_view(p).landmarks.splitlines()[2:]]
@@ -210,13 +195,6 @@ def test_without_a_fixed_point_the_verdict_says_so_and_by_how_much_it_grows():
     text = phase_view(PhaseParams("relu", 3.0, 0.05)).verdict
     said = "**no fixed point: the variance grows without bound (×1.5 a layer)**; gradients grow ×1.22 a layer"
     assert said in text
-
-
-def test_a_link_with_nonsense_gets_sentences_and_a_page():
-    page = opened(sigma_w2="7e9", activation="cosine", sigma_b2="0.1")
-    named = sorted(warning.value.split(" must be")[0] for warning in page.warning)
-    assert named == ["activation", "sigma w2"]
-    assert "σ_w² = 1.5, σ_b² = 0.1" in verdict(page)
 
 
 @settings(max_examples=6, deadline=None)

@@ -75,22 +75,18 @@ def test_the_sentence_on_learning_says_at_which_depths():
         assert (len(there) == there.max() - there.min() + 1) == (not last)
 
 
-@pytest.mark.parametrize(("activation", "initializer", "more", "settles", "gammas"), [
-    ("relu", "lecun_normal", {}, "tends to 0", ("At E[z²] = 1, γ = 1.41 would balance both",)),
-    ("relu", "he_normal", {}, None, ("γ = 1 balances both",)),
-    ("relu", "he_normal", {"gamma": 1.1}, "grows without end", ("γ = 1 would balance both",)),
-    ("tanh", "he_normal", {}, "settles at 0.618", ("would balance the signal", "the gradient")),
-    ("tanh", "lecun_normal", {}, "tends to 0", ("would balance the signal", "the gradient")),
-    ("relu", "lecun_normal", {"sigma_b2": 0.1}, "settles at 0.200",
-     ("At E[z²] = 1 and without biases, γ = 1.41",)),
-    ("relu", "he_normal", {"normalization": "batch"}, None, ()),
-])
-def test_the_balance_says_where_its_factors_hold(activation, initializer, more, settles, gammas):
+@pytest.mark.parametrize(("activation", "initializer", "more", "settles", "gamma"), [
+    ("relu", "lecun_normal", {}, "tends to 0", 2**0.5), ("relu", "he_normal", {}, None, 1),
+    ("relu", "he_normal", {"gamma": 1.1}, "grows without end", 1),
+    ("tanh", "he_normal", {}, "settles at 0.618", None), ("tanh", "lecun_normal", {}, "tends to 0", None),
+    ("relu", "lecun_normal", {"sigma_b2": 0.1}, "settles at 0.200", 2**0.5),
+    ("relu", "he_normal", {"normalization": "batch"}, None, ...)])
+def test_the_balance_says_where_its_factors_hold(activation, initializer, more, settles, gamma):
     p = ProbeParams(activation=activation, initializer=initializer, widths=(16,) * 4, batch=8, **more)
     words = advice_view(probe(p), "pytorch").balance
     assert (f"Deep inside, where E[z²] {settles}, a layer" if settles else "Deep inside, a layer") in words
-    assert all(gamma in words for gamma in gammas)
-    assert ("γ" in words) == bool(gammas)
+    assert ("γ" in words) == (gamma is not ...)
+    assert not isinstance(gamma, (int, float)) or f"γ = {gamma:.3g}" in words
 
 
 @pytest.mark.parametrize(("widths", "initializer", "forward", "backward"), [
@@ -118,16 +114,11 @@ def test_code_to_paste_says_what_it_leaves_out(more, named):
     compile(code, "pasted", "exec")
 
 
-@pytest.mark.parametrize(("activation", "gamma"), [("gelu", 1.5), ("silu", 1.6)])
-def test_there_is_no_balance_of_a_point_that_the_signal_never_comes_to(activation, gamma):
-    found = probe(ProbeParams.uniform(30, 64, activation, "lecun_normal", gamma=gamma, batch=16))
-    assert "explodes" in comparison_view([found]).verdict
-    assert advice_view(found, "pytorch").balance == ""
-
-
 @pytest.mark.parametrize("more", [
     {"residual": "plain"}, {"rescale": "lsuv"}, {"keep": 0.9}, {"normalization": "batch", "batch": 2},
-    {"widths": (16, 16)}, {"widths": (16, 32, 16), "activation": "tanh"}], ids=str)
+    {"widths": (16, 16)}, {"widths": (16, 32, 16), "activation": "tanh"},
+    *({"widths": (64,) * 31, "activation": name, "initializer": "lecun_normal", "gamma": gamma, "batch": 16}
+      for name, gamma in (("gelu", 1.5), ("silu", 1.6)))], ids=str)  # which the signal never comes to
 def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more):
     p = ProbeParams(**{"widths": (16,) * 4, "batch": 8, **more})
     assert advice_view(probe(p), "pytorch").balance == ""
