@@ -37,6 +37,12 @@ class Dies(Trainer):
             yield snapshot
 
 
+def goes_well(store):
+    again = store.ask(SMALL, "visitor")
+    wait_for(lambda: store.look(SMALL, "visitor").over)
+    assert again.state == "finished"
+
+
 @pytest.mark.parametrize(
     "how",
     [SystemExit("out"), KeyboardInterrupt(), GeneratorExit(), MemoryError("full"), ValueError("<b>no</b>")],
@@ -52,9 +58,7 @@ def test_whatever_ends_the_thread_of_a_run_is_said_and_frees_its_place(how, monk
     assert said.endswith("Change a setting or run it again.")
     assert "<b>" not in said
     store.make = Trainer
-    again = store.ask(SMALL, "visitor")
-    wait_for(lambda: store.look(SMALL, "visitor").over)
-    assert again.state == "finished"
+    goes_well(store)
 
 
 def test_a_worker_thread_inside_a_run_that_dies_ends_the_run_with_its_name(monkeypatch):
@@ -63,8 +67,7 @@ def test_a_worker_thread_inside_a_run_that_dies_ends_the_run_with_its_name(monke
     store = Store(running=1)
     run = store.ask(SMALL, "visitor")
     wait_for(lambda: run.over)
-    assert run.state == "failed"
-    assert run.error == "SystemExit: gone"
+    assert (run.state, run.error) == ("failed", "SystemExit: gone")
 
 
 def test_a_machine_without_another_thread_fails_the_run_and_not_the_page(monkeypatch):
@@ -75,9 +78,7 @@ def test_a_machine_without_another_thread_fails_the_run_and_not_the_page(monkeyp
     run = store.ask(SMALL, "visitor")
     assert (run.state, run.error) == ("failed", "can't start new thread")
     monkeypatch.undo()
-    again = store.ask(SMALL, "visitor")
-    wait_for(lambda: store.look(SMALL, "visitor").over)
-    assert again.state == "finished"
+    goes_well(store)
 
 
 def test_one_visitor_has_one_run_at_a_time_and_leaves_a_place_to_others(slow):

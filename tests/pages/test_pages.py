@@ -2,32 +2,22 @@
 
 import math
 import re
-import time
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from pages.parts import training_panel
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import SCENES
-from pages.parts.shell import PAGES
 from pages.parts.training_runs import Store
 from pages.parts.views.training import DECISION, HISTOGRAMS, LOOKS_AT, RATES
-from tests.opened import control, opened, sound, verdict
+from tests.opened import control, opened, plotted, sound, verdict
+from tests.pages.slow import wait_for
 from vgdash.probe.probe import CompareParams, ProbeParams, probe
 from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.training.trainer import TrainParams, train
 
-ROOT = Path(__file__).resolve().parents[2]
-CONTENT = [stem for stem, _ in PAGES if stem != "home"]
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-
-
-def plotted(page, index=0):
-    """The table behind a chart, as it goes to the browser."""
-    return pa.ipc.open_stream(page.get("vega_lite_chart")[index].proto.data.data).read_pandas()
 
 
 def drawn(table, part, series):
@@ -60,13 +50,10 @@ def own_store(monkeypatch):
     return mine
 
 
-@pytest.mark.usefixtures("no_runs")
-@pytest.mark.parametrize("stem", [stem for stem, _ in PAGES])
-def test_a_page_at_its_defaults_is_drawn_without_a_word_of_trouble(stem):
-    page = opened(stem)
-    assert len(page.title) == 1
-    assert not page.warning
-    assert stem == "home" or verdict(page)
+def ended(page, store):
+    """The page when its runs are over."""
+    wait_for(lambda: all(run.over for run in store._runs.values()), 60)
+    return sound(page.run())
 
 
 @pytest.mark.usefixtures("no_runs")
@@ -100,16 +87,13 @@ def test_the_chain_is_plotted_and_told_as_c_to_the_power_of_the_layer(factor, de
     assert told_log10(said[2]) == pytest.approx(depth * math.log10(factor), abs=0.03)  # two digits are told
 
 
-def test_the_chain_names_the_layers_where_number_formats_overflow_or_reach_zero():
+@pytest.mark.parametrize(("factor", "ends"), [(1.5, "overflows"), (0.5, "reaches zero")])
+def test_the_chain_names_the_layer_where_a_number_format_ends(factor, ends):
     x, layer = np.float16(1), 0
     with np.errstate(over="ignore"):
-        while np.isfinite(x):
-            x, layer = np.float16(x * np.float16(1.5)), layer + 1
-    assert f"float16 overflows at layer {layer}" in verdict(opened("linear_chain", factor="1.5"))
-    x, layer = np.float16(1), 0
-    while x:
-        x, layer = np.float16(x * np.float16(0.5)), layer + 1
-    assert f"float16 reaches zero at layer {layer}" in verdict(opened("linear_chain", factor="0.5"))
+        while x and np.isfinite(x):
+            x, layer = np.float16(x * np.float16(factor)), layer + 1
+    assert f"float16 {ends} at layer {layer}" in verdict(opened("linear_chain", factor=str(factor)))
 
 
 @pytest.mark.parametrize(("n", "rule", "activation"), [
@@ -174,15 +158,6 @@ def test_a_training_run_is_plotted_as_trained(own_store):
         np.testing.assert_allclose(log10, expected, rtol=1e-5, atol=1e-6)
     assert verdict(page).startswith("## Step 60:")
     assert f"zeros stands still at ln 10 = {math.log(10):.3f}" in verdict(page)
-
-
-def ended(page, store):
-    """The page when its runs are over."""
-    deadline = time.monotonic() + 60
-    while any(not run.over for run in store._runs.values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return sound(page.run())
 
 
 @pytest.mark.parametrize("look", LOOKS_AT)
