@@ -74,16 +74,6 @@ def test_values_beyond_their_bounds_are_left_out_and_the_same_visitor_goes_on(ap
     assert words(visitor.open(stem)) == words(before), "a link without values is the page's default again"
 
 
-@pytest.mark.usefixtures("bystander")
-def test_unknown_pages_and_scripts_are_survived(visitor):
-    visitor.open("linear_chain")
-    for name in ("no_such_page", "../app", "linear_chain/../../x", "\x00", "x" * 10_000):
-        assert not visitor.open(name).exceptions
-    visitor.page_hash = "f" * 32
-    assert not visitor.send(fragment="").exceptions
-    assert any("×1.50 a layer" in text for text in visitor.open("linear_chain").texts)
-
-
 @pytest.mark.parametrize("query", ADDRESSES, ids=lambda query: query[:24])
 def test_no_address_breaks_a_page(visitor, query):
     page = visitor.open("linear_chain", query)

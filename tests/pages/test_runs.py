@@ -7,7 +7,6 @@ import pytest
 
 from pages.parts.training_runs import Full, Store, trainer
 from tests.pages.slow import SMALL, wait_for
-from vgdash.training.trainer import train
 
 
 def test_looking_and_asking_again_keep_the_place_in_line_and_a_stopped_run_goes_to_its_end(slow):
@@ -22,13 +21,6 @@ def test_looking_and_asking_again_keep_the_place_in_line_and_a_stopped_run_goes_
     store.leave(sets[2], "visitor 2")
     again = store.ask(sets[2], "visitor 2")
     assert [store.place(run)[0] for run in (runs[1], runs[3], runs[4], again)] == [1, 2, 3, 4]
-
-
-def test_a_shared_run_gives_the_very_numbers_of_a_run_alone():
-    store = Store()
-    run = store.ask(SMALL, "visitor")
-    wait_for(lambda: store.look(SMALL, "visitor").over)
-    assert [float(s.loss[0, 0]) for s in run.snapshots] == [float(s.loss[0, 0]) for s in train(SMALL)]
 
 
 def test_stop_leaves_the_run_to_others_and_ends_it_for_the_last(slow):
