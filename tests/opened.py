@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.wire import is_key
@@ -35,3 +37,8 @@ def control(page: AppTest, kind: str, key: str) -> Any:
 def verdict(page: AppTest) -> str:
     """Return the verdict of a page."""
     return next(element.value for element in page.markdown if element.value.startswith("## "))
+
+
+def plotted(page: AppTest, index: int = 0) -> pd.DataFrame:
+    """Return the table behind a chart, as it goes to the browser."""
+    return pa.ipc.open_stream(page.get("vega_lite_chart")[index].proto.data.data).read_pandas()

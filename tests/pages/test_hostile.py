@@ -4,13 +4,11 @@ import math
 import urllib.request
 
 import pytest
-from websockets.sync.client import connect
 
 from pages.parts.shell import PAGES
 from tests.pages.test_faults import resident
 from tests.pages.wire import Session, state
 
-STEMS = [stem for stem, _ in PAGES]
 HUGE = "x" * 100_000
 BEYOND = {  # kind of widget: field of the protocol, and values in it that none of our widgets may have
     "slider": ("double_array_value", [[1e300], [math.nan], [-math.inf], [], [1.0, 2.0, 3.0]]),
@@ -22,22 +20,11 @@ BEYOND = {  # kind of widget: field of the protocol, and values in it that none 
     "text_input": ("string_value", ["10x999999999", "4096x257", "0-0", "-1", "nan", "1e9", "<b>784</b>-10",
                                     "9" * 1900, "x", "10--10", HUGE]),
 }
-WRONG = [
-    ("double_array_value", [1.0]), ("double_value", math.nan), ("int_value", 2**62), ("bool_value", True),
-    ("string_value", HUGE), ("string_array_value", ["he_normal"] * 1000), ("bytes_value", b"\x00\xff"),
-    ("json_value", '{"a":'), ("json_value", "[" * 10_000), ("trigger_value", True),
-]
-NOBODY = ["$$ID-0-nobody", "", "x" * 500, "factor", "__streamlit"]
 ADDRESSES = [
-    "factor=1e999", "depth=" + "9" * 1000, "seed=1e400", "seed=nan", "x1=-inf", "scale=", "kind=%00%ff",
+    "factor=1e999", "depth=" + "9" * 1000, "seed=1e400", "scale=", "kind=%00%ff",
     "&&&==&", "%", "a=1" + "&a=1" * 5000, "factor=1&factor=2&factor=zzz", "held=factor%3Dnan%26depth%3D1e99",
-    "held=" + "%25" * 3000, "scene=%F0%9F%92%A5", "present=maybe", "v=99", "embed=maybe", "learning_rate=NaN",
-    "x2=0x10", "depth=1_0", "depth=%D9%A3", "factor=+1.5", "seed=-0",
+    "held=" + "%25" * 3000, "scene=%F0%9F%92%A5", "present=maybe", "v=99", "embed=maybe",
 ]
-
-
-def healthy(port):
-    return urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10).read() == b"ok"
 
 
 def words(page):
@@ -55,7 +42,8 @@ def bystander(port):
             page = bystander.send(state(bystander.page.widget("factor").id, "double_array_value", [factor]))
             assert not page.exceptions
         assert words(page) == before
-        assert healthy(port)
+        health = urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=10)
+        assert health.read() == b"ok"
 
 
 def kind_of(widget):
@@ -65,9 +53,11 @@ def kind_of(widget):
 
 
 @pytest.mark.usefixtures("bystander")
-@pytest.mark.parametrize("stem", STEMS)
+@pytest.mark.parametrize("stem", [stem for stem, _ in PAGES])
 def test_values_beyond_their_bounds_are_left_out_and_the_same_visitor_goes_on(app, visitor, stem):
     before = visitor.open(stem)
+    assert not before.warnings
+    assert stem == "home" or before.verdict
     taken, tried = resident(app[1]), 0
     for widget_id, widget in before.widgets().items():
         field, values = BEYOND.get(kind_of(widget), ("", ()))
@@ -82,44 +72,6 @@ def test_values_beyond_their_bounds_are_left_out_and_the_same_visitor_goes_on(ap
     assert tried or stem in ("home", "published")
     assert resident(app[1]) - taken < 100e6
     assert words(visitor.open(stem)) == words(before), "a link without values is the page's default again"
-
-
-@pytest.mark.usefixtures("bystander")
-@pytest.mark.parametrize("stem", STEMS)
-def test_values_of_a_wrong_type_are_nobody_else_s_trouble(port, stem):
-    with Session(port) as first:
-        before = first.open(stem)
-    for i, widget_id in enumerate([*before.widgets(), *NOBODY]):
-        wrong = state(widget_id, *WRONG[i % len(WRONG)])
-        with Session(port) as forger:
-            forger.open(stem)
-            forger.send(wrong)
-            forger.open(stem, states=[wrong])
-    with Session(port) as next_one:
-        assert words(next_one.open(stem)) == words(before)
-
-
-@pytest.mark.usefixtures("bystander")
-def test_unknown_pages_scripts_and_fragments_are_survived(port):
-    with Session(port) as visitor:
-        visitor.open("linear_chain")
-        for name in ("no_such_page", "../app", "linear_chain/../../x", "\x00", "x" * 10_000):
-            assert not visitor.open(name).exceptions
-        visitor.page_hash = "f" * 32
-        assert not visitor.send(fragment="").exceptions
-        assert any("×1.50 a layer" in text for text in visitor.open("linear_chain").texts)
-    for fragment in ("0" * 32, "../../etc/passwd", "x" * 10_000):  # Streamlit may not answer those
-        with Session(port) as visitor:
-            visitor.open("linear_chain")
-            visitor.socket.send(visitor.message(fragment=fragment).SerializeToString())
-            assert not visitor.open("linear_chain").exceptions
-
-
-@pytest.mark.usefixtures("bystander")
-def test_bytes_that_are_no_message_end_that_connection_at_most(port):
-    for data in (b"", b"\xff" * 100, b"\x00" * 100_000, "text"):
-        with connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=["streamlit"]) as socket:
-            socket.send(data)
 
 
 @pytest.mark.parametrize("query", ADDRESSES, ids=lambda query: query[:24])

@@ -84,13 +84,10 @@ def test_an_answer_follows_the_parameters_and_its_reason_has_a_number(scene):
     truth = reveal(scene.question, scene.params)
     assert 3 <= len(QUESTIONS[scene.question].options) <= 5
     assert any(character.isdigit() for character in truth.why)
-
-
-@pytest.mark.parametrize("scene", [scene for scene in ASKED if scene.page == "initializers"],
-                         ids=lambda scene: scene.name)
-def test_a_question_is_about_the_net_that_its_scene_shows(scene):
-    for pattern, of_scene in ((r"(\d+) layers", scene.params.depth), (r"width (\d+)", scene.params.width)):
-        assert {int(said) for said in re.findall(pattern, QUESTIONS[scene.question].text)} <= {of_scene}
+    shown = {r"(\d+) layers": "depth", r"width (\d+)": "width"} if scene.page == "initializers" else {}
+    for pattern, key in shown.items():  # of the net that the scene shows
+        said = re.findall(pattern, QUESTIONS[scene.question].text)
+        assert {int(number) for number in said} <= {getattr(scene.params, key)}
 
 
 def test_scenes_are_data_and_questions_know_no_page():

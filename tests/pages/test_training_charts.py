@@ -41,14 +41,6 @@ def test_held_out_accuracy_is_drawn_where_it_was_tested_with_the_range_of_the_se
         np.testing.assert_allclose(drawn[column], values, rtol=1e-9)
 
 
-def test_the_verdict_gives_the_last_accuracy_of_who_learns_and_names_who_stands_still(run):
-    p, snapshots = run
-    said = looked(run, COURSE).verdict
-    last = next(snapshot for snapshot in reversed(snapshots) if snapshot.step in p.tested)
-    assert f"he_normal learns ({last.held_out[HE].mean():.0%} held out)" in said
-    assert "zeros stands still at ln 10 = 2.303" in said
-
-
 def test_updates_are_those_of_the_median_layer_that_moves(run):
     _, snapshots = run
     drawn = line(looked(run, GRADIENTS).tables["updates"], "he_normal")
