@@ -1,13 +1,9 @@
 """The app as Community Cloud runs it: python -m tests.benchmarks.bench_cloud [students] [python ...]
 
-Each ``python`` is one of an environment that holds requirements.txt alone (the one that runs this, if none is
-named). The server gets half a core and 690 MB, from two control groups where this machine lets us make them,
-else nothing is limited and the memory only watched; and the settings that Community Cloud forces. Every page
-is opened by its deep link, then students change a slider every two seconds, among three values. Prints
-seconds to the first answer of each page, the changes, and the most memory.
+Each ``python`` is one of an environment with requirements.txt alone (this one, if none is named). The server
+gets half a core, 690 MB (only watched where control groups cannot be made) and Cloud's forced settings. Every
+page is opened by its deep link, then students change a slider every two seconds, among three values.
 """
-
-from __future__ import annotations
 
 import asyncio
 import sys

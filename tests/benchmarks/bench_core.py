@@ -1,11 +1,8 @@
 """What pages compute, without a cache: python -m tests.benchmarks.bench_core
 
-Milliseconds of each computation at its page's defaults and at its limits; of 256 layers predicted, by
-activation (bar: 20 ms of processor time, after the first, which fills that activation's tables); and of the
-phase plane, by activation (bar: 1 s).
+Each computation at its page's defaults and limits; 256 layers predicted (processor time, after the first,
+which fills the activation's tables); the phase plane.
 """
-
-from __future__ import annotations
 
 import os
 import statistics

@@ -1,12 +1,8 @@
 """What the first visitor waits: python -m tests.benchmarks.bench_first [rounds] [seconds after the start]
 
-Each page is opened by its deep link, in a browser that has never been here, on a server that has just become
-healthy (or has stood for some seconds); the clock stops at the last change of the page. The bare page of
-Streamlit (one slider, one Altair chart, our settings) takes its turn in every round. Medians, and their ratio
-to the bare page's.
+Each page is opened by its deep link, in a new browser, on a server that has just become healthy (or has stood
+for some seconds), until the page's last change; the bare page takes its turn in every round. Medians.
 """
-
-from __future__ import annotations
 
 import statistics
 import sys

@@ -1,12 +1,9 @@
 """A lecture hall without browsers: python -m tests.benchmarks.bench_load [students] [changes each] [seconds]
 
-Students arrive within 4 s on a server started by README's command, open a page and keep changing its first
-slider: among three values, as in a lecture, and to a new value each time. A bare Streamlit page (one slider,
-one Altair chart, our settings) goes first, in the same run: the floor. Prints first loads and changes in
-milliseconds (median, 95th percentile, maximum), errors, and the server's memory.
+Students arrive within 4 s, open a page and keep changing its first slider: among three values, as in a
+lecture, and to a new value each time; on a bare page first. Prints first loads and changes in milliseconds
+(median, 95th percentile, maximum), errors, and the server's memory.
 """
-
-from __future__ import annotations
 
 import asyncio
 import subprocess

@@ -1,13 +1,8 @@
 """How fast a page answers, against the platform: run ``python tests/benchmarks/bench_pages.py``.
 
-Key press -> page settled: the arrow key on each page's first slider, at the page's defaults but for a seed
-(or γ) that makes every value new to the server's memory, against a bare Streamlit page (one slider, one
-Altair chart) with Streamlit's defaults. All of them in turns in one browser, medians; times are noisy, their
-ratios less. CPU: what the server's process spends on a rerun whose results are remembered, driven through its
-WebSocket.
+Key press -> page settled, on values that are new to the server, against a bare page and Streamlit's defaults.
+CPU: what the server's process spends on a rerun whose results are remembered, driven through its WebSocket.
 """
-
-from __future__ import annotations
 
 import contextlib
 import itertools
