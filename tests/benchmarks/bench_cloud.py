@@ -24,8 +24,8 @@ GROUPS = {"cpu": {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": int(CORES * 
           "memory": {"memory.limit_in_bytes": MEGABYTES * 1_000_000}}
 
 
-def limited() -> tuple[list[Path], bool]:
-    """Control groups (version 1) with the limits, and whether there are any."""
+def limited() -> list[Path]:
+    """Control groups (version 1) with the limits, if they can be made."""
     made = []
     try:
         for kind, limits in GROUPS.items():
@@ -35,13 +35,13 @@ def limited() -> tuple[list[Path], bool]:
                 (group / name).write_text(str(value))
             made.append(group)
     except OSError:
-        return [], False
-    return made, True
+        return []
+    return made
 
 
 def main(students: int, pythons: list[str]) -> int:
-    groups, hard = limited()
-    held = "control groups" if hard else "no control groups here; memory is only watched"
+    groups = limited()
+    held = "control groups" if groups else "no control groups here; memory is only watched"
     print(f"half a core, {MEGABYTES} MB: {held}")
     joining = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups) + 'exec "$@"'
     failed = 0

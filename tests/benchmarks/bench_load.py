@@ -8,7 +8,6 @@ lecture, and to a new value each time; on a bare page first. Prints first loads 
 import asyncio
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.benchmarks.bench_pages import BARE, KEYS
@@ -26,11 +25,9 @@ def main() -> None:
     given = [float(text) for text in sys.argv[1:4]]
     students, changes, between = (*given, *(100, 10, 2)[len(given):])
     crowd = {"students": int(students), "changes": int(changes), "between": between}
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "bare.py").write_text(BARE)
-        with serving(script=str(Path(folder) / "bare.py")) as bare:
-            found = asyncio.run(fill(port_of(bare), "", **crowd))
-            print(found.line("bare page, our settings"), flush=True)
+    with serving(script=BARE) as bare:
+        found = asyncio.run(fill(port_of(bare), "", **crowd))
+        print(found.line("bare page, our settings"), flush=True)
     processes: list[subprocess.Popen] = []
     with serving(seen=processes) as app:
         for stem, (key, _) in KEYS.items():

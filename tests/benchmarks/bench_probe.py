@@ -1,7 +1,7 @@
 """The same job in vgdash and in eager PyTorch, in turns, medians: python tests/benchmarks/bench_probe.py
 
-For each net draw weights, input and cotangent; forward; gradients of all pre-activations and weights; by layer
-the means of z², a², a, (∂C/∂z)², (∂C/∂W)², the shares of saturated and of dead units, the cosine of
+For each net draw weights, input and cotangent; forward; gradients of all pre-activations and weights; by
+layer the means of z², a², a, (∂C/∂z)², (∂C/∂W)², the shares of saturated and of dead units, the cosine of
 neighbouring rows of z. Both in float32, on all cores, with this processor's kernels (so without an
 ``OPENBLAS_CORETYPE``).
 """
@@ -38,11 +38,11 @@ def ours(names: tuple[str, ...]) -> float:
 def pytorch(torch, names: tuple[str, ...]) -> float:
     start = time.perf_counter()
     for name in names:
-        _torch_net(torch, INITIALIZERS[name].variance(WIDTH, WIDTH) ** 0.5)
+        torch_net(torch, INITIALIZERS[name].variance(WIDTH, WIDTH) ** 0.5)
     return time.perf_counter() - start
 
 
-def _torch_net(torch, std: float):
+def torch_net(torch, std: float):
     weights = [(torch.randn(WIDTH, WIDTH) * std).requires_grad_() for _ in range(DEPTH)]
     a = torch.randn(BATCH, WIDTH)
     z_all, rows = [], []

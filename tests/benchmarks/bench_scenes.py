@@ -1,7 +1,8 @@
 """Scenes: python -m tests.benchmarks.bench_scenes [rounds] [seconds after the start]
 
 Milliseconds from a click on a scene's name, page by page, or from the key N, through all scenes, to the
-page's last change; where a run starts by itself, until title and server have got there. With the questions, which hide the charts, and with all questions skipped.
+page's last change; where a run starts by itself, until title and server have got there. With the questions,
+which hide the charts, and with all questions skipped.
 """
 
 import statistics

@@ -158,13 +158,10 @@ def test_keras_activations_are_documented_words_and_the_form_of_gelu_and_leaky_r
         dense, = (node for node in ast.walk(ast.parse(text))
                   if isinstance(node, ast.Starred) and isinstance(node.value, ast.ListComp))
         written = dense.value.elt.args[1]
-        if name == "gelu":
-            assert ast.unparse(written) == "lambda z: keras.activations.gelu(z, approximate=True)"
-        elif name == "leaky_relu":
-            assert ast.unparse(written) == "keras.layers.LeakyReLU(negative_slope=0.01)"
-        else:
-            assert written.value == name
-            assert name in VALUES["keras.activation"]
+        spelled = {"gelu": "lambda z: keras.activations.gelu(z, approximate=True)",
+                   "leaky_relu": "keras.layers.LeakyReLU(negative_slope=0.01)"}
+        assert ast.unparse(written) == spelled.get(name, f"'{name}'")
+        assert name in {*spelled, *VALUES["keras.activation"]}
 
 
 def scaling(scale, mode, distribution):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,19 +190,19 @@ def moments_over_seeds(found):
     return math.log(first.mean()), ratio - 1, *(x.std(ddof=1) / math.sqrt(len(x)) for x in influences)
 
 
-MOMENTS = [
-    uniform(4, 128, "linear", "lecun_normal", seeds=24, batch=2),
-    uniform(4, 128, "relu", "he_normal", seeds=24, batch=2),
-    uniform(4, 128, "tanh", "lecun_normal", gamma=1.5, sigma_b2=0.2, seeds=24, batch=2),
-    uniform(4, 128, "tanh", "orthogonal", gamma=2.0, sigma_b2=0.2, seeds=24, batch=2),
-    uniform(4, 128, "relu", "orthogonal", gamma=1.4, seeds=24, batch=2),
-    ProbeParams((160, 80, 120, 64), "relu", "he_normal", seeds=24, batch=2),
-    ProbeParams((160, 80, 120, 64), "elu", "orthogonal", seeds=24, batch=2),
-    uniform(4, 128, "relu", "he_normal", keep=0.7, seeds=24, batch=2),
-    uniform(4, 128, "tanh", "he_normal", normalization="layer", seeds=24, batch=2),
-    uniform(4, 96, "relu", "he_normal", residual="plain", seeds=24, batch=2),
-    uniform(4, 96, "relu", "he_normal", residual="scaled", seeds=24, batch=2),
-]
+MOMENTS = [replace(p, seeds=24, batch=2) for p in (
+    uniform(4, 128, "linear", "lecun_normal"),
+    uniform(4, 128, "relu", "he_normal"),
+    uniform(4, 128, "tanh", "lecun_normal", gamma=1.5, sigma_b2=0.2),
+    uniform(4, 128, "tanh", "orthogonal", gamma=2.0, sigma_b2=0.2),
+    uniform(4, 128, "relu", "orthogonal", gamma=1.4),
+    ProbeParams((160, 80, 120, 64), "relu", "he_normal"),
+    ProbeParams((160, 80, 120, 64), "elu", "orthogonal"),
+    uniform(4, 128, "relu", "he_normal", keep=0.7),
+    uniform(4, 128, "tanh", "he_normal", normalization="layer"),
+    uniform(4, 96, "relu", "he_normal", residual="plain"),
+    uniform(4, 96, "relu", "he_normal", residual="scaled"),
+)]
 
 
 @pytest.mark.parametrize("p", MOMENTS, ids=str)

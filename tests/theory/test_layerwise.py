@@ -80,24 +80,23 @@ def test_the_band_of_one_layer_more_is_that_of_hanin_and_nica(name, noise, kind)
         assert prediction.band_grad2.mean[0] == pytest.approx(-half, rel=1e-6)
 
 
-@pytest.mark.parametrize("fields", [
-    {"activation": "relu", "initializer": "he_normal", "keep": 0.7},
-    {"activation": "tanh", "initializer": "orthogonal", "gamma": 1.3, "sigma_b2": 0.1},
-    {"activation": "gelu", "initializer": "pytorch_default", "gamma": 2.0},
-    {"activation": "selu", "initializer": "glorot_uniform"},
-    {"activation": "relu", "initializer": "he_normal", "residual": "plain", "sigma_b2": 0.2},
-    {"activation": "silu", "initializer": "lecun_uniform", "residual": "scaled", "keep": 0.9},
-    {"activation": "elu", "initializer": "he_uniform", "residual": "zero", "sigma_b2": 0.2},
-    {"activation": "tanh", "initializer": "he_normal", "normalization": "layer", "sigma_b2": 0.3},
-    {"activation": "relu", "initializer": "he_normal", "normalization": "layer", "residual": "plain"},
-    {"activation": "relu", "initializer": "he_normal", "normalization": "batch"},
-    {"activation": "silu", "initializer": "small_normal", "normalization": "batch", "residual": "plain",
-     "keep": 0.8},
-    {"activation": "sigmoid", "initializer": "glorot_normal", "rescale": "lsuv", "sigma_b2": 0.1},
+@pytest.mark.parametrize(("activation", "initializer", "rest"), [
+    ("relu", "he_normal", {"keep": 0.7}),
+    ("tanh", "orthogonal", {"gamma": 1.3, "sigma_b2": 0.1}),
+    ("gelu", "pytorch_default", {"gamma": 2.0}),
+    ("selu", "glorot_uniform", {}),
+    ("relu", "he_normal", {"residual": "plain", "sigma_b2": 0.2}),
+    ("silu", "lecun_uniform", {"residual": "scaled", "keep": 0.9}),
+    ("elu", "he_uniform", {"residual": "zero", "sigma_b2": 0.2}),
+    ("tanh", "he_normal", {"normalization": "layer", "sigma_b2": 0.3}),
+    ("relu", "he_normal", {"normalization": "layer", "residual": "plain"}),
+    ("relu", "he_normal", {"normalization": "batch"}),
+    ("silu", "small_normal", {"normalization": "batch", "residual": "plain", "keep": 0.8}),
+    ("sigmoid", "glorot_normal", {"rescale": "lsuv", "sigma_b2": 0.1}),
 ], ids=str)
-def test_every_statistic_of_a_wide_probe_is_the_predicted_one(fields):
+def test_every_statistic_of_a_wide_probe_is_the_predicted_one(activation, initializer, rest):
     """Width 256, depth 5: finite width shifts a mean by the order depth/width, batch norm by depth/batch."""
-    p = ProbeParams((300, 256, 256, 256, 256, 256), batch=128, seeds=8, **fields)
+    p = ProbeParams((300, *(256,) * 5), activation, initializer, batch=128, seeds=8, **rest)
     measured, prediction = probe(p), predict(p)
     for name in PREDICTED:
         ours, theirs = getattr(prediction, name), getattr(measured, name)
