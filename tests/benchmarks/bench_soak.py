@@ -1,9 +1,8 @@
 """Memory of one server over a long lecture: python -m tests.benchmarks.bench_soak [minutes]
 
-Visitors, a few at a time, open every page with 2,000 new parameter sets, 50 of them training runs. What is
-remembered grows until it is full (about a thousand sets a page, 350 runs): so 4,400 others, 400 of them runs,
-are asked for first, and then the time begins. Prints the median of every half minute, the peak and the growth
-in the second half. Fails beyond 500 MB, or if it still grows by more than 1 MB a minute.
+Visitors, a few at a time, open every page with 2,000 new parameter sets, 50 of them training runs, after
+4,400 others, 400 of them runs, have filled what is remembered (about a thousand sets a page, 350 runs).
+Prints the median of every half minute; fails beyond 500 MB, or if it grows by more than 1 MB a minute in the second half.
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_training.py [minutes]
 
-The same nets, minibatches and steps in every contestant, on two cores, interleaved, medians; what is measured
-of our nets on the way, the others do without. All use this processor's kernels (so no ``OPENBLAS_CORETYPE``).
+The same nets, minibatches and steps in every contestant, on two cores, in turns, medians; only ours measure
+their nets on the way. All use this processor's kernels (so no ``OPENBLAS_CORETYPE``).
 Rounds go on while their shape's share of the minutes (five) lasts, two at least and nine at most.
 """
 
