@@ -2,7 +2,7 @@
 
 Visitors, a few at a time, open every page with 2,000 new parameter sets, 50 of them training runs, after
 4,400 others, 400 of them runs, have filled what is remembered (about a thousand sets a page, 350 runs).
-Prints the median of every half minute; fails beyond 500 MB, or if the second half's grow by 1 MB a minute.
+Prints the median of every half minute; fails beyond 500 MB, or if the second half grows by 1 MB a minute.
 """
 
 import asyncio
