@@ -15,8 +15,7 @@ def gradient_errors(p):
     """Relative errors ``(2, depth)`` of ∂C/∂W[l] and of ∂C/∂b[l], in the first net of ``p``.
 
     C = Σ cotangent·z[L] is differentiated by central differences; errors are |difference - gradient| over
-    |gradient|, Euclidean norms. Where a bias has no effect (batch normalization removes it) its gradient is
-    0, and |∂C/∂u| of the layer is the yardstick.
+    |gradient|, or, where batch normalization removes a bias and its gradient is 0, over |∂C/∂u|.
     """
     net, x, cotangent = net_in_float64(p)
     tape = Tape(p.widths, p.batch, np.float64)

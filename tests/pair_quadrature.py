@@ -34,11 +34,10 @@ def pair_nodes(correlation, scale) -> tuple[np.ndarray, ...]:
     """Nodes for E[g(u, v)], u and v ~ N(0, scale²) with the given correlation, for g symmetric in u and v.
 
     Polar coordinates: u = scale·r·cos θ, v = scale·r·cos(θ - ψ), cos ψ = correlation. The kinks u = 0 and
-    v = 0 become two fixed angles, so Gauss-Legendre on the three sectors between them (one half of the
-    circle, the other is its mirror image) meets smooth functions only, for every correlation from -1 to 1.
+    v = 0 become two angles; between them, on three sectors and their mirror images, functions are smooth.
 
     ``correlation`` and ``scale`` are numbers or arrays of one shape ``(…)``. Returns u, v ``(…, angles,
-    radii)`` and weights ``(…, angles)`` and ``(radii,)``, for ``pair_mean``. The largest scale picks a rule.
+    radii)`` and weights ``(…, angles)`` and ``(radii,)``. The largest scale picks a rule.
     """
     scale = np.asarray(scale, dtype=np.float64)[..., None]
     kind, angles, radii = next(rule[1:] for rule in RULES if scale.max() <= rule[0])

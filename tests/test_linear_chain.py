@@ -79,7 +79,7 @@ def test_gradient_breaks_from_the_top_down_whatever_the_start_vector():
     assert chain.forward["float16"].zero > 25
 
 
-def test_nine_tenths_is_reported_stuck_and_not_as_zero():
+def test_nine_tenths_is_reported_stuck_and_not_as_zero_nor_while_it_still_shrinks():
     chain = linear_chain(ChainParams(0.9, 1000))
     assert chain.breaks["float16"] is None
     assert chain.forward["float16"].stuck == 142

@@ -195,8 +195,8 @@ def test_the_standard_error_covers_the_truth_as_often_as_it_should_for_heavy_tai
 
 
 def test_rules_are_the_formulas():
-    values = {name: rule(4, 12) for name, rule in RULES.items()}
-    assert values == {"1": 1, "0.01^2": pytest.approx(1e-4), "1/n": 0.25, "2/n": 0.5, "2/(n_in+n_out)": 0.125}
+    assert {name: rule(4, 12) for name, rule in RULES.items()} == {
+        "1": 1, "0.01^2": pytest.approx(1e-4), "1/n": 0.25, "2/n": 0.5, "2/(n_in+n_out)": 0.125}
     assert NeuronParams(n=4, n_out=12, rule="2/(n_in+n_out)", gamma=3).weight_variance == pytest.approx(9 / 8)
 
 

@@ -1,19 +1,13 @@
 """What the first visitor waits: python -m tests.benchmarks.bench_first [rounds] [seconds after the start]
 
-Each page is opened by its deep link, in a browser that has never been here, on a server that has just become
-healthy (or has stood for some seconds); the clock stops at the last change of the page. The bare page of
-Streamlit (one slider, one Altair chart, our settings) takes its turn in every round. Medians, and their ratio
-to the bare page's.
+Each page is opened by its deep link, in a new browser, on a server that has just become healthy (or has stood
+for some seconds), until the page's last change; the bare page takes its turn in every round. Medians.
 """
-
-from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -39,12 +33,10 @@ def main() -> None:
     given = [float(text) for text in sys.argv[1:3]]
     rounds, wait = (*given, *(5, 0)[len(given):])
     found: dict[str, list[float]] = defaultdict(list)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        bare = Path(folder) / "bare.py"
-        bare.write_text(BARE)
+    with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium.executable(), args=chromium.ARGUMENTS)
         for _ in range(int(rounds)):
-            found["bare"].append(visit(browser, "", str(bare), wait))
+            found["bare"].append(visit(browser, "", BARE, wait))
             for stem, _ in PAGES:
                 found[stem].append(visit(browser, "" if stem == "home" else stem, "app.py", wait))
     floor = statistics.median(found["bare"])

@@ -1,17 +1,13 @@
 """A lecture hall without browsers: python -m tests.benchmarks.bench_load [students] [changes each] [seconds]
 
-Students arrive within 4 s on a server started by README's command, open a page and keep changing its first
-slider: among three values, as in a lecture, and to a new value each time. A bare Streamlit page (one slider,
-one Altair chart, our settings) goes first, in the same run: the floor. Prints first loads and changes in
-milliseconds (median, 95th percentile, maximum), errors, and the server's memory.
+Students arrive within 4 s, open a page and keep changing its first slider: among three values, as in a
+lecture, and to a new value each time; on a bare page first. Prints first loads and changes in milliseconds
+(median, 95th percentile, maximum), errors, and the server's memory.
 """
-
-from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.benchmarks.bench_pages import BARE, KEYS
@@ -29,11 +25,9 @@ def main() -> None:
     given = [float(text) for text in sys.argv[1:4]]
     students, changes, between = (*given, *(100, 10, 2)[len(given):])
     crowd = {"students": int(students), "changes": int(changes), "between": between}
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "bare.py").write_text(BARE)
-        with serving(script=str(Path(folder) / "bare.py")) as bare:
-            found = asyncio.run(fill(port_of(bare), "", **crowd))
-            print(found.line("bare page, our settings"), flush=True)
+    with serving(script=BARE) as bare:
+        found = asyncio.run(fill(port_of(bare), "", **crowd))
+        print(found.line("bare page, our settings"), flush=True)
     processes: list[subprocess.Popen] = []
     with serving(seen=processes) as app:
         for stem, (key, _) in KEYS.items():

@@ -1,13 +1,8 @@
 """How fast a page answers, against the platform: run ``python tests/benchmarks/bench_pages.py``.
 
-Key press -> page settled: the arrow key on each page's first slider, at the page's defaults but for a seed
-(or γ) that makes every value new to the server's memory, against a bare Streamlit page (one slider, one
-Altair chart) with Streamlit's defaults. All of them in turns in one browser, medians; times are noisy, their
-ratios less. CPU: what the server's process spends on a rerun whose results are remembered, driven through its
-WebSocket.
+Key press -> page settled, on values that are new to the server, against a bare page and Streamlit's defaults.
+CPU: what the server's process spends on a rerun whose results are remembered, driven through its WebSocket.
 """
-
-from __future__ import annotations
 
 import contextlib
 import itertools
@@ -15,30 +10,22 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from tests.browser import chromium
-from tests.browser.conftest import SETTLED, Visitor
+from tests.browser.conftest import Visitor
 from tests.browser.states import link
 from tests.pages.wire import Session, state
 from tests.server import port_of, serving
 
-BARE = '''
-import streamlit as st, altair as alt, pandas as pd, numpy as np
-c = st.slider("c", 0.1, 2.0, 1.0, 0.01)
-layer = np.arange(150)
-st.altair_chart(alt.Chart(pd.DataFrame({"layer": layer, "value": c ** layer})).mark_line().encode(
-    x="layer", y=alt.Y("value", scale=alt.Scale(type="log"))))
-st.metric("factor", f"{c:.2f}")
-'''
 ROUNDS, RERUNS = 6, 200
 QUIET = ("--browser.gatherUsageStats", "false")  # nothing leaves this machine
 AGAINST_BARE, CPU_BAR = 1.0, 15.0  # ratio, milliseconds
+BARE = "tests/benchmarks/bare.py"
 KEYS = {  # page: its first slider, and what makes a round's values new
     "linear_chain": ("factor", lambda k: {"x1": str(k + 2)}),
     "neuron_variance": ("n", lambda k: {"seed": str(k + 1)}),
@@ -46,27 +33,20 @@ KEYS = {  # page: its first slider, and what makes a round's values new
     "training": ("depth", lambda k: {}),
     "trainable_depth": ("sigma_w2", lambda k: {"gamma": f"{1 + (k + 1) / 1000:g}"}),
 }
-WATCH = """() => { window.__last = 0; new MutationObserver(() => { window.__last = performance.now(); })
-  .observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true}); }"""
-ARM = """() => { window.__last = 0; window.__t0 = Infinity; document.addEventListener('keydown',
-  () => { window.__t0 = performance.now(); }, {once: true, capture: true}); }"""
-STILL = f"() => window.__last > window.__t0 && performance.now() - window.__last > 250 && ({SETTLED})()"
 # Right, right: two new values; back to the start, which is remembered; left: a new one again.
 STEPS = (("ArrowRight", True), ("ArrowRight", True),
          ("ArrowLeft", False), ("ArrowLeft", False), ("ArrowLeft", True))
 
 
-def presses(page: Page, slider: str) -> list[float]:
-    """Milliseconds from a key that brings a new value to the last change before 250 ms without one."""
-    page.locator(slider).first.focus()
-    page.evaluate(WATCH)
+def presses(visitor: Visitor, slider: str) -> list[float]:
+    """Milliseconds from a key that brings a new value to the last change before 350 ms without one."""
+    visitor.page.locator(slider).first.focus()
     times = []
     for arrow, new in STEPS:
-        page.evaluate(ARM)
-        page.keyboard.press(arrow)
-        page.wait_for_function(STILL, polling=20, timeout=30_000)
+        visitor.page.keyboard.press(arrow)
+        visitor.settle()
         if new:
-            times.append(page.evaluate("() => window.__last - window.__t0"))
+            times.append(visitor.page.evaluate("window.__changed - window.__acted"))
     return times
 
 
@@ -81,8 +61,7 @@ def latencies(app: str, bare: str) -> dict[str, list[float]]:
                        for stem, (key, fresh) in KEYS.items())]
             for name, address, path, slider in turns:
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
-                Visitor(page, address).open(path, quiet=name != "training")
-                times = presses(page, slider)
+                times = presses(Visitor(page, address).open(path, quiet=name != "training"), slider)
                 if k:  # the first round warms up
                     found.setdefault(name, []).extend(times)
                 page.close()
@@ -120,11 +99,9 @@ def cpu_of_reruns(address: str, process: subprocess.Popen) -> dict[str, float]:
 
 def main() -> None:
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "bare.py").write_text(BARE)
         processes: list[subprocess.Popen] = []
         app = stack.enter_context(serving(seen=processes))
-        bare = stack.enter_context(serving(*QUIET, script="bare.py", folder=folder))
+        bare = stack.enter_context(serving(*QUIET, script="bare.py", folder=Path(__file__).parent))
         found = {name: statistics.median(times) for name, times in latencies(app, bare).items()}
         for name, median in found.items():
             ratio = median / found["bare page"]

@@ -1,13 +1,10 @@
 """The same job in vgdash and in eager PyTorch, in turns, medians: python tests/benchmarks/bench_probe.py
 
-The job: 4 initializers on a ReLU net of 100 layers x 256, batch 256. For each net draw weights, input and
-cotangent; forward; gradients of every pre-activation and every weight; by layer the means of z², a², a,
-(∂C/∂z)², (∂C/∂W)², the shares of saturated and of dead units, the cosine of neighbouring rows of z. Both in
-float32, with as many threads as cores, and with the kernels of this processor: an ``OPENBLAS_CORETYPE`` in
-the environment, which could hold NumPy alone to those of an older one, is put aside.
+For each net draw weights, input and cotangent; forward; gradients of all pre-activations and weights; by
+layer the means of z², a², a, (∂C/∂z)², (∂C/∂W)², the shares of saturated and of dead units, the cosine of
+neighbouring rows of z. Both in float32, on all cores, with this processor's kernels (so without an
+``OPENBLAS_CORETYPE``).
 """
-
-from __future__ import annotations
 
 import itertools
 import os
@@ -19,18 +16,15 @@ from pathlib import Path
 os.environ.pop("OPENBLAS_CORETYPE", None)  # before NumPy is imported
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from vgdash.initializers import INITIALIZERS
 from vgdash.parallel import WORKERS
 from vgdash.probe.probe import CompareParams, compare
 
 DEPTH, WIDTH, BATCH, ROUNDS = 100, 256, 256, 7
-STDS = {"small_normal": 0.01, "standard_normal": 1.0, "lecun_normal": WIDTH**-0.5,
-        "glorot_normal": WIDTH**-0.5, "he_normal": (2 / WIDTH) ** 0.5, "he_uniform": (2 / WIDTH) ** 0.5}
 JOBS = {  # the first stops early where float32 under- or overflows, the second never does
     "one vanishes, one explodes": ("small_normal", "standard_normal", "lecun_normal", "he_normal"),
     "all survive": ("lecun_normal", "glorot_normal", "he_normal", "he_uniform"),
 }
-
-
 SEEDS = itertools.count()  # a new one each time: weights that were drawn before are kept
 
 
@@ -44,11 +38,11 @@ def ours(names: tuple[str, ...]) -> float:
 def pytorch(torch, names: tuple[str, ...]) -> float:
     start = time.perf_counter()
     for name in names:
-        _torch_net(torch, STDS[name])
+        torch_net(torch, INITIALIZERS[name].variance(WIDTH, WIDTH) ** 0.5)
     return time.perf_counter() - start
 
 
-def _torch_net(torch, std: float):
+def torch_net(torch, std: float):
     weights = [(torch.randn(WIDTH, WIDTH) * std).requires_grad_() for _ in range(DEPTH)]
     a = torch.randn(BATCH, WIDTH)
     z_all, rows = [], []

@@ -1,12 +1,9 @@
 """Replicas behind nginx: python -m tests.benchmarks.bench_replicas [students]
 
-For one, two and three replicas: how many changes a second they answer when the students do not wait between
-changes. Then a replica is killed under its visitor, who comes back with the same address: how long until the
-same verdict stands there again. Students, proxy and replicas share this machine's cores, so that capacity
-ends where they do.
+How many changes a second one, two and three replicas answer when the students do not wait between changes.
+Then a replica is killed under its visitor: how long until the same address shows the same verdict again.
+Everything shares this machine's cores, so that capacity ends where they do.
 """
-
-from __future__ import annotations
 
 import asyncio
 import os

@@ -1,13 +1,9 @@
 """Scenes: python -m tests.benchmarks.bench_scenes [rounds] [seconds after the start]
 
-A server that has stood for a while, a browser that has never been there: milliseconds from a click on a
-scene's name, page by page, or from the key N, from the first scene of the lecture to the last and so from
-page to page, to the page's last change. Where a run starts by itself the page never stops changing: there,
-until its title says the scene's line and the server has nothing more to say of it. With the questions, which
-hide the charts, and with all questions skipped.
+Milliseconds from a click on a scene's name, page by page, or from the key N, through all scenes, to the
+page's last change; where a run starts by itself, until title and server have got there. With the questions,
+which hide the charts, and with all questions skipped.
 """
-
-from __future__ import annotations
 
 import statistics
 import sys

@@ -1,14 +1,9 @@
 """Memory of one server over a long lecture: python -m tests.benchmarks.bench_soak [minutes]
 
-More than 300 visitors, a few at a time, open every page with parameter sets that nobody has asked for before,
-2,000 of them, and among these 50 training runs. What is remembered grows until it is full, with about a
-thousand sets a page and 350 of these runs: so 4,400 others, 400 of them runs, are asked for first, as fast as
-they are answered, and then the time begins. Reads the server's resident memory every second and prints the
-median of every half minute as a curve, then the peak of all and how the curve goes in the second half of the
-time. Fails beyond 500 MB, or if it still grows by more than 1 MB a minute.
+Visitors, a few at a time, open every page with 2,000 new parameter sets, 50 of them training runs, after
+4,400 others, 400 of them runs, have filled what is remembered (about a thousand sets a page, 350 runs).
+Prints the median of every half minute; fails beyond 500 MB, or if the second half grows by 1 MB a minute.
 """
-
-from __future__ import annotations
 
 import asyncio
 import itertools

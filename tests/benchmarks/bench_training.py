@@ -2,18 +2,16 @@
 
     python tests/benchmarks/bench_training.py [minutes]
 
-The same nets, minibatches and steps in every contestant, all on two cores, interleaved; medians of the
-rounds. What is measured of our nets on the way, the others do without. Everybody picks the kernels of this
-processor: an ``OPENBLAS_CORETYPE`` in the environment, which could hold NumPy alone to those of an older one,
-is put aside. Rounds go on while their shape's share of the minutes (five, if not given) lasts, two at least
-and nine at most.
+The same nets, minibatches and steps in every contestant, on two cores, in turns, medians; only ours measure
+their nets on the way. All use this processor's kernels (so no ``OPENBLAS_CORETYPE``).
+Rounds go on while their shape's share of the minutes (five) lasts, two at least and nine at most.
 """
 
 import os
 import statistics
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.pop("OPENBLAS_CORETYPE", None)  # before NumPy is imported
@@ -132,32 +130,22 @@ def jitted_jax(p):
 
 
 def product_rate(width, batch, seconds=0.5):
-    """Operations a second, on all cores, each with its own operands: of W a alone, and of a layer's three.
-
-    These are W a, Wᵀ δ and δ aᵀ, in turn.
-    """
-    def work(which, kinds):
+    """Operations a second of W a, Wᵀ δ and δ aᵀ in turn, on all cores, each with its own operands."""
+    def work(which):
         w, a, delta = np.ones((width, width), np.float32), *np.ones((2, width, batch), np.float32)
         forward, gradient = np.empty_like(a), np.empty_like(w)
-        operands = ((w, a, forward), (w.T, delta, forward), (delta, a.T, gradient))[:kinds]
+        operands = (w, a, forward), (w.T, delta, forward), (delta, a.T, gradient)
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             for _ in range(20):
                 for left, right, out in operands:
                     np.matmul(left, right, out=out)
-            counts[which] += 20 * kinds
+            counts[which] += 60
 
-    rates = []
-    with threadpool_limits(1, "blas"):
-        for kinds in (1, 3):
-            counts = [0] * CORES
-            threads = [threading.Thread(target=work, args=(i, kinds)) for i in range(CORES)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            rates.append(sum(counts) * 2 * width * width * batch / seconds)
-    return rates
+    counts = [0] * CORES
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(work, range(CORES)))
+    return sum(counts) * 2 * width * width * batch / seconds
 
 
 def contest(depth, width, batch, target, seconds_left):
@@ -189,9 +177,8 @@ def contest(depth, width, batch, target, seconds_left):
     for name in list(contestants)[1:]:
         wanted = target if name == "PyTorch" else JAX_TARGET
         print(f"  {median[name] / median['vgdash']:.2f} times as fast as {name} (to reach: {wanted})")
-    forward, layer = (statistics.median(column) for column in zip(*rates, strict=True))
-    print(f"  {rate / 1e9:.0f} GFLOP/s, {rate / forward:.0%} of the product W a, "
-          f"{rate / layer:.0%} of a layer's three products (to reach: 60%)", flush=True)
+    share = rate / statistics.median(rates)
+    print(f"  {rate / 1e9:.0f} GFLOP/s, {share:.0%} of a layer's three products (to reach: 60%)", flush=True)
 
 
 if __name__ == "__main__":

@@ -76,25 +76,14 @@ def test_no_claim_is_so_tolerant_that_half_or_nothing_would_pass():
         assert all(bound < 0.65 * abs(value) for value, bound in bounds if value), claim.key
 
 
-def test_what_is_not_a_number_does_not_agree():
-    claim = CLAIMS["finite-width-relu"]
-    assert not answering(claim, (math.nan, 1.0)).agrees
-    assert not answering(claim, (-0.5, math.inf)).agrees
-
-
-def test_a_claim_whose_computation_breaks_off_is_one_that_does_not_agree_and_says_so():
-    def broken():
-        raise ZeroDivisionError("secret detail")
-
-    outcome = check(replace(CLAIMS["chain-zero"], compute=broken))
+@pytest.mark.parametrize(("key", "compute", "problem"), [
+    ("finite-width-relu", lambda: (math.nan, 1.0), ""), ("finite-width-relu", lambda: (-0.5, math.inf), ""),
+    ("chain-zero", lambda: 1 / 0, "The computation broke off: ZeroDivisionError."),
+    ("chain-zero", lambda: (25, 150), "2 numbers came out instead of 3.")])
+def test_what_is_no_number_breaks_off_or_has_too_few_does_not_agree_and_says_so(key, compute, problem):
+    outcome = check(replace(CLAIMS[key], compute=compute))
     assert not outcome.agrees
-    assert outcome.problem == "The computation broke off: ZeroDivisionError."
-
-
-def test_too_few_numbers_are_said_and_not_compared():
-    outcome = answering(CLAIMS["chain-zero"], (25, 150))
-    assert not outcome.agrees
-    assert outcome.problem == "2 numbers came out instead of 3."
+    assert outcome.problem == problem
 
 
 def test_a_wrong_initializer_is_found_by_the_claims_that_depend_on_it_and_by_no_other(monkeypatch):

@@ -18,14 +18,14 @@ LN10 = math.log(10)
 SEEDS = 200
 
 
-def simulate(p, sigma_w2, seeds=SEEDS, rng=0):
-    """q and grad2 ``(seeds, depth)`` of float64 nets with N(0, sigma_w2/fan_in) weights, by definition."""
+def simulate(p, sigma_w2, rng):
+    """q and grad2 ``(SEEDS, depth)`` of float64 nets with N(0, sigma_w2/fan_in) weights, by definition."""
     a, rng = ACTIVATIONS[p.activation], np.random.default_rng(rng)
-    x = rng.standard_normal((seeds, p.batch, p.widths[0]))
+    x = rng.standard_normal((SEEDS, p.batch, p.widths[0]))
     weights, zs = [], []
     for fan_in, fan_out in zip(p.widths[:-1], p.widths[1:], strict=True):
-        weights.append(rng.standard_normal((seeds, fan_out, fan_in)) * math.sqrt(sigma_w2 / fan_in))
-        bias = math.sqrt(p.sigma_b2) * rng.standard_normal((seeds, 1, fan_out))
+        weights.append(rng.standard_normal((SEEDS, fan_out, fan_in)) * math.sqrt(sigma_w2 / fan_in))
+        bias = math.sqrt(p.sigma_b2) * rng.standard_normal((SEEDS, 1, fan_out))
         zs.append(x @ weights[-1].transpose(0, 2, 1) + bias)
         x = a.f(zs[-1])
     gradients = [rng.standard_normal(zs[-1].shape)]
@@ -35,17 +35,19 @@ def simulate(p, sigma_w2, seeds=SEEDS, rng=0):
             "grad2": np.stack([(g**2).mean((1, 2)) for g in gradients[::-1]], 1)}
 
 
-def assert_band_holds(measured, prediction, name, seeds=SEEDS):
-    centre, band = getattr(prediction, f"log10_{name}") * LN10, getattr(prediction, f"band_{name}")
-    logs = np.log(measured[name])
-    np.testing.assert_array_less(np.abs(logs.mean(0) - centre - band.mean),
-                                 4 * np.sqrt(band.variance / seeds), err_msg=name)
-    # variance of n normal draws: relative error √(2/n)
-    np.testing.assert_array_less(np.abs(logs.var(0) / band.variance - 1), 4 * math.sqrt(2 / seeds),
-                                 err_msg=name)
-    low, high = prediction.interval(name, 0.9)
-    inside = ((np.log10(measured[name]) >= low) & (np.log10(measured[name]) <= high)).mean(0)
-    np.testing.assert_array_less(np.abs(inside - 0.9), 4 * math.sqrt(0.9 * 0.1 / seeds), err_msg=name)
+def assert_bands_hold(p, sigma_w2, rng=0):
+    prediction = predict(p)
+    for name, values in simulate(p, sigma_w2, rng).items():
+        centre, band = getattr(prediction, f"log10_{name}") * LN10, getattr(prediction, f"band_{name}")
+        logs = np.log(values)
+        away = np.abs(logs.mean(0) - centre - band.mean)
+        np.testing.assert_array_less(away, 4 * np.sqrt(band.variance / SEEDS), err_msg=name)
+        # variance of n normal draws: relative error √(2/n)
+        away = np.abs(logs.var(0) / band.variance - 1)
+        np.testing.assert_array_less(away, 4 * math.sqrt(2 / SEEDS), err_msg=name)
+        low, high = prediction.interval(name, 0.9)
+        inside = ((logs >= low * LN10) & (logs <= high * LN10)).mean(0)
+        np.testing.assert_array_less(np.abs(inside - 0.9), 4 * math.sqrt(0.9 * 0.1 / SEEDS), err_msg=name)
 
 
 @pytest.mark.parametrize("strength", [0.6, 1.0, 1.5], ids=["ordered", "critical", "chaotic"])
@@ -54,17 +56,13 @@ def test_two_hundred_random_nets_scatter_around_the_prediction_as_the_band_says(
     """sigma_w2 relative to the one that keeps gradients at unit variance; 5·depth/width = 0.47."""
     sigma_w2 = strength / (MASSES @ ACTIVATIONS[name].df(NODES) ** 2)
     p = ProbeParams.uniform(6, 64, name, "lecun_normal", gamma=math.sqrt(sigma_w2), sigma_b2=0.05, batch=4)
-    measured, prediction = simulate(p, sigma_w2), predict(p)
-    for statistic in ("q", "grad2"):
-        assert_band_holds(measured, prediction, statistic)
+    assert_bands_hold(p, sigma_w2)
 
 
 @pytest.mark.parametrize(("name", "gain2"), [("relu", 2.0), ("linear", 1.0), ("tanh", 1.0)])
 def test_the_band_holds_for_a_larger_batch_and_for_widths_that_change(name, gain2):
     p = ProbeParams((96, 64, 128, 64, 96, 80), name, "lecun_normal", gamma=math.sqrt(gain2), batch=16)
-    measured, prediction = simulate(p, gain2, rng=1), predict(p)
-    for statistic in ("q", "grad2"):
-        assert_band_holds(measured, prediction, statistic)
+    assert_bands_hold(p, gain2, rng=1)
 
 
 @pytest.mark.parametrize(("name", "noise", "kind"),
@@ -82,24 +80,23 @@ def test_the_band_of_one_layer_more_is_that_of_hanin_and_nica(name, noise, kind)
         assert prediction.band_grad2.mean[0] == pytest.approx(-half, rel=1e-6)
 
 
-@pytest.mark.parametrize("fields", [
-    {"activation": "relu", "initializer": "he_normal", "keep": 0.7},
-    {"activation": "tanh", "initializer": "orthogonal", "gamma": 1.3, "sigma_b2": 0.1},
-    {"activation": "gelu", "initializer": "pytorch_default", "gamma": 2.0},
-    {"activation": "selu", "initializer": "glorot_uniform"},
-    {"activation": "relu", "initializer": "he_normal", "residual": "plain", "sigma_b2": 0.2},
-    {"activation": "silu", "initializer": "lecun_uniform", "residual": "scaled", "keep": 0.9},
-    {"activation": "elu", "initializer": "he_uniform", "residual": "zero", "sigma_b2": 0.2},
-    {"activation": "tanh", "initializer": "he_normal", "normalization": "layer", "sigma_b2": 0.3},
-    {"activation": "relu", "initializer": "he_normal", "normalization": "layer", "residual": "plain"},
-    {"activation": "relu", "initializer": "he_normal", "normalization": "batch"},
-    {"activation": "silu", "initializer": "small_normal", "normalization": "batch", "residual": "plain",
-     "keep": 0.8},
-    {"activation": "sigmoid", "initializer": "glorot_normal", "rescale": "lsuv", "sigma_b2": 0.1},
+@pytest.mark.parametrize(("activation", "initializer", "rest"), [
+    ("relu", "he_normal", {"keep": 0.7}),
+    ("tanh", "orthogonal", {"gamma": 1.3, "sigma_b2": 0.1}),
+    ("gelu", "pytorch_default", {"gamma": 2.0}),
+    ("selu", "glorot_uniform", {}),
+    ("relu", "he_normal", {"residual": "plain", "sigma_b2": 0.2}),
+    ("silu", "lecun_uniform", {"residual": "scaled", "keep": 0.9}),
+    ("elu", "he_uniform", {"residual": "zero", "sigma_b2": 0.2}),
+    ("tanh", "he_normal", {"normalization": "layer", "sigma_b2": 0.3}),
+    ("relu", "he_normal", {"normalization": "layer", "residual": "plain"}),
+    ("relu", "he_normal", {"normalization": "batch"}),
+    ("silu", "small_normal", {"normalization": "batch", "residual": "plain", "keep": 0.8}),
+    ("sigmoid", "glorot_normal", {"rescale": "lsuv", "sigma_b2": 0.1}),
 ], ids=str)
-def test_every_statistic_of_a_wide_probe_is_the_predicted_one(fields):
+def test_every_statistic_of_a_wide_probe_is_the_predicted_one(activation, initializer, rest):
     """Width 256, depth 5: finite width shifts a mean by the order depth/width, batch norm by depth/batch."""
-    p = ProbeParams((300, 256, 256, 256, 256, 256), batch=128, seeds=8, **fields)
+    p = ProbeParams((300, *(256,) * 5), activation, initializer, batch=128, seeds=8, **rest)
     measured, prediction = probe(p), predict(p)
     for name in PREDICTED:
         ours, theirs = getattr(prediction, name), getattr(measured, name)
@@ -126,19 +123,12 @@ def test_residual_variance_doubles_a_layer_and_scaled_branches_keep_it_below_e()
     assert scaled.q[-1] / scaled.q[0] == pytest.approx(2.70, abs=0.005)
 
 
-def test_he_keeps_relu_over_fifty_layers():
-    prediction = predict(ProbeParams.uniform(51, 64, "relu", "he_normal"))
-    np.testing.assert_allclose(prediction.q, 2, rtol=1e-12)
-    np.testing.assert_allclose(prediction.a2, 1, rtol=1e-12)
-    np.testing.assert_allclose(prediction.grad2, 1, rtol=1e-12)
-
-
-@pytest.mark.parametrize("keep", [0.5, 0.9])
-def test_dropout_moves_relus_critical_point_to_two_keep(keep):
+@pytest.mark.parametrize("keep", [0.5, 0.9, 1.0])
+def test_he_keeps_relu_over_fifty_layers_and_dropout_moves_the_critical_point_to_two_keep(keep):
     """E[a²] and the gradient both gain 1/keep, so sigma_w2 = 2·keep is what keeps them."""
-    prediction = predict(ProbeParams.uniform(30, 64, "relu", "he_normal", gamma=math.sqrt(keep), keep=keep))
-    np.testing.assert_allclose(prediction.log10_q[1:], prediction.log10_q[0], atol=1e-12)
-    np.testing.assert_allclose(prediction.log10_grad2, 0, atol=1e-12)
+    prediction = predict(ProbeParams.uniform(51, 64, "relu", "he_normal", gamma=math.sqrt(keep), keep=keep))
+    for values, expected in ((prediction.q, 2 * keep), (prediction.a2, 1), (prediction.grad2, 1)):
+        np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["relu", "elu", "linear", "gelu"])

@@ -2,7 +2,7 @@
 
 import tracemalloc
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -81,9 +81,12 @@ def formula(nets, x, y):
     return np.array(losses)
 
 
-def assert_gradient(p):
+# in place; slope from the output; slope from the input
+@pytest.mark.parametrize(("name", "remedy"), [
+    *((name, REMEDIES[0]) for name in ACTIVATIONS), *product(["relu", "tanh", "gelu"], REMEDIES[1:])])
+def test_the_gradient_agrees_with_finite_differences(name, remedy):
     """One step of rate 1 against central differences of ``formula``, to 1e-6."""
-    nets, x, y = filled(p, rates=1.0)
+    nets, x, y = filled(layout_of(name, batch=ROWS, normalization=remedy[0], residual=remedy[1]), rates=1.0)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
@@ -98,18 +101,6 @@ def assert_gradient(p):
         numeric[:, i] = (losses[0] - losses[1]) / (2 * h)
     error = np.linalg.norm(gradient - numeric, axis=1) / np.linalg.norm(numeric, axis=1)
     assert error.max() < 1e-6
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_gradient_agrees_with_finite_differences(name):
-    assert_gradient(layout_of(name, batch=ROWS))
-
-
-# in place; slope from the output; slope from the input
-@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
-@pytest.mark.parametrize(("normalization", "residual"), REMEDIES[1:])
-def test_the_gradient_agrees_with_finite_differences_under_every_remedy(name, normalization, residual):
-    assert_gradient(layout_of(name, batch=ROWS, normalization=normalization, residual=residual))
 
 
 TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
@@ -149,10 +140,10 @@ def torch_model(nets, i, name):
     return model
 
 
-def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.05, 0.05)):
+def torch_trajectory(name, optimizer, nets, x, y, steps, rates):
     """Final parameters of each net after PyTorch's own training from the weights of ``nets``."""
     torch = pytest.importorskip("torch")
-    final = []
+    final, batch, clip = [], nets.layout.batch, nets.layout.clip
     for i in range(nets.nets):
         model = torch_model(nets, i, name)
         rule = {"sgd": torch.optim.SGD, "momentum": partial(torch.optim.SGD, momentum=0.9),
@@ -175,18 +166,22 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, batch, clip, rates=(0.0
     return np.array(final)
 
 
+def follow_pytorch(p, name, optimizer, steps, rates, moved):
+    nets, x, y = filled(p, nets=2, rates=rates)
+    theirs = torch_trajectory(name, optimizer, nets, x, y, steps, rates)
+    start = parameters(nets)
+    quietly(nets, steps - 1)
+    assert np.abs(theirs - start).max(axis=1).min() > moved
+    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("clip", [0.0, 0.3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", TORCH)
 def test_fifty_steps_follow_pytorch(name, optimizer, clip):
     p = layout_of(name, optimizer, batch=10, clip=clip)
     rates = np.array([0.05, 0.02])  # each net has its own
-    nets, x, y = filled(p, nets=2, rates=rates)
-    theirs = torch_trajectory(name, optimizer, nets, x, y, 50, 10, clip, rates)
-    start = parameters(nets)
-    quietly(nets, 49)
-    assert np.abs(theirs - start).max(axis=1).min() > 0.04
-    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+    follow_pytorch(p, name, optimizer, 50, rates, 0.04)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
@@ -195,12 +190,7 @@ def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, res
     """At widths 12, not 4: of four relu units batch normalization sometimes sees hardly any variance."""
     p = layout_of(name, widths=(5, 12, 8, 8, 8, 8, 3), batch=12, normalization=normalization,
                   residual=residual)
-    nets, x, y = filled(p, nets=2)
-    theirs = torch_trajectory(name, "sgd", nets, x, y, 20, 12, 0)
-    start = parameters(nets)
-    quietly(nets, 19)
-    assert np.abs(theirs - start).max() > 0.02
-    np.testing.assert_allclose(parameters(nets), theirs, rtol=1e-5, atol=1e-7)
+    follow_pytorch(p, name, "sgd", 20, (0.05, 0.05), 0.02)
 
 
 @pytest.mark.parametrize("residual", ["none", "scaled"])

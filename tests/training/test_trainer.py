@@ -144,25 +144,6 @@ def test_every_initializer_trains_the_same_bits_again_with_one_worker_or_two(nam
     assert all((loss[names.index(name)] != runs[0][-1].loss[names.index(name)]).all() for name in changing)
 
 
-def test_a_net_gives_the_same_numbers_whoever_trains_beside_it():
-    alone = list(train(small(initializers=("he_normal",))))[-1]
-    beside = list(train(small(initializers=("zeros", "standard_normal", "he_normal"))))[-1]
-    np.testing.assert_allclose(beside.loss[2], alone.loss[0], rtol=1e-5)
-    np.testing.assert_allclose(beside.grad2[2], alone.grad2[0], rtol=1e-3)
-
-
-def test_a_net_that_blows_up_is_reported_and_the_others_go_on():
-    p = TrainParams.uniform(20, 64, initializers=("standard_normal", "he_normal"), gamma=1.0, steps=40,
-                            snapshots=4, batch=16)
-    shots = list(train(p))
-    assert shots[0].diverged.ravel().tolist() == [-1, -1]
-    at = shots[-1].diverged[0, 0]
-    assert at >= 1  # W of std 1: each layer multiplies by 5.7, the first update overflows
-    for s in shots:
-        assert np.isnan(s.loss[0, 0]) == np.isnan(s.grad2[0, 0]).all() == (s.step >= at)
-        assert np.isfinite(s.loss[1, 0])
-
-
 def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_and_the_lock_back():
     before, interval = threadpool_info(), sys.getswitchinterval()
     run = train(TrainParams(steps=20_000, initializers=("he_normal", "zeros")))
@@ -217,7 +198,9 @@ def test_the_frame_has_a_row_for_each_net_and_layer():
     table = last.frame()
     assert len(table) == 2 * 2 * 4
     row = table.query("initializer == 'he_normal' and seed == 1 and layer == 3").iloc[0]
-    assert (row.step, row.loss, row.grad2) == (30, last.loss[1, 1], last.grad2[1, 1, 2])
+    assert (row.step, row.loss) == (30, last.loss[1, 1])
+    for name in ("grad2", "drift", "dead", "saturated"):
+        assert row[name] == getattr(last, name)[1, 1, 2]
 
 
 @pytest.mark.parametrize("dataset", ["spirals", "circles", "moons", "gaussians"])
@@ -229,9 +212,9 @@ def test_every_set_in_the_plane_is_learned(dataset):
 
 
 def test_addresses_may_say_depth_and_width():
-    p, refused = TrainParams.parse_lenient({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)
-    assert (p.widths, refused) == ((2, *(12,) * 7, 2), [])
+    p = TrainParams.parse_lenient({"dataset": ["moons"], "depth": ["8"], "width": ["12"]}, text=True)[0]
     assert p == TrainParams.uniform(8, 12, dataset="moons")
+    assert p.widths == (2, *(12,) * 7, 2)
     assert TrainParams.parse_lenient({"dataset": ["moons"]}, text=True)[0].widths == (2, *(64,) * 29, 2)
 
 
