@@ -110,8 +110,8 @@ class Controls:
     def write_address(self, again: bool = False) -> None:
         """Set the address to the state of the page, unless it already names it.
 
-        ``again``: tell the browser in any case. An answer that was under way may have changed its address. Not
-        on a page just opened, which the browser may still have under the path of the page before.
+        ``again``: tell the browser in any case. An answer that was under way may have changed its address.
+        Not on a page just opened, which the browser may still have under the path of the page before.
         """
         query = _query()
         address, refused = self._meaning(query)
