@@ -1,13 +1,12 @@
 """The app under AppTest."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from streamlit.testing.v1 import AppTest
-
-from tests.pages.wire import is_key
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120  # seconds; a cold import on a busy machine
@@ -27,6 +26,11 @@ def sound(page: AppTest) -> AppTest:
     """Return the page, which shows no exception."""
     assert not page.exception, [error.message for error in page.exception]
     return page
+
+
+def is_key(key: str, widget_id: str) -> bool:
+    """Test if a widget's id, or its whole key, is that of a key: ``factor`` of ``$$ID-4f2a-factor-3``."""
+    return re.fullmatch(rf"(\$\$ID-\w+-)?{re.escape(key)}(-\d+(-.*)?)?", widget_id) is not None
 
 
 def control(page: AppTest, kind: str, key: str) -> Any:

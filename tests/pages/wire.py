@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
+
+from tests.opened import is_key
 
 ENDS = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 
@@ -131,11 +132,6 @@ class Page:
     def widget(self, key: str) -> Any:
         """Return the widget with that key, whatever its generation."""
         return next(widget for name, widget in self.widgets().items() if is_key(key, name))
-
-
-def is_key(key: str, widget_id: str) -> bool:
-    """Test if a widget's id, or its whole key, is that of a key: ``factor`` of ``$$ID-4f2a-factor-3``."""
-    return re.fullmatch(rf"(\$\$ID-\w+-)?{re.escape(key)}(-\d+(-.*)?)?", widget_id) is not None
 
 
 class Session:
