@@ -19,9 +19,9 @@ REMEDIES = [(normalization, residual) for normalization in AXES for residual in 
 
 
 def layout_of(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0,
-              normalization="none", residual="none"):
+              normalization="none", residual="none", keep=1.0):
     return MemoryLayout(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], 0.9, clip, batch,
-                        np.dtype(dtype), normalization, residual)
+                        np.dtype(dtype), normalization, residual, keep)
 
 
 def examples(p, rows=ROWS):
@@ -68,11 +68,14 @@ def formula(nets, x, y):
     """Mean loss of each net as ``layers.forward`` computes it; the last layer is linear."""
     p, losses = nets.layout, []
     skips = (*residual_factors(p.widths[:-1], p.residual), None)
+    def mask(index):
+        return nets.masks[index + 1][:, np.argsort(nets._rows)].T  # the minibatch is all rows, shuffled
+
     for i in range(nets.nets):
         weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)]
                            for get in (nets.weights, nets.biases))
         net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1],
-                  AXES[p.normalization])
+                  AXES[p.normalization], mask if p.keep < 1 else None)
         tape = Tape(p.widths[:-1], len(x), np.float64)
         for _ in forward(net, x, tape):
             pass
@@ -83,13 +86,23 @@ def formula(nets, x, y):
 
 # in place; slope from the output; slope from the input
 @pytest.mark.parametrize(("name", "remedy"), [
-    *((name, REMEDIES[0]) for name in ACTIVATIONS), *product(["relu", "tanh", "gelu"], REMEDIES[1:])])
+    *((name, (*REMEDIES[0], 1.0)) for name in ACTIVATIONS),
+    *product(["relu", "tanh", "gelu"], [(*remedy, 1.0) for remedy in REMEDIES[1:]]),
+    *product(["relu", "tanh", "gelu"], [("none", "none", 0.7), ("layer", "scaled", 0.7)])])
 def test_the_gradient_agrees_with_finite_differences(name, remedy):
     """One step of rate 1 against central differences of ``formula``, to 1e-6."""
-    nets, x, y = filled(layout_of(name, batch=ROWS, normalization=remedy[0], residual=remedy[1]), rates=1.0)
+    normalization, residual, keep = remedy
+    nets, x, y = filled(layout_of(name, batch=ROWS, normalization=normalization, residual=residual,
+                                  keep=keep), rates=1.0)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
+    if keep < 1:  # kept units are scaled by 1/keep, and nothing is dropped in a test
+        mask = nets.mask.copy()
+        assert set(np.unique(mask)) == {0, 1 / keep}
+        nets.mask[:] = 1
+        np.testing.assert_allclose(nets.evaluate(nets.held_out)[0], formula(nets, x, y), rtol=1e-12)
+        nets.mask[:] = mask
     numeric, h = np.empty_like(start), 1e-5
     for i in range(start.shape[1]):
         losses = []

@@ -35,9 +35,9 @@ class Nets(ForwardBackward):
     """Independent nets of one ``layout`` that train on the same minibatches.
 
     Parameters start at 0; write the initial ones through ``weights(layer)``. ``order`` shuffles the rows of
-    ``train`` once an epoch; the remainder is left out. ``rates`` ``(nets,)`` are the learning rates. A net
-    whose loss or gradient is not finite is frozen; ``diverged[net]`` is then the number of its updates, else
-    -1.
+    ``train`` once an epoch, the remainder is left out; its child draws dropout's masks. ``rates`` ``(nets,)``
+    are the learning rates. A net whose loss or gradient is not finite is frozen; ``diverged[net]`` is then
+    the number of its updates, else -1.
 
     Batch normalization is tested with the statistics of the population, estimated by
     ``update_batchnorm_statistics`` (Ioffe & Szegedy 2015, algorithm 2; nn.BatchNorm1d with momentum=None). A
@@ -57,6 +57,7 @@ class Nets(ForwardBackward):
         self._carried = rates if layout.optimizer.linear else np.ones(nets)  # by the deltas, besides 1/batch
         self._delta_factor = (self._carried / batch).astype(dtype)[:, None, None]
         self._order, self._rows, self._next = order, np.arange(len(train)), len(train)
+        self._dropout, = order.spawn(1)
         self._labels = np.zeros((batch, layout.widths[-1]), dtype)
         count = min(math.ceil(len(held_out) / batch), len(train) // batch)
         shuffled = np.random.default_rng(0).permutation(len(train))  # rows may be ordered by class
@@ -102,6 +103,7 @@ class Nets(ForwardBackward):
                     measured["held_out"] = self.evaluate(self.held_out)[1]
                 inspect()
             self._read(self.train, self._next_minibatch())
+            self._draw_masks()
             self._predict(self.forward)
             losses += self._losses.mean(axis=1)
             hits += self._hits.mean(axis=1)
@@ -141,6 +143,11 @@ class Nets(ForwardBackward):
             self._next = 0
         self._next += batch
         return self._rows[self._next - batch:self._next]
+
+    def _draw_masks(self) -> None:
+        if (keep := self.layout.keep) < 1:
+            self._dropout.random(dtype=self.mask.dtype, out=self.mask)
+            np.multiply(self.mask < keep, self.mask.dtype.type(1 / keep), out=self.mask)
 
     def _read(self, examples: Examples, rows: np.ndarray) -> None:
         np.take(examples.x, rows, 0, self.x, "clip")  # the other modes buffer their output

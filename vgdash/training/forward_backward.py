@@ -41,7 +41,8 @@ class ForwardBackward:
     batch)``. Write ∂C/∂logits into ``delta``, then make the calls of each of ``chunks``; ``lowest`` is ∂C/∂(W
     a + b) of layer 1. ``forward_fixed`` uses the population's statistics in batch normalization.
     ``statistics[i]`` are means (i = 0) and factors 1/sqrt(variance + EPSILON) (1) of the last minibatch in
-    all layers, in batch normalization also of the population (2, 3).
+    all layers, in batch normalization also of the population (2, 3). ``masks[layer]`` ``(units, batch)``,
+    views of ``mask``, are dropout's, the same for all nets; ``forward_fixed`` drops nothing.
     """
 
     def __init__(self, layout: MemoryLayout, nets: int):
@@ -111,9 +112,13 @@ class ForwardBackward:
             self.statistics = memory["statistics"].reshape(rows, nets, -1, columns)
             self._of_layer = [x, *np.split(self.statistics, ends[:-1], axis=2)]
         kernel = layout.kernel(layout, memory["constants"])
-        self.forward = self.forward_fixed = self._bind_forward(kernel, self._normalize)
-        if layout.normalization == "batch":
-            self.forward_fixed = self._bind_forward(kernel, self._normalize_fixed)
+        self.mask = memory["mask"]
+        ends = np.cumsum(widths[1:-1]) * layout.batch
+        self.masks = [x, *(part.reshape(-1, layout.batch) for part in np.split(self.mask, ends[:-1]))]
+        self.forward = self.forward_fixed = self._bind_forward(kernel, self._normalize, layout.keep < 1)
+        if layout.normalization == "batch" or layout.keep < 1:
+            fixed = self._normalize_fixed if layout.normalization == "batch" else self._normalize
+            self.forward_fixed = self._bind_forward(kernel, fixed, drop=False)
         self._bind_backward(kernel)
 
     def _make_chunks(self, memory: dict[str, np.ndarray],
@@ -151,7 +156,7 @@ class ForwardBackward:
         return [partial(np.copyto, hat[:, -1], 0), partial(np.subtract, hat, mean, out=hat),
                 partial(np.multiply, hat, factor, out=hat)]
 
-    def _bind_forward(self, kernel, normalize: Callable[[int], Calls]) -> Calls:
+    def _bind_forward(self, kernel, normalize: Callable[[int], Calls], drop: bool) -> Calls:
         layout, a, z, calls = self.layout, self._a, self._z, []
         for layer in range(1, layout.depth):
             u, skip = (z if layout.axis is None else self._hat)[layer][:, :-1], layout.skips[layer - 1]
@@ -164,6 +169,8 @@ class ForwardBackward:
                     calls.append(partial(np.multiply, u, skip, out=here))
                 calls.append(partial(np.add, here if skip != 1 else u, before, out=here))
             calls += kernel.forward(z[layer], a[layer])
+            if drop:
+                calls.append(partial(np.multiply, a[layer][:, :-1], self.masks[layer], out=a[layer][:, :-1]))
         return [*calls, partial(np.matmul, self._layers[-1], a[-1], out=self.logits)]
 
     def _bind_backward(self, kernel) -> None:
@@ -180,6 +187,9 @@ class ForwardBackward:
                 below, calls = outer[layer - 1], chunk.calls
                 transposed = self.weights(layer).swapaxes(1, 2)
                 calls.append(partial(np.matmul, transposed, inner[layer][:, :-1], out=below[:, :-1]))
+                if layout.keep < 1:
+                    calls.append(partial(np.multiply, below[:, :-1], self.masks[layer - 1],
+                                         out=below[:, :-1]))
                 z, a, work = self._z[layer - 1], self._a[layer - 1], self._work_like(below)
                 calls += kernel.backward(below, z, a, work)
                 if layout.skips[layer - 1] is not None:

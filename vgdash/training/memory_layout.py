@@ -35,6 +35,7 @@ class MemoryLayout:
     dtype: np.dtype
     normalization: str = "none"
     residual: str = "none"
+    keep: float = 1.0
 
     @property
     def depth(self) -> int:
@@ -46,8 +47,8 @@ class MemoryLayout:
 
     @property
     def slope_needs_z(self) -> bool:
-        """True if f' is computed from z; else from the output a."""
-        return self.activation.slope_of_output is None
+        """True if f' is computed from z; else from the output a, which dropout changes."""
+        return self.activation.slope_of_output is None or self.keep < 1
 
     @cached_property
     def skips(self) -> tuple[float | None, ...]:
@@ -103,6 +104,7 @@ class MemoryLayout:
             "delta": deltas,
             "outer": deltas if self.separate_deltas else 0,
             "slope": widest * column,
+            "mask": (self.keep < 1) * sum(hidden) * self.batch,
             "constants": self.kernel.constants * widest * column,
             "logits": 2 * column * self.widths[-1],
             "x": self.batch * (self.widths[0] + 1),

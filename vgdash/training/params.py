@@ -49,7 +49,7 @@ class TrainParams(Params):
     updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots`` counts the intervals
     between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the order of the examples and
     the figures. ``normalization`` and ``residual`` are those of ``ProbeParams``, without learned scale and
-    shift, and not in the last layer.
+    shift, and not in the last layer. Dropout keeps the share ``keep`` of the hidden units in training.
 
     Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work.
     """
@@ -73,6 +73,7 @@ class TrainParams(Params):
     seed: int = integer(0, 0, 2**31 - 1)
     normalization: str = choice("none", AXES)
     residual: str = choice("none", RESIDUALS)
+    keep: float = real(1.0, 0.01, 1.0)
 
     SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
 
@@ -239,7 +240,7 @@ class TrainParams(Params):
     def memory_layout(self, dtype) -> MemoryLayout:
         return MemoryLayout(
             self.widths, ACTIVATIONS[self.activation], OPTIMIZERS[self.optimizer], self.momentum, self.clip,
-            self.batch, np.dtype(dtype), self.normalization, self.residual)
+            self.batch, np.dtype(dtype), self.normalization, self.residual, self.keep)
 
     def consistent(self) -> None:
         dataset = DATASETS[self.dataset]
