@@ -46,6 +46,7 @@ class Controls:
                  linked: Sequence[str] = (), fragments: Sequence[str] = ("results",),
                  then: Callable[[], None] = lambda: None):
         self.page, self.kind, self.linked, self.fragments, self.then = page, kind, linked, fragments, then
+        self.hurried = False  # an earlier answer may still change the address of this page, just opened
         own, usual, beside = kind.keys(), kind(), beside or {}
         self.rules = {**own, **{key: rule for key, (rule, _) in beside.items()}}
         self.defaults = {key: None if isinstance(rule, Integers) else getattr(usual, key)
@@ -104,7 +105,7 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
-        mine.check_address = arrived and time.monotonic() - mine.sent_at < UNDER_WAY
+        self.hurried = arrived and time.monotonic() - mine.sent_at < UNDER_WAY
         self.write_address(again=not arrived)
 
     def write_address(self, again: bool = False) -> None:
@@ -113,14 +114,15 @@ class Controls:
         ``again``: tell the browser in any case. An answer that was under way may have changed its address.
         Not on a page just opened, which the browser may still have under the path of the page before.
         """
-        query = _query()
-        address, refused = self._meaning(query)
-        if refused or address != self._current():
-            query = self.query()
-        elif not again:
-            return
-        st.query_params.from_dict(query)
-        session().sent_at = time.monotonic()
+        wrong = self.is_misnamed()
+        if wrong or again:
+            st.query_params.from_dict(self.query() if wrong else _query())
+            session().sent_at = time.monotonic()
+
+    def is_misnamed(self) -> bool:
+        """Test if the address names another state than the page has."""
+        address, refused = self._meaning(_query())
+        return bool(refused) or address != self._current()
 
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or the values not at their default."""

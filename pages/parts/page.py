@@ -15,10 +15,9 @@ import streamlit as st
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
 from pages.parts.controls import Controls, redraw_page
-from pages.parts.state import session
 from vgdash.params import Params
 
-CHECK_AFTER = 1.0  # seconds after which the address of a page opened in a hurry is looked at again
+CHECK_EVERY = 1.5  # seconds between two looks at the address of a page opened in a hurry, until a full run
 
 
 class Results:
@@ -101,17 +100,18 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
     ticking(controls.page, "results", shown, every)
     if below is not None and not presenter.presenting():
         fragment(controls.page, "below", below)
-    if session().check_address:
-        fragment(controls.page, "address", lambda: _check_address(controls), CHECK_AFTER)
+    if controls.hurried:
+        fragment(controls.page, "address", lambda: _check_address(controls), CHECK_EVERY)
 
 
 def _check_address(controls: Controls) -> None:
-    """Have a page opened in a hurry name its state, a moment later, and end the timer."""
-    if session().check_address:  # the full run itself
-        session().check_address = False
-        return
-    controls.write_address()
-    redraw_page()
+    """Have a page opened in a hurry name its state again.
+
+    Only where an earlier answer has changed the address: a full run while the browser goes Back or Forward
+    would open this page again, and take the way forward out of the history.
+    """
+    if controls.is_misnamed():
+        redraw_page()
 
 
 def fragment(page: str, key: str, draw: Callable[[], None], every: float | None = None,

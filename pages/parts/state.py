@@ -48,7 +48,6 @@ class Session:
     at: tuple[str, str] | None = None  # page and name of the scene entered last
     generation: int = 0  # part of every control's key; one more whenever the server sets values
     sent_at: float = -math.inf  # time.monotonic() when an address was last sent to the browser
-    check_address: bool = False  # an earlier answer may still change the address of the page just opened
     present: bool = False  # large type, for a projector
     quiet: bool = False  # no more questions
     locked: dict[tuple[str, str], int | None] = field(default_factory=dict)  # (page, scene): answer or None
