@@ -39,7 +39,7 @@ def draw() -> None:
         controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
         controls.typed("widths", "or your own widths, input first", "784-512-256-10")
         controls.number("gamma", "γ, multiplies the weights")
-        controls.number("sigma_b2", "σ_b², variance of the biases")
+        controls.number("sigma_b2", "σ_b², variance of the biases (0: the initializer's own)")
         controls.steps("batch", "inputs in the batch", [2, 8, 16, 32, 64, 128, 256, 512])
         controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
         controls.number("seed", "seed")

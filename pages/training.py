@@ -45,7 +45,7 @@ def draw() -> None:
         controls.slider("label_noise", "wrong labels, share", 0.05)
         controls.select("normalization", "normalization")
         controls.select("residual", "residual branches")
-        controls.number("sigma_b2", "σ_b², variance of the first biases")
+        controls.number("sigma_b2", "σ_b², variance of the first biases (0: the initializer's own)")
 
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")

@@ -16,7 +16,8 @@ STANDARD = {"normal": stats.norm, "uniform": stats.uniform(-math.sqrt(3), 2 * ma
 BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8,
            "lecun_uniform": 1 / 8, "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8,
            "he_uniform": 2 / 8, "orthogonal": 1 / 24, "identity": 8 / 192 - (8 / 192) ** 2,
-           "pytorch_default": 1 / 24, "playground_default": 1 / 12}
+           "pytorch_default": 1 / 24, "keras_default": 2 / 32, "flax_default": 1 / 8,
+           "playground_default": 1 / 12}
 
 
 def test_the_variances_are_those_of_the_formulas():
@@ -129,11 +130,28 @@ def test_glorot_normal_is_cut_at_two_base_stds_and_glorot_uniform_at_root_six_ov
 def test_pytorch_default_is_what_nn_linear_draws():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
-    theirs = torch.nn.Linear(120, 400).weight.detach().numpy()
-    ours = INITIALIZERS["pytorch_default"].draw(120, 400, 0)
-    assert ours.shape == theirs.shape
-    assert stats.ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-4
-    assert INITIALIZERS["pytorch_default"].variance(120, 400) == pytest.approx(1 / 360)
+    layer, default = torch.nn.Linear(120, 4000), INITIALIZERS["pytorch_default"]
+    biases = default.biases(0.0).draw(120, 4000, np.random.default_rng(0))
+    for ours, theirs in ((default.draw(120, 4000, 0), layer.weight), (biases, layer.bias)):
+        assert ours.shape == theirs.shape
+        assert stats.ks_2samp(ours.ravel(), theirs.detach().numpy().ravel()).pvalue > 1e-4
+    assert default.variance(120, 400) == default.bias.variance(120) == pytest.approx(1 / 360)
+
+
+@pytest.mark.parametrize(("name", "sigma_b2", "law"), [
+    ("pytorch_default", 0.0, stats.uniform(-1 / 12, 1 / 6)),
+    ("pytorch_default", 0.3, stats.norm(0, 0.3**0.5)),
+    ("playground_default", 0.0, None), ("playground_default", 4.0, stats.norm(0, 2)),
+    ("keras_default", 0.0, None), ("flax_default", 0.0, None), ("he_normal", 2.0, stats.norm(0, 2**0.5))])
+def test_biases_are_the_frameworks_own_unless_a_variance_is_chosen(name, sigma_b2, law):
+    rule = INITIALIZERS[name].biases(sigma_b2)
+    drawn = rule.draw(144, 4000, np.random.default_rng(2))
+    if law is None:
+        assert set(drawn) == {np.float32(0.1 if name == "playground_default" else 0)}
+        assert (rule.mean, rule.variance(144)) == pytest.approx((drawn[0], 0), rel=1e-6)
+    else:
+        assert stats.kstest(drawn, law.cdf).pvalue > 1e-4
+        assert (rule.mean, rule.square(144)) == pytest.approx((0, law.var()))
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

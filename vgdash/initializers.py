@@ -1,7 +1,8 @@
-"""Weight initializers: a base distribution of unit scale times a factor that depends on the layer's shape.
+"""Initializers: weights, a base distribution of unit scale times a factor of the layer's shape; and biases.
 
 ``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal,
-glorot_uniform, he_normal, he_uniform, orthogonal, identity, pytorch_default, playground_default.
+glorot_uniform, he_normal, he_uniform, orthogonal, identity; and what frameworks do if nothing is said:
+pytorch_default, keras_default, flax_default, playground_default, the only ones with biases of their own.
 
 Every Gaussian initializer scales the same base draw, so one seed gives a paired comparison of all of them.
 """
@@ -34,9 +35,39 @@ class Base:
     from_normal: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
 
+@dataclass(frozen=True)
+class BiasRule:
+    """Biases of a layer by ``law``: zeros; constant, all are ``value``; normal, N(0, value); uniform,
+    U(±value/√fan_in)."""
+
+    law: str = "zeros"
+    value: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.value if self.law == "constant" else 0.0
+
+    def variance(self, fan_in: int) -> float:
+        """Return the variance about the mean."""
+        return {"normal": self.value, "uniform": self.value**2 / (3 * fan_in)}.get(self.law, 0.0)
+
+    def square(self, fan_in: int) -> float:
+        """Return E[b²]."""
+        return self.mean**2 + self.variance(fan_in)
+
+    def draw(self, fan_in: int, fan_out: int, rng: np.random.Generator, dtype=np.float32) -> np.ndarray:
+        """Draw the biases of a layer, ``(fan_out,)``."""
+        dtype = np.dtype(dtype)
+        if self.law == "normal":
+            return rng.standard_normal(fan_out, dtype) * dtype.type(math.sqrt(self.value))
+        if self.law == "uniform":
+            return (2 * rng.random(fan_out, dtype) - 1) * dtype.type(self.value / math.sqrt(fan_in))
+        return np.full(fan_out, self.mean, dtype)
+
+
 @dataclass(frozen=True, eq=False)
 class Initializer:
-    """W = gamma · scale(fan_in, fan_out) · base draw, of shape ``(fan_out, fan_in)``.
+    """W = gamma · scale(fan_in, fan_out) · base draw, of shape ``(fan_out, fan_in)``, and its biases.
 
     ``formula`` is LaTeX for Var(w), or for W, ``source`` the paper or the documentation.
     """
@@ -46,6 +77,11 @@ class Initializer:
     source: str
     base: Base
     scale: Callable[[int, int], float]
+    bias: BiasRule = BiasRule()
+
+    def biases(self, sigma_b2: float) -> BiasRule:
+        """Return the rule of the biases: N(0, sigma_b2); if that is 0 what the initializer says itself."""
+        return BiasRule("normal", sigma_b2) if sigma_b2 else self.bias
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         """Return the realized variance of the entries of W at gamma = 1: scale^2 times that of the base."""
@@ -144,8 +180,15 @@ INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
     Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
                 "Saxe et al. 2014 (arXiv 1312.6120)", BASES["orthogonal"], _fixed(1.0)),
     Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
-    Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}", "PyTorch nn.Linear, U(-1/sqrt(n), 1/sqrt(n))",
-                BASES["uniform"], lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in))),
-    Initializer("playground_default", r"\frac{1}{12}", "TensorFlow Playground nn.ts, U(-1/2, 1/2)",
-                BASES["uniform"], _fixed(math.sqrt(1 / 12))),
+    Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}",
+                "PyTorch nn.Linear, weights and biases U(-1/sqrt(n), 1/sqrt(n))",
+                BASES["uniform"], lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in)),
+                BiasRule("uniform", 1.0)),
+    Initializer("keras_default", r"\frac{2}{n_{in} + n_{out}}", "Keras Dense, glorot_uniform, biases 0",
+                BASES["uniform"], _glorot),
+    Initializer("flax_default", r"\frac{1}{n_{in}}", "Flax Dense, truncated lecun_normal, biases 0",
+                BASES["truncated"], _lecun),
+    Initializer("playground_default", r"\frac{1}{12}",
+                "TensorFlow Playground nn.ts, weights U(-1/2, 1/2), all biases 0.1",
+                BASES["uniform"], _fixed(math.sqrt(1 / 12)), BiasRule("constant", 0.1)),
 )}

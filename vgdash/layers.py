@@ -93,10 +93,15 @@ def stack(nets: Sequence[Net]) -> Net:
         return list(zip(*(getattr(net, name) for net in nets), strict=True))
 
     first = nets[0]
+    biases = None
+    if any(net.biases is not None for net in nets):
+        biases = [np.stack([np.zeros(len(matrix), matrix.dtype) if net.biases is None else net.biases[layer]
+                            for net, matrix in zip(nets, matrices, strict=True)])[:, None]
+                  for layer, matrices in enumerate(by_layer("weights"))]
     return replace(
         first, weights=by_layer("weights"),
         scales=[np.array(scales)[:, None, None] for scales in by_layer("scales")],
-        biases=first.biases and [np.stack(biases)[:, None] for biases in by_layer("biases")],
+        biases=biases,
         mask=first.mask and (lambda index: np.stack([net.mask(index) for net in nets])))
 
 

@@ -36,6 +36,8 @@ SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     "orthogonal": (5, SOLID, "triangle-right"),
     "identity": (6, SOLID, "triangle-left"),
     "pytorch_default": (5, DASHDOT, "stroke"),
+    "keras_default": (3, DASHDOT, "stroke"),
+    "flax_default": (2, DASHDOT, "stroke"),
     "playground_default": (1, DASHDOT, "wedge"),
     # directions
     "activation": (0, SOLID, "circle"),

@@ -67,7 +67,10 @@ def test_every_layer_has_the_variance_and_the_distribution_of_the_initializer(fr
         assert (w**2).mean() == pytest.approx(variance, rel=FIVE * math.sqrt((kurtosis - 1) / w.size))
         assert abs(w.mean()) < FIVE * math.sqrt(variance / w.size)
         assert stats.kstest(w.ravel() / math.sqrt(variance), law.cdf).pvalue > 1e-4
-        assert not b.any()
+        rule = initializer.biases(0.0)
+        away = FIVE * math.sqrt(0.8 * rule.variance(fan_in) ** 2 / b.size)  # kurtosis 1.8 if uniform
+        assert abs((b**2).mean() - rule.square(fan_in)) <= away + 1e-9
+        assert abs(b.mean() - rule.mean) <= FIVE * math.sqrt(rule.variance(fan_in) / b.size) + 1e-7
     assert len({w[0, 0] for w, _ in layers}) == len(layers), "two layers repeat one draw"
 
 

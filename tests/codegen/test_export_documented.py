@@ -16,16 +16,19 @@ KERAS_INITIALIZERS = {
     "VarianceScaling": "scale=1.0, mode='fan_in', distribution='truncated_normal'",
     "RandomNormal": "mean=0.0, stddev=0.05", "RandomUniform": "minval=-0.05, maxval=0.05",
     **dict.fromkeys(("Orthogonal", "Identity"), "gain=1.0"),
-    **dict.fromkeys(("Zeros", "GlorotNormal", "GlorotUniform", "HeUniform", "LecunUniform"), "")}
+    **dict.fromkeys(("Zeros", "GlorotNormal", "GlorotUniform", "HeUniform", "LecunUniform",
+                     "LecunNormal"), "")}
 JAX_INITIALIZERS = {
     "variance_scaling": "scale, mode, distribution", "normal": "stddev=0.01", "orthogonal": "scale=1.0",
     "zeros": "key, shape, dtype=None",
-    **dict.fromkeys(("glorot_normal", "glorot_uniform", "he_uniform", "lecun_uniform"), "")}
+    **dict.fromkeys(("glorot_normal", "glorot_uniform", "he_uniform", "lecun_uniform",
+                     "lecun_normal"), "")}
 DOCUMENTED = {  # name: its parameters as far as they are used, without the **kwargs that take any misspelling
     # https://keras.io/api/layers/initializers/
     # https://www.tensorflow.org/api_docs/python/tf/keras/initializers/ and the name
     **{f"{package}.initializers.{name}": parameters for package in ("keras", "tensorflow.keras")
        for name, parameters in KERAS_INITIALIZERS.items()},
+    "keras.initializers.Constant": "value=0.0",
     # https://keras.io/api/layers/core_layers/dense/
     "keras.layers.Dense": "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', "
                           "bias_initializer='zeros'",
@@ -40,6 +43,8 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     # https://www.tensorflow.org/api_docs/python/tf/ and the name
     "tensorflow.Variable": "initial_value=None",
     "tensorflow.zeros": "shape, dtype=None",
+    "tensorflow.fill": "dims, value",
+    "tensorflow.random.uniform": "shape, minval=0, maxval=None",
     "tensorflow.random.normal": "shape, mean=0.0, stddev=1.0",
     "tensorflow.nn.gelu": "features, approximate=False",
     "tensorflow.nn.leaky_relu": "features, alpha=0.2",
@@ -58,6 +63,7 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     "jax.random.normal": "key, shape=(), dtype=None",
     "jax.random.uniform": "key, shape=(), dtype=None, minval=0.0, maxval=1.0",
     "jax.numpy.zeros": "shape, dtype=None",
+    "jax.numpy.full": "shape, fill_value",
     "jax.numpy.eye": "N, M=None, k=0, dtype=None",
     "jax.numpy.tanh": "x, /",
 }
@@ -157,7 +163,7 @@ def test_keras_activations_are_documented_words_and_the_form_of_gelu_and_leaky_r
         text = export("he_normal", name, "keras")
         dense, = (node for node in ast.walk(ast.parse(text))
                   if isinstance(node, ast.Starred) and isinstance(node.value, ast.ListComp))
-        written = dense.value.elt.args[1]
+        written = dense.value.elt.args[2]
         spelled = {"gelu": "lambda z: keras.activations.gelu(z, approximate=True)",
                    "leaky_relu": "keras.layers.LeakyReLU(negative_slope=0.01)"}
         assert ast.unparse(written) == spelled.get(name, f"'{name}'")
@@ -190,6 +196,7 @@ LAWS = {
     **dict.fromkeys(("GlorotNormal", "glorot_normal"), lambda: scaling(1.0, "fan_avg", "truncated_normal")),
     **dict.fromkeys(("GlorotUniform", "glorot_uniform"), lambda: scaling(1.0, "fan_avg", "uniform")),
     **dict.fromkeys(("HeUniform", "he_uniform"), lambda: scaling(2.0, "fan_in", "uniform")),
+    **dict.fromkeys(("LecunNormal", "lecun_normal"), lambda: scaling(1.0, "fan_in", "truncated_normal")),
     **dict.fromkeys(("LecunUniform", "lecun_uniform"), lambda: scaling(1.0, "fan_in", "uniform")),
     "Orthogonal": lambda gain=1.0: (lambda fan_in, fan_out: gain**2 / max(fan_in, fan_out), "orthogonal"),
     "orthogonal": lambda scale=1.0: (lambda fan_in, fan_out: scale**2 / max(fan_in, fan_out), "orthogonal"),

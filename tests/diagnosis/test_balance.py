@@ -18,7 +18,10 @@ def test_published_values():
     assert selu.backward == pytest.approx(1.0716, abs=5e-5)
     norm = balance(BalanceParams("relu", "he_normal", normalization="batch"))  # row 13
     assert norm.backward == pytest.approx(math.pi / (math.pi - 1), rel=1e-9)
-    assert balance(BalanceParams("relu", "pytorch_default")).forward == pytest.approx(1 / 6)  # row 16
+    third = BalanceParams("relu", "lecun_uniform", 3**-0.5)
+    assert balance(third).forward == pytest.approx(1 / 6)  # row 16
+    torch = balance(BalanceParams("relu", "pytorch_default", fan_in=512))
+    assert (torch.q_star, torch.forward, torch.backward) == pytest.approx((7.8125e-4, 1, 1 / 12))
 
 
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 3.0])

@@ -34,7 +34,7 @@ def test_he_keeps_relu_second_moment_flat_over_50_layers():
 @pytest.mark.parametrize(("activation", "initializer", "gamma", "factor"), [
     ("relu", "lecun_normal", 1.0, 1 / 2),
     ("relu", "glorot_normal", 1.0, 1 / 2),
-    ("relu", "pytorch_default", 1.0, 1 / 6),  # row 16
+    ("relu", "lecun_uniform", 3**-0.5, 1 / 6),  # row 16
     ("linear", "lecun_normal", 1.0, 1.0),
     ("linear", "lecun_uniform", 1.3, 1.3**2),
     ("relu", "standard_normal", 1 / 16, 128 / 256),

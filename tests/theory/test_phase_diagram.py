@@ -84,7 +84,7 @@ def test_the_keras_default_is_glorot_and_the_playground_is_far_off_in_a_wide_lay
     assert marks["playground_default"].sigma_w2 == pytest.approx(256 / 12, rel=1e-5)
     assert marks["playground_default"].sigma_b2 == pytest.approx(0.01)
     assert marks["playground_default"].sigma_w2 > plane("tanh").sigma_w2[-1]
-    assert {mark.name for mark in marks.values()} == {*INITIALIZERS, "keras_default"}
+    assert {mark.name for mark in marks.values()} == {*INITIALIZERS}
 
 
 def test_every_landmark_knows_its_own_fixed_point():

@@ -67,7 +67,8 @@ def test_the_first_snapshot_is_before_any_update_and_they_are_evenly_spaced(defa
 
 @pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
 def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them(sigma_b2):
-    p = small(initializers=("glorot_normal", "orthogonal"), seed=5, gamma=2.0, sigma_b2=sigma_b2)
+    names = "glorot_normal", "orthogonal", "pytorch_default", "playground_default"
+    p = small(initializers=names, seed=5, gamma=2.0, sigma_b2=sigma_b2)
     trainer = Trainer(p)
     for which, name in enumerate(p.initializers):
         for draw in range(p.seeds):
@@ -76,7 +77,7 @@ def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them(sigma_b2):
             for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
                 ours = weights_of(trainer, layer)[which, draw]
                 np.testing.assert_allclose(ours, weights * np.float32(scale), rtol=1e-6)
-                expected = net.biases[layer - 1] if sigma_b2 else np.zeros(p.widths[layer])
+                expected = net.biases[layer - 1] if net.biases else np.zeros(p.widths[layer])
                 assert np.array_equal(biases_of(trainer, layer)[which, draw], expected)
 
 

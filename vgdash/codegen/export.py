@@ -22,12 +22,13 @@ from vgdash.probe.params import ProbeParams
 class Framework:
     """Format strings for one framework, where ``r`` is the ``Recipe``.
 
-    ``text`` has places for the others. ``biases`` are 0, or normal. ``weights`` maps a distribution to its
-    call, "normal over fan" to the one that divides by a fan itself; ``named`` maps initializers of gamma 1.
+    ``text`` has places for the others. ``biases`` maps the law of a ``BiasRule`` to its call, ``weights`` a
+    distribution, and "normal over fan" to the one that divides by a fan itself; ``named`` maps initializers
+    of gamma 1.
     """
 
     text: str
-    biases: tuple[str, str]
+    biases: Mapping[str, str]
     weights: Mapping[str, str]
     named: Mapping[str, str] = field(default_factory=dict)
     shape: str = "fan_in, fan_out"
@@ -42,7 +43,7 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
            gamma: float = 1.0, sigma_b2: float = 0.0) -> str:
     """Source text that builds the net ``widths`` (from the input to the last layer) in one of ``FRAMEWORKS``.
 
-    Weights are those of ``INITIALIZERS[initializer]``, times ``gamma``; biases are 0, or N(0, ``sigma_b2``).
+    Weights are those of ``INITIALIZERS[initializer]``, times ``gamma``, and biases its ``biases(sigma_b2)``.
     NumPy, JAX and TensorFlow define ``layers``, a list of (w, b), and ``forward``; PyTorch and Keras
     ``model``. w is (fan_out, fan_in) in NumPy and PyTorch, (fan_in, fan_out) elsewhere. Raises
     ``ParamError``, a ``ValueError``, for values that ``ProbeParams`` refuses, and for an unknown framework.
@@ -54,11 +55,12 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
     roots = {"std": r.root(1), "limit": r.root(3), "numpy_std": r.root(1, "np.sqrt({})"),
              "numpy_limit": r.root(3, "np.sqrt({})")}
     chosen = TEMPLATES[Choice(FRAMEWORKS).check("framework", framework)]
+    random_bias = r.bias.law in ("normal", "uniform")
     return chosen.text.format(
         r=r, about=r.about(chosen.shape), last=r.widths[-1],
         activation=ACTIVATIONS[r.activation].code[FRAMEWORKS.index(framework)],
-        weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[bool(r.sigma_b2)].format(r=r),
-        define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if r.sigma_b2 else "",
+        weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[r.bias.law].format(r=r),
+        define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if random_bias else "",
         note=f"    # {r.title} would be truncated\n" if r.base == "normal" and r.mode else "")
 
 
@@ -88,8 +90,11 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     w = {weight}
     b = {bias}
     layers.append((w, b))
-''' + _forward("x", "w.T"), biases=(
-    "np.zeros(fan_out)", "np.sqrt({r.sigma_b2!r}) * rng.standard_normal(fan_out)"), weights={
+''' + _forward("x", "w.T"), biases={
+    "zeros": "np.zeros(fan_out)", "constant": "np.full(fan_out, {r.bias.value!r})",
+    "normal": "np.sqrt({r.bias.value!r}) * rng.standard_normal(fan_out)",
+    "uniform": "rng.uniform(-1, 1, fan_out) / np.sqrt(fan_in)",
+}, weights={
     "normal": "{numpy_std} * rng.standard_normal((fan_out, fan_in))",
     "truncated": "{numpy_std} * truncated((fan_out, fan_in))",
     "uniform": "{numpy_limit} * rng.uniform(-1, 1, (fan_out, fan_in))",
@@ -130,8 +135,11 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     {bias}
     layers += [layer, {activation}]
 model = nn.Sequential(*layers[:-1])  # no activation after the last layer
-''', biases=("nn.init.zeros_(layer.bias)", "nn.init.normal_(layer.bias, std={r.sigma_b2!r} ** 0.5)"),
-weights={
+''', biases={
+    "zeros": "nn.init.zeros_(layer.bias)", "constant": "nn.init.constant_(layer.bias, {r.bias.value!r})",
+    "normal": "nn.init.normal_(layer.bias, std={r.bias.value!r} ** 0.5)",
+    "uniform": "# b stays as nn.Linear draws it, from U(±1 / sqrt(fan_in))",
+}, weights={
     "normal": "nn.init.normal_(layer.weight, std={std})",
     "truncated": f"std = {{std}} / {TRUNCATED_STD!r}  # before truncation\n"
                  "    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)"
@@ -148,8 +156,8 @@ weights={
     "he_uniform": 'nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")',
     "orthogonal": "nn.init.orthogonal_(layer.weight)",
     "identity": "nn.init.eye_(layer.weight)",
-    "pytorch_default": "# w stays as nn.Linear draws it; it draws b from U(±1 / sqrt(fan_in)) too, "
-                       "unlike the next line",
+    "keras_default": "nn.init.xavier_uniform_(layer.weight)",
+    "pytorch_default": "# w stays as nn.Linear draws it, from U(±1 / sqrt(fan_in))",
 }, shape="fan_out, fan_in")
 
 KERAS_SCALING = 'VarianceScaling(scale={{r.scale}}, mode="{{r.mode}}", distribution="{}")'
@@ -164,7 +172,8 @@ KERAS_WEIGHTS = {
     "zeros": "Zeros()",
 }
 SAME_NAMES = ("lecun_uniform", "glorot_normal", "glorot_uniform", "he_uniform")  # here, in Keras and in JAX
-KERAS_NAMES = dict.fromkeys((*SAME_NAMES, "orthogonal", "identity"), "{r.title}()")
+KERAS_NAMES = {**dict.fromkeys((*SAME_NAMES, "orthogonal", "identity"), "{r.title}()"),
+               "keras_default": "GlorotUniform()", "flax_default": "LecunNormal()"}
 
 KERAS = Framework('''\
 {about}
@@ -173,7 +182,7 @@ import keras
 {r.list_of_widths}
 
 
-def dense(units, activation=None):
+def dense(fan_in, units, activation=None):
 {note}    kernel = keras.initializers.{weight}
     bias = keras.initializers.{bias}
     return keras.layers.Dense(units, activation=activation, kernel_initializer=kernel, bias_initializer=bias)
@@ -181,11 +190,15 @@ def dense(units, activation=None):
 
 model = keras.Sequential([
     keras.Input((widths[0],)),
-    *[dense(units, {activation}) for units in widths[1:-1]],
-    dense(widths[-1]),
+    *[dense(fan_in, units, {activation})
+      for fan_in, units in zip(widths[:-2], widths[1:-1])],
+    dense(*widths[-2:]),
 ])
-''', biases=("Zeros()", "RandomNormal(stddev={r.sigma_b2!r} ** 0.5)"),
-    weights=KERAS_WEIGHTS, named=KERAS_NAMES)
+''', biases={
+    "zeros": "Zeros()", "constant": "Constant({r.bias.value!r})",
+    "normal": "RandomNormal(stddev={r.bias.value!r} ** 0.5)",
+    "uniform": "RandomUniform(minval=-1 / fan_in**0.5, maxval=1 / fan_in**0.5)",
+}, weights=KERAS_WEIGHTS, named=KERAS_NAMES)
 
 TENSORFLOW = Framework('''\
 {about}
@@ -199,9 +212,11 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     w = tf.Variable(init((fan_in, fan_out)))
     b = tf.Variable({bias})
     layers.append((w, b))
-''' + _forward("x", "w"), biases=(
-    "tf.zeros([fan_out])", "{r.sigma_b2!r} ** 0.5 * tf.random.normal([fan_out])"),
-    weights=KERAS_WEIGHTS, named=KERAS_NAMES)
+''' + _forward("x", "w"), biases={
+    "zeros": "tf.zeros([fan_out])", "constant": "tf.fill([fan_out], {r.bias.value!r})",
+    "normal": "{r.bias.value!r} ** 0.5 * tf.random.normal([fan_out])",
+    "uniform": "tf.random.uniform([fan_out], -1, 1) / fan_in**0.5",
+}, weights=KERAS_WEIGHTS, named=KERAS_NAMES)
 
 JAX_INITIALIZER = "init = jax.nn.initializers.{}\n"
 JAX_SCALING = JAX_INITIALIZER.format('variance_scaling({{r.scale}}, "{{r.mode}}", "{}"){}')
@@ -225,8 +240,11 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
 {split}    w = init(key, (fan_in, fan_out))  # in flax: nn.Dense(fan_out, kernel_init=init)
     b = {bias}
     layers.append((w, b))
-''' + _forward("layers, x", "w"), biases=(
-    "jnp.zeros(fan_out)", "{r.sigma_b2!r} ** 0.5 * jax.random.normal(b_key, (fan_out,))"), weights={
+''' + _forward("layers, x", "w"), biases={
+    "zeros": "jnp.zeros(fan_out)", "constant": "jnp.full(fan_out, {r.bias.value!r})",
+    "normal": "{r.bias.value!r} ** 0.5 * jax.random.normal(b_key, (fan_out,))",
+    "uniform": "jax.random.uniform(b_key, (fan_out,), minval=-1, maxval=1) / fan_in**0.5",
+}, weights={
     "normal": JAX_INITIALIZER.format("normal(stddev={std})"),
     "uniform": JAX_FUNCTION.format(
         "jax.random.uniform(key, shape, dtype, minval=-{limit}, maxval={limit})"),
@@ -236,7 +254,9 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
     "orthogonal": JAX_INITIALIZER.format("orthogonal({r.gamma!r})"),
     "identity": JAX_FUNCTION.format("{r.times_gamma}jnp.eye(*shape, dtype=dtype)"),
     "zeros": JAX_INITIALIZER.format("zeros"),
-}, named=dict.fromkeys((*SAME_NAMES, "orthogonal"), JAX_INITIALIZER.format("{r.initializer}()")))
+}, named={**dict.fromkeys((*SAME_NAMES, "orthogonal"), JAX_INITIALIZER.format("{r.initializer}()")),
+          "keras_default": JAX_INITIALIZER.format("glorot_uniform()"),
+          "flax_default": JAX_INITIALIZER.format("lecun_normal()")})
 
 TEMPLATES = {"numpy": NUMPY, "pytorch": PYTORCH, "keras": KERAS, "jax": JAX, "tensorflow": TENSORFLOW}
 FRAMEWORKS = tuple(TEMPLATES)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 
-from vgdash.initializers import INITIALIZERS
+from vgdash.initializers import INITIALIZERS, BiasRule
 
 RUN = 4  # equal widths in a row from which [512] * 4 is shorter than the numbers
 COLUMNS = 100  # of a line of widths
@@ -38,6 +38,11 @@ class Recipe:
     def base(self) -> str:
         """Name of the distribution; zeros where gamma² is 0, because frameworks refuse to scale by 0."""
         return INITIALIZERS[self.initializer].base.name if self.gamma**2 > 0 else "zeros"
+
+    @property
+    def bias(self) -> BiasRule:
+        """The rule of the biases."""
+        return INITIALIZERS[self.initializer].biases(self.sigma_b2)
 
     @property
     def title(self) -> str:

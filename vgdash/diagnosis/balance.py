@@ -1,10 +1,10 @@
 """Forward and backward factor of one layer: can one weight scale serve both directions?
 
-    forward = (fan_in w E[f²] + sigma_b2)/q     backward = fan_out w E[f'²]     z ~ N(0, q), w = gamma² Var(W)
+    forward = (fan_in w E[f²] + E[b²])/q     backward = fan_out w E[f'²]     z ~ N(0, q), w = gamma² Var(W)
 
 at the first layer's q, and at the q that deep layers settle at. With normalization q = 1, and both are
 divided by the variance that the normalization removes: batch fan_in w Var(f), layer fan_in w E[f²] +
-sigma_b2.
+Var(b).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.initializers import INITIALIZERS
+from vgdash.initializers import INITIALIZERS, BiasRule
 from vgdash.layers import AXES
 from vgdash.params import ParamError, Params, choice, integer, real
 from vgdash.quadrature import MASSES, NODES
@@ -55,6 +55,16 @@ class BalanceParams(Params):
         """fan_in·Var(w)."""
         return self.fan_in * self.variance
 
+    @property
+    def bias(self) -> BiasRule:
+        """The rule of the biases."""
+        return INITIALIZERS[self.initializer].biases(self.sigma_b2)
+
+    @property
+    def bias2(self) -> float:
+        """E[b²]."""
+        return self.bias.square(self.fan_in)
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -81,8 +91,8 @@ def balance(p: BalanceParams) -> Balance:
     if p.normalization != "none":
         backward = p.fan_out / p.fan_in * _squared_slope(p, 0.0) / _removed_variance(p)
         return Balance(p, 1.0, 1.0, backward, 1.0, 1.0, backward, math.nan, math.nan, "")
-    point = fixed_point(p.activation, p.sigma_w2, p.sigma_b2)
-    first = math.log(p.sigma_w2 + p.sigma_b2)
+    point = fixed_point(p.activation, p.sigma_w2, p.bias2)
+    first = math.log(p.sigma_w2 + p.bias2)
     log_q_star = math.log(point.q_star) if point.q_star else -math.inf
     deep = first if math.isnan(point.q_star) else float(np.clip(log_q_star, -LOG_Q_LIMIT, LOG_Q_LIMIT))
     back = p.fan_out * p.variance
@@ -93,7 +103,7 @@ def balance(p: BalanceParams) -> Balance:
 
 
 def _forward(p: BalanceParams, log_q: float) -> float:
-    log_bias = math.log(p.sigma_b2) if p.sigma_b2 else -math.inf
+    log_bias = math.log(p.bias2) if p.bias2 else -math.inf
     log_next = np.logaddexp(math.log(p.sigma_w2) + log_moment(p.activation, log_q), log_bias)
     return math.exp(float(log_next) - log_q)
 
@@ -109,4 +119,4 @@ def _removed_variance(p: BalanceParams) -> float:
     square = float(values**2 @ MASSES)
     if p.normalization == "batch":
         return square - float(values @ MASSES) ** 2
-    return square + p.sigma_b2 / p.sigma_w2
+    return square + p.bias.variance(p.fan_in) / p.sigma_w2

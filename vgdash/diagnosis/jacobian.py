@@ -308,7 +308,7 @@ def _log10_first_layer(p: ProbeParams) -> float:
         return -math.inf
     if p.rescale == "lsuv":
         w = 1 / n
-    divisor = n * w + p.sigma_b2 if p.normalization == "layer" else 1.0
+    divisor = n * w + p.biases[0].variance(n) if p.normalization == "layer" else 1.0
     return math.log10(w / divisor)
 
 

@@ -23,7 +23,7 @@ from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
 from vgdash.records import Record
 from vgdash.theory.averages import log_moment, log_slope
-from vgdash.theory.layerwise import Prediction, log_weights, predict, second_moments
+from vgdash.theory.layerwise import Prediction, bias_moments, log_weights, predict, second_moments
 
 STEADY = 1.0  # decades that E[z²] or E[δ²] may move over all layers in a steady net
 TUNING_COST = 1.2  # decades that a gamma must save to be worth a hyperparameter: a factor 4 of the rms
@@ -121,7 +121,8 @@ Candidate = tuple[ProbeParams, Drift]
 def _rank(candidate: Candidate) -> tuple[float, float]:
     """Sorting key, smallest first: the worst drift, then the first layer's change of a unit second moment."""
     p, drift = candidate
-    first = p.gamma**2 * p.widths[0] * INITIALIZERS[p.initializer].variance(*p.widths[:2]) + p.sigma_b2
+    first = p.gamma**2 * p.widths[0] * INITIALIZERS[p.initializer].variance(*p.widths[:2])
+    first += p.biases[0].square(p.widths[0])
     return float(np.round(drift.worst / EQUAL)), abs(math.log(first)) if first > 0 else math.inf
 
 
@@ -173,11 +174,12 @@ def _spread(p: ProbeParams, logs: np.ndarray) -> np.ndarray:
 
 
 def _drifts(candidates: list[ProbeParams]) -> list[Drift]:
-    """Drifts of parameter sets that differ in initializer and gamma only."""
+    """Drifts of parameter sets that differ in initializer, gamma and biases only."""
     p = candidates[0]
     log_w = np.array([log_weights(candidate) for candidate in candidates])
     if p.normalization != "batch":
-        return [_drift(p, q, g) for q, g in zip(*second_moments(p, log_w), strict=True)]
+        biases = np.stack([bias_moments(candidate) for candidate in candidates], axis=1)
+        return [_drift(p, q, g) for q, g in zip(*second_moments(p, log_w, biases), strict=True)]
     found: dict[bytes, Drift] = {}  # initializers of one variance share their mean field
     for candidate, row in zip(candidates, log_w, strict=True):
         if (key := row.tobytes()) not in found:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.initializers import INITIALIZERS
+from vgdash.initializers import INITIALIZERS, BiasRule
 from vgdash.layers import AXES, RESIDUALS
 from vgdash.parallel import MOST_WORKERS
 from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
@@ -119,7 +119,8 @@ class _Settings(_Architecture):
 class ProbeParams(_Settings, _OneInitializer):
     """One net. ``widths`` runs from the input to the last layer: (784, 512, 256, 10) has three layers.
 
-    ``gamma`` multiplies the weights, ``sigma_b2`` is the variance of the biases. ``input`` gaussian:
+    ``gamma`` multiplies the weights. ``sigma_b2``, if it is not 0, is the variance of normal biases, which
+    replace those of the initializer (pytorch_default and playground_default have some). ``input`` gaussian:
     independent N(0, 1) features. ``seeds`` nets are drawn, starting from ``seed``. ``normalization`` batch or
     layer: z = N(W a + b). ``residual``: z[l] is z[l-1] + branch wherever the width stays (layer 1 excepted);
     scaled: the branch times 1/sqrt(number of branches); zero: the weights of the branches are 0. ``keep``:
@@ -128,6 +129,21 @@ class ProbeParams(_Settings, _OneInitializer):
 
     Raises ``ParamError`` beyond 400 MB or about three seconds of work, before anything is computed.
     """
+
+    @property
+    def scales(self) -> list[float]:
+        """The factor of each layer's base draw."""
+        return [self.gamma * INITIALIZERS[self.initializer].scale(*fans) for fans in pairwise(self.widths)]
+
+    @property
+    def biases(self) -> list[BiasRule]:
+        """The rule of each layer's biases."""
+        return [INITIALIZERS[self.initializer].biases(self.sigma_b2)] * self.depth
+
+    @property
+    def biased(self) -> bool:
+        """Test if any bias differs from 0."""
+        return any(rule.law != "zeros" for rule in self.biases)
 
 
 @dataclass(frozen=True)

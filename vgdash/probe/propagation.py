@@ -48,7 +48,7 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
     if drawn is None:
         drawn = draw_layers((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
     skips = residual_factors(p.widths, p.residual)
-    scales = scales or _scales(p)
+    scales = scales or p.scales
     if p.residual == "zero":
         scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
 
@@ -60,10 +60,13 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
         rng = stream(p.seed, draw, layer, what)
         return rng.standard_normal((*rows, p.widths[layer]), dtype=np.float32)
 
-    std = np.float32(math.sqrt(p.sigma_b2))
+    biases = None
+    if p.biased:
+        biases = [rule.draw(*fans, stream(p.seed, draw, layer, "bias"))
+                  for layer, (rule, fans) in enumerate(zip(p.biases, pairwise(p.widths), strict=True), 1)]
     net = Net(
         ACTIVATIONS[p.activation], drawn, scales, skips,
-        biases=[gaussian(layer, "bias") * std for layer in range(1, p.depth + 1)] if p.sigma_b2 else None,
+        biases=biases,
         axis=AXES[p.normalization],
         mask=mask if p.keep < 1 else None,
         rescale=p.rescale == "lsuv",
@@ -73,11 +76,6 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
 
 def _base(p: ProbeParams) -> str:
     return INITIALIZERS[p.initializer].base.name
-
-
-def _scales(p: ProbeParams) -> list[float]:
-    """Return the factor of each layer's base draw."""
-    return [p.gamma * INITIALIZERS[p.initializer].scale(*fans) for fans in pairwise(p.widths)]
 
 
 # ---- multiples of one net
@@ -93,10 +91,10 @@ def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
 
     None if the net is not a multiple of that one, or if a ratio is out of the range of float32.
     """
-    alone = p.sigma_b2 or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
+    alone = p.biased or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
     if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in RANDOM or p.gamma == 0:
         return None
-    logs = np.log(np.divide(_scales(p), _variance_preserving_scales(p)))
+    logs = np.log(np.divide(p.scales, _variance_preserving_scales(p)))
     onward, back = np.cumsum(logs), np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
     if max(abs(onward).max(), abs(back).max()) > math.log(ROOM_HIGH):
         return None

@@ -74,8 +74,8 @@ def _tanh_settles() -> Curves:
 
 def _uniform_against_normal() -> Curves:
     """E[z²] with uniform weights over E[z²] with normal ones."""
-    names = ("lecun_normal", "pytorch_default", "lecun_uniform")
-    normal, narrow, fair = (ProbeParams.uniform(12, 256, "linear", name, seeds=SEEDS) for name in names)
+    nets = ("lecun_normal", 1.0), ("lecun_uniform", 3**-0.5), ("lecun_uniform", 1.0)
+    normal, narrow, fair = (ProbeParams.uniform(12, 256, "linear", *net, seeds=SEEDS) for net in nets)
     unit = predict(normal).q
     return Curves.of(predict(narrow).q / unit, predict(fair).q / unit, probe(fair).q / probe(normal).q)
 
@@ -144,8 +144,7 @@ MISTAKES: tuple[Mistake, ...] = (
         quantity="uniform : normal", at=-1,
         curves=_uniform_against_normal,
         page="initializers",
-        state={"activation": "linear", "initializers": ("lecun_normal", "lecun_uniform", "pytorch_default"),
-               "depth": 12},
+        state={"activation": "linear", "initializers": ("lecun_normal", "lecun_uniform"), "depth": 12},
     ),
     Mistake(
         key="two-xaviers",

@@ -3,13 +3,14 @@
 With w = gamma² Var(W[l]), second moments q of z[l] and covariances c·q between two inputs go forward,
 gradients come back:
 
-    U = fan_in w E[a²] + sigma_b2        second moment of W a + b, the same for covariances
+    U = fan_in w E[a²] + E[b²]           second moment of W a + b, the same for covariances
     E[a²] = E[f(√q z)²]/keep
     grad2[l-1] = fan_out w E[f'(√q z)²]/keep · grad2[l]
 
 Normalization divides by √(U + EPSILON) (layer) or by the spread over the batch (batch); a skip connection
-adds. Schoenholz et al. 2017 (arXiv 1611.01232); Yang et al. 2019 (1902.08129) for batch normalization; De &
-Smith 2020 (2002.10444) for skips.
+adds. Constant biases give z a mean (``offset``), which normalization takes away. Schoenholz et al. 2017
+(arXiv 1611.01232); Yang et al. 2019 (1902.08129) for batch normalization; De & Smith 2020 (2002.10444) for
+skips.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vgdash.probe.params import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
 from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
+from vgdash.theory.offset import averages_about, mean_matters, pair_cosine_about
 
 PREDICTED = ("q", "a2", "a_mean", "saturated", "correlation", "grad2", "dw2")
 LN10, LOG_EPSILON = math.log(10), math.log(EPSILON)
@@ -124,9 +126,11 @@ def predict(p: ProbeParams) -> Prediction:
     bands = (no_band, no_band)
     if kind:
         bands = band(p, activation, forward.log_q, forward.correlation, forward.share)
+    a_mean = mean_value(activation, forward.log_q)
+    for layer in np.flatnonzero(mean_matters(forward.mean, forward.log_q)):
+        a_mean[layer] = averages_about(activation, forward.mean[layer], forward.log_q[layer])[2]
     arrays = (*(x / LN10 for x in (forward.log_q, forward.log_a2, log_grad2, log_dw2)),
-              mean_value(activation, forward.log_q), _saturated(activation, forward.log_q),
-              forward.correlation)
+              a_mean, _saturated(activation, forward.log_q, forward.mean), forward.correlation)
     return Prediction(p, *map(freeze, arrays), *bands, kind, "; ".join(reasons))
 
 
@@ -147,7 +151,7 @@ def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:
     if not plain or p.initializer == "zeros" or not p.gamma:
         return "", [*reasons, "no finite-width band with normalization, skip connections, rescaling "
                               "or weights of 0"]
-    independent = p.initializer != "orthogonal" and p.sigma_b2 == 0 and p.keep == 1
+    independent = p.initializer != "orthogonal" and not p.biased and p.keep == 1
     return ("published" if independent and p.activation in ("relu", "linear") else "approximate"), reasons
 
 
@@ -164,6 +168,7 @@ class ForwardMoments:
     log_into: np.ndarray  # ln E[a[l-1]²], without the batch's mean under batch normalization
     log_branch: np.ndarray  # ln of the factor of grad2 through normalization and the branch's scale
     log_back: np.ndarray  # ln of its factor through the weights, fan_out w
+    mean: np.ndarray  # E[z], of constant biases
 
 
 def log_weights(p: ProbeParams) -> np.ndarray:
@@ -174,37 +179,54 @@ def log_weights(p: ProbeParams) -> np.ndarray:
                      for n, m, skip in zip(p.widths[:-1], p.widths[1:], skips, strict=True)])
 
 
-def propagate_moments(p: ProbeParams, log_w: np.ndarray,
-                      cosine: float | np.ndarray | None = None) -> ForwardMoments:
+def bias_moments(p: ProbeParams) -> np.ndarray:
+    """Return mean and variance of the biases by layer, ``(2, depth)``."""
+    layers = zip(p.biases, p.widths[:-1], strict=True)
+    return np.array([(rule.mean, rule.variance(fan_in)) for rule, fan_in in layers]).T
+
+
+def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndarray | None = None,
+                      biases: np.ndarray | None = None) -> ForwardMoments:
     """Propagate second moments, and the correlation of two inputs, forward through the layers of ``p``.
 
     ``log_w`` ``(…, depth)`` holds ``log_weights`` of any number of candidates for this one architecture.
     ``cosine`` ``(…)`` is the correlation of two inputs with second moment 1; None skips correlations.
+    ``biases`` ``(2, …, depth)`` holds ``bias_moments`` of the candidates, if they are not all those of ``p``.
     """
     activation = ACTIVATIONS[p.activation]
     cosine = 0.0 if cosine is None and p.normalization == "batch" else cosine
-    log_bias, log_widths = safe_log(p.sigma_b2), np.log(p.widths)
-    log_a2, a_cosine, log_q, c = 0.0, np.nan if cosine is None else cosine, -np.inf, np.nan
-    fields = np.empty((7, *np.broadcast_shapes(log_w.shape[:-1], np.shape(cosine)), p.depth))
+    bias_mean, bias_variance = bias_moments(p) if biases is None else biases
+    if p.normalization != "none":  # a mean of all units, or of all inputs, is taken away
+        bias_mean = np.zeros_like(bias_mean)
+    log_biases, log_widths = safe_log(bias_variance + bias_mean**2), np.log(p.widths)
+    log_a2, a_cosine, log_q, c, mean = 0.0, np.nan if cosine is None else cosine, -np.inf, np.nan, 0.0
+    fields = np.empty((8, *np.broadcast_shapes(log_w.shape[:-1], np.shape(cosine)), p.depth))
     for layer, skip in enumerate(residual_factors(p.widths, p.residual)):
         log_weight = log_w[..., layer]
         log_signal = log_widths[layer] + log_weight + log_a2
         if p.rescale == "lsuv":
             excess = np.where(log_signal > -np.inf, log_signal, 0.0)
             log_weight, log_signal = log_weight - excess, log_signal - excess
-        log_u = np.logaddexp(log_signal, log_bias)
+        log_u = np.logaddexp(log_signal, log_biases[..., layer])
         share = np.exp(log_signal - np.maximum(log_u, LOWEST))
         log_branch, branch_cosine, log_divisor = _normalize(p, log_u, 1 + share * (a_cosine - 1))
         log_into = log_a2 + (safe_log(1 - a_cosine) if p.normalization == "batch" else 0.0)
         log_factor = 2 * math.log(skip or 1.0)
-        log_q, c = (log_branch, branch_cosine) if skip is None else _add(
-            log_q, c, log_branch + log_factor, branch_cosine)
-        log_a2 = log_moment(activation, log_q) - math.log(p.keep)
+        own_mean = bias_mean[..., layer]
+        if skip is None:
+            log_q, c, mean = log_branch, branch_cosine, own_mean
+        else:
+            log_q, c = _add(log_q, c, log_branch + log_factor, branch_cosine, 2 * mean * skip * own_mean)
+            mean = mean + skip * own_mean
+        log_a2 = log_moment(activation, log_q)
         if cosine is not None:
             mapped = map_correlation(correlation_series(activation, log_q), c)
             a_cosine = p.keep * np.where(log_q > -np.inf, mapped, 1.0)  # where z is 0 all inputs become one
+        if np.any(mean):
+            log_a2, a_cosine = _about_the_mean(activation, mean, log_q, c, log_a2, a_cosine, p.keep)
+        log_a2 = log_a2 - math.log(p.keep)
         values = (log_q, c, log_a2, share, log_into, log_factor - log_divisor,
-                  log_widths[layer + 1] + log_weight)
+                  log_widths[layer + 1] + log_weight, mean)
         for field, value in zip(fields, values, strict=True):
             field[..., layer] = value
     fields[1, fields[0] == -np.inf] = np.nan
@@ -226,16 +248,33 @@ def _normalize(p: ProbeParams, log_u, cosine) -> tuple:
     return log_spread - log_divisor, -1 / (p.batch - 1), log_divisor - math.log(finite)
 
 
-def _add(log_q, c, log_branch, branch_cosine) -> tuple:
-    """Return ln q and the cosine of the sum of two independent parts."""
+def _add(log_q, c, log_branch, branch_cosine, product) -> tuple:
+    """Return ln q and the cosine of the sum of two independent parts; ``product`` is twice that of means."""
     log_sum = np.logaddexp(log_q, log_branch)
+    log_sum = log_sum + np.log1p(product * np.exp(-np.maximum(log_sum, -LARGEST / 2)))
     whole = np.maximum(log_sum, LOWEST)
-    return log_sum, c * np.exp(log_q - whole) + branch_cosine * np.exp(log_branch - whole)
+    return log_sum, (c * np.exp(log_q - whole) + branch_cosine * np.exp(log_branch - whole)
+                     + product * np.exp(-np.maximum(log_sum, -LARGEST / 2)))
+
+
+def _about_the_mean(activation, mean, log_q, c, log_a2, a_cosine, keep) -> tuple:
+    """Return ln E[f²] and the cosine of the activations, where z has a mean that counts."""
+    log_a2, a_cosine, mean, log_q, c = (np.array(x) for x in np.broadcast_arrays(
+        log_a2, a_cosine, mean, log_q, c))
+    for at in zip(*np.nonzero(np.atleast_1d(mean_matters(mean, log_q))), strict=True):
+        at = at if log_q.ndim else ()
+        log_a2[at] = safe_log(averages_about(activation, mean[at], log_q[at])[0])
+        if not math.isnan(c[at]):
+            a_cosine[at] = keep * pair_cosine_about(activation, mean[at], log_q[at], c[at])
+    return log_a2, a_cosine
 
 
 def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
     """Return ln grad2 ``(…, depth)``: a factor of the branch a layer, plus 1 with a skip connection."""
     slopes = log_slope(ACTIVATIONS[p.activation], forward.log_q[..., :-1])
+    for at in zip(*np.nonzero(mean_matters(forward.mean, forward.log_q)[..., :-1]), strict=True):
+        slopes[at] = safe_log(averages_about(ACTIVATIONS[p.activation], forward.mean[at],
+                                              forward.log_q[at])[1])
     factors = forward.log_back[..., 1:] + forward.log_branch[..., 1:] + slopes - math.log(p.keep)
     if p.residual != "none":
         skips = [skip is not None for skip in residual_factors(p.widths, p.residual)[1:]]
@@ -246,9 +285,10 @@ def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
     return log_grad2
 
 
-def second_moments(p: ProbeParams, log_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def second_moments(p: ProbeParams, log_w: np.ndarray,
+                   biases: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return ln q and ln grad2 of every candidate, each like ``log_w`` ``(…, depth)``."""
-    forward = propagate_moments(p, log_w)
+    forward = propagate_moments(p, log_w, biases=biases)
     return forward.log_q, log_gradients(p, forward)
 
 
@@ -269,10 +309,13 @@ def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
-def _saturated(activation: Activation, log_q: np.ndarray) -> np.ndarray:
-    """Return P(z in a saturated zone) for z ~ N(0, q); at q = 0 that is 1 if 0 lies in one."""
+def _saturated(activation: Activation, log_q: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return P(z in a saturated zone) for z ~ N(mean, q - mean²); at q = 0 that is 1 if 0 lies in one."""
+    mean = np.where(mean_matters(mean, log_q), mean, 0.0)
     scale = np.exp(np.minimum(log_q, LARGEST) / 2)
-    zones = [(low / math.sqrt(2), high / math.sqrt(2)) for low, high in _saturated_zones(activation)]
-    at_zero = 2 * float(activation.saturated(0.0))
-    return np.array([sum(math.erfc(low / s) - math.erfc(high / s) for low, high in zones)
-                     if s > 0 else at_zero for s in scale.tolist()]) / 2
+    scale[mean != 0] = np.sqrt(np.maximum(scale[mean != 0] ** 2 - mean[mean != 0] ** 2, 0.0))
+    zones, root = _saturated_zones(activation), math.sqrt(2)
+    return np.array([
+        sum(math.erfc((low - m) / root / s) - math.erfc((high - m) / root / s) for low, high in zones)
+        if s > 0 else 2 * float(activation.saturated(m))
+        for s, m in zip(scale.tolist(), mean.tolist(), strict=True)]) / 2

@@ -127,33 +127,26 @@ def trainable_depth(xi_c: float) -> float:
 
 # ---- the initializers on it
 
-# name -> (initializer, Var(b) of fan_in, note). PyTorch: nn.Linear.reset_parameters, bias U(±1/√fan_in).
-# Keras: Dense, bias 0. Playground: `bias = 0.1` in its nn.ts.
-DEFAULTS = {
-    "pytorch_default": ("pytorch_default", lambda fan_in: 1 / (3 * fan_in),
-                        "PyTorch: nn.Linear, its bias U(±1/√fan_in)"),
-    "keras_default": ("glorot_uniform", lambda fan_in: 0.0, "Keras: Dense, glorot_uniform and bias 0"),
-    "playground_default": ("playground_default", lambda fan_in: 0.1**2,
-                           "Playground: its bias, always 0.1, counts as E[b²] = 0.01"),
-}
 NOTES = {"identity": "the identity is not random: only its variance stands here",
-         "zeros": "nothing passes zeros"}
+         "zeros": "nothing passes zeros",
+         "pytorch_default": "PyTorch: nn.Linear, its bias U(±1/√fan_in)",
+         "keras_default": "Keras: Dense, glorot_uniform and bias 0",
+         "flax_default": "Flax: Dense, truncated lecun_normal and bias 0",
+         "playground_default": "Playground: its bias, always 0.1, counts as E[b²] = 0.01"}
 
 
 @lru_cache(maxsize=64)  # of one activation, fan-in and gamma each, 30 kB
 def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmark, ...]:
-    """Place every initializer and framework default, on layers of ``fan_in`` inputs and outputs.
+    """Place every initializer, with its biases, on layers of ``fan_in`` inputs and outputs.
 
-    sigma_w2 = fan_in·gamma²·Var(w), rounded to six digits; biases are 0 but for framework defaults.
+    sigma_w2 = fan_in·gamma²·Var(w) and sigma_b2 = E[b²], rounded to six digits.
     """
-    plain = {name: (name, lambda fan_in: 0.0, NOTES.get(name, "")) for name in INITIALIZERS}
-    named = {**plain, **DEFAULTS}
-    variances = [(fan_in * gamma**2 * INITIALIZERS[initializer].variance(fan_in, fan_in), bias(fan_in))
-                 for initializer, bias, _ in named.values()]
+    variances = [(fan_in * gamma**2 * one.variance(fan_in, fan_in), one.bias.square(fan_in))
+                 for one in INITIALIZERS.values()]
     w, b = np.array([[float(f"{value:.6g}") for value in pair] for pair in variances]).T
     found = solve(ACTIVATIONS[activation], w, b)
-    return tuple(Landmark(name, w[i].item(), b[i].item(), found.point(i), note)
-                 for i, (name, (_, _, note)) in enumerate(named.items()))
+    return tuple(Landmark(name, w[i].item(), b[i].item(), found.point(i), NOTES.get(name, ""))
+                 for i, name in enumerate(INITIALIZERS))
 
 
 # ---- the plane

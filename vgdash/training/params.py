@@ -45,11 +45,12 @@ class TrainParams(Params):
 
     ``widths`` run from the features to the classes of the data. Hidden layers apply ``activation``, the last
     layer is linear, the loss is softmax cross-entropy. ``gamma`` multiplies the initial weights; ``sigma_b2``
-    is the variance of the initial biases. ``clip`` bounds the norm of the gradient, 0 is off. ``steps``
-    updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots`` counts the intervals
-    between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the order of the examples and
-    the figures. ``normalization`` and ``residual`` are those of ``ProbeParams``, without learned scale and
-    shift, and not in the last layer. Dropout keeps the share ``keep`` of the hidden units in training.
+    is the variance of the initial biases, as in ``ProbeParams``. ``clip`` bounds the norm of the gradient, 0
+    is off. ``steps`` updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots``
+    counts the intervals between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the
+    order of the examples and the figures. ``normalization`` and ``residual`` are those of ``ProbeParams``,
+    without learned scale and shift, and not in the last layer. Dropout keeps the share ``keep`` of the hidden
+    units in training.
 
     Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -85,9 +84,11 @@ class Trainer:
                         if bases[which] == family:
                             for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
                                 group.weights(layer)[i] = base * (p.gamma * INITIALIZERS[name].scale(*fans))
-                biases = stream(p.seed, seed, layer, "bias").standard_normal(fans[1], dtype)
-                for group, i in nets[seed::p.seeds]:
-                    group.biases(layer)[i] = biases * dtype.type(math.sqrt(p.sigma_b2))
+                for which, name in enumerate(p.initializers):
+                    biases = INITIALIZERS[name].biases(p.sigma_b2).draw(
+                        *fans, stream(p.seed, seed, layer, "bias"), dtype)
+                    for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
+                        group.biases(layer)[i] = biases
 
     def _work(self) -> None:
         """Run groups from mark to mark, until all is done or stopped."""

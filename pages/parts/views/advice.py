@@ -91,7 +91,7 @@ def _balance(p: ProbeParams) -> str:
         return ""
     middle = max(2, len(p.widths) // 2)
     fan_in, fan_out = p.widths[middle - 1:middle + 1]
-    same_at_every_q = ACTIVATIONS[p.activation].homogeneous and p.normalization == "none" and not p.sigma_b2
+    same_at_every_q = ACTIVATIONS[p.activation].homogeneous and p.normalization == "none" and not p.biased
     if fan_in != fan_out and not same_at_every_q:
         return ""  # the factors depend on E[z²], which settles nowhere
     try:
@@ -119,5 +119,5 @@ def _balance(p: ProbeParams) -> str:
         signal, gradient = f"{found.gamma_forward:.3g}", f"{found.gamma_backward:.3g}"
         verb = "balances" if signal == f"{p.gamma:.3g}" else "would balance"
         what = "both" if signal == gradient else f"the signal, γ = {gradient} the gradient"
-        words += f" At E[z²] = 1{' and without biases' if p.sigma_b2 else ''}, γ = {signal} {verb} {what}."
+        words += f" At E[z²] = 1{' and without biases' if p.biased else ''}, γ = {signal} {verb} {what}."
     return words

@@ -21,7 +21,7 @@ SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gra
          "none": ("no fixed point", "signals explode")}
 LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
 FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras default",
-              "playground_default": "Playground default"}
+              "flax_default": "Flax default", "playground_default": "Playground default"}
 
 
 def trainable_layers(xi_c: float) -> str:
