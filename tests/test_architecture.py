@@ -113,7 +113,7 @@ RUNTIME = {"numpy", "pandas", "threadpoolctl", "vgdash"} | sys.stdlib_module_nam
 OPTIONAL = {"vgdash.sweep.__main__": {"distributed"}}  # only if a scheduler is given
 
 VOCABULARY = ("params", "activations", "initializers", "layers", "number_formats", "quadrature", "parallel",
-              "records")
+              "records", "spelling")
 LAYER = dict.fromkeys(VOCABULARY, "vocabulary")  # the first level; a folder is a layer of its own name
 LAYER |= dict.fromkeys(("linear_chain", "chain_learning", "single_neuron"), "chain and neuron")
 BASE = ("vocabulary", "chain and neuron", "probe")
@@ -178,6 +178,7 @@ NO_COMPUTATION = {  # of vgdash, for pages and all other parts
     "registries": {"FORMATS", "FRAMEWORKS", "INITIALIZERS"},
     "constants": {"MAX_TEXT", "HIGHEST_BIAS", "ROWS"},
     "a record, and the text of a notebook": {"Outcome", "notebook"},
+    "spelling": {"count", "listed", "number", "plain", "ten_to", "times"},
 }
 OUTSIDE = [*PAGES, *(file for file in PARTS if file.parent.name == "parts" and file.stem not in DOORS)]
 
@@ -196,10 +197,10 @@ PUBLIC = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
     "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
-    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate",
-    "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load", "neuron_variance",
-    "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train", "trainability", "xi_c",
-    "xi_q",
+    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "diagnose", "export",
+    "find_rate", "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load",
+    "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
+    "trainability", "xi_c", "xi_q",
 ]
 
 

@@ -12,6 +12,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.chain_learning import DescentParams, descent
 from vgdash.codegen.export import export
 from vgdash.diagnosis.balance import BalanceParams, balance
+from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.first_failure import first_failure as first_trouble
 from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.diagnosis.recommendation import recommend
@@ -37,8 +38,8 @@ __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
     "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
-    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "export", "find_rate",
-    "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load", "neuron_variance",
-    "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train", "trainability", "xi_c",
-    "xi_q",
+    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "diagnose", "export",
+    "find_rate", "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load",
+    "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
+    "trainability", "xi_c", "xi_q",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from altair.utils.schemapi import debug_mode
 
 from pages.parts.series_style import SERIES_STYLES, SLOTS
-from pages.parts.text import SUPERSCRIPT
+from vgdash.spelling import SUPERSCRIPT
 
 HEIGHT = 310
 PHONE = 400  # pixels: a plot narrower than this is one on a phone

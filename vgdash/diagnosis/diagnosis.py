@@ -1,0 +1,67 @@
+"""The diagnosis of a net at initialization: one record, from which every page and notebook writes.
+
+It joins measured nets with mean-field theory. Theory gives the word where it agrees with the nets, which
+scatter; the nets give it where they do not do as theory says, or where there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.diagnosis.courses import gradient_course, signal_course
+from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves
+from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
+from vgdash.diagnosis.thresholds import PARALLEL
+from vgdash.diagnosis.words import findings
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import Probe, probe
+from vgdash.theory.layerwise import Prediction, predict
+
+INFINITE = 60.0  # |z| that stands for infinity: an exponential is 0 there
+
+
+def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | None = None) -> Diagnosis:
+    """Diagnose the nets of ``p``; ``seen`` and ``theory`` are its probe and prediction, if they are there."""
+    seen, theory = seen or probe(p), theory or predict(p)
+    forward, backward = middle_curves(seen)
+    dead = DeadNets(int(dead_nets(seen).sum()), len(seen.q), expected_dead(p))
+    shares = np.where(np.isnan(seen.saturated), 0.0, seen.saturated)
+    flat = float(np.median(shares, axis=0)[:max(1, p.depth - 1)].max())  # no function after the last layer
+    one_sided = _one_sided(p)
+    signals = _direction(theory, "q", signal_course, forward, seen)
+    gradients = _direction(theory, "grad2", gradient_course, backward, seen)
+    if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
+        gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
+    found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if one_sided else flat,
+                      flat if one_sided else 0.0, theory.reason)
+    return replace(found, findings=findings(found))
+
+
+def _direction(theory: Prediction, name: str, classify: Callable, nets: np.ndarray, seen: Probe) -> Direction:
+    widths, end = theory.params.widths, -1 if name == "q" else 0
+    curve, band = getattr(theory, f"log10_{name}"), getattr(theory, f"band_{name}")
+    predicted = None if np.isnan(curve).any() else classify(curve, widths)
+    low, high = (bound[end] - curve[end] for bound in theory.interval(name))
+    scatter = max(abs(low), abs(high)) if np.isfinite(band.variance[end]) else math.nan
+    if math.isnan(scatter) and len(seen.q) > 1 and np.isfinite(values := seen.log10(name)[:, end]).all():
+        scatter = 2 * float(values.std(ddof=1))
+    return Direction(predicted, classify(nets, widths), scatter)
+
+
+def _one_sided(p: ProbeParams) -> bool:
+    left, right = ACTIVATIONS[p.activation].saturated(np.array([-INFINITE, INFINITE])).tolist()
+    return left != right
+
+
+def _correlation(seen: Probe, theory: Prediction) -> Correlation:
+    curve = theory.correlation
+    if np.isnan(curve).any():
+        values, there = np.nan_to_num(seen.correlation), ~np.isnan(seen.correlation)
+        curve = np.where(there.any(axis=0), values.sum(axis=0) / np.maximum(there.sum(axis=0), 1), np.nan)
+    there = np.flatnonzero(1 - curve < PARALLEL)
+    return Correlation(float(curve[-1]), int(there[0]) + 1 if there.size else None)

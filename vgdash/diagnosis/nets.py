@@ -1,0 +1,84 @@
+"""Measured nets: the dead ones apart, the middle one of the others, and the share that should be dead."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import TINY, Probe
+
+LEAST = TINY**2  # mean square that a signal passes in float32 on its way to 0, if it shrinks
+DRAWN, INPUTS, WORK = 400, 64, 2e8  # small nets, their inputs at most, and multiplications for them: 50 ms
+SELDOM = 0.002
+
+
+@dataclass(frozen=True)
+class DeadNets:
+    """Nets in which a whole layer is off for every input, so that nothing passes."""
+
+    count: int
+    of: int  # nets that were measured
+    expected: float  # share of all nets, in theory
+
+    @property
+    def share(self) -> float:
+        """Share of the measured nets."""
+        return self.count / self.of
+
+
+def dead_nets(found: Probe) -> np.ndarray:
+    """Test which nets fall from ordinary numbers to 0 in one layer, ``(seeds,)``; not by weights of 0."""
+    return ((found.q[:, 1:] == 0) & (found.q[:, :-1] > LEAST)).any(axis=1)
+
+
+def middle_curves(found: Probe) -> tuple[np.ndarray, np.ndarray]:
+    """Return log10 E[z²] and log10 E[δ²] of the middle net by layer; of those that are not dead, if any.
+
+    -inf where it is 0, inf from an overflow on; a gradient that was never sent, for z overflowed, stays at 0.
+    """
+    dead = dead_nets(found)
+    alive = ~dead if not dead.all() else dead
+    forward = np.where(np.isnan(found.q), np.inf, found.q)[alive]
+    overflowed = np.isinf(found.grad2).any(axis=1, keepdims=True)
+    backward = np.where(np.isnan(found.grad2), np.where(overflowed, np.inf, 1.0), found.grad2)[alive]
+    with np.errstate(divide="ignore"):
+        return tuple(np.log10(np.quantile(squares, 0.5, axis=0, method="lower"))
+                     for squares in (forward, backward))
+
+
+def expected_dead(p: ProbeParams) -> float:
+    """Return the share of nets in which a layer is off for the whole batch, from ``DRAWN`` small nets.
+
+    Only functions that are 0 left of 0 die, without bias, normalization and skip connections. For one input
+    it is 1 - Π (1 - 2^-width), which is an upper bound: below ``SELDOM`` nothing is drawn.
+    """
+    f = ACTIVATIONS[p.activation].f
+    plain = not p.sigma_b2 and p.gamma and p.normalization == p.residual == "none"
+    if not plain or p.initializer in ("zeros", "identity") or np.abs(f(np.array([-3.0, -0.5]))).any():
+        return 0.0
+    bound = 1 - math.prod(1 - (1 - p.keep / 2) ** width for width in p.widths[1:-1])
+    return _draw_dead(p.widths, min(p.batch, INPUTS), p.keep) if bound > SELDOM else 0.0
+
+
+@lru_cache(maxsize=64)
+def _draw_dead(widths: tuple[int, ...], batch: int, keep: float) -> float:
+    """Share of dead nets among random ReLU nets of these widths; scales do not matter."""
+    work = batch * sum(n * m for n, m in pairwise(widths))
+    nets = int(np.clip(WORK / work, 20, DRAWN))
+    rng = np.random.default_rng(0)
+    a, dead = rng.standard_normal((nets, batch, widths[0]), dtype=np.float32), np.zeros(nets, bool)
+    for n, m in pairwise(widths[:-1]):
+        weights = rng.standard_normal((nets, n, m), dtype=np.float32) * np.float32(math.sqrt(2 / n))
+        a = np.maximum(a @ weights, 0)
+        if keep < 1:
+            a *= rng.random(a.shape, dtype=np.float32) < keep
+        sizes = a.max(axis=(1, 2), keepdims=True)
+        dead |= sizes.ravel() == 0
+        a /= np.where(sizes > 0, sizes, 1)
+    return float(dead.mean())

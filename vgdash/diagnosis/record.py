@@ -1,0 +1,117 @@
+"""The record of a diagnosis: courses of signal and gradient, inputs, dead nets, and what to say of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgdash.diagnosis.courses import Course
+from vgdash.diagnosis.nets import DeadNets
+from vgdash.diagnosis.thresholds import MOVED, STOPS
+from vgdash.probe.params import ProbeParams
+from vgdash.records import Record
+
+LONGEST = 110  # characters of a sentence
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Courses of signal or gradient, in theory and in the middle net; None where there is none."""
+
+    predicted: Course | None
+    measured: Course | None
+    scatter: float  # decades between the mean field and the end of the 2.5 % farthest nets; nan if unknown
+
+    @property
+    def course(self) -> Course:
+        """The course that is believed: theory's, unless the middle net leaves it by 4 standard deviations."""
+        theory, nets = self.predicted, self.measured
+        if theory is None or nets is None:
+            return nets or theory
+        away = abs(nets.total - theory.total) if math.isfinite(nets.total) else 0.0
+        agrees = away <= MOVED or away <= 2 * self.scatter or theory.behaviour == nets.behaviour
+        beyond_float32 = math.isinf(nets.total) and np.sign(theory.total) == np.sign(nets.total)
+        return theory if agrees and (math.isfinite(nets.total) or beyond_float32) else nets
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Cosine of z between two unrelated inputs, from layer to layer."""
+
+    last: float  # at the last layer; nan where every z is 0
+    layers: int | None  # number of layers after which the inputs are parallel; None if they never are
+
+    @property
+    def parallel(self) -> bool:
+        """Test if the net makes unrelated inputs parallel."""
+        return self.layers is not None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One clause of the diagnosis: ``text`` begins with a small letter and ends without a stop."""
+
+    name: str  # course, dead_nets, saturated, parallel, scatter
+    text: str
+    trouble: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis(Record):
+    """Fate of signal, gradient and inputs in the nets of ``params``, and the sentences about it."""
+
+    params: ProbeParams
+    signals: Direction
+    gradients: Direction
+    correlation: Correlation
+    dead_nets: DeadNets
+    saturated: float  # largest share of flat units in a layer; 0 for one-sided functions
+    off: float  # the same for functions that are flat on one side, which rest at about a half; else 0
+    reason: str  # why theory misses, or is approximate; empty if all is well
+    findings: tuple[Finding, ...] = ()  # all that there is to say, the most important first
+
+    @property
+    def signal(self) -> Course:
+        """E[z²] from the input to the last layer."""
+        return self.signals.course
+
+    @property
+    def gradient(self) -> Course:
+        """E[δ²] from the last layer to the first."""
+        return self.gradients.course
+
+    @property
+    def learns(self) -> bool:
+        """Test if plain SGD is expected to learn from this start."""
+        ways = (self.signal, self.gradient)
+        still = any(way.behaviour == "dies" or abs(way.total) > STOPS for way in ways)
+        alike = self.correlation.parallel and self.gradient.behaviour != "vanishes"
+        lost = still or alike or self.dead_nets.share > 0.5
+        return self.params.depth == 1 or not lost
+
+    @property
+    def sentence(self) -> str:
+        """The diagnosis in at most 110 characters: the first finding, and the troubles that still fit."""
+        return _sentence("; ".join(finding.text for finding in self.findings[:self._said]))
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Sentences for what the first one leaves out."""
+        return tuple(_sentence(finding.text) for finding in self.findings[self._said:])
+
+    @property
+    def _said(self) -> int:
+        """Number of findings in ``sentence``."""
+        length, said = len(self.findings[0].text) + 1, 1
+        for finding in self.findings[1:]:
+            length += len("; " + finding.text)
+            if length > LONGEST or not finding.trouble:
+                break
+            said += 1
+        return said
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

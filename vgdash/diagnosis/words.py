@@ -1,0 +1,108 @@
+"""Sentences of a diagnosis: short clauses, the most important first, each with numbers of the record only."""
+
+from __future__ import annotations
+
+import math
+
+from vgdash.diagnosis.courses import Course
+from vgdash.diagnosis.record import Diagnosis, Finding
+from vgdash.diagnosis.thresholds import MOVED, SATURATED, SCATTERS
+from vgdash.spelling import number, ten_to, times
+
+POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
+NEAR = 0.15  # of the power
+
+
+def findings(d: Diagnosis) -> tuple[Finding, ...]:
+    """List the clauses of a diagnosis, the most important first."""
+    return (_courses(d), *_dead(d), *_saturated(d), *_parallel(d), *_scatter(d))
+
+
+# ---- signal and gradient
+
+def _courses(d: Diagnosis) -> Finding:
+    signal, gradient = d.signal, d.gradient
+    if signal.behaviour == "dies":
+        return _dies(d)
+    trouble = bool({signal.behaviour, gradient.behaviour} & {"vanishes", "explodes", "dies"})
+    ours, theirs = describe(signal, d.params.depth), describe(gradient, d.params.depth)
+    if ours == theirs == "holds" and _strays(d):
+        ours = theirs = "holds on average"
+    if ours == theirs:
+        return Finding("course", f"signal and gradient {_plural(ours)}", trouble)
+    if gradient.behaviour in ("holds", "settles"):
+        kept = "gradients keep their size" if d.params.depth > 1 else ""
+        return Finding("course", "; ".join(filter(None, [f"the signal {ours}", kept])), trouble)
+    return Finding("course", f"the signal {ours}; the gradient {theirs}", trouble)
+
+
+def _dies(d: Diagnosis) -> Finding:
+    if d.params.depth == 1:
+        return Finding("course", "one layer has no symmetry to break: zeros are a good start")
+    return Finding("course", f"nothing passes: every z is 0 from layer {d.signal.worst_layer} on", True)
+
+
+def describe(course: Course, depth: int) -> str:
+    """Say what signal or gradient does, without its name: "vanishes, ×0.50 a layer"."""
+    word = course.behaviour
+    if word == "holds":
+        return "holds"
+    if word == "settles":
+        return f"settles at a mean square of {number(course.limit)}"
+    if word == "dies":
+        return f"is 0 from layer {course.worst_layer} on"
+    if word == "power_law":
+        verb = "grows" if course.power > 0 else "falls"
+        return f"{verb} only like {spell_power(course.power)}"
+    if course.factor is not None and depth > 1:
+        return f"{word}, {times(course.factor)} a layer"
+    if abs(course.worst_step) > abs(course.total) / 2 > 0 and math.isfinite(course.worst_step):
+        return f"{word}: {times(10**course.worst_step)} in layer {course.worst_layer}"
+    if abs(course.total) > MOVED and math.isfinite(course.total):
+        return f"{word}, ×{ten_to(course.total)} in all"
+    return f"{word} at layer {course.worst_layer}"
+
+
+def spell_power(power: float) -> str:
+    """Spell a power of the depth: "1/depth", "the depth", or "depth^1.7"."""
+    nearest = min(POWERS, key=lambda one: abs(one - power))
+    return POWERS[nearest] if abs(nearest - power) <= NEAR * max(1, abs(nearest)) else f"depth^{power:.1f}"
+
+
+def _plural(text: str) -> str:
+    verb, _, rest = text.partition(" ")
+    plain = {"vanishes,": "vanish,", "vanishes": "vanish", "explodes,": "explode,", "explodes": "explode",
+             "holds": "hold", "grows": "grow", "falls": "fall", "settles": "settle", "is": "are",
+             "vanishes:": "vanish:", "explodes:": "explode:"}
+    return f"{plain[verb]} {rest}".strip()
+
+
+# ---- what else there is
+
+def _dead(d: Diagnosis) -> list[Finding]:
+    dead = d.dead_nets
+    if not dead.count:
+        return []
+    return [Finding("dead_nets", f"{dead.count} of {dead.of} nets {'is' if dead.count == 1 else 'are'} dead: "
+                                 "take wider layers", True)]
+
+
+def _saturated(d: Diagnosis) -> list[Finding]:
+    if d.saturated < SATURATED:
+        return []
+    return [Finding("saturated", f"{d.saturated:.0%} of a layer's units are saturated", True)]
+
+
+def _parallel(d: Diagnosis) -> list[Finding]:
+    if not d.correlation.parallel or d.gradient.behaviour in ("dies", "vanishes"):
+        return []  # where gradients vanish, differences do too
+    return [Finding("parallel", f"all inputs become parallel within {d.correlation.layers} layers", True)]
+
+
+def _scatter(d: Diagnosis) -> list[Finding]:
+    said = Finding("scatter", "single nets stray far from this mean: take wider layers")
+    return [said] if _strays(d) else []
+
+
+def _strays(d: Diagnosis) -> bool:
+    return max(d.signals.scatter, d.gradients.scatter) > SCATTERS

@@ -1,0 +1,52 @@
+"""Spell numbers and lists for sentences: ×1.50, 2.6·10²⁶, never 2.6e+26."""
+
+from __future__ import annotations
+
+import math
+
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def ten_to(exponent: float, digits: int = 1) -> str:
+    """Write 10^exponent, also where no float could hold it: 26.41 -> "2.6·10²⁶", 0.3 -> "2.0"."""
+    if math.isnan(exponent):
+        return "not a number"
+    if math.isinf(exponent):
+        return "0" if exponent < 0 else "∞"
+    if -3 <= exponent < 5:
+        return plain(10**exponent, digits + 1)
+    whole = math.floor(exponent)
+    mantissa = f"{10 ** (exponent - whole):.{digits}f}"
+    if mantissa.startswith("10"):
+        mantissa, whole = f"{1:.{digits}f}", whole + 1
+    return f"{mantissa}·10{str(whole).translate(SUPERSCRIPT)}"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Write a value of any size: ``ten_to`` of its logarithm, with its sign."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    return "0" if value == 0 else ("−" if value < 0 else "") + ten_to(math.log10(abs(value)), digits)
+
+
+def plain(value: float, significant: int = 3) -> str:
+    """Write a number of ordinary size, rounded to significant digits, with separated thousands."""
+    decimals = max(0, significant - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{decimals}f}"
+
+
+def times(factor: float) -> str:
+    """Write a factor: ×1.50, ×0.0030, ×2.6·10²⁶."""
+    if 0.1 <= factor < 1000:
+        return f"×{factor:.2f}" if factor < 100 else f"×{factor:.0f}"
+    return f"×{number(factor)}"
+
+
+def listed(items: list[str], last: str = "and") -> str:
+    """Join a list: "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def count(number: int, thing: str) -> str:
+    """Write a number of things: "1 layer", "1,000 layers"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
