@@ -6,7 +6,16 @@ from pages.parts import charts, elements, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.presenter import presenting
 from pages.parts.views.histograms import share_axes
-from pages.parts.views.initializers import COURSE, HISTOGRAMS, LEFT_OVER, LOOKS_AT, SPECTRUM, STATISTICS, WHY
+from pages.parts.views.initializers import (
+    COURSE,
+    HISTOGRAMS,
+    LEFT_OVER,
+    LOOKS_AT,
+    SPECTRUM,
+    STATISTICS,
+    WEIGHT_GRADIENT,
+    WHY,
+)
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice
@@ -103,13 +112,14 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
     extent = "extent " if other else ""
     if look == COURSE:
         _course(results.comparison(p), side, other and results.comparison(other), f"{extent}{PARTS}")
-    elif look == HISTOGRAMS:
-        shown = results.histograms(one)
-        table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer)))
+    elif look in HISTOGRAMS:
+        letter, of = HISTOGRAMS[look]
+        shown = results.histograms(one, of)
+        table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer), of))
         y_title = "density" if base is None else "share per decade"
-        spec = charts.scrubbed_histograms(shown.last, y_title=y_title, extent=other is not None, base=base)
-        elements.chart(table, spec, f"histograms{side}{shown.last}{base}",
-                       "Histogram of z in one layer, to be chosen by the slider in the chart, "
+        spec = charts.scrubbed_histograms(shown.last, letter, y_title, extent=other is not None, base=base)
+        elements.chart(table, spec, f"{look}{side}{shown.last}{base}",
+                       f"Histogram of {letter} in one layer, to be chosen by the slider in the chart, "
                        "over the predicted density")
         st.caption(shown.words)
     elif look == SPECTRUM:
@@ -122,7 +132,8 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
         st.caption(shown.words)
     else:
         table = charts.with_extent_of(results.shares(p, look), other and results.shares(other, look))
-        spec = charts.curves("layer", STATISTICS[look], decades=False, parts=f"{extent}{SHARES}")
+        decades = look == WEIGHT_GRADIENT
+        spec = charts.curves("layer", STATISTICS[look], decades=decades, parts=f"{extent}{SHARES}")
         elements.chart(table, spec, f"{look}{side}", f"{STATISTICS[look]} by layer, for each initializer")
 
 

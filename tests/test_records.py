@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vgdash
-from vgdash.diagnosis.histograms import preactivation_histograms
+from vgdash.diagnosis.histograms import layer_histograms
 from vgdash.params import Params
 from vgdash.single_neuron import variance_against_n
 
@@ -22,7 +22,7 @@ RESULTS = {
     "phase_map": lambda: vgdash.phase_map(vgdash.PhaseParams()),
     "recommend": lambda: vgdash.recommend(PROBE),
     "jacobian_spectrum": lambda: vgdash.jacobian_spectrum(PROBE),
-    "histograms": lambda: preactivation_histograms(PROBE, 3),
+    "histograms": lambda: layer_histograms(PROBE, 3),
     "load": lambda: vgdash.load("moons"),
     "train": lambda: list(vgdash.train(vgdash.TrainParams.uniform(**TRAINING)))[-1],
     "steps_to": lambda: vgdash.steps_to(list(vgdash.train(vgdash.TrainParams.uniform(**TRAINING))), 0.9),

@@ -124,8 +124,8 @@ def advice(p: CompareParams, initializer: str, framework: str) -> advice_views.A
 
 
 @remembered(50)
-def histograms(p: ProbeParams) -> histogram_views.HistogramsView:
-    return histogram_views.histograms_view(p)
+def histograms(p: ProbeParams, of: str) -> histogram_views.HistogramsView:
+    return histogram_views.histograms_view(p, of)
 
 
 @remembered(50, long=lambda p: True)

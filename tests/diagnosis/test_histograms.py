@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from vgdash.diagnosis.histograms import BINS, preactivation_histograms
+from vgdash.diagnosis.histograms import BINS, layer_histograms
 from vgdash.layers import Tape, forward
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.probe.propagation import build
@@ -28,7 +28,7 @@ def preactivations(p, layer):
     uniform(30, 50, "relu", "he_normal", normalization="batch", residual="plain"),
 ], ids=str)
 def test_every_number_of_the_layer_is_counted_in_its_bin(p):
-    found = preactivation_histograms(p, 4)
+    found = layer_histograms(p, 4)
     assert found.layers[0] == 1
     assert found.layers[-1] == p.depth
     for row, layer in enumerate(found.layers):
@@ -40,15 +40,33 @@ def test_every_number_of_the_layer_is_counted_in_its_bin(p):
         assert found.rms[row] == pytest.approx(math.sqrt((z.astype(float) ** 2).mean()))
 
 
-def test_it_is_the_net_that_probe_measures():
-    p = uniform(20, 40, "elu", "he_normal", seeds=2)
-    found = preactivation_histograms(p, 5)
-    np.testing.assert_allclose(found.rms**2, probe(p).q[0, np.array(found.layers) - 1], rtol=1e-5)
+@pytest.mark.parametrize(("of", "statistic"), [("signal", "q"), ("gradient", "grad2")])
+def test_it_is_the_net_that_probe_measures(of, statistic):
+    p = uniform(20, 40, "elu", "he_normal", seeds=2, residual="plain", normalization="batch")
+    found = layer_histograms(p, 5, of)
+    measured = getattr(probe(p), statistic)[0, np.array(found.layers) - 1]
+    np.testing.assert_allclose(found.rms**2, measured, rtol=1e-5)
+
+
+def test_gradients_are_counted_in_their_bins():
+    p = ProbeParams((30, 50, 40, 20), "tanh", "standard_normal", batch=16)
+    found, (net, x, gradient) = layer_histograms(p, 3, "gradient"), build(p, 0)
+    zs = [x]
+    for weights, scale in zip(net.weights, net.scales, strict=True):
+        zs.append((np.tanh(zs[-1]) if len(zs) > 1 else x) @ (scale * weights).T)
+    for layer in (3, 2, 1):
+        counts = np.histogram(gradient, found.edges)[0] / gradient.size
+        np.testing.assert_allclose(found.share[layer - 1], counts, atol=3 / gradient.size)
+        if layer > 1:
+            back = gradient @ (net.scales[layer - 1] * net.weights[layer - 1])
+            gradient = back * (1 - np.tanh(zs[layer - 1]) ** 2)
+    with pytest.raises(ValueError, match=r"of must be one of signal, gradient, received 'w'"):
+        layer_histograms(p, 3, "w")
 
 
 def test_z_of_a_wide_net_follows_the_predicted_gaussian():
     # a linear net of orthogonal matrices keeps lengths: its z are Gaussian as the input is, and independent
-    found = preactivation_histograms(uniform(4, 100, "linear", "orthogonal", batch=200), 3)
+    found = layer_histograms(uniform(4, 100, "linear", "orthogonal", batch=200), 3)
     error = np.sqrt(found.predicted * (1 - found.predicted) / (100 * 200))
     assert (np.abs(found.share - found.predicted) < 4.5 * error + 1e-4).all()
     np.testing.assert_allclose(found.predicted[0], np.diff(norm.cdf(found.edges)), atol=1e-12)
@@ -57,14 +75,14 @@ def test_z_of_a_wide_net_follows_the_predicted_gaussian():
 @pytest.mark.parametrize("p", [
     uniform(12, 64, "tanh", "lecun_normal", gamma=0.7), uniform(40, 64, "relu", "standard_normal")], ids=str)
 def test_the_prediction_is_the_normal_probability_of_each_bin(p):
-    found = preactivation_histograms(p, 6)
+    found = layer_histograms(p, 6)
     scales = np.sqrt(predict(p).q[np.array(found.layers) - 1])
     np.testing.assert_allclose(
         found.predicted, [np.diff(norm.cdf(found.edges / scale)) for scale in scales], atol=1e-9)
 
 
 def test_bins_are_the_same_for_all_layers_and_logarithmic_only_where_layers_differ_much():
-    steady, fading = (preactivation_histograms(uniform(40, 64, "relu", name), 8)
+    steady, fading = (layer_histograms(uniform(40, 64, "relu", name), 8)
                       for name in ("he_normal", "lecun_normal"))
     assert steady.scale == "linear"
     np.testing.assert_allclose(np.diff(steady.edges), np.diff(steady.edges)[0])
@@ -76,14 +94,19 @@ def test_bins_are_the_same_for_all_layers_and_logarithmic_only_where_layers_diff
 
 
 def test_an_overflow_is_named_and_leaves_no_silent_numbers():
-    found = preactivation_histograms(uniform(256, 32, "relu", "standard_normal"), 16)
+    found = layer_histograms(uniform(256, 32, "relu", "standard_normal"), 16)
     assert "float32 overflows" in found.reason
     gone = ~np.isfinite(found.rms)
     assert gone.any()
     assert not gone.all()
     assert np.isnan(found.share[gone]).all()
+    back = layer_histograms(found.params, 16, "gradient")
+    assert "no gradient comes back" in back.reason
+    assert np.isnan(back.share).all()
+    exploding = layer_histograms(uniform(60, 32, "tanh", "zeros", gamma=0.0), 16, "gradient")
+    assert (exploding.rms[:-1] == 0).all()
 
 
 def test_at_most_as_many_layers_as_the_net_has():
-    found = preactivation_histograms(uniform(10, 8), 16)
+    found = layer_histograms(uniform(10, 8), 16)
     assert found.layers == tuple(range(1, 11))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pages.parts import charts
-from pages.parts.views.initializers import comparison_view, shares_view
+from pages.parts.views.initializers import WEIGHT_GRADIENT, comparison_view, shares_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
 from pages.parts.views.phase_point import phase_view
@@ -76,6 +76,16 @@ def test_the_line_of_a_statistic_passes_through_what_theory_says_of_every_layer(
     line = table[table.part == "line"]
     layers = np.arange(1, depth + 1)
     np.testing.assert_allclose(np.interp(layers, line.x, line.y), getattr(predict(p), name), atol=0.01)
+
+
+def test_the_gradient_of_the_weights_is_drawn_as_theory_and_measurement_say():
+    p = ProbeParams.uniform(40, 32, "relu", "lecun_normal", batch=8)
+    found, theory = probe(p), predict(p)
+    table = shares_view([found], WEIGHT_GRADIENT).to_pandas()
+    line, points = table[table.part == "line"], table[table.part == "point"]
+    np.testing.assert_allclose(np.interp(np.arange(1, 41), line.x, line.y), theory.log10_dw2, atol=0.01)
+    expected = np.log10(found.dw2).mean(axis=0)[points.x.to_numpy(int) - 1]
+    np.testing.assert_allclose(points.y, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("depth", "width", "initializer"), [

@@ -64,7 +64,8 @@ def test_the_map_of_gradients_holds_their_root_mean_squares_by_layer_and_step(ru
 
 @pytest.mark.parametrize(("statistic", "drawn_as"), [
     ("grad2", lambda values: np.log10(values) / 2), ("update_ratio", lambda values: values),
-    ("drift", np.log10), ("dead", lambda values: values), ("saturated", lambda values: values)])
+    ("gradient_ratio", lambda values: values), ("drift", np.log10), ("dead", lambda values: values),
+    ("saturated", lambda values: values)])
 def test_a_statistic_by_layer_is_the_mean_over_seeds_at_moments_of_the_run(run, statistic, drawn_as):
     p, snapshots = run
     moments = (FRAMES // 2, snapshots[round((len(snapshots) - 1) / 2)]), (FRAMES - 1, snapshots[-1])

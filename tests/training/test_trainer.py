@@ -127,6 +127,8 @@ def test_snapshots_agree_with_autograd():
     np.testing.assert_allclose(first.grad2[0, 0], [(p.batch * z.grad).square().mean().item() for z in zs],
                                rtol=1e-9)
     np.testing.assert_allclose(first.dw2[0, 0], [w.grad.square().mean().item() for w, _ in layers], rtol=1e-9)
+    ratios = [w.grad.std(correction=0) / w.std(correction=0) for w, _ in layers]
+    np.testing.assert_allclose(first.gradient_ratio[0, 0], np.log10([r.item() for r in ratios]), rtol=1e-9)
     ratios = [(0.1 * w.grad).std(correction=0) / w.std(correction=0) for w, _ in layers]
     np.testing.assert_allclose(first.update_ratio[0, 0], np.log10([r.item() for r in ratios]), rtol=1e-9)
 

@@ -89,7 +89,7 @@ class Nets(ForwardBackward):
         start = self.updates
         losses, hits = np.zeros((2, self.nets))
         shape = self.nets, self.layout.depth
-        measured = {name: np.zeros(shape) for name in ("grad2", "dw2", "update_ratio")}
+        measured = {name: np.zeros(shape) for name in ("grad2", "dw2", "gradient_ratio", "update_ratio")}
         measured["held_out"] = np.full(self.nets, np.nan)
         for self.updates in range(start, until + 1):
             if stopped():
@@ -196,8 +196,7 @@ class Nets(ForwardBackward):
         if measured:
             weights, changes = (block[..., :-1].std(axis=(2, 3), dtype=np.float64)
                                 for block in (chunk.parameters, change))
-            ratio = np.divide(changes, weights, out=np.zeros_like(changes), where=changes > 0)
-            measured["update_ratio"][:, chunk.first - 1:chunk.last] = np.log10(ratio)
+            measured["update_ratio"][:, chunk.first - 1:chunk.last] = _log10_ratio(changes, weights)
         if (self.diverged >= 0).any():
             change[self.diverged >= 0] = 0
         if update:
@@ -211,3 +210,11 @@ class Nets(ForwardBackward):
         gradients = np.square(chunk.gradient[..., :-1], dtype=np.float64).mean(axis=(2, 3))
         measured["grad2"][:, layers] = deltas * per_example**2
         measured["dw2"][:, layers] = gradients / carried**2
+        spread, weights = (block[..., :-1].std(axis=(2, 3), dtype=np.float64)
+                           for block in (chunk.gradient, chunk.parameters))
+        measured["gradient_ratio"][:, layers] = _log10_ratio(spread / carried, weights)
+
+
+def _log10_ratio(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return log10 of changes/weights; -inf where nothing changes, inf where weights are all alike."""
+    return np.log10(np.divide(changes, weights, out=np.zeros_like(changes), where=changes > 0))

@@ -209,7 +209,7 @@ class TrainParams(Params):
     @property
     def _look_bytes(self) -> int:
         """Bytes of a snapshot, without decision grids."""
-        return DESCRIPTION + self.nets * (32 + 36 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
+        return DESCRIPTION + self.nets * (32 + 44 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
 
     @property
     def memory_bytes(self) -> int:

@@ -13,7 +13,7 @@ from vgdash.params import ParamError, Real
 from vgdash.training.params import DESCRIPTION, TrainParams
 
 PER_NET = ("loss", "accuracy", "held_out", "diverged")
-PER_LAYER = ("grad2", "dw2", "update_ratio", "dead", "saturated", "drift")
+PER_LAYER = ("grad2", "dw2", "gradient_ratio", "update_ratio", "dead", "saturated", "drift")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,8 @@ class Snapshot:
     """Mean over units and the next minibatch of (∂C/∂z[l])², C the loss of one example."""
     dw2: np.ndarray
     """Mean over the weights of (∂C/∂W[l])², C the mean loss of the next minibatch, before clipping."""
+    gradient_ratio: np.ndarray
+    """log10 of std(∂C/∂W[l])/std(weights) of W[l], before clipping; -inf where the gradient is 0."""
     update_ratio: np.ndarray
     """log10 of std(update)/std(weights) of W[l], for the next update; -inf where no weight moves."""
     diverged: np.ndarray

@@ -1,4 +1,4 @@
-"""Histograms of one initializer's pre-activations by layer, as a table with one frame a layer."""
+"""Histograms of one initializer's signal or gradient by layer, as a table with one frame a layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.text import number
-from vgdash.diagnosis.histograms import preactivation_histograms
+from vgdash.diagnosis.histograms import layer_histograms
 from vgdash.probe.probe import ProbeParams
 
 LAYERS = 10  # frames of the slider in the chart
@@ -25,9 +25,9 @@ class HistogramsView:
     words: str
 
 
-def histograms_view(p: ProbeParams) -> HistogramsView:
-    """Show histograms of z by layer beside the Gaussian of theory; column ``k`` numbers the layers."""
-    found = preactivation_histograms(p, LAYERS)
+def histograms_view(p: ProbeParams, of: str) -> HistogramsView:
+    """Show histograms of the "signal" z or the "gradient" ∂C/∂z by layer; column ``k`` numbers the layers."""
+    found = layer_histograms(p, LAYERS, of)
     base = None if found.scale == "linear" else round(math.log10(np.abs(found.edges).min())) - 1
     frames = [pd.DataFrame({
         "k": k, "x": found.edges[:-1], "x2": found.edges[1:],

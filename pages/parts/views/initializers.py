@@ -39,10 +39,12 @@ parallel](initializers?scene=parallel%20inputs): the last layers cannot tell two
 holds, the gradient does not](initializers?scene=BatchNorm): normalization fixes the way forward, and
 multiplies gradients on the way back.
 """
-COURSE, HISTOGRAMS, SPECTRUM = "signal and gradient", "histograms", "singular values"
-STATISTICS = {"correlation": "correlation of two inputs", "saturated": "saturated units",
-              "dead": "dead units", "a_mean": "mean of a"}
-LOOKS_AT = (COURSE, *STATISTICS, HISTOGRAMS, SPECTRUM)
+COURSE, SPECTRUM = "signal and gradient", "singular values"
+WEIGHT_GRADIENT = "gradient of the weights"
+STATISTICS = {WEIGHT_GRADIENT: "E[(∂C/∂W)²]", "correlation": "correlation of two inputs",
+              "saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
+HISTOGRAMS = {"histograms": ("z", "signal"), "gradient histograms": ("∂C/∂z", "gradient")}
+LOOKS_AT = (COURSE, *STATISTICS, *HISTOGRAMS, SPECTRUM)
 NUMBERS_HEADER = "| a layer: predicted, measured | E[z²] → | ← E[δ²] |\n|---|--:|--:|"
 STEADY = 1.0  # decades that q or the gradient may move over the whole depth and still count as steady
 FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
@@ -222,15 +224,18 @@ def _course(pairs: Pairs, name: str) -> pa.Table:
 
 
 def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:
-    """Show one of ``STATISTICS`` by layer: theory as lines, measurement as points."""
-    parts, ends = [], {}
+    """Show one of ``STATISTICS`` by layer: theory as lines, measurement as points; a gradient as log10."""
+    parts, ends, decades = [], {}, name == WEIGHT_GRADIENT
+    spell = ten_to if decades else "{:.3f}".format
     for probe, theory in _pairs(probes):
-        series, values = probe.params.initializer, getattr(probe, name)
+        series = probe.params.initializer
+        values = probe.log10("dw2") if decades else getattr(probe, name)
         if name != "dead":
-            line = getattr(theory, name)
+            line = theory.log10_dw2 if decades else getattr(theory, name)
+            line = np.where(np.abs(line) < FARTHEST, line, np.nan)
             along = charts.simplify_polyline(line[None], LINE, CLOSE)
             parts.append(charts.rows("line", series, along + 1, line[along]))
-        parts.append(seed_points(series, values, POINTS, "{:.3f}".format, f"{series}, "))
+        parts.append(seed_points(series, values, POINTS, spell, f"{series}, "))
         middle = values.mean(axis=0)
         if len(finite := np.flatnonzero(np.isfinite(middle))):
             ends[series] = (finite[-1] + 1, middle[finite[-1]])

@@ -15,9 +15,9 @@ from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import TrainParams
 
 STATISTICS = {  # by layer: title of the axis, and True if log10 is drawn
-    "grad2": ("size of the gradient", True), "update_ratio": ("update : weight", True),
-    "drift": ("|W - W₀| / |W₀|", True), "dead": ("dead units", False),
-    "saturated": ("saturated units", False),
+    "grad2": ("size of the gradient", True), "gradient_ratio": ("gradient : weight", True),
+    "update_ratio": ("update : weight", True), "drift": ("|W - W₀| / |W₀|", True),
+    "dead": ("dead units", False), "saturated": ("saturated units", False),
 }
 FRAMES = 25  # moments of a finished run to scrub through
 GAP = 0.1  # of the axis: line height of a name on a projector
@@ -29,13 +29,12 @@ def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over
     """Draw one statistic by layer, mean over seeds: now, or ``FRAMES`` moments k of a finished run."""
     moments = np.linspace(0, len(snapshots) - 1, FRAMES).round().astype(int) if over else [-1]
     cells, parts = charts.evenly_spaced(p.depth, CELLS), []
-    decades = STATISTICS[statistic][1]
     for k, snapshot in enumerate(snapshots[i] for i in moments):
         values = getattr(snapshot, statistic)[..., cells].astype(float)
         with np.errstate(all="ignore"):
             if statistic == "grad2":
                 values = np.log10(values) / 2
-            elif decades and statistic != "update_ratio":
+            elif statistic == "drift":
                 values = np.log10(values)
             middle = np.where(np.isfinite(values), values, np.nan).mean(axis=1)
         parts += [pd.DataFrame(rows).assign(k=k, text=f"step {snapshot.step:,}")
