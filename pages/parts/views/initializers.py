@@ -40,7 +40,7 @@ holds, the gradient does not](initializers?scene=BatchNorm): normalization fixes
 multiplies gradients on the way back.
 """
 COURSE, SPECTRUM = "signal and gradient", "singular values"
-WEIGHT_GRADIENT = "gradient of the weights"
+WEIGHT_GRADIENT = "weight gradients"
 STATISTICS = {WEIGHT_GRADIENT: "E[(∂C/∂W)²]", "correlation": "correlation of two inputs",
               "saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
 HISTOGRAMS = {"histograms": ("z", "signal"), "gradient histograms": ("∂C/∂z", "gradient")}
