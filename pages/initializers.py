@@ -35,7 +35,7 @@ WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
 
 def draw() -> None:
-    controls = Controls("initializers", CompareParams, BESIDE, linked=("widths",))
+    controls = Controls("initializers", CompareParams, BESIDE, linked=("widths", "normalization", "rescale"))
 
     def row() -> None:
         own = controls.value("widths") is not None  # they say how deep, and how wide
@@ -44,7 +44,8 @@ def draw() -> None:
         controls.several("initializers", "initializers")
 
     def more() -> None:
-        own = controls.value("widths") is not None
+        own, changed = controls.value("widths") is not None, controls.here.values
+        normal, rescaled = controls.value("normalization") != "none", controls.value("rescale") != "none"
         controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
         controls.typed("widths", "or your own widths, input first", "784-512-256-10")
         controls.number("gamma", "γ, multiplies the weights")
@@ -53,9 +54,17 @@ def draw() -> None:
         controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
         controls.number("seed", "seed")
         controls.select("normalization", "normalization")
+        if normal or "norm_scale" in changed:
+            controls.number("norm_scale", "scale of the normalization (of the branches, if there are any)")
         controls.select("residual", "residual branches")
         controls.slider("keep", "dropout keeps", 0.01)
         controls.select("rescale", "data-dependent rescaling")
+        if not (normal or rescaled) or "last_scale" in changed:
+            controls.number("last_scale", "last layer: multiplies its weights")
+        if not normal or "last_bias" in changed:
+            controls.number("last_bias", "last layer: all its biases (0: as the others)")
+        controls.number("input_scale", "inputs: standard deviation")
+        controls.number("input_mean", "inputs: mean")
 
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")

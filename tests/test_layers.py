@@ -15,7 +15,9 @@ COMBINED = {"residual": "scaled", "keep": 0.8, "sigma_b2": 0.1}
 REMEDIES = [{"normalization": "batch"}, {"normalization": "layer"}, {"residual": "plain"},
             {"residual": "scaled"}, {"residual": "zero"}, {"keep": 0.7}, {"rescale": "lsuv"},
             {"normalization": "batch", **COMBINED},
-            {"normalization": "layer", **COMBINED, "residual": "plain"}]
+            {"normalization": "layer", **COMBINED, "residual": "plain"},
+            {"normalization": "layer", "norm_scale": 0.7},
+            {"normalization": "batch", "norm_scale": 2.5, "residual": "scaled"}]
 
 
 def small(activation="tanh", **rest):

@@ -42,7 +42,11 @@ REFUSED = {
     ProbeParams: [
         ({"widths": (4096,) * 6}, "widths"), ({"widths": (64,) * 257, "batch": 4096}, "batch"),
         ({"widths": (256,) * 101, "batch": 192, "seeds": 32}, "seeds"),
-        ({"widths": (1024,) * 15, "initializer": "orthogonal", "seeds": 1}, "widths")],
+        ({"widths": (1024,) * 15, "initializer": "orthogonal", "seeds": 1}, "widths"),
+        ({"norm_scale": 0.5}, "norm_scale"), ({"input_scale": 0}, "input_scale"),
+        ({"normalization": "layer", "last_scale": 0}, "last_scale"),
+        ({"normalization": "batch", "last_bias": 1}, "last_bias"),
+        ({"rescale": "lsuv", "last_scale": 0}, "last_scale")],
     TrainParams: [
         ({"widths": (64, 32, 2)}, "widths"), ({"dataset": "spirals"}, "widths"),
         ({"widths": (64, *(1024,) * 255, 10)}, "widths"),

@@ -47,16 +47,22 @@ def dropout_mask(shape: tuple[int, ...], keep: float, rng: np.random.Generator) 
     return (rng.random(shape, dtype=np.float32) < keep) * np.float32(1 / keep)
 
 
-def residual_factors(widths: Sequence[int], residual: str) -> tuple[float | None, ...]:
+def residual_factors(widths: Sequence[int], residual: str,
+                     norm_scale: float = 1.0) -> tuple[float | None, ...]:
     """Return, by layer, the factor of the branch in z[l] = z[l-1] + factor·branch, or None without a skip.
 
     A layer has a skip if its input and output have the same width, layer 1 excepted (it has no z before it).
-    The factor is 1/sqrt(number of branches) for scaled, else 1; for zero the weights of the branch start at
-    0.
+    The factor is 1/sqrt(number of branches) for scaled, else 1, times ``norm_scale``, the scale of the
+    branch's normalization; for zero the weights of the branch start at 0.
     """
     skips = [residual != "none" and layer > 0 and n == m for layer, (n, m) in enumerate(pairwise(widths))]
-    factor = 1 / math.sqrt(max(1, sum(skips))) if residual == "scaled" else 1.0
+    factor = norm_scale / math.sqrt(max(1, sum(skips))) if residual == "scaled" else norm_scale
     return tuple(factor if skip else None for skip in skips)
+
+
+def plain_norm_scale(skips: Sequence[float | None], norm_scale: float) -> float:
+    """Return the scale of the normalization in layers without a skip: 1 in a net that has branches."""
+    return norm_scale if all(skip is None for skip in skips) else 1.0
 
 
 @dataclass(eq=False)
@@ -64,7 +70,7 @@ class Net:
     """Fully-connected layers l = 1 … L (index l - 1 in every sequence):
 
         u[l] = scales[l]·weights[l] a[l-1] + biases[l]
-        z[l] = N(u[l])            or, with a skip connection, z[l-1] + skips[l]·N(u[l])
+        z[l] = norm_scale·N(u[l])   or, with a skip connection, z[l-1] + skips[l]·N(u[l])
         a[l] = f(z[l]) ⊙ mask(l)
 
     ``weights[l]`` is ``(fan_out, fan_in)``, shared by nets that differ only in ``scales``; ``biases`` are
@@ -85,6 +91,7 @@ class Net:
     axis: int | None = None
     mask: Callable[[int], np.ndarray] | None = None
     rescale: bool = False
+    norm_scale: float = 1.0
 
 
 def stack(nets: Sequence[Net]) -> Net:
@@ -190,6 +197,8 @@ def forward(net: Net, x: np.ndarray, tape: Tape) -> Iterator[Forward]:
         if net.axis is not None:
             tape.normalized[layer] = normalize(u, net.axis)
             u[...] = tape.normalized[layer][0]
+            if net.norm_scale != 1 and net.skips[index] is None:
+                u *= u.dtype.type(net.norm_scale)
         if net.skips[index] is not None:
             u *= u.dtype.type(net.skips[index])
             u += z
@@ -213,6 +222,8 @@ def backward(net: Net, cotangent: np.ndarray, tape: Tape) -> Iterator[Backward]:
         branch = gradient
         if net.axis is not None:
             branch = normalize_backward(gradient, *tape.normalized[layer], net.axis)
+            if net.norm_scale != 1 and skip is None:
+                branch *= branch.dtype.type(net.norm_scale)
         yield Backward(layer, gradient, tape.a[layer - 1], branch, skip)
         if layer == 1:
             return

@@ -104,6 +104,7 @@ def test_the_logs_add_up_to_the_determinants_at_width_100():
     ProbeParams((12, 40, 8, 30), "silu", "he_normal"),
     uniform(4, 24, "relu", "he_normal", keep=0.6),
     uniform(4, 24, "relu", "standard_normal", rescale="lsuv"),
+    uniform(4, 24, "gelu", "he_normal", last_scale=0.1, last_bias=2.0, input_mean=1.0, input_scale=3.0),
 ], ids=str)
 def test_short_nets_agree_with_the_svd_of_the_multiplied_out_jacobian(p):
     found = jacobian_spectrum(p, inputs=2)
@@ -116,10 +117,10 @@ def test_short_nets_agree_with_the_svd_of_the_multiplied_out_jacobian(p):
         np.testing.assert_allclose(ours, s[:rank], rtol=1e-7, atol=1e-13 * s[0])
 
 
-@pytest.mark.parametrize("normalization", ["layer", "batch"])
-def test_normalization_is_differentiated_as_finite_differences_say(normalization):
+@pytest.mark.parametrize(("normalization", "scale"), [("layer", 1.0), ("batch", 1.0), ("layer", 0.3)])
+def test_normalization_is_differentiated_as_finite_differences_say(normalization, scale):
     """Layer normalization in full; batch normalization with the batch's mean and variance held fixed."""
-    p = uniform(3, 10, "tanh", "he_normal", normalization=normalization, batch=16, seeds=1)
+    p = uniform(3, 10, "tanh", "he_normal", normalization=normalization, batch=16, seeds=1, norm_scale=scale)
     net, x, _ = build(p, 0)
     x = x.astype(np.float64)
     activation = ACTIVATIONS[p.activation]
@@ -135,7 +136,7 @@ def test_normalization_is_differentiated_as_finite_differences_say(normalization
                 statistics.append((mean, variance))
             else:
                 mean, variance = fixed[index]
-            z = (u - mean) / np.sqrt(variance + 1e-5)
+            z = scale * (u - mean) / np.sqrt(variance + 1e-5)
             a = activation.f(z)
         return z
 
@@ -200,6 +201,8 @@ MOMENTS = [replace(p, seeds=24, batch=2) for p in (
     ProbeParams((160, 80, 120, 64), "elu", "orthogonal"),
     uniform(4, 128, "relu", "he_normal", keep=0.7),
     uniform(4, 128, "tanh", "he_normal", normalization="layer"),
+    uniform(4, 128, "tanh", "he_normal", normalization="layer", norm_scale=0.5, input_mean=1.0),
+    uniform(4, 128, "relu", "pytorch_default", last_scale=0.2, input_scale=4.0),
     uniform(4, 96, "relu", "he_normal", residual="plain"),
     uniform(4, 96, "relu", "he_normal", residual="scaled"),
 )]

@@ -154,7 +154,10 @@ def test_orthogonal_linear_nets_keep_every_gradient():
 
 
 @pytest.mark.parametrize("change", [{}, {"residual": "scaled"}, {"normalization": "batch"},
-                                    {"normalization": "layer", "residual": "scaled"}], ids=str)
+                                    {"normalization": "layer", "residual": "scaled"},
+                                    {"normalization": "layer", "norm_scale": 0.3, "input_mean": 2.0},
+                                    {"normalization": "batch", "norm_scale": 0.0, "residual": "plain"},
+                                    {"last_scale": 0.1, "last_bias": -0.7, "input_scale": 5.0}], ids=str)
 @pytest.mark.parametrize("batch", [7, 200])
 def test_all_statistics_agree_with_torch_autograd(batch, change):
     torch = pytest.importorskip("torch")
@@ -172,6 +175,8 @@ def test_all_statistics_agree_with_torch_autograd(batch, change):
             z = (z - z.mean(dim=net.axis, keepdim=True)) / (variance + EPSILON).sqrt()
         if skip is not None:
             z = z_all[-1] + skip * z
+        elif p.residual == "none":
+            z = p.norm_scale * z
         z.retain_grad()
         a = torch.tanh(z)
         z_all.append(z)

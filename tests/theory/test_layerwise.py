@@ -23,7 +23,7 @@ SEEDS = 200
 def simulate(p, sigma_w2, rng):
     """q and grad2 ``(SEEDS, depth)`` of float64 nets with N(0, sigma_w2/fan_in) weights, by definition."""
     a, rng = ACTIVATIONS[p.activation], np.random.default_rng(rng)
-    x = rng.standard_normal((SEEDS, p.batch, p.widths[0]))
+    x = p.input_mean + p.input_scale * rng.standard_normal((SEEDS, p.batch, p.widths[0]))
     weights, zs = [], []
     for fan_in, fan_out in zip(p.widths[:-1], p.widths[1:], strict=True):
         weights.append(rng.standard_normal((SEEDS, fan_out, fan_in)) * math.sqrt(sigma_w2 / fan_in))
@@ -67,6 +67,14 @@ def test_the_band_holds_for_a_larger_batch_and_for_widths_that_change(name, gain
     assert_bands_hold(p, gain2, rng=1)
 
 
+@pytest.mark.parametrize(("mean", "scale"), [(0.7, 1.0), (2.0, 0.5), (0.0, 3.0)])
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_the_band_holds_for_inputs_with_a_mean_and_a_scale(name, mean, scale):
+    p = ProbeParams((40, *(64,) * 5), name, "lecun_normal", gamma=1.2, batch=4, input_mean=mean,
+                    input_scale=scale)
+    assert_bands_hold(p, 1.44, rng=2)
+
+
 @pytest.mark.parametrize(("name", "noise", "kind"),
                          [("relu", 5, "published"), ("linear", 2, "published"),
                           ("tanh", None, "approximate")])
@@ -98,6 +106,13 @@ def test_the_band_of_one_layer_more_is_that_of_hanin_and_nica(name, noise, kind)
     ("relu", "playground_default", {"gamma": 0.2}),
     ("gelu", "playground_default", {"gamma": 0.2, "residual": "plain", "keep": 0.9}),
     ("sigmoid", "playground_default", {"gamma": 0.1, "normalization": "layer"}),
+    ("relu", "pytorch_default", {"input_scale": 79.0, "input_mean": 33.0}),
+    ("tanh", "he_normal", {"input_mean": -2.0, "normalization": "layer", "norm_scale": 0.4}),
+    ("gelu", "he_normal", {"input_mean": 1.0, "normalization": "batch", "norm_scale": 0.5}),
+    ("relu", "he_normal", {"normalization": "layer", "norm_scale": 0.3, "residual": "scaled"}),
+    ("relu", "he_normal", {"normalization": "batch", "norm_scale": 0.0, "residual": "plain"}),
+    ("silu", "he_normal", {"last_scale": 0.1, "last_bias": -0.5}),
+    ("tanh", "lecun_normal", {"last_scale": 0.0, "residual": "plain"}),
 ], ids=str)
 def test_every_statistic_of_a_wide_probe_is_the_predicted_one(activation, initializer, rest):
     """Width 256, depth 5: finite width shifts a mean by the order depth/width, batch norm by depth/batch."""

@@ -38,9 +38,9 @@ class Course:
     first_layer: int | None = None  # first layer, on its way, that is 0 or a thousand times off
 
 
-def signal_course(log10: np.ndarray, widths: tuple[int, ...]) -> Course:
-    """Classify log10 E[z²] of layers 1 to L, ``(depth,)``, after an input of mean square 1."""
-    curve = np.append(0.0, log10)
+def signal_course(log10: np.ndarray, widths: tuple[int, ...], start: float = 0.0) -> Course:
+    """Classify log10 E[z²] of layers 1 to L, ``(depth,)``; ``start`` is log10 E[x²] of the input."""
+    curve = np.append(start, log10)
     sums = curve + np.log10(np.array(widths) / widths[0])
     with np.errstate(invalid="ignore"):
         judged = sums if np.abs(sums - sums[0]).max() <= MOVED else curve

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     shares = np.where(np.isnan(seen.saturated), 0.0, seen.saturated)
     flat = float(np.median(shares, axis=0)[:max(1, p.depth - 1)].max())  # no function after the last layer
     one_sided = _one_sided(p)
-    signals = _direction(theory, "q", signal_course, forward, seen)
+    from_input = partial(signal_course, start=math.log10(p.input_square))
+    signals = _direction(theory, "q", from_input, forward, seen)
     gradients = _direction(theory, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)

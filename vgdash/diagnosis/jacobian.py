@@ -11,15 +11,14 @@ orthogonal, d logarithms, U with rows of length 1, and decomposed again after ev
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.initializers import INITIALIZERS
-from vgdash.layers import Net, Tape, forward, residual_factors
+from vgdash.layers import Net, Tape, forward, plain_norm_scale
 from vgdash.parallel import run_all
 from vgdash.params import ParamError
 from vgdash.probe.params import ProbeParams
@@ -27,7 +26,7 @@ from vgdash.probe.propagation import build
 from vgdash.quadrature import MASSES, NODES
 from vgdash.records import Record
 from vgdash.theory.averages import log_slope
-from vgdash.theory.layerwise import predict
+from vgdash.theory.layerwise import log_weights, predict
 
 BINS = 60
 WORK = 5e9  # Σ fan_in·fan_out·min(fan_in, fan_out) over layers, seeds and inputs, about a second
@@ -207,6 +206,8 @@ def _log_singular_values(p: ProbeParams, net: Net, tape: Tape, row: int) -> np.n
         branch = (weights[:, live] * float(net.scales[index])) @ before[live]
         if net.axis is not None:
             branch = _differentiate_normalization(branch, net.axis, tape.normalized[index + 1], row)
+        if skip is None and net.norm_scale != 1:
+            branch = branch * net.norm_scale
         product.pending = branch if skip is None else product.pending + skip * branch
         per_layer = 0.0 if p.initializer == "orthogonal" and len(live) == len(before) else typical
         cancelled += per_layer
@@ -294,7 +295,7 @@ def _predict_moments(p: ProbeParams) -> tuple[float, float, float, str]:
     log_mean = theory.log10_grad2[0] + _log10_first_layer(p) + math.log10(p.widths[1] * p.widths[0] / count)
     if not math.isfinite(log_mean):
         return log_mean, math.nan, log_mean / 2, "all weights are 0, and so is the Jacobian"
-    if any(skip is not None for skip in residual_factors(p.widths, p.residual)):
+    if any(skip is not None for skip in p.skips):
         return (log_mean, math.nan, math.nan,
                 "no variance is predicted: skip connections correlate the slopes of different layers")
     return log_mean, count * _participation(p, theory.log10_q) - 1, _log10_largest(p, log_mean), ""
@@ -302,14 +303,15 @@ def _predict_moments(p: ProbeParams) -> tuple[float, float, float, str]:
 
 def _log10_first_layer(p: ProbeParams) -> float:
     """log10 of the first layer's factor of a squared gradient, for each unit of the layer and the input."""
-    n, m = p.widths[:2]
-    w = p.gamma**2 * INITIALIZERS[p.initializer].variance(n, m)
+    n = p.widths[0]
+    w = math.exp(log_weights(p)[0])
     if w == 0:
         return -math.inf
     if p.rescale == "lsuv":
-        w = 1 / n
-    divisor = n * w + p.biases[0].variance(n) if p.normalization == "layer" else 1.0
-    return math.log10(w / divisor)
+        w = 1 / n / p.input_square
+    if p.normalization == "layer":
+        w *= plain_norm_scale(p.skips, p.norm_scale) ** 2 / (n * w * p.input_square + p.biases[0].variance(n))
+    return math.log10(w) if w else -math.inf
 
 
 def _participation(p: ProbeParams, log10_q: np.ndarray) -> float:
@@ -326,8 +328,8 @@ def _participation(p: ProbeParams, log10_q: np.ndarray) -> float:
 
 def _log10_largest(p: ProbeParams, log_mean: float) -> float:
     """log10 of the largest s of a linear net of one width; √((L+1)^(L+1)/L^L) if Gaussian of mean 1."""
-    plain = replace(p, activation="linear", normalization="none", keep=1.0)
-    if plain != p or len(set(p.widths)) > 1:
+    plain = p.activation == "linear" and p.normalization == "none" and p.keep == 1
+    if not plain or len(set(p.widths)) > 1:
         return math.nan
     if p.initializer == "orthogonal":
         return log_mean / 2

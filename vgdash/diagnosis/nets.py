@@ -59,7 +59,7 @@ def expected_dead(p: ProbeParams) -> float:
     it is 1 - Π (1 - 2^-width), which is an upper bound: below ``SELDOM`` nothing is drawn.
     """
     f = ACTIVATIONS[p.activation].f
-    plain = not p.sigma_b2 and p.gamma and p.normalization == p.residual == "none"
+    plain = p.biases[0].law == "zeros" and p.gamma and p.normalization == p.residual == "none"
     if not plain or p.initializer in ("zeros", "identity") or np.abs(f(np.array([-3.0, -0.5]))).any():
         return 0.0
     bound = 1 - math.prod(1 - (1 - p.keep / 2) ** width for width in p.widths[1:-1])

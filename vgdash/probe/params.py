@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS, BiasRule
-from vgdash.layers import AXES, RESIDUALS
+from vgdash.layers import AXES, RESIDUALS, residual_factors
 from vgdash.parallel import MOST_WORKERS
 from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
 
@@ -77,6 +77,11 @@ class _Settings(_Architecture):
     residual: str = choice("none", RESIDUALS)
     keep: float = real(1.0, 0.01, 1.0)
     rescale: str = choice("none", ("none", "lsuv"))
+    norm_scale: float = real(1.0, 0.0, 100.0)
+    last_scale: float = real(1.0, 0.0, 100.0)
+    last_bias: float = real(0.0, -100.0, 100.0)
+    input_scale: float = real(1.0, 1e-3, 1e3)
+    input_mean: float = real(0.0, -1e3, 1e3)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,7 +117,17 @@ class _Settings(_Architecture):
                                  "Take fewer or narrower layers, a smaller batch or fewer seeds.")
         if self.residual == "zero" and self.normalization != "none":
             raise ParamError("residual", "other than zero when there is normalization", self.residual,
-                             "A branch of zeros has no variance: take residual none, plain or scaled.")
+                             "A branch of zeros has no variance: take norm_scale 0 instead.")
+        if self.norm_scale != 1 and self.normalization == "none":
+            raise ParamError("norm_scale", "1 without normalization", self.norm_scale,
+                             "It multiplies what normalization gives: choose batch or layer.")
+        for name, usual in (("last_scale", 1), ("last_bias", 0)):
+            if getattr(self, name) != usual and self.normalization != "none":
+                raise ParamError(name, f"{usual} with normalization", getattr(self, name),
+                                 "Normalization takes it away again: change norm_scale.")
+        if self.last_scale != 1 and self.rescale != "none":
+            raise ParamError("last_scale", "1 with rescaling", self.last_scale,
+                             "Rescaling divides it out again: take rescale none.")
 
 
 @dataclass(frozen=True)
@@ -121,11 +136,14 @@ class ProbeParams(_Settings, _OneInitializer):
 
     ``gamma`` multiplies the weights. ``sigma_b2``, if it is not 0, is the variance of normal biases, which
     replace those of the initializer (pytorch_default and playground_default have some). ``input`` gaussian:
-    independent N(0, 1) features. ``seeds`` nets are drawn, starting from ``seed``. ``normalization`` batch or
-    layer: z = N(W a + b). ``residual``: z[l] is z[l-1] + branch wherever the width stays (layer 1 excepted);
-    scaled: the branch times 1/sqrt(number of branches); zero: the weights of the branches are 0. ``keep``:
-    share of units that dropout keeps, scaled by 1/keep. ``rescale`` lsuv: each layer's weights are divided by
-    the standard deviation of W a. A URL query may hold depth and width instead of widths.
+    independent N(input_mean, input_scale²) features. ``seeds`` nets are drawn, starting from ``seed``.
+    ``normalization`` batch or layer: z = N(W a + b), times ``norm_scale``; where there are branches they
+    alone have that scale, and 0 shuts them. ``residual``: z[l] is z[l-1] + branch wherever the width stays
+    (layer 1 excepted); scaled: the branch times 1/sqrt(number of branches); zero: the weights of the branches
+    are 0. ``keep``: share of units that dropout keeps, scaled by 1/keep. ``rescale`` lsuv: each layer's
+    weights are divided by the standard deviation of W a. ``last_scale`` multiplies the weights of the last
+    layer; ``last_bias``, if it is not 0, is all its biases. A URL query may hold depth and width instead of
+    widths.
 
     Raises ``ParamError`` beyond 400 MB or about three seconds of work, before anything is computed.
     """
@@ -133,17 +151,34 @@ class ProbeParams(_Settings, _OneInitializer):
     @property
     def scales(self) -> list[float]:
         """The factor of each layer's base draw."""
-        return [self.gamma * INITIALIZERS[self.initializer].scale(*fans) for fans in pairwise(self.widths)]
+        scales = [self.gamma * INITIALIZERS[self.initializer].scale(*fans) for fans in pairwise(self.widths)]
+        return [*scales[:-1], scales[-1] * self.last_scale]
 
     @property
     def biases(self) -> list[BiasRule]:
         """The rule of each layer's biases."""
-        return [INITIALIZERS[self.initializer].biases(self.sigma_b2)] * self.depth
+        rules = [INITIALIZERS[self.initializer].biases(self.sigma_b2)] * self.depth
+        return [*rules[:-1], BiasRule("constant", self.last_bias) if self.last_bias else rules[-1]]
 
     @property
     def biased(self) -> bool:
         """Test if any bias differs from 0."""
         return any(rule.law != "zeros" for rule in self.biases)
+
+    @property
+    def skips(self) -> tuple[float | None, ...]:
+        """The factor of the branch in layers with a skip connection, else None."""
+        return residual_factors(self.widths, self.residual, self.norm_scale)
+
+    @property
+    def input_square(self) -> float:
+        """E[x²] of a feature."""
+        return self.input_scale**2 + self.input_mean**2
+
+    @property
+    def input_cosine(self) -> float:
+        """The cosine of two inputs: all have the same mean."""
+        return self.input_mean**2 / self.input_square
 
 
 @dataclass(frozen=True)

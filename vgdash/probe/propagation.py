@@ -18,7 +18,7 @@ import numpy as np
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import BASES, INITIALIZERS
-from vgdash.layers import AXES, Backward, Net, Tape, backward, dropout_mask, forward, residual_factors, stack
+from vgdash.layers import AXES, Backward, Net, Tape, backward, dropout_mask, forward, plain_norm_scale, stack
 from vgdash.parallel import MOST_WORKERS, run_in_parts
 from vgdash.probe.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
 from vgdash.probe.params import ProbeParams, nets_per_stack, seeds_at_once
@@ -47,7 +47,7 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
     """
     if drawn is None:
         drawn = draw_layers((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
-    skips = residual_factors(p.widths, p.residual)
+    skips = p.skips
     scales = scales or p.scales
     if p.residual == "zero":
         scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
@@ -70,8 +70,12 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
         axis=AXES[p.normalization],
         mask=mask if p.keep < 1 else None,
         rescale=p.rescale == "lsuv",
+        norm_scale=plain_norm_scale(skips, p.norm_scale),
     )
-    return net, gaussian(0, "input", p.batch), gaussian(p.depth, "cotangent", p.batch)
+    x = gaussian(0, "input", p.batch)
+    if (p.input_scale, p.input_mean) != (1, 0):
+        x = x * np.float32(p.input_scale) + np.float32(p.input_mean)
+    return net, x, gaussian(p.depth, "cotangent", p.batch)
 
 
 def _base(p: ProbeParams) -> str:
@@ -92,7 +96,7 @@ def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
     None if the net is not a multiple of that one, or if a ratio is out of the range of float32.
     """
     alone = p.biased or p.normalization != "none" or p.residual != "none" or p.rescale != "none"
-    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in RANDOM or p.gamma == 0:
+    if alone or not ACTIVATIONS[p.activation].homogeneous or _base(p) not in RANDOM or 0 in p.scales:
         return None
     logs = np.log(np.divide(p.scales, _variance_preserving_scales(p)))
     onward, back = np.cumsum(logs), np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)

@@ -87,7 +87,8 @@ def band(p: ProbeParams, activation: Activation, log_q: np.ndarray, cosine: np.n
 
     width = np.array(p.widths, dtype=np.float64)
     # (2, depth), column k: noise ε[k] in what layer k + 1 receives, first of the input itself
-    source = np.concatenate([[[2.0], [0.0]], forward[:, :-1]], axis=1) / width[:-1]
+    of_input = 2 * (1 - p.input_cosine**2)  # relative variance of x²: 2 without a mean
+    source = np.concatenate([[[of_input], [0.0]], forward[:, :-1]], axis=1) / width[:-1]
     path = _path(one.power, share)
     x_variance = path**2 @ source[0]
     x_mean = _mean_of_log(one, share, source[0], x_variance)
@@ -118,7 +119,10 @@ def _cosines(p: ProbeParams, one: _OneInput, two: _TwoInputs, cosine: np.ndarray
     noise = (two.forward - value**2 - 2 * value * (two.cubes - value)
              + value**2 * (one.forward + two.forward - 1) / 2 - kept * (slope * (1 - cosine**2)) ** 2)
     fresh = np.maximum(0.0, noise[:-1]) / p.widths[1:-1]
-    variance = _chain(share[0] ** 2 / p.widths[0], share[1:] ** 2 * slope[:-1] ** 2, share[1:] ** 2 * fresh)
+    c = p.input_cosine
+    first = share[0] ** 2 / p.widths[0] * (
+        2 * c * (1 - c) ** 3 + (1 - c) ** 2 * (1 + c**2))  # of x y - c (x² + y²)/2; 1 without a mean
+    variance = _chain(first, share[1:] ** 2 * slope[:-1] ** 2, share[1:] ** 2 * fresh)
     passed = (p.keep * two.slope[1:-1]) ** 2
     fresh = np.maximum(0.0, two.backward[1:-1] - returned[1:-1] * passed) / p.widths[2:-1]
     last = 1 / p.widths[-1]

@@ -25,7 +25,7 @@ import pandas as pd
 
 from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.initializers import INITIALIZERS
-from vgdash.layers import EPSILON, residual_factors
+from vgdash.layers import EPSILON, plain_norm_scale
 from vgdash.probe.params import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
@@ -119,7 +119,7 @@ def predict(p: ProbeParams) -> Prediction:
                           "no theory is drawn: the identity is not a random matrix of mean 0, "
                           "so z is not Gaussian")
     activation = ACTIVATIONS[p.activation]
-    forward = propagate_moments(p, log_weights(p), 0.0)
+    forward = propagate_moments(p, log_weights(p), p.input_cosine)
     log_grad2 = log_gradients(p, forward)
     log_dw2 = log_grad2 + forward.log_branch + forward.log_into - math.log(p.batch)
     kind, reasons = _band_kind(p)
@@ -148,7 +148,7 @@ def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:
                        if p.batch > 3 else
                        "batch normalization of 2 or 3 examples: the mean of the gradient does not exist")
     plain = p.normalization == p.residual == p.rescale == "none"
-    if not plain or p.initializer == "zeros" or not p.gamma:
+    if not plain or p.initializer == "zeros" or not p.gamma or not p.last_scale:
         return "", [*reasons, "no finite-width band with normalization, skip connections, rescaling "
                               "or weights of 0"]
     independent = p.initializer != "orthogonal" and not p.biased and p.keep == 1
@@ -172,11 +172,13 @@ class ForwardMoments:
 
 
 def log_weights(p: ProbeParams) -> np.ndarray:
-    """Return ln(gamma² Var(W[l])) by layer, ``(depth,)``; -inf for weights of 0."""
+    """Return ln Var(W[l]) by layer, gamma included, ``(depth,)``; -inf for weights of 0."""
     variance = cache(INITIALIZERS[p.initializer].variance)  # most layers have the shape of the layer before
-    skips = residual_factors(p.widths, p.residual)
-    return safe_log([0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m)
-                     for n, m, skip in zip(p.widths[:-1], p.widths[1:], skips, strict=True)])
+    squares = np.array([
+        0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m)
+        for n, m, skip in zip(p.widths[:-1], p.widths[1:], p.skips, strict=True)])
+    squares[-1] *= p.last_scale**2
+    return safe_log(squares)
 
 
 def bias_moments(p: ProbeParams) -> np.ndarray:
@@ -190,18 +192,19 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
     """Propagate second moments, and the correlation of two inputs, forward through the layers of ``p``.
 
     ``log_w`` ``(…, depth)`` holds ``log_weights`` of any number of candidates for this one architecture.
-    ``cosine`` ``(…)`` is the correlation of two inputs with second moment 1; None skips correlations.
+    ``cosine`` ``(…)`` is the correlation of two inputs; None skips correlations.
     ``biases`` ``(2, …, depth)`` holds ``bias_moments`` of the candidates, if they are not all those of ``p``.
     """
     activation = ACTIVATIONS[p.activation]
-    cosine = 0.0 if cosine is None and p.normalization == "batch" else cosine
+    cosine = p.input_cosine if cosine is None and p.normalization == "batch" else cosine
     bias_mean, bias_variance = bias_moments(p) if biases is None else biases
     if p.normalization != "none":  # a mean of all units, or of all inputs, is taken away
         bias_mean = np.zeros_like(bias_mean)
     log_biases, log_widths = safe_log(bias_variance + bias_mean**2), np.log(p.widths)
-    log_a2, a_cosine, log_q, c, mean = 0.0, np.nan if cosine is None else cosine, -np.inf, np.nan, 0.0
+    log_a2, a_cosine = math.log(p.input_square), np.nan if cosine is None else cosine
+    log_q, c, mean, plain = -np.inf, np.nan, 0.0, plain_norm_scale(p.skips, p.norm_scale)
     fields = np.empty((8, *np.broadcast_shapes(log_w.shape[:-1], np.shape(cosine)), p.depth))
-    for layer, skip in enumerate(residual_factors(p.widths, p.residual)):
+    for layer, skip in enumerate(p.skips):
         log_weight = log_w[..., layer]
         log_signal = log_widths[layer] + log_weight + log_a2
         if p.rescale == "lsuv":
@@ -211,10 +214,10 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
         share = np.exp(log_signal - np.maximum(log_u, LOWEST))
         log_branch, branch_cosine, log_divisor = _normalize(p, log_u, 1 + share * (a_cosine - 1))
         log_into = log_a2 + (safe_log(1 - a_cosine) if p.normalization == "batch" else 0.0)
-        log_factor = 2 * math.log(skip or 1.0)
+        log_factor = 2 * float(safe_log(plain if skip is None else skip))
         own_mean = bias_mean[..., layer]
         if skip is None:
-            log_q, c, mean = log_branch, branch_cosine, own_mean
+            log_q, c, mean = log_branch + log_factor, branch_cosine, own_mean
         else:
             log_q, c = _add(log_q, c, log_branch + log_factor, branch_cosine, 2 * mean * skip * own_mean)
             mean = mean + skip * own_mean
@@ -277,7 +280,7 @@ def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
                                               forward.log_q[at])[1])
     factors = forward.log_back[..., 1:] + forward.log_branch[..., 1:] + slopes - math.log(p.keep)
     if p.residual != "none":
-        skips = [skip is not None for skip in residual_factors(p.widths, p.residual)[1:]]
+        skips = [skip is not None for skip in p.skips[1:]]
         with np.errstate(invalid="ignore"):  # nan where batch normalization has no theory
             factors = np.where(skips, np.logaddexp(factors, 0.0), factors)
     log_grad2 = np.zeros(forward.log_q.shape)

@@ -87,7 +87,7 @@ def _ranking(found: Recommendation) -> str:
 def _balance(p: ProbeParams) -> str:
     """Forward and backward factor of a layer deep inside, if only weights and activation decide on them."""
     small_batch = p.normalization == "batch" and p.batch <= SMALL_BATCH
-    if p.residual != "none" or p.rescale != "none" or p.keep < 1 or p.depth < 2 or small_batch:
+    if p.residual != "none" or p.rescale != "none" or p.keep < 1 or p.depth < 2 or p.norm_scale != 1 or small_batch:
         return ""
     middle = max(2, len(p.widths) // 2)
     fan_in, fan_out = p.widths[middle - 1:middle + 1]
