@@ -116,6 +116,17 @@ def test_biases_are_normal_with_the_variance_that_was_asked_for(framework, name,
 
 
 @RUNNABLE
+@pytest.mark.parametrize(("scale", "bias"), [(0.0, 0.0), (0.1, -2.5), (1.0, 3.0)])
+def test_the_last_layer_has_its_own_scale_and_bias(framework, scale, bias):
+    usual, changed = (layers_and_forward(framework, "pytorch_default", "relu", widths=(5, 8, 6), **settings)[0]
+                      for settings in ({}, {"last_scale": scale, "last_bias": bias}))
+    for one, other in zip(usual[0], changed[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(changed[1][0], scale * usual[1][0], rtol=1e-6)
+    np.testing.assert_allclose(changed[1][1], bias or usual[1][1], rtol=1e-6)
+
+
+@RUNNABLE
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_between_identities_the_net_is_the_activation_itself(framework, name):
     _, forward = layers_and_forward(framework, "identity", name, widths=(4, 4, 4))

@@ -22,12 +22,13 @@ from vgdash.probe.params import ProbeParams
 class Framework:
     """Format strings for one framework, where ``r`` is the ``Recipe``.
 
-    ``text`` has places for the others. ``biases`` maps the law of a ``BiasRule`` to its call, ``weights`` a
-    distribution, and "normal over fan" to the one that divides by a fan itself; ``named`` maps initializers
-    of gamma 1.
+    ``text`` has places for the others. ``last`` changes the last layer. ``biases`` maps the law of a
+    ``BiasRule`` to its call, ``weights`` a distribution, and "normal over fan" to the one that divides by a
+    fan itself; ``named`` maps initializers of gamma 1.
     """
 
     text: str
+    last: str
     biases: Mapping[str, str]
     weights: Mapping[str, str]
     named: Mapping[str, str] = field(default_factory=dict)
@@ -40,24 +41,28 @@ class Framework:
 
 
 def export(initializer: str, activation: str, framework: str, widths: Sequence[int] = (784, 512, 512, 10),
-           gamma: float = 1.0, sigma_b2: float = 0.0) -> str:
+           gamma: float = 1.0, sigma_b2: float = 0.0, last_scale: float = 1.0, last_bias: float = 0.0) -> str:
     """Source text that builds the net ``widths`` (from the input to the last layer) in one of ``FRAMEWORKS``.
 
-    Weights are those of ``INITIALIZERS[initializer]``, times ``gamma``, and biases its ``biases(sigma_b2)``.
+    Weights are those of ``INITIALIZERS[initializer]``, times ``gamma``, and biases its ``biases(sigma_b2)``;
+    ``last_scale`` and ``last_bias`` are those of ``ProbeParams``.
     NumPy, JAX and TensorFlow define ``layers``, a list of (w, b), and ``forward``; PyTorch and Keras
     ``model``. w is (fan_out, fan_in) in NumPy and PyTorch, (fan_in, fan_out) elsewhere. Raises
     ``ParamError``, a ``ValueError``, for values that ``ProbeParams`` refuses, and for an unknown framework.
     """
     values = {"initializer": initializer, "activation": activation, "widths": widths, "gamma": gamma,
-              "sigma_b2": sigma_b2}
+              "sigma_b2": sigma_b2, "last_scale": last_scale, "last_bias": last_bias}
     rules = ProbeParams.rules()
     r = Recipe(**{name: rules[name].check(name, value) for name, value in values.items()})
     roots = {"std": r.root(1), "limit": r.root(3), "numpy_std": r.root(1, "np.sqrt({})"),
              "numpy_limit": r.root(3, "np.sqrt({})")}
     chosen = TEMPLATES[Choice(FRAMEWORKS).check("framework", framework)]
+    w = "w" if r.last_scale == 1 else f"{r.last_scale!r} * w"
+    b = f"0 * b + {r.last_bias!r}" if r.last_bias else "b"
+    end = "" if (w, b) == ("w", "b") else chosen.last.format(w=w, b=b)
     random_bias = r.bias.law in ("normal", "uniform")
     return chosen.text.format(
-        r=r, about=r.about(chosen.shape), last=r.widths[-1],
+        r=r, about=r.about(chosen.shape), last=r.widths[-1], end=end,
         activation=ACTIVATIONS[r.activation].code[FRAMEWORKS.index(framework)],
         weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[r.bias.law].format(r=r),
         define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if random_bias else "",
@@ -78,6 +83,7 @@ def forward({arguments}):
 '''
 
 
+LAST = "w, b = layers[-1]\nlayers[-1] = ({w}, {b})\n"
 NUMPY = Framework('''\
 {about}
 import numpy as np
@@ -90,7 +96,7 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     w = {weight}
     b = {bias}
     layers.append((w, b))
-''' + _forward("x", "w.T"), biases={
+{end}''' + _forward("x", "w.T"), LAST, biases={
     "zeros": "np.zeros(fan_out)", "constant": "np.full(fan_out, {r.bias.value!r})",
     "normal": "np.sqrt({r.bias.value!r}) * rng.standard_normal(fan_out)",
     "uniform": "rng.uniform(-1, 1, fan_out) / np.sqrt(fan_in)",
@@ -135,7 +141,7 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     {bias}
     layers += [layer, {activation}]
 model = nn.Sequential(*layers[:-1])  # no activation after the last layer
-''', biases={
+{end}''', "w, b = model[-1].weight.data, model[-1].bias.data\nw[:], b[:] = {w}, {b}\n", biases={
     "zeros": "nn.init.zeros_(layer.bias)", "constant": "nn.init.constant_(layer.bias, {r.bias.value!r})",
     "normal": "nn.init.normal_(layer.bias, std={r.bias.value!r} ** 0.5)",
     "uniform": "# b stays as nn.Linear draws it, from U(±1 / sqrt(fan_in))",
@@ -194,7 +200,7 @@ model = keras.Sequential([
       for fan_in, units in zip(widths[:-2], widths[1:-1])],
     dense(*widths[-2:]),
 ])
-''', biases={
+{end}''', "w, b = model.layers[-1].get_weights()\nmodel.layers[-1].set_weights([{w}, {b}])\n", biases={
     "zeros": "Zeros()", "constant": "Constant({r.bias.value!r})",
     "normal": "RandomNormal(stddev={r.bias.value!r} ** 0.5)",
     "uniform": "RandomUniform(minval=-1 / fan_in**0.5, maxval=1 / fan_in**0.5)",
@@ -212,7 +218,7 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     w = tf.Variable(init((fan_in, fan_out)))
     b = tf.Variable({bias})
     layers.append((w, b))
-''' + _forward("x", "w"), biases={
+{end}''' + _forward("x", "w"), "w, b = layers[-1]\nw.assign({w})\nb.assign({b})\n", biases={
     "zeros": "tf.zeros([fan_out])", "constant": "tf.fill([fan_out], {r.bias.value!r})",
     "normal": "{r.bias.value!r} ** 0.5 * tf.random.normal([fan_out])",
     "uniform": "tf.random.uniform([fan_out], -1, 1) / fan_in**0.5",
@@ -240,7 +246,7 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
 {split}    w = init(key, (fan_in, fan_out))  # in flax: nn.Dense(fan_out, kernel_init=init)
     b = {bias}
     layers.append((w, b))
-''' + _forward("layers, x", "w"), biases={
+{end}''' + _forward("layers, x", "w"), LAST, biases={
     "zeros": "jnp.zeros(fan_out)", "constant": "jnp.full(fan_out, {r.bias.value!r})",
     "normal": "{r.bias.value!r} ** 0.5 * jax.random.normal(b_key, (fan_out,))",
     "uniform": "jax.random.uniform(b_key, (fan_out,), minval=-1, maxval=1) / fan_in**0.5",

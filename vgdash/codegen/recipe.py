@@ -33,6 +33,8 @@ class Recipe:
     widths: tuple[int, ...]
     gamma: float
     sigma_b2: float
+    last_scale: float = 1.0
+    last_bias: float = 0.0
 
     @property
     def base(self) -> str:

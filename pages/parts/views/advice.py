@@ -46,7 +46,8 @@ def advice_view(seen: Probe, framework: str) -> AdviceView:
     details = f" with {listed(gamma + bias)}" if gamma or bias else ""
     head = (f"Choose **{found.initializer}**{details}." if found.change else
             f"**{p.initializer}** is the best there is here: keep it.")
-    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2)
+    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2,
+                  p.last_scale, p.last_bias)
     if left_out := _left_out(p):
         code = (f"# The choice holds for the net with {listed(left_out)}, "
                 f"which this code leaves to you.\n{code}")
@@ -87,7 +88,8 @@ def _ranking(found: Recommendation) -> str:
 def _balance(p: ProbeParams) -> str:
     """Forward and backward factor of a layer deep inside, if only weights and activation decide on them."""
     small_batch = p.normalization == "batch" and p.batch <= SMALL_BATCH
-    if p.residual != "none" or p.rescale != "none" or p.keep < 1 or p.depth < 2 or p.norm_scale != 1 or small_batch:
+    changed = p.residual != "none" or p.rescale != "none" or p.norm_scale != 1
+    if changed or p.keep < 1 or p.depth < 2 or small_batch:
         return ""
     middle = max(2, len(p.widths) // 2)
     fan_in, fan_out = p.widths[middle - 1:middle + 1]
