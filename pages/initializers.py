@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.parts import charts, elements, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.net_controls import net_controls
 from pages.parts.presenter import presenting
 from pages.parts.views.histograms import share_axes
 from pages.parts.views.initializers import (
@@ -44,8 +45,7 @@ def draw() -> None:
         controls.several("initializers", "initializers")
 
     def more() -> None:
-        own, changed = controls.value("widths") is not None, controls.here.values
-        normal, rescaled = controls.value("normalization") != "none", controls.value("rescale") != "none"
+        own = controls.value("widths") is not None
         controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
         controls.typed("widths", "or your own widths, input first", "784-512-256-10")
         controls.number("gamma", "γ, multiplies the weights")
@@ -54,17 +54,10 @@ def draw() -> None:
         controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
         controls.number("seed", "seed")
         controls.select("normalization", "normalization")
-        if normal or "norm_scale" in changed:
-            controls.number("norm_scale", "scale of the normalization (of the branches, if there are any)")
         controls.select("residual", "residual branches")
         controls.slider("keep", "dropout keeps", 0.01)
         controls.select("rescale", "data-dependent rescaling")
-        if not (normal or rescaled) or "last_scale" in changed:
-            controls.number("last_scale", "last layer: multiplies its weights")
-        if not normal or "last_bias" in changed:
-            controls.number("last_bias", "last layer: all its biases (0: as the others)")
-        controls.number("input_scale", "inputs: standard deviation")
-        controls.number("input_mean", "inputs: mean")
+        net_controls(controls, norm_reaches_last=True)
 
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")

@@ -118,7 +118,8 @@ def test_biases_are_normal_with_the_variance_that_was_asked_for(framework, name,
 @RUNNABLE
 @pytest.mark.parametrize(("scale", "bias"), [(0.0, 0.0), (0.1, -2.5), (1.0, 3.0)])
 def test_the_last_layer_has_its_own_scale_and_bias(framework, scale, bias):
-    usual, changed = (layers_and_forward(framework, "pytorch_default", "relu", widths=(5, 8, 6), **settings)[0]
+    arguments = framework, "pytorch_default", "relu"
+    usual, changed = (layers_and_forward(*arguments, widths=(5, 8, 6), **settings)[0]
                       for settings in ({}, {"last_scale": scale, "last_bias": bias}))
     for one, other in zip(usual[0], changed[0], strict=True):
         np.testing.assert_array_equal(one, other)

@@ -83,7 +83,8 @@ TEXTS = [(framework, export(name, activation, framework, widths=WIDTHS, gamma=ga
          for name, activation, gamma, sigma_b2 in {
              *itertools.product(INITIALIZERS, ["relu"], [0.0, 1.0, 1.7], [0.0, 0.05]),
              *itertools.product(["he_normal"], ACTIVATIONS, [1.0], [0.0])}]
-TEXTS += [(framework, export("zeros", "relu", framework, last_scale=0.1, last_bias=1.0)) for framework in OTHERS]
+TEXTS += [(framework, export("zeros", "relu", framework, last_scale=0.1, last_bias=1.0))
+          for framework in OTHERS]
 
 
 def signature(parameters):

@@ -1,0 +1,23 @@
+"""Controls of nets that two pages share: scale of the normalization, last layer, inputs."""
+
+from __future__ import annotations
+
+from pages.parts.controls import Controls
+
+
+def net_controls(controls: Controls, norm_reaches_last: bool) -> None:
+    """Draw the controls that act on the present net, and those that have been changed before.
+
+    ``norm_reaches_last``: normalization is in the last layer too, where its scale and bias would vanish.
+    """
+    normal = controls.value("normalization") != "none"
+    scaled = normal and norm_reaches_last
+    rescaled = "rescale" in controls.rules and controls.value("rescale") != "none"
+    for key, label, acts in (
+            ("norm_scale", "scale of the normalization (of the branches, if there are any)", normal),
+            ("last_scale", "last layer: multiplies its weights", not (scaled or rescaled)),
+            ("last_bias", "last layer: all its biases (0: as the others)", not scaled),
+            ("input_scale", "inputs: multiplied by", True),
+            ("input_mean", "inputs: then added", True)):
+        if acts or key in controls.here.values:
+            controls.number(key, label)
