@@ -50,3 +50,14 @@ def listed(items: list[str], last: str = "and") -> str:
 def count(number: int, thing: str) -> str:
     """Write a number of things: "1 layer", "1,000 layers"."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def layers(depth: float) -> str:
+    """Write a depth that comes from theory: "about 95 layers", "any depth", "less than 1 layer", "–"."""
+    if math.isnan(depth):
+        return "–"
+    if depth < 1:
+        return "less than 1 layer"
+    if math.isinf(depth):
+        return "any depth"
+    return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 
 from vgdash.params import ParamError, Params
-from vgdash.spelling import count, listed, number, plain, ten_to, times
+from vgdash.spelling import count, layers, listed, number, plain, ten_to, times
 
 LONGEST_NAME = 120  # characters; file systems take 255 bytes
 

@@ -131,8 +131,7 @@ def test_lost_digits_are_not_called_zero_and_float64_does_not_end_where_float32_
     assert found.q[0, digits - 1] > 0
     assert zero is None or found.q[0, zero - 1] == 0 < found.q[0, zero - 2]
     rows = {line.split("|")[1].strip(): line for line in formats.splitlines() if line.startswith("| ")}
-    assert ("layer" in rows["float64"]) == (zero is not None)
-    assert zero is None or f"| layer {zero}\\*" in rows["float64"]
+    assert "layer" not in rows["float64"]  # theory knows that 10^-95 is no trouble there
 
 
 def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_widths():

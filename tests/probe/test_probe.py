@@ -189,7 +189,8 @@ def test_all_statistics_agree_with_torch_autograd(batch, change):
                     "saturated": flat.mean(), "dead": flat.all(axis=0).mean(),
                     "correlation": (unit[:-1] * unit[1:]).sum(axis=1).mean(),
                     "grad2": float(z.grad.square().mean()),
-                    "dw2": float(weight.grad.square().mean()) / batch**2}
+                    "dw2": float(weight.grad.square().mean()) / batch**2,
+                    "largest": np.abs(values).max(), "largest_gradient": float(z.grad.abs().max())}
         for name in STATISTICS:
             assert getattr(result, name)[0, layer] == pytest.approx(expected[name], rel=2e-5, abs=1e-6), name
 

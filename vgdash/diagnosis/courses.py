@@ -8,7 +8,7 @@ gradient the steadier one is judged: its mean jumps at an output of few units.
     dies        0 from some layer on
     holds       never a factor 10 (MOVED) from its start, and no RATE in every layer
     settles     the second half of the layers is flat (FLAT), or changes fade (FADES)
-    power_law   the change from layer L/4 to L/2 repeats from L/2 to L
+    power_law   the change from layer L/4 to L/2 repeats from L/2 to L, and is not STEEP
     vanishes, explodes    anything else that has a factor a layer or goes far (FAR), by its end; or holds
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgdash.diagnosis.thresholds import DOUBLES, FADES, FAR, FLAT, LOST, MOVED, RATE, STRAIGHT
+from vgdash.diagnosis.thresholds import DOUBLES, FADES, FAR, FLAT, LOST, MOVED, RATE, STEEP, STRAIGHT
 
 SHORT = 6  # numbers of units in a net that has no inner layers apart from its output
 
@@ -97,8 +97,9 @@ def _word(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray,
         before, after = half - quarter, whole - half
         if abs(after) <= FLAT or 0 <= after / before < FADES:
             return "settles", None
-        if 0 < after / before < DOUBLES:
-            return "power_law", float(after) / math.log10(2)
+        power = float(after) / math.log10(2)
+        if 0 < after / before < DOUBLES and abs(power) <= STEEP:
+            return "power_law", power
     return ("vanishes" if (total if abs(total) > MOVED else moved) < 0 else "explodes"), None
 
 

@@ -13,35 +13,53 @@ from functools import partial
 
 import numpy as np
 
-from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.courses import gradient_course, signal_course
-from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves
+from vgdash.diagnosis.first_failure import first_failure
+from vgdash.diagnosis.first_loss import first_loss
+from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves, one_sided
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
 from vgdash.diagnosis.words import findings
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
 from vgdash.theory.layerwise import Prediction, predict
-
-INFINITE = 60.0  # |z| that stands for infinity: an exponential is 0 there
+from vgdash.theory.trainable_depth import trainable_depth
 
 
 def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | None = None) -> Diagnosis:
     """Diagnose the nets of ``p``; ``seen`` and ``theory`` are its probe and prediction, if they are there."""
     seen, theory = seen or probe(p), theory or predict(p)
-    forward, backward = middle_curves(seen)
+    inner, forward, backward = _like_the_others(seen, theory)
     dead = DeadNets(int(dead_nets(seen).sum()), len(seen.q), expected_dead(p))
     shares = np.where(np.isnan(seen.saturated), 0.0, seen.saturated)
     flat = float(np.median(shares, axis=0)[:max(1, p.depth - 1)].max())  # no function after the last layer
-    one_sided = _one_sided(p)
+    off = one_sided(p)
     from_input = partial(signal_course, start=math.log10(p.input_square))
-    signals = _direction(theory, "q", from_input, forward, seen)
-    gradients = _direction(theory, "grad2", gradient_course, backward, seen)
+    signals = _direction(inner, "q", from_input, forward, seen)
+    gradients = _direction(inner, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
-    found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if one_sided else flat,
-                      flat if one_sided else 0.0, theory.reason)
+    failure = first_failure(seen, theory)
+    found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if off else flat,
+                      flat if off else 0.0, first_loss(seen, theory), failure.formats, trainable_depth(p),
+                      theory.reason)
     return replace(found, findings=findings(found))
+
+
+def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.ndarray, np.ndarray]:
+    """Return theory and curves of the middle net with a last layer like the others.
+
+    Its own scale, even 0, is no trouble: the first step moves it. What it does shows in the first loss.
+    """
+    p, (forward, backward) = theory.params, middle_curves(seen)
+    if p.last_scale == 1 or p.depth == 1 or p.initializer == "identity":
+        return theory, forward, backward
+    theory = predict(replace(p, last_scale=1.0))
+    if p.last_scale == 0:  # nothing came back
+        return theory, np.append(forward[:-1], theory.log10_q[-1]), theory.log10_grad2
+    forward[-1] -= 2 * math.log10(p.last_scale)
+    backward[:-1] -= 2 * math.log10(p.last_scale)
+    return theory, forward, backward
 
 
 def _direction(theory: Prediction, name: str, classify: Callable, nets: np.ndarray, seen: Probe) -> Direction:
@@ -53,11 +71,6 @@ def _direction(theory: Prediction, name: str, classify: Callable, nets: np.ndarr
     if math.isnan(scatter) and len(seen.q) > 1 and np.isfinite(values := seen.log10(name)[:, end]).all():
         scatter = 2 * float(values.std(ddof=1))
     return Direction(predicted, classify(nets, widths), scatter)
-
-
-def _one_sided(p: ProbeParams) -> bool:
-    left, right = ACTIVATIONS[p.activation].saturated(np.array([-INFINITE, INFINITE])).tolist()
-    return left != right
 
 
 def _correlation(seen: Probe, theory: Prediction) -> Correlation:

@@ -1,32 +1,32 @@
 """First layer that fails, and how: vanishing, exploding, saturated, or beyond the numbers of a format.
 
-Judged by the root mean square of z on the way in and of the gradient ∂C/∂z on the way back, which starts at 1
-at the last layer.
+Signals z and gradients ∂C/∂z, which start at 1 at the last layer, are lost by their root mean square; a
+number format is left by the largest entry, which overflows first and is the last to reach zero.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from vgdash.diagnosis.largest import log10_largest
+from vgdash.diagnosis.nets import middle, middle_curves, one_sided
+from vgdash.diagnosis.thresholds import LOST, SATURATED
 from vgdash.number_formats import FORMATS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe
-from vgdash.theory.layerwise import Prediction
+from vgdash.theory.layerwise import Prediction, predict
 
-FAILED = 3.0  # decades of root mean square: a signal that is so far below 1 has vanished, above it exploded
-HEALTHY = (f"No layer fails: root mean squares stay within a factor of {10**FAILED:,.0f} of 1, "
+HEALTHY = (f"No layer fails: root mean squares stay within a factor of {10 ** (LOST / 2):,.0f} of 1, "
            "and every number format holds them")
-SATURATED = 0.75  # share of saturated units from which a layer counts as saturated; ReLU rests at 0.5
 
 
 @dataclass(frozen=True)
 class FormatFailure:
-    """First layers whose root mean square leaves one format, or None; gradients count from the last layer."""
+    """First layers whose largest entry leaves one format, or None; gradients count from the last layer."""
 
     name: str
     overflow: int | None  # z above the largest number
@@ -41,21 +41,29 @@ class FormatFailure:
         """Test if neither direction becomes infinite or zero."""
         return not any((self.overflow, self.zero, self.gradient_overflow, self.gradient_zero))
 
+    @property
+    def sentence(self) -> str:
+        """Failures but the loss of digits; empty if the format survives."""
+        failures = _at_layers(("overflows at layer {}", self.overflow),
+                              ("reaches zero at layer {}", self.zero),
+                              ("has an infinite gradient at layer {}", self.gradient_overflow),
+                              ("has no gradient left at layer {}", self.gradient_zero))
+        return f"{self.name} {' and '.join(failures)}" if failures else ""
+
 
 @dataclass(frozen=True)
 class FirstFailure:
     """First layer of each failure, None where there is none; ``formats`` in the order of ``FORMATS``.
 
-    A probe computes in float32: its overflow and its zeros are those of float32, and the median seed is
-    judged. Beyond the layer where float32 overflowed nothing is known, and ``formats`` of wider range show
-    that layer.
+    Of a probe the middle seed is judged. It computes in float32: what float64 does, and the gradient of a
+    signal that overflowed, are theory's, where there is one; else float64 shows the layer of float32.
     """
 
     params: ProbeParams
     measured: bool  # from a probe; else from the prediction
     vanishes: int | None  # root mean square of z below 0.001
     explodes: int | None  # above 1,000
-    saturates: int | None  # more than three quarters of the units saturated
+    saturates: int | None  # half of the units saturated, on either side
     gradient_vanishes: int | None  # counted from the last layer, where the gradient is 1
     gradient_explodes: int | None
     formats: tuple[FormatFailure, ...]
@@ -68,7 +76,7 @@ class FirstFailure:
                               ("units saturate from layer {}", self.saturates),
                               ("the gradient vanishes at layer {}", self.gradient_vanishes),
                               ("the gradient explodes at layer {}", self.gradient_explodes))
-        broken = next((text for text in map(_describe_format, self.formats) if text), "")
+        broken = next((one.sentence for one in self.formats if one.sentence), "")
         text = "; ".join([*failures, *([broken] if broken else [])]) or HEALTHY
         return text[0].upper() + text[1:] + "."
 
@@ -78,44 +86,44 @@ class FirstFailure:
         return table.astype(dict.fromkeys(table.columns[1:], "Int64"))
 
 
-def first_failure(found: Probe | Prediction) -> FirstFailure:
+def first_failure(found: Probe | Prediction, theory: Prediction | None = None) -> FirstFailure:
     """Find the first layer of ``probe(p)`` or ``predict(p)`` that fails, each way and in each number format.
 
-    Raises ``ValueError`` for a prediction that has no theory: measure with ``probe`` then.
+    ``theory``: the prediction that belongs to a probe, if it is there. Raises ``ValueError`` for a prediction
+    that has no numbers: measure with ``probe`` then.
     """
-    measured = isinstance(found, Probe)
+    measured, p = isinstance(found, Probe), found.params
     if measured:
-        forward, backward, saturated = _summarize_seeds(found)
+        theory = theory or predict(p)
+        forward, backward = middle_curves(found)
+        shares = np.median(np.where(np.isnan(found.saturated), 0.0, found.saturated), axis=0)
+        with np.errstate(divide="ignore"):
+            sizes = [np.log10(middle(found, name)) for name in ("largest", "largest_gradient")]
     else:
-        forward, backward, saturated = found.log10_q / 2, found.log10_grad2 / 2, found.saturated
-    if np.isnan(forward).any() or np.isnan(backward).any():
-        raise ValueError("found must be a prediction with numbers, "
-                         f"received none: {found.reason}. Give probe(p) instead.")
-    formats = tuple(
-        FormatFailure(name, *_leave_format(forward, name, _first), *_leave_format(backward, name, _last))
-        for name in FORMATS)
-    return FirstFailure(found.params, measured, _first(forward < -FAILED), _first(forward > FAILED),
-                        _first(saturated > SATURATED), _last(backward < -FAILED), _last(backward > FAILED),
-                        formats)
+        theory, forward, backward, shares = found, found.log10_q, found.log10_grad2, found.saturated
+        if np.isnan(forward).any() or np.isnan(backward).any():
+            raise ValueError("found must be a prediction with numbers, "
+                             f"received none: {found.reason}. Give probe(p) instead.")
+    known = not (np.isnan(theory.log10_q).any() or np.isnan(theory.log10_grad2).any())
+    expected = [log10_largest(theory, name) for name in ("q", "grad2")] if known else sizes
+    if not measured:
+        sizes = expected
+    elif known and forward.max() == np.inf:  # no gradient was sent
+        sizes[1], backward = expected[1], theory.log10_grad2
+    formats = tuple(_leave_format(name, *(expected if name == "float64" else sizes)) for name in FORMATS)
+    flat = np.zeros(p.depth) if one_sided(p) else shares[:max(1, p.depth - 1)]
+    return FirstFailure(p, measured, _first(forward < -LOST), _first(forward > LOST),
+                        _first(flat > SATURATED), _last(backward < -LOST), _last(backward > LOST), formats)
 
 
-def _summarize_seeds(found: Probe) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """log10 of the median seed's root mean squares by layer, inf past an overflow; its saturated share."""
-    forward = np.where(np.isnan(found.q), np.inf, found.q)
-    overflowed = np.isinf(found.grad2).any(axis=1, keepdims=True)  # else no gradient was sent
-    backward = np.where(np.isnan(found.grad2), np.where(overflowed, np.inf, 1.0), found.grad2)
-    with np.errstate(divide="ignore"):
-        sizes = [np.log10(np.quantile(squares, 0.5, axis=0, method="lower")) / 2
-                 for squares in (forward, backward)]
-    return *sizes, np.median(np.where(np.isnan(found.saturated), 0.0, found.saturated), axis=0)
-
-
-def _leave_format(log10_size: np.ndarray, name: str, end: Callable) -> tuple[int | None, ...]:
-    """Layers where a size overflows, is subnormal and rounds to zero in the format."""
-    form = FORMATS[name]
-    zero = log10_size <= form.log10_smallest_subnormal - math.log10(2)  # half of the smallest rounds to 0
-    subnormal = (log10_size < form.log10_smallest_normal) & ~zero
-    return end(log10_size > form.log10_largest), end(subnormal), end(zero)
+def _leave_format(name: str, forward: np.ndarray, backward: np.ndarray) -> FormatFailure:
+    """Find the layers where a size, log10, overflows, is subnormal and rounds to zero in the format."""
+    form, layers = FORMATS[name], []
+    for size, end in ((forward, _first), (backward, _last)):
+        zero = size <= form.log10_smallest_subnormal - math.log10(2)  # half of the smallest rounds to 0
+        subnormal = (size < form.log10_smallest_normal) & ~zero
+        layers += [end(size > form.log10_largest), end(subnormal), end(zero)]
+    return FormatFailure(name, *layers)
 
 
 def _first(where: np.ndarray) -> int | None:
@@ -130,10 +138,3 @@ def _last(where: np.ndarray) -> int | None:
 
 def _at_layers(*failures: tuple[str, int | None]) -> list[str]:
     return [text.format(layer) for text, layer in failures if layer]
-
-
-def _describe_format(one: FormatFailure) -> str:
-    failures = _at_layers(("overflows at layer {}", one.overflow), ("reaches zero at layer {}", one.zero),
-                          ("has an infinite gradient at layer {}", one.gradient_overflow),
-                          ("has no gradient left at layer {}", one.gradient_zero))
-    return f"{one.name} {' and '.join(failures)}" if failures else ""

@@ -16,6 +16,7 @@ from vgdash.probe.probe import TINY, Probe
 LEAST = TINY**2  # mean square that a signal passes in float32 on its way to 0, if it shrinks
 DRAWN, INPUTS, WORK = 400, 64, 2e8  # small nets, their inputs at most, and multiplications for them: 50 ms
 SELDOM = 0.002
+INFINITE = 60.0  # |z| that stands for infinity: an exponential is 0 there
 
 
 @dataclass(frozen=True)
@@ -34,22 +35,33 @@ class DeadNets:
 
 def dead_nets(found: Probe) -> np.ndarray:
     """Test which nets fall from ordinary numbers to 0 in one layer, ``(seeds,)``; not by weights of 0."""
-    return ((found.q[:, 1:] == 0) & (found.q[:, :-1] > LEAST)).any(axis=1)
+    q = found.q if found.params.last_scale else found.q[:, :-1]
+    return ((q[:, 1:] == 0) & (q[:, :-1] > LEAST)).any(axis=1)
 
 
-def middle_curves(found: Probe) -> tuple[np.ndarray, np.ndarray]:
-    """Return log10 E[z²] and log10 E[δ²] of the middle net by layer; of those that are not dead, if any.
+def middle(found: Probe, name: str) -> np.ndarray:
+    """Return one of ``STATISTICS`` in the middle net by layer; of those that are not dead, if there are any.
 
-    -inf where it is 0, inf from an overflow on; a gradient that was never sent, for z overflowed, stays at 0.
+    It is inf from an overflow on, and 1 for a gradient that was never sent, for z overflowed.
     """
     dead = dead_nets(found)
     alive = ~dead if not dead.all() else dead
-    forward = np.where(np.isnan(found.q), np.inf, found.q)[alive]
-    overflowed = np.isinf(found.grad2).any(axis=1, keepdims=True)
-    backward = np.where(np.isnan(found.grad2), np.where(overflowed, np.inf, 1.0), found.grad2)[alive]
+    values, after = getattr(found, name)[alive], np.inf
+    if name in ("grad2", "largest_gradient"):
+        after = np.where(np.isinf(values).any(axis=1, keepdims=True), np.inf, 1.0)
+    return np.quantile(np.where(np.isnan(values), after, values), 0.5, axis=0, method="lower")
+
+
+def middle_curves(found: Probe) -> tuple[np.ndarray, np.ndarray]:
+    """Return log10 E[z²] and log10 E[δ²] of the middle net by layer, -inf where it is 0."""
     with np.errstate(divide="ignore"):
-        return tuple(np.log10(np.quantile(squares, 0.5, axis=0, method="lower"))
-                     for squares in (forward, backward))
+        return np.log10(middle(found, "q")), np.log10(middle(found, "grad2"))
+
+
+def one_sided(p: ProbeParams) -> bool:
+    """Test if the activation is flat on one side only: such units are off, which is no saturation."""
+    left, right = ACTIVATIONS[p.activation].saturated(np.array([-INFINITE, INFINITE])).tolist()
+    return left != right
 
 
 def expected_dead(p: ProbeParams) -> float:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgdash.diagnosis.courses import Course
+from vgdash.diagnosis.first_failure import FormatFailure
+from vgdash.diagnosis.first_loss import FirstLoss
 from vgdash.diagnosis.nets import DeadNets
-from vgdash.diagnosis.thresholds import MOVED, STOPS
+from vgdash.diagnosis.thresholds import LOST, MOVED
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record
 
@@ -69,6 +71,9 @@ class Diagnosis(Record):
     dead_nets: DeadNets
     saturated: float  # largest share of flat units in a layer; 0 for one-sided functions
     off: float  # the same for functions that are flat on one side, which rest at about a half; else 0
+    first_loss: FirstLoss | None  # None if there is one output
+    number_formats: tuple[FormatFailure, ...]  # in the order of FORMATS, by the largest entry
+    trainable_depth: float  # layers; inf where nothing ends it, nan without theory
     reason: str  # why theory misses, or is approximate; empty if all is well
     findings: tuple[Finding, ...] = ()  # all that there is to say, the most important first
 
@@ -86,7 +91,7 @@ class Diagnosis(Record):
     def learns(self) -> bool:
         """Test if plain SGD is expected to learn from this start."""
         ways = (self.signal, self.gradient)
-        still = any(way.behaviour == "dies" or abs(way.total) > STOPS for way in ways)
+        still = any(way.behaviour == "dies" or abs(way.total) > LOST for way in ways)
         alike = self.correlation.parallel and self.gradient.behaviour != "vanishes"
         lost = still or alike or self.dead_nets.share > 0.5
         return self.params.depth == 1 or not lost

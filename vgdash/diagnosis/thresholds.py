@@ -24,13 +24,16 @@ FLAT = Threshold(0.1, "The second half of the layers moves by a quarter: they ar
 FADES = Threshold(0.6, "Change from L/2 to L over that from L/4 to L/2: 1 for a power of the depth, 2 for a "
                        "factor a layer; it fades below this.")
 DOUBLES = Threshold(1.5, "The same ratio, midway between a power of the depth (1) and a factor a layer (2).")
+STEEP = Threshold(3.0, "A power of the depth beyond it multiplies by 8 where the depth doubles: not slow.")
 STRAIGHT = Threshold(0.2, "Share of the change by which a curve may leave its straight line: above it no "
                           "factor a layer describes it.")
 LOST = Threshold(6.0, "Numbers a thousand times too small or too large: no learning rate serves all layers.")
-STOPS = Threshold(4.0, "Gradients a hundred times too small or too large: plain SGD does not learn in time.")
 SCATTERS = Threshold(1.0, "One net in twenty lies farther from the mean than MOVED: it describes no net.")
 PARALLEL = Threshold(0.01, "1 - correlation of unrelated inputs: they are within 8 degrees of each other, "
                            "and 1 % of the mean square tells them apart.")
 SATURATED = Threshold(0.5, "Share of saturated units: most of a layer passes no gradient.")
+FIRST_LOSS = Threshold(0.2, "Nats above ln K: the loss curve begins with a drop that teaches nothing.")
+MISLEADS = Threshold(2.0, "Nats above ln K: the net is sure of wrong answers, and must unlearn them first.")
+MENDED = Threshold(0.02, "Nats above ln K after the last layer is scaled down: no curve shows them.")
 
 THRESHOLDS = {name: value for name, value in globals().items() if isinstance(value, Threshold)}

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.record import Diagnosis, Finding
-from vgdash.diagnosis.thresholds import MOVED, SATURATED, SCATTERS
-from vgdash.spelling import number, ten_to, times
+from vgdash.diagnosis.thresholds import FIRST_LOSS, MISLEADS, MOVED, SATURATED, SCATTERS
+from vgdash.spelling import layers, number, plain, ten_to, times
 
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
 NEAR = 0.15  # of the power
+PLURALS = {"vanishes": "vanish", "is": "are"}
 
 
 def findings(d: Diagnosis) -> tuple[Finding, ...]:
     """List the clauses of a diagnosis, the most important first."""
-    return (_courses(d), *_dead(d), *_saturated(d), *_parallel(d), *_scatter(d))
+    if d.signal.behaviour == "dies":
+        return (_dies(d),)
+    return (_courses(d), *_dead(d), *_saturated(d), *_parallel(d), *_first_loss(d), *_depth(d), *_formats(d),
+            *_scatter(d))
 
 
 # ---- signal and gradient
 
 def _courses(d: Diagnosis) -> Finding:
     signal, gradient = d.signal, d.gradient
-    if signal.behaviour == "dies":
-        return _dies(d)
     trouble = bool({signal.behaviour, gradient.behaviour} & {"vanishes", "explodes", "dies"})
     ours, theirs = describe(signal, d.params.depth), describe(gradient, d.params.depth)
     if ours == theirs == "holds" and _strays(d):
@@ -70,11 +73,7 @@ def spell_power(power: float) -> str:
 
 
 def _plural(text: str) -> str:
-    verb, _, rest = text.partition(" ")
-    plain = {"vanishes,": "vanish,", "vanishes": "vanish", "explodes,": "explode,", "explodes": "explode",
-             "holds": "hold", "grows": "grow", "falls": "fall", "settles": "settle", "is": "are",
-             "vanishes:": "vanish:", "explodes:": "explode:"}
-    return f"{plain[verb]} {rest}".strip()
+    return re.sub(r"^\w+", lambda verb: PLURALS.get(verb[0], verb[0].removesuffix("s")), text)
 
 
 # ---- what else there is
@@ -97,6 +96,34 @@ def _parallel(d: Diagnosis) -> list[Finding]:
     if not d.correlation.parallel or d.gradient.behaviour in ("dies", "vanishes"):
         return []  # where gradients vanish, differences do too
     return [Finding("parallel", f"all inputs become parallel within {d.correlation.layers} layers", True)]
+
+
+def _first_loss(d: Diagnosis) -> list[Finding]:
+    """Speak of the softmax of an output layer: a layer unlike the one before it, or the only one."""
+    loss, widths = d.first_loss, d.params.widths
+    if loss is None or loss.excess < FIRST_LOSS or (len(widths) > 2 and widths[-1] == widths[-2]):
+        return []
+    said = f"the first loss is {spell_loss(loss.expected)}, not {spell_loss(loss.guess)}"
+    mended = f"a last layer {times(loss.scale)} would start at a loss of {spell_loss(loss.mended)}"
+    return [Finding("first_loss", said, loss.excess > MISLEADS), Finding("last_layer", mended)]
+
+
+def spell_loss(loss: float) -> str:
+    """Spell a loss with three digits: 3.30, 26.0, 114."""
+    return plain(loss, 3) if loss < 1e5 else number(loss)
+
+
+def _depth(d: Diagnosis) -> list[Finding]:
+    if not d.trainable_depth < d.params.depth:
+        return []
+    return [Finding("trainable_depth", f"plain SGD trains {layers(d.trainable_depth)} of this kind")]
+
+
+def _formats(d: Diagnosis) -> list[Finding]:
+    narrow, wide = d.number_formats[0], d.number_formats[-1]
+    if narrow.survives or narrow.zero == wide.zero is not None:  # weights of 0 are 0 in every format
+        return []
+    return [Finding("number_formats", f"in float16 {narrow.sentence.removeprefix('float16 ')}")]
 
 
 def _scatter(d: Diagnosis) -> list[Finding]:

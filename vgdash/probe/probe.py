@@ -21,10 +21,10 @@ TINY = float(np.finfo(np.float32).tiny)  # below it float32 has fewer digits, an
 class Probe(Record):
     """Statistics by layer; every array is float64 ``(seeds, depth)``, column l - 1 is layer l, without unit.
 
-    After the first layer where float32 overflows forward, every statistic of that seed is nan, except ``q``,
-    which is inf at that layer; ``grad2`` and ``dw2`` are nan at all layers, because there is no output to
-    differentiate. Where the gradient overflows on its way back, ``grad2`` is inf at that layer and nan below.
-    Everything before an overflow is right.
+    After the first layer where float32 overflows forward, every statistic of that seed is nan, except ``q``
+    and ``largest``, which are inf at that layer; those of gradients are nan at all layers, because there is
+    no output to differentiate. Where the gradient overflows on its way back, ``grad2`` is inf at that layer
+    and nan below. Everything before an overflow is right.
     """
 
     params: ProbeParams
@@ -36,6 +36,8 @@ class Probe(Record):
     correlation: np.ndarray  # mean cosine of z between neighbours in the batch; nan if all z are 0
     grad2: np.ndarray  # mean of (∂C/∂z)², where ∂C/∂z[L] ~ N(0, 1), independent, is put in for every example
     dw2: np.ndarray  # mean over entries of (∂C/∂W)², the gradient of the mean over the batch
+    largest: np.ndarray  # largest |z| of all units and examples
+    largest_gradient: np.ndarray  # largest |∂C/∂z|
 
     @cached_property
     def overflow(self) -> int | None:

@@ -24,7 +24,8 @@ from vgdash.probe.moments import mean, mean_square, mean_square_and_cosine, mean
 from vgdash.probe.params import ProbeParams, nets_per_stack, seeds_at_once
 from vgdash.probe.random_weights import draw_layers, stream
 
-STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2")
+STATISTICS = ("q", "a2", "a_mean", "saturated", "dead", "correlation", "grad2", "dw2", "largest",
+              "largest_gradient")
 PART = 1e8  # multiplications of weight gradients in one part of a job: about 2 ms
 # Root mean squares in this range leave float32 room for the largest entry, the longest sum and the smallest
 # entry.
@@ -108,7 +109,8 @@ def _factors(p: ProbeParams) -> tuple[np.ndarray, np.ndarray] | None:
 def _rescale_statistics(run: Statistics, onward: np.ndarray, back: np.ndarray) -> Statistics | None:
     """Return the statistics of a net with these multiples of z and ∂C/∂z; None if out of float32's range."""
     found = dict(run, q=run["q"] * onward**2, a2=run["a2"] * onward**2, a_mean=run["a_mean"] * onward,
-                 grad2=run["grad2"] * back**2, dw2=run["dw2"] * (back * np.append(1.0, onward[:-1])) ** 2)
+                 grad2=run["grad2"] * back**2, dw2=run["dw2"] * (back * np.append(1.0, onward[:-1])) ** 2,
+                 largest=run["largest"] * onward, largest_gradient=run["largest_gradient"] * back)
     for squares in (run["q"], found["q"], run["grad2"], found["grad2"]):
         if not ((squares == 0) | (squares > ROOM_LOW**2) & (squares < ROOM_HIGH**2)).all():
             return None
@@ -185,7 +187,8 @@ def _run_stack(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape,
     for step in forward(net, x, tape):
         q, correlation = mean_square_and_cosine(step.z)
         finite = np.isfinite(q)
-        write(step.layer, going, q=np.where(finite, q, np.inf), correlation=correlation)
+        write(step.layer, going, q=np.where(finite, q, np.inf), correlation=correlation,
+              largest=np.where(finite, _largest(step.z), np.inf))
         going &= finite
         if not going.any():
             return
@@ -202,10 +205,12 @@ def _run_stack(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape,
     for step in backward(net, cotangent, tape):
         grad2 = mean_square(step.gradient)
         finite = np.isfinite(grad2)
-        write(step.layer, going, grad2=np.where(finite, grad2, np.inf))
+        write(step.layer, going, grad2=np.where(finite, grad2, np.inf),
+              largest_gradient=np.where(finite, _largest(step.gradient), np.inf))
         ended = going & (grad2 == 0)
         if ended.any():  # all gradients below are zero too
-            into["grad2"][ended, :step.layer - 1] = into["dw2"][ended, :step.layer] = 0
+            into["dw2"][ended, :step.layer] = 0
+            into["grad2"][ended, :step.layer - 1] = into["largest_gradient"][ended, :step.layer - 1] = 0
         going = going & finite & (grad2 != 0)
         if not going.any():
             break
@@ -214,6 +219,11 @@ def _run_stack(net: Net, x: np.ndarray, cotangent: np.ndarray, tape: Tape,
             yield partial(write_weight_gradients, steps)
             steps = []
     yield partial(write_weight_gradients, steps)
+
+
+def _largest(x: np.ndarray) -> np.ndarray:
+    """Return the largest magnitude of each net."""
+    return np.array([max(one.max(), -one.min()) for one in x], dtype=np.float64)
 
 
 def _shares(x: np.ndarray) -> np.ndarray:

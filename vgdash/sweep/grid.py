@@ -17,7 +17,7 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.params import ParamError, Params, Unquoted, choice, integer, integers, real
 from vgdash.theory.fixed_points import xi_c
-from vgdash.theory.phase_diagram import trainable_depth
+from vgdash.theory.trainable_depth import MEMORY
 from vgdash.training.data import DATASETS
 from vgdash.training.optimizers import OPTIMIZERS
 from vgdash.training.params import TrainParams
@@ -164,7 +164,7 @@ class Trainability:
             for name in MEASURED:
                 arrays[name][at] = getattr(cell, name)
         xis = [xi_c(p.activation, sigma_w2, p.sigma_b2) for sigma_w2 in p.sigma_w2s]
-        arrays["predicted"] = np.array([trainable_depth(xi) for xi in xis])
+        arrays["predicted"] = MEMORY * np.array(xis)
         for values in arrays.values():
             values.flags.writeable = False
         return cls(p, **arrays, failures=MappingProxyType(failures))

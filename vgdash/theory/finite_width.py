@@ -37,6 +37,7 @@ class Band:
 
     mean: np.ndarray
     variance: np.ndarray
+    one: np.ndarray  # variance for one input; mean and variance are for the mean over the batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +167,13 @@ def _noise(p, one: _OneInput, two: _TwoInputs, cosine2, returned2, share) -> tup
 
 def _band(mean: np.ndarray, variances: np.ndarray, batch: int) -> Band:
     """Average over the batch: ``variances`` has columns (one input, covariance of two inputs)."""
-    one, two = variances.T
+    one, two = variances.T.copy()
     variance = one / batch + (1 - 1 / batch) * two
     # ln of a mean lies above the mean of the ln by half of the variance that averaging removes
     mean = mean + (one - variance) / 2
     variance = np.maximum(variance, 0.0)  # below 0 to first order if orthogonal weights hardly scatter
-    mean.flags.writeable = variance.flags.writeable = False
-    return Band(mean, variance)
+    mean.flags.writeable = variance.flags.writeable = one.flags.writeable = False
+    return Band(mean, variance, one)
 
 
 def _path(power: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ def predict(p: ProbeParams) -> Prediction:
     1/width. Batch normalization is exact for large batches, with an error of order 1/batch. Raises nothing:
     what has no theory says so.
     """
-    no_band = Band(*[freeze(np.full(p.depth, np.nan))] * 2)
+    no_band = Band(*[freeze(np.full(p.depth, np.nan))] * 3)
     if p.initializer == "identity":
         return Prediction(p, *[no_band.mean] * 7, no_band, no_band, "",
                           "no theory is drawn: the identity is not a random matrix of mean 0, "

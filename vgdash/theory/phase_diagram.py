@@ -3,7 +3,7 @@
 Each point (sigma_w2, sigma_b2) = (fan_in·Var(w), Var(b)) has a fixed point of the mean-field maps
 (``fixed_points``). Two inputs come closer to their final correlation by a factor e over xi_c layers, and
 networks train to a depth of about 6 xi_c: Schoenholz et al. 2017 (arXiv 1611.01232). On the line chi_1 = 1,
-the edge of chaos, xi_c is infinite.
+the edge of chaos, xi_c is infinite. Named points have their ``trainable_depth``, from their inputs on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
 from vgdash.theory.fixed_points import FixedPoint, critical_line, fixed_point, solve
 from vgdash.theory.layerwise import freeze, log_weights, propagate_moments
+from vgdash.theory.trainable_depth import trainable_depth, trainable_depths
 
-TRAINABLE = 6.0  # "trainable to about 6 xi_c": Schoenholz et al. 2017, their figure 5
 COLUMNS, ROWS, HIGHEST_BIAS = 40, 21, 0.5
 WIDEST = (4.0, 8.0, 20.0, 40.0, 80.0, 160.0)  # largest sigma_w2: the first with room beside the line
 ROOM = 0.8  # the critical line ends in this part of the width
@@ -77,6 +77,7 @@ class Landmark:
     sigma_b2: float
     at: FixedPoint
     note: str
+    depth: float  # layers that train, by ``trainable_depth``
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,29 +101,27 @@ class PhaseMap:
     landmarks: tuple[Landmark, ...]
     opened: FixedPoint
     profile: Profile
+    depth: float  # layers that train at the opened point, by ``trainable_depth``
 
     def frame(self) -> pd.DataFrame:
-        """Tabulate the points: the opened one, the initializers, then the grid (without a name)."""
-        named = [("opened", self.opened), *((mark.name, mark.at) for mark in self.landmarks)]
+        """Tabulate the points: the opened one, the initializers, then the grid, without names and depths."""
+        named = [("opened", self.opened, self.depth),
+                 *((mark.name, mark.at, mark.depth) for mark in self.landmarks)]
         columns = ("sigma_w2", "sigma_b2", "q_star", "chi_1", "c_star", "xi_c", "phase")
-        first = pd.DataFrame([{"name": name, **{column: getattr(at, column) for column in columns}}
-                              for name, at in named])
+        first = pd.DataFrame([{"name": name, **{column: getattr(at, column) for column in columns},
+                               "trainable_depth": depth} for name, at, depth in named])
         w, b = np.meshgrid(self.plane.sigma_w2, self.plane.sigma_b2)
         grid = {"sigma_w2": w, "sigma_b2": b} | {name: getattr(self.plane, name) for name in columns[2:]}
         rest = pd.DataFrame({"name": "", **{column: values.ravel() for column, values in grid.items()}})
-        table = pd.concat([first, rest], ignore_index=True)
-        return table.assign(trainable_depth=TRAINABLE * table.xi_c)
+        return pd.concat([first, rest], ignore_index=True)
 
 
 def phase_map(p: PhaseParams) -> PhaseMap:
     """Compute the plane of ``p`` and its opened point. Raises nothing: a missing fixed point has a reason."""
+    found = profile(p)
     return PhaseMap(p, plane(p.activation), landmarks(p.activation, p.fan_in, p.gamma),
-                    fixed_point(p.activation, p.sigma_w2, p.sigma_b2), profile(p))
-
-
-def trainable_depth(xi_c: float) -> float:
-    """Return the number of layers that train, about 6 xi_c (Schoenholz et al. 2017)."""
-    return TRAINABLE * xi_c
+                    fixed_point(p.activation, p.sigma_w2, p.sigma_b2), found,
+                    trainable_depth(found.measured.params))
 
 
 # ---- the initializers on it
@@ -144,8 +143,8 @@ def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmar
     variances = [(fan_in * gamma**2 * one.variance(fan_in, fan_in), one.bias.square(fan_in))
                  for one in INITIALIZERS.values()]
     w, b = np.array([[float(f"{value:.6g}") for value in pair] for pair in variances]).T
-    found = solve(ACTIVATIONS[activation], w, b)
-    return tuple(Landmark(name, w[i].item(), b[i].item(), found.point(i), NOTES.get(name, ""))
+    found, depths = solve(ACTIVATIONS[activation], w, b), trainable_depths(activation, w, b).tolist()
+    return tuple(Landmark(name, w[i].item(), b[i].item(), found.point(i), NOTES.get(name, ""), depths[i])
                  for i, name in enumerate(INITIALIZERS))
 
 

@@ -66,7 +66,7 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
               axis=alt.Axis(grid=False, tickCount=6, **FONT))
     ends, said = {"x": x, "y": y, **CORNER}, alt.Tooltip("said:N", title=" ")
     xi, trains = "format(pow(10, datum.value), '.3~r')", "format(6 * pow(10, datum.value), ',.2r')"
-    depth = f"'ξ_c ' + {xi} + ', trains to about ' + {trains} + ' layers'"
+    depth = f"'ξ_c = ' + {xi} + ' layers, 6 ξ_c = ' + {trains}"
     depth = f"datum.value > 8 ? 'on the edge of chaos' : {depth}"
     where = "'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': '"
     wide, high = cell

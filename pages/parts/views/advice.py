@@ -19,6 +19,8 @@ RANKED = 6  # choices that the table shows
 FORMATS_HEADER = """\
 | number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |
 |---|--:|--:|--:|--:|--:|--:|"""
+FORMATS_NOTE = ("\n\nJudged by the largest entry of a layer. The nets are computed in float32; the row of float64 "
+                "is theory's.")
 RANKING_HEADER = """\
 | choice | γ | signal, in all | gradient, in all |
 |---|--:|--:|--:|"""
@@ -66,16 +68,10 @@ def _left_out(p: ProbeParams) -> list[str]:
 
 def _formats(failure: FirstFailure) -> str:
     """Markdown: the layers at which signal and gradient leave each number format."""
-    last = failure.formats[-1]  # float64: what ends there has ended in float32
-    rows = []
-    for one in failure.formats:
-        layers = (one.subnormal, one.zero, one.overflow,
-                  one.gradient_subnormal, one.gradient_zero, one.gradient_overflow)
-        mark = "\\*" if one is last else ""
-        rows.append([one.name, *("–" if layer is None else f"layer {layer}{mark}" for layer in layers)])
-    note = ("" if last.survives else
-            f"\n\n\\* The nets are computed in float32. Where that ends, nothing is known of {last.name}.")
-    return markdown_table(FORMATS_HEADER, rows) + note
+    rows = [[one.name, *("–" if layer is None else f"layer {layer}" for layer in (
+        one.subnormal, one.zero, one.overflow,
+        one.gradient_subnormal, one.gradient_zero, one.gradient_overflow))] for one in failure.formats]
+    return markdown_table(FORMATS_HEADER, rows) + FORMATS_NOTE
 
 
 def _ranking(found: Recommendation) -> str:

@@ -9,31 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import listed, number
-from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane, trainable_depth
+from pages.parts.text import layers, listed, number
+from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane
 
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
 CLOSE = 0.012  # of the plane's width and height: closer initializers share one label
 LABEL_ROW = 0.031  # of sigma_b2, from one label to the next
 TURN = 0.6  # of the plane's width: labels right of it run to the left
-MOST_LAYERS = 1e5  # a larger depth counts as any depth
 SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
          "none": ("no fixed point", "signals explode")}
 LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
 FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras default",
               "flax_default": "Flax default", "playground_default": "Playground default"}
-
-
-def trainable_layers(xi_c: float) -> str:
-    """Spell the depth to which a network trains: "about 95 layers"."""
-    depth = trainable_depth(xi_c)
-    if math.isnan(depth):
-        return "–"
-    if depth < 1:
-        return "less than 1 layer"
-    if depth > MOST_LAYERS:
-        return "any depth"
-    return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"
 
 
 def spell_variance(variance: float) -> str:
@@ -120,8 +107,8 @@ def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
 
 
 def _describe(mark: Landmark) -> str:
-    depth = "no fixed point" if math.isnan(mark.at.xi_c) else f"trains to {trainable_layers(mark.at.xi_c)}"
-    return f"{mark.name}: σ_w² {spell_variance(mark.sigma_w2)}, σ_b² {spell_variance(mark.sigma_b2)}, {depth}"
+    place = f"σ_w² {spell_variance(mark.sigma_w2)}, σ_b² {spell_variance(mark.sigma_b2)}"
+    return f"{mark.name}: {place}, trains to {layers(mark.depth)}"
 
 
 def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:

@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import listed, markdown_table, number, plain, times
+from pages.parts.text import count, layers, listed, markdown_table, number, plain, times
 from pages.parts.views.phase_plane import (
     cell_size,
     plane_tables,
     right_end,
     shorten_names,
     spell_variance,
-    trainable_layers,
 )
 from pages.parts.views.seed_points import seed_points
-from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map, trainable_depth
+from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map
 
 WHY = r"""
 **Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this
@@ -38,6 +38,11 @@ Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ i
 gradient too: it shrinks over the same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were
 found to train down to about $6\,\xi_c$ layers (Schoenholz et al. 2017).
 
+These are factors at the end, $q^*$ and $c^*$. Real inputs start elsewhere, and may come near only after
+hundreds of layers. So the depth named here follows $q$ and $c$ from the input on: it ends where two inputs
+have forgotten how alike they were (down to $e^{-6}$, as $6\,\xi_c$ layers do near the end), or where
+gradients are a thousand times too small or too large.
+
 By layer, lines are this theory; points are measured, with the range of the nets.
 """
 NEAR_EDGE = 1e-3  # |chi_1 - 1| that counts as on the edge: xi_c is a thousand layers there
@@ -48,7 +53,7 @@ SERIES = ("uncorrelated", "related", "nearly equal")  # styles of the pairs of i
 LINE, POINTS = 31, 13  # layers of a line and of the measured points, at most
 DECADES = 2.0  # q that moves farther is drawn on a log axis
 LANDMARKS_HEADER = """\
-| starts at | σ_w² | σ_b² | phase | trains to, layers | gradient a layer |
+| starts at | σ_w² | σ_b² | phase | trains to, layers | deep down: χ₁ |
 |---|--:|--:|---|--:|--:|"""
 
 
@@ -87,21 +92,21 @@ def _initializers_at(found: PhaseMap) -> list[Landmark]:
 
 
 def _verdict(found: PhaseMap) -> str:
-    at = found.opened
+    """Say where the point is, how deep it trains, and the diagnosis of the nets that are drawn."""
+    at, measured = found.opened, found.profile.measured
     subject = f"{at.activation} at σ_w² = {spell_variance(at.sigma_w2)}, σ_b² = {spell_variance(at.sigma_b2)}"
-    gradient = _gradient(at.chi_1)
+    said = f"{count(found.params.depth, 'layer')}: {diagnose(measured.params, measured).sentence}"
+    trains = f"trains to **{layers(found.depth)}**"
     if _runs_away(found):
         first = number(10 ** found.profile.log10_q[0], 2)
         return (f"{subject}: **unit inputs start beyond an unstable point, and E[z²] runs away from {first}**"
-                f"; smaller ones would come to q\\* = {number(at.q_star, 2)}.")
+                f"; smaller ones would come to q\\* = {number(at.q_star, 2)}; {trains}. {said}")
     if math.isinf(at.q_star):
-        return f"{subject}: **{_readable(at.reason)}**; {gradient}."
+        return f"{subject}: **{_readable(at.reason)}**; {trains}. {said}"
     if math.isinf(at.xi_c):
-        return (f"{subject}: **on the edge of chaos**, ξ_c is infinite. "
-                "Mean-field theory sets no limit to the depth.")
+        return f"{subject}: **on the edge of chaos**, ξ_c is infinite; {trains}. {said}"
     place = "on the edge of chaos" if abs(at.chi_1 - 1) < NEAR_EDGE else at.phase
-    return (f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, "
-            f"trains to **{trainable_layers(at.xi_c)}**; {gradient}.")
+    return f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, {trains}. {said}"
 
 
 def _runs_away(found: PhaseMap) -> bool:
@@ -119,13 +124,6 @@ def _readable(reason: str) -> str:
     return re.sub(r"\d[\d.]*e[+-]\d+", lambda found: number(float(found[0]), 2), reason)
 
 
-def _gradient(chi: float) -> str:
-    factor = math.sqrt(chi)
-    if abs(factor - 1) < STEADY:
-        return "gradients keep their size"
-    return f"gradients {'shrink' if factor < 1 else 'grow'} {times(factor)} a layer"
-
-
 def _remarks(found: PhaseMap) -> str:
     """Name the initializers on the opened point, and the limits of the theory there."""
     p, at, said = found.params, found.opened, []
@@ -138,7 +136,7 @@ def _remarks(found: PhaseMap) -> str:
         said.append("Every z is 0 there, so there is no correlation to draw.")
     if at.reason and not math.isinf(at.q_star) and not _runs_away(found):
         said.append(_readable(at.reason[0].upper() + at.reason[1:]) + ".")
-    if trainable_depth(at.xi_c) > p.fan_in:
+    if found.depth > p.fan_in:
         said.append(f"Nets deeper than they are wide ({p.fan_in:,}) meet another limit first: "
                     "the fluctuations of finite width, which grow with depth/width.")
     return " ".join(said)
@@ -147,7 +145,7 @@ def _remarks(found: PhaseMap) -> str:
 def _numbers(found: PhaseMap) -> str:
     """Markdown: the opened point in numbers, and the last layer, predicted and measured."""
     at, profile, depth = found.opened, found.profile, found.params.depth
-    said = [f"a squared gradient's factor a layer is χ₁ = {times(at.chi_1)}"]
+    said = [f"there a squared gradient's factor a layer is χ₁ = {times(at.chi_1)}"]
     if math.isinf(at.q_star):
         said.insert(0, "E[z²] settles nowhere")
     else:
@@ -155,7 +153,6 @@ def _numbers(found: PhaseMap) -> str:
         c = f"settles at c\\* = {number(at.c_star, 2)} (ξ_c = {_or_dash(at.xi_c)} layers)"
         said[:0] = [f"{what} {'stays what it is at first' if math.isnan(limit) else settles}"
                     for what, limit, settles in (("E[z²]", at.q_star, q), ("the correlation", at.c_star, c))]
-        said.append(f"nets train to {trainable_layers(at.xi_c)} (6 ξ_c)")
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1].round(3) + 0.0  # no minus before a 0
     if np.isfinite(seen).all() and math.isfinite(predicted):
@@ -189,8 +186,8 @@ def _landmarks(found: PhaseMap) -> str:
         phase, depth, gradient = "not random", "–", "–"
         if not fixed:
             phase = "no fixed point" if math.isinf(at.q_star) else at.phase
-            depth = trainable_layers(at.xi_c).removeprefix("about ").split(" layer")[0]
-            gradient = times(math.sqrt(at.chi_1))
+            depth = layers(marks[0].depth).removeprefix("about ").split(" layer")[0]
+            gradient = times(at.chi_1)
         rows.append([names, spell_variance(sigma_w2), spell_variance(sigma_b2), phase, depth, gradient])
     return markdown_table(LANDMARKS_HEADER, rows)
 
@@ -209,7 +206,7 @@ def _correlation(found: PhaseMap) -> pa.Table:
                   charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i],
                               text=[f"{glyph} from {start:g}"])]
     parts.append(_points(SERIES[0], profile.measured.correlation, "correlation"))
-    scales = [(at.xi_c, "ξ_c"), (trainable_depth(at.xi_c), "6 ξ_c")]
+    scales = [(at.xi_c, "ξ_c"), (found.depth, "trains to here")]
     scale_names = _scales(found, scales, 1.0 if at.c_star < 0.5 else 0.12)
     return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *scale_names])
 
