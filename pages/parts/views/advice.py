@@ -19,8 +19,8 @@ RANKED = 6  # choices that the table shows
 FORMATS_HEADER = """\
 | number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |
 |---|--:|--:|--:|--:|--:|--:|"""
-FORMATS_NOTE = ("\n\nJudged by the largest entry of a layer. The nets are computed in float32; the row of float64 "
-                "is theory's.")
+FORMATS_NOTE = ("\n\nJudged by the largest entry of a layer. "
+                "The nets are computed in float32; the row of float64 is theory's.")
 RANKING_HEADER = """\
 | choice | γ | signal, in all | gradient, in all |
 |---|--:|--:|--:|"""
