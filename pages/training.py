@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.parts import charts, elements, page, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.net_controls import net_controls
 from pages.parts.presenter import presenting
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from pages.parts.views.training_details import FRAMES, STATISTICS, rates
@@ -23,7 +24,8 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 
 
 def draw() -> None:
-    controls = Controls("training", TrainParams, BESIDE, fragments=("buttons", "results"),
+    controls = Controls("training", TrainParams, BESIDE, linked=("dataset", "normalization"),
+                        fragments=("buttons", "results"),
                         then=training_panel.start_when_ready)
 
     def row() -> None:
@@ -43,9 +45,12 @@ def draw() -> None:
         controls.number("seed", "seed")
         controls.number("clip", "clip the gradient's norm (0: off)")
         controls.slider("label_noise", "wrong labels, share", 0.05)
+        if controls.value("dataset") != "wave" or "loss" in controls.here.values:
+            controls.select("loss", "loss")
         controls.select("normalization", "normalization")
         controls.select("residual", "residual branches")
         controls.number("sigma_b2", "σ_b², variance of the first biases (0: the initializer's own)")
+        net_controls(controls, norm_reaches_last=False)
 
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
@@ -110,7 +115,8 @@ def _main(tables, look: str, statistic: str, run) -> None:
             spec = charts.curves("step", "training loss", height=HEIGHT, fine=True)
             elements.chart(tables["loss"], spec, "loss", "Training loss by step, log axis")
         with accuracy:
-            spec = charts.curves("step", "held-out accuracy", decades=False, height=HEIGHT)
+            title = "held-out R²" if run.params.regression else "held-out accuracy"
+            spec = charts.curves("step", title, decades=False, height=HEIGHT)
             elements.chart(tables["accuracy"], spec, "accuracy",
                            "Share of held-out examples that are classified right, by step")
     elif look == GRADIENTS:
@@ -138,7 +144,7 @@ def _main(tables, look: str, statistic: str, run) -> None:
         elements.chart(tables["histograms"], spec, f"histograms {last}",
                        "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
-        st.info("Digits have 64 features: there is no plane to draw a decision on. "
+        st.info("A decision is drawn on a plane, for two features. "
                 "Choose spirals, circles, moons or gaussians.")
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):

@@ -55,6 +55,9 @@ REFUSED = {
         ({"widths": (2, 8, 2), "dataset": "moons", "batch": 1001}, "batch"),
         ({"normalization": "batch", "batch": 1}, "batch"),
         ({"normalization": "layer", "residual": "zero"}, "residual"),
+        ({"dataset": "wave", "widths": (1, 8, 1), "loss": "cross_entropy"}, "loss"),
+        ({"dataset": "wave", "widths": (1, 8, 1), "label_noise": 0.1}, "label_noise"),
+        ({"norm_scale": 0.5}, "norm_scale"), ({"normalization": "layer", "norm_scale": 0}, "norm_scale"),
         ({"normalization": "group"}, "normalization"), ({"learning_rate": math.nan}, "learning_rate"),
         ({"initializers": ()}, "initializers")],
     RateParams: [

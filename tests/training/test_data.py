@@ -13,6 +13,7 @@ FOLDER = Path(data.__file__).parents[1] / "datasets"
 PLANE = [name for name, dataset in DATASETS.items() if dataset.features == 2]
 IMAGES = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"  # SHA-256
 every = pytest.mark.parametrize("name", DATASETS)
+CLASSES = [name for name, dataset in DATASETS.items() if dataset.classes > 1]
 
 
 def raw(d):
@@ -74,13 +75,17 @@ def test_a_record_is_typed_as_stated(name):
     d = load(name)
     for field in ("name", "classes", "features", "source"):
         assert getattr(d, field) == getattr(DATASETS[name], field)
-    types = {"x_train": np.float32, "x_test": np.float32, "y_train": np.int64, "y_test": np.int64,
+    label = np.int64 if name in CLASSES else np.float32
+    types = {"x_train": np.float32, "x_test": np.float32, "y_train": label, "y_test": label,
              "mislabelled": bool, "centre": float}
     for field, dtype in types.items():
         assert getattr(d, field).dtype == dtype
     assert d.x_train.shape == (len(d.y_train), d.features)
     assert d.x_test.shape == (len(d.y_test), d.features)
-    assert set(d.y_train) == set(d.y_test) == set(range(d.classes))
+    if name in CLASSES:
+        assert set(d.y_train) == set(d.y_test) == set(range(d.classes))
+    else:
+        assert (d.y_train.mean(), d.y_train.std()) == pytest.approx((0, 1), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", PLANE)
@@ -123,7 +128,19 @@ def test_noise_scales_the_jitter():
     assert jitter.std() == pytest.approx(0.2, rel=5 / np.sqrt(2 * jitter.size))
 
 
-@every
+def test_the_wave_is_its_function_with_the_stated_noise():
+    clean, noisy = load("wave", seed=4, noise=0), load("wave", seed=4)
+    x = raw(clean)[:, 0]
+    y = (1 + x / 2) * np.sin(2 * np.pi * x)
+    for d, away in ((clean, 1e-5), (noisy, 0.1)):
+        slope, centre = np.polyfit(np.append(d.y_train, d.y_test), y, 1)
+        rest = y - slope * np.append(d.y_train, d.y_test) - centre
+        assert rest.std() == pytest.approx(0, abs=away * (1 + 5 / np.sqrt(3_000)))
+    assert rest.std() > 0.09
+    np.testing.assert_array_equal(clean.x_train, noisy.x_train)
+
+
+@pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_label_noise_replaces_the_stated_share_by_other_classes(name, share):
     clean, noisy = load(name), load(name, label_noise=share)

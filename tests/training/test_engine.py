@@ -19,9 +19,9 @@ REMEDIES = [(normalization, residual) for normalization in AXES for residual in 
 
 
 def layout_of(activation="relu", optimizer="sgd", widths=WIDTHS, batch=8, dtype=np.float64, clip=0.0,
-              normalization="none", residual="none", keep=1.0):
+              normalization="none", residual="none", keep=1.0, norm_scale=1.0, squared=False):
     return MemoryLayout(widths, ACTIVATIONS[activation], OPTIMIZERS[optimizer], 0.9, clip, batch,
-                        np.dtype(dtype), normalization, residual, keep)
+                        np.dtype(dtype), normalization, residual, keep, norm_scale, squared)
 
 
 def examples(p, rows=ROWS):
@@ -67,7 +67,7 @@ def quietly(nets, until):
 def formula(nets, x, y):
     """Mean loss of each net as ``layers.forward`` computes it; the last layer is linear."""
     p, losses = nets.layout, []
-    skips = (*residual_factors(p.widths[:-1], p.residual), None)
+    skips = (*residual_factors(p.widths[:-1], p.residual, p.norm_scale), None)
     def mask(index):
         return nets.masks[index + 1][:, np.argsort(nets._rows)].T  # the minibatch is all rows, shuffled
 
@@ -75,10 +75,15 @@ def formula(nets, x, y):
         weights, biases = ([get(layer)[i] for layer in range(1, p.depth + 1)]
                            for get in (nets.weights, nets.biases))
         net = Net(p.activation, weights[:-1], [1.0] * (p.depth - 1), skips[:-1], biases[:-1],
-                  AXES[p.normalization], mask if p.keep < 1 else None)
+                  AXES[p.normalization], mask if p.keep < 1 else None,
+                  norm_scale=p.norm_scale if p.residual == "none" else 1.0)
         tape = Tape(p.widths[:-1], len(x), np.float64)
         for _ in forward(net, x, tape):
             pass
+        if p.squared:
+            error = tape.a[-1] @ weights[-1].T + biases[-1] - np.eye(p.widths[-1])[y]
+            losses.append((error**2).sum(axis=1).mean() / 2)
+            continue
         log_shares = scipy.special.log_softmax(tape.a[-1] @ weights[-1].T + biases[-1], axis=1)
         losses.append(-log_shares[np.arange(len(y)), y].mean())
     return np.array(losses)
@@ -90,14 +95,18 @@ def formula(nets, x, y):
     *product(["relu", "tanh", "gelu"], [(*remedy, 1.0) for remedy in REMEDIES[1:]]),
     *product(["relu", "tanh", "gelu"], [("none", "none", 0.7), ("layer", "scaled", 0.7)])])
 def test_the_gradient_agrees_with_finite_differences(name, remedy):
-    """One step of rate 1 against central differences of ``formula``, to 1e-6."""
     normalization, residual, keep = remedy
-    nets, x, y = filled(layout_of(name, batch=ROWS, normalization=normalization, residual=residual,
-                                  keep=keep), rates=1.0)
+    assert gradient_error(layout_of(name, batch=ROWS, normalization=normalization, residual=residual,
+                                    keep=keep)) < 1e-6
+
+
+def gradient_error(p):
+    """Largest relative error of one step of rate 1, by net, against central differences of ``formula``."""
+    nets, x, y = filled(p, rates=1.0)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
-    if keep < 1:  # kept units are scaled by 1/keep, and nothing is dropped in a test
+    if (keep := p.keep) < 1:  # kept units are scaled by 1/keep, and nothing is dropped in a test
         mask = nets.mask.copy()
         assert set(np.unique(mask)) == {0, 1 / keep}
         nets.mask[:] = 1
@@ -112,8 +121,7 @@ def test_the_gradient_agrees_with_finite_differences(name, remedy):
             put(nets, moved)
             losses.append(formula(nets, x, y))
         numeric[:, i] = (losses[0] - losses[1]) / (2 * h)
-    error = np.linalg.norm(gradient - numeric, axis=1) / np.linalg.norm(numeric, axis=1)
-    assert error.max() < 1e-6
+    return (np.linalg.norm(gradient - numeric, axis=1) / np.linalg.norm(numeric, axis=1)).max()
 
 
 TORCH = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "elu": "ELU"}
@@ -140,7 +148,7 @@ def torch_model(nets, i, name):
         def forward(self, x):
             a, z = x, None
             for linear, norm, skip in zip(self.linears[:-1], self.norms, skips, strict=True):
-                branch = norm(linear(a))
+                branch = norm(linear(a)) * p.norm_scale
                 z = branch if skip is None else z + skip * branch
                 a = self.activation(z)
             return self.linears[-1](a)
@@ -170,7 +178,13 @@ def torch_trajectory(name, optimizer, nets, x, y, steps, rates):
             at += batch
             rule.zero_grad()
             logits = model(torch.tensor(x[chosen]))
-            torch.nn.functional.cross_entropy(logits, torch.tensor(y[chosen])).backward()
+            labels = torch.tensor(y[chosen])
+            if nets.layout.squared:
+                one_hot = torch.nn.functional.one_hot(labels, nets.layout.widths[-1]).to(logits.dtype)
+                loss = torch.nn.functional.mse_loss(logits, one_hot, reduction="sum") / (2 * batch)
+            else:
+                loss = torch.nn.functional.cross_entropy(logits, labels)
+            loss.backward()
             if clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
             rule.step()
@@ -206,10 +220,11 @@ def test_twenty_steps_follow_pytorch_under_every_remedy(name, normalization, res
     follow_pytorch(p, name, "sgd", 20, (0.05, 0.05), 0.02)
 
 
-@pytest.mark.parametrize("residual", ["none", "scaled"])
-def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_over_the_same_batches(residual):
+@pytest.mark.parametrize(("residual", "scale"), [("none", 1.0), ("scaled", 1.0), ("none", 0.4)])
+def test_batch_normalization_answers_with_the_statistics_that_pytorch_gathers_over_the_same_batches(
+        residual, scale):
     torch = pytest.importorskip("torch")
-    p = layout_of("tanh", batch=7, normalization="batch", residual=residual)
+    p = layout_of("tanh", batch=7, normalization="batch", residual=residual, norm_scale=scale)
     nets, x, y = filled(p)
     with np.errstate(all="ignore"):
         nets.update_batchnorm_statistics()

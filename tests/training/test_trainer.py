@@ -65,14 +65,15 @@ def test_the_first_snapshot_is_before_any_update_and_they_are_evenly_spaced(defa
     assert TrainParams(steps=7).marks == tuple(range(8))
 
 
-@pytest.mark.parametrize("sigma_b2", [0.0, 0.25])
-def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them(sigma_b2):
+@pytest.mark.parametrize(("sigma_b2", "last"), [
+    (0.0, {}), (0.25, {}), (0.0, {"last_scale": 0.0}), (0.25, {"last_scale": 0.1, "last_bias": -2.0})])
+def test_nets_start_where_the_probe_of_the_same_seed_looks_at_them(sigma_b2, last):
     names = "glorot_normal", "orthogonal", "pytorch_default", "playground_default"
-    p = small(initializers=names, seed=5, gamma=2.0, sigma_b2=sigma_b2)
+    p = small(initializers=names, seed=5, gamma=2.0, sigma_b2=sigma_b2, **last)
     trainer = Trainer(p)
     for which, name in enumerate(p.initializers):
         for draw in range(p.seeds):
-            probed = ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0, sigma_b2=sigma_b2)
+            probed = ProbeParams(p.widths, initializer=name, seed=5, gamma=2.0, sigma_b2=sigma_b2, **last)
             net, _, _ = build(probed, draw)
             for layer, (weights, scale) in enumerate(zip(net.weights, net.scales, strict=True), 1):
                 ours = weights_of(trainer, layer)[which, draw]
@@ -212,6 +213,36 @@ def test_every_set_in_the_plane_is_learned(dataset):
                             learning_rate=0.01, steps=600, snapshots=2)
     last = list(train(p))[-1]
     assert last.held_out[0, 0] > 0.9
+
+
+def test_zeros_in_the_last_layer_alone_start_at_ln_10_and_learn():
+    p = TrainParams.uniform(4, 32, initializers=("standard_normal", "he_normal"), last_scale=0.0, steps=300,
+                            snapshots=2, activation="tanh", learning_rate=0.1)
+    first, *_, last = train(p)
+    np.testing.assert_allclose(first.loss, LN10, rtol=1e-6)
+    assert last.held_out[1, 0] > 0.9
+
+
+def test_a_function_is_learned_to_r2_near_1_and_a_net_that_knows_nothing_has_half_the_variance():
+    p = TrainParams.uniform(4, 32, dataset="wave", initializers=("zeros", "he_normal"), activation="tanh",
+                            optimizer="adam", learning_rate=0.01, steps=600, snapshots=2)
+    trainer = Trainer(p)
+    last = list(trainer)[-1]
+    assert (p.squared, p.guess_loss, p.guess_accuracy) == (True, 0.5, 0)
+    # noise 0.1 in a sine of variance 1/2 (1 + 1/12) leaves R² = 0.98
+    assert 0.95 < last.held_out[1, 0] < 0.99
+    assert last.loss[0, 0] == pytest.approx(0.5, abs=0.15)  # batches of 32: the variance of 32 is 18 % off
+    with np.errstate(all="ignore"):
+        loss, r2 = trainer.groups[0].evaluate(trainer.groups[0].held_out)
+    np.testing.assert_allclose(r2, 1 - 2 * loss, rtol=1e-5)
+
+
+def test_inputs_are_scaled_and_moved_and_the_decision_grid_with_them():
+    usual = small(dataset="moons", initializers=("he_normal",), input_scale=255.0, input_mean=100.0)
+    for examples in (Trainer(usual).groups[0].train, Trainer(usual).groups[0].held_out):
+        x = usual.data.x_train if len(examples) == 1_000 else usual.data.x_test
+        np.testing.assert_allclose(examples.x[:, :-1], 255 * x + 100, rtol=1e-6)
+    np.testing.assert_array_equal(usual.decision_axes, small(dataset="moons").decision_axes)
 
 
 def test_addresses_may_say_depth_and_width():

@@ -48,7 +48,7 @@ class SweepParams(Params):
     sigma_w2_count: int = integer(7, 1, 64)
     sigma_b2: float = real(0.05, 0, 100)
     width: int = integer(50, 1, 1024)
-    dataset: str = choice("digits", DATASETS)
+    dataset: str = choice("digits", (name for name, data in DATASETS.items() if data.classes > 1))
     optimizer: str = choice("sgd", OPTIMIZERS)
     learning_rate: float = real(0.01, 1e-6, 100)
     batch: int = integer(32, 1, 1024)

@@ -1,8 +1,8 @@
-"""Data to train on: handwritten digits from a file, and four sets in the plane drawn from a seed.
+"""Data to train on: handwritten digits from a file, four sets in the plane and a function, drawn from a seed.
 
 Every set is standardised with statistics of the training rows: subtract each feature's mean, then divide all
 by one number, so that E[x²] = 1 over training rows and features. One divisor keeps the shape of pictures and
-figures.
+figures. Numbers to predict have mean 0 and variance 1 over the training rows too.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ DIGITS = Path(__file__).parent.parent / "datasets" / "digits.npz"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Name, size and source of a data set, and the default ``noise`` of a figure in the plane.
+    """Name, size and source of a data set, and the default ``noise`` of a figure in the plane or a function.
 
-    ``draw(rows, rng)`` makes a figure: x and y of its points, without noise, and labels, all ``(rows,)``.
+    ``draw(rows, rng)`` makes a figure: x and y of its points, without noise, and labels, all ``(rows,)``. A
+    set of one "class" is a function: ``draw`` makes its x and y.
     """
 
     name: str
@@ -49,11 +50,11 @@ class Data:
     x_train: np.ndarray
     """(training rows, features) float32"""
     y_train: np.ndarray
-    """(training rows,) int64 from 0 to classes - 1, with label noise"""
+    """(training rows,) int64 from 0 to classes - 1, with label noise; of a function float32"""
     x_test: np.ndarray
     """(held-out rows, features) float32"""
     y_test: np.ndarray
-    """(held-out rows,) int64, never with label noise"""
+    """(held-out rows,) likewise, never with label noise"""
     mislabelled: np.ndarray
     """(training rows,) bool, where label noise replaced the true label"""
     centre: np.ndarray
@@ -99,6 +100,12 @@ def _gaussians(rows, rng):
     return math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle), labels
 
 
+def _wave(rows, rng):
+    """Two periods of a sine that grows, over x from -1 to 1."""
+    x = rng.uniform(-1, 1, rows)
+    return x, (1 + x / 2) * np.sin(2 * math.pi * x)
+
+
 DATASETS: dict[str, Dataset] = {d.name: d for d in (
     Dataset("digits", 10, 64,
             "Alpaydin & Kaynak 1998, UCI Machine Learning Repository (doi 10.24432/C50P49), CC BY 4.0"),
@@ -106,6 +113,7 @@ DATASETS: dict[str, Dataset] = {d.name: d for d in (
     Dataset("circles", 2, 2, "one circle around another", 0.1, _circles),
     Dataset("moons", 2, 2, "two interleaved half circles", 0.15, _moons),
     Dataset("gaussians", 4, 2, "four round Gaussian clouds", 0.4, _gaussians),
+    Dataset("wave", 1, 1, "two periods of a growing sine, to be predicted as a number", 0.1, _wave),
 )}
 
 
@@ -126,13 +134,17 @@ class DataParams(Params):
         if self.name == "digits" and self.noise != 1:
             raise ParamError("noise", "1 for the digits", self.noise,
                              "They are pictures; use label_noise, or another data set.")
+        if DATASETS[self.name].classes == 1 and self.label_noise:
+            raise ParamError("label_noise", f"0 for {self.name}", self.label_noise,
+                             "It has numbers, no labels; use noise.")
 
 
 def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: float = 0.0) -> Data:
     """Load a data set, split and standardised; the same arguments give the same record.
 
     Digits: 1,442 training and 355 held-out images of 8 x 8, every fifth of each class held out; the same 13
-    people wrote both. Others: 1,000 training and 500 held-out points, classes equally frequent. Labels wrong
+    people wrote both. Others: 1,000 training and 500 held-out points, classes equally frequent; noise moves
+    the points of a figure, and the numbers of a function. Labels wrong
     at a noise of 10 % are wrong at 20 % too. Raises ``ParamError`` as ``DataParams`` does.
     """
     return _load(DataParams(name, seed, noise, label_noise))
@@ -141,6 +153,8 @@ def load(name: str = "digits", seed: int = 0, noise: float = 1.0, label_noise: f
 @lru_cache(maxsize=33)  # of 60 kB at most, two features and a label of 1,500 points: 2 MB
 def _load(p: DataParams) -> Data:
     dataset = DATASETS[p.name]
+    if dataset.classes == 1:
+        return _function(dataset, p)
     if dataset.draw is None:
         x_train, true, x_test, y_test, centre, scale = _digits()
     else:
@@ -150,6 +164,19 @@ def _load(p: DataParams) -> Data:
         x_train, x_test, centre, scale = _standardise(train, test)
     y_train = _relabelled(true, dataset.classes, p)
     arrays = x_train, y_train, x_test, y_test.astype(np.int64), y_train != true, centre
+    for array in arrays:
+        array.flags.writeable = False
+    return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)
+
+
+def _function(dataset: Dataset, p: DataParams) -> Data:
+    """Draw x and noisy y of a function, both standardised."""
+    rng = np.random.default_rng([p.seed, *p.name.encode()])
+    x, y = (values[:, None] for values in dataset.draw(TRAIN + HELD_OUT, rng))
+    y = y + p.noise * dataset.noise * rng.standard_normal(y.shape)
+    x_train, x_test, centre, scale = _standardise(x[:TRAIN], x[TRAIN:])
+    y_train, y_test, *_ = _standardise(y[:TRAIN], y[TRAIN:])
+    arrays = x_train, y_train[:, 0], x_test, y_test[:, 0], np.zeros(TRAIN, bool), centre
     for array in arrays:
         array.flags.writeable = False
     return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)

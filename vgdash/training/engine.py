@@ -16,16 +16,20 @@ from vgdash.training.optimizers import clip_norm
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Inputs ``(rows, features + 1)`` with a last column of ones, and one-hot labels ``(rows, classes)``."""
+    """Inputs ``(rows, features + 1)`` with a last column of ones, and one-hot labels ``(rows, classes)``.
+
+    Numbers to predict are labels of one class, not one-hot.
+    """
 
     x: np.ndarray
     labels: np.ndarray
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, classes: int, dtype) -> Examples:
-        """Make them from inputs ``(rows, features)`` and labels ``(rows,)`` from 0 to ``classes`` - 1."""
+        """Make them from inputs ``(rows, features)``, and ``(rows,)`` labels below ``classes`` or numbers."""
         ones = np.ones((len(x), 1), dtype)
-        return cls(np.concatenate([x, ones], axis=1, dtype=dtype), np.eye(classes, dtype=dtype)[y])
+        labels = y[:, None].astype(dtype) if y.dtype.kind == "f" else np.eye(classes, dtype=dtype)[y]
+        return cls(np.concatenate([x, ones], axis=1, dtype=dtype), labels)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -67,16 +71,16 @@ class Nets(ForwardBackward):
         """Estimate the population's statistics for batch normalization; does nothing without it."""
         if self.layout.normalization != "batch":
             return
-        mean, factor, all_mean, all_factor = self.statistics
+        (mean, factor, all_mean, all_factor), scale = self.statistics, self.layout.plain_scale
         all_mean[:] = all_factor[:] = 0
         for rows in self._population:
             self._read(self.train, rows)
             self._predict(self.forward)
             all_mean += mean
-            all_factor += 1 / (factor * factor) - EPSILON  # the variance
+            all_factor += scale**2 / (factor * factor) - EPSILON  # the variance
         all_mean /= len(self._population)
         all_factor *= self.layout.batch / ((self.layout.batch - 1) * len(self._population))
-        np.reciprocal(np.sqrt(all_factor + EPSILON), out=all_factor)
+        np.divide(scale, np.sqrt(all_factor + EPSILON), out=all_factor)
 
     def run(self, until: int, last: bool, stopped: Callable[[], bool], inspect: Callable[[], object],
             test: bool) -> dict[str, np.ndarray] | None:
@@ -117,7 +121,10 @@ class Nets(ForwardBackward):
         return measured
 
     def evaluate(self, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss and accuracy over all rows, ``(nets,)`` each. A tie of k classes counts 1/k."""
+        """Mean loss and accuracy (R² of numbers) over all rows, ``(nets,)`` each.
+
+        A tie of k classes counts 1/k.
+        """
         losses, hits = np.zeros((2, self.nets))
         for start in self.predict_batches(examples):
             counted = min(self.layout.batch, len(examples) - start)
@@ -154,16 +161,27 @@ class Nets(ForwardBackward):
         np.take(examples.labels, rows, 0, self._labels, "clip")
 
     def _predict(self, forward: Calls) -> None:
-        """Pass forward; softmax into ``shares``, cross-entropy and hit of each example."""
+        """Pass forward; softmax into ``shares``, cross-entropy and hit of each example.
+
+        For the squared error ``shares`` are the answers themselves, which have the same derivative then. The
+        hit of a number, which has variance 1, is 1 - (its error)², so that the mean is R².
+        """
         for call in forward:
             call()
         logits, shares = self.logits, self.shares
+        if self.layout.squared:
+            np.copyto(shares, logits)
+            self._losses = np.square(shares - self._labels.T).sum(axis=1) / 2
+            if logits.shape[1] == 1:
+                self._hits = 1 - 2 * self._losses
+                return
         logits -= logits.max(axis=1, keepdims=True)
         true = (logits * self._labels.T).sum(axis=1)
-        np.exp(logits, out=shares)
-        total = shares.sum(axis=1, keepdims=True)
-        shares /= total
-        self._losses = np.log(total[:, 0]) - true
+        if not self.layout.squared:
+            np.exp(logits, out=shares)
+            total = shares.sum(axis=1, keepdims=True)
+            shares /= total
+            self._losses = np.log(total[:, 0]) - true
         self._hits = np.divide(true == 0, (logits == 0).sum(axis=1), dtype=logits.dtype)
 
     def _freeze_diverged(self, values: np.ndarray) -> None:

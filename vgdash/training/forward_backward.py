@@ -148,7 +148,8 @@ class ForwardBackward:
 
     def _normalize(self, layer: int) -> Calls:
         hat = self._hat[layer]
-        return normalize_calls(hat, *self._of_layer[layer][:2], self._work_like(hat), self.layout.axis)
+        return normalize_calls(hat, *self._of_layer[layer][:2], self._work_like(hat), self.layout.axis,
+                               self.layout.plain_scale)
 
     def _normalize_fixed(self, layer: int) -> Calls:
         """Make the calls of hat ← (hat - mean)·factor with the population's statistics."""
@@ -203,7 +204,8 @@ class ForwardBackward:
         if axis is not None:
             mean, factor = self._of_layer[layer][:2]
             work = self._work_like(outer)
-            calls += normalize_backward_calls(outer, inner, self._hat[layer], mean, factor, work, axis)
+            calls += normalize_backward_calls(outer, inner, self._hat[layer], mean, factor, work, axis,
+                                              self.layout.plain_scale)
             outer = inner
         if axis is None or skip not in (None, 1):
             calls.append(partial(np.multiply, outer, 1 if skip is None else skip, out=inner))

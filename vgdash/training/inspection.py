@@ -67,7 +67,7 @@ class Inspector:
         """``(nets, GRID, GRID)``: share of class 1 in 255ths; of more than two classes the most likely."""
         batches = [self._nets.shares.copy() for _ in self._nets.predict_batches(self._points)]
         shares = np.nan_to_num(np.concatenate(batches, axis=2)[:, :, :len(self._points)])
-        found = np.rint(255 * shares[:, 1]) if shares.shape[1] == 2 else shares.argmax(axis=1)
+        found = np.rint(255 * np.clip(shares[:, 1], 0, 1)) if shares.shape[1] == 2 else shares.argmax(axis=1)
         return found.astype(np.uint8).reshape(-1, GRID, GRID)
 
 

@@ -10,12 +10,11 @@ import pandas as pd
 
 from vgdash.parallel import WORKERS
 from vgdash.params import ParamError, integer, real
-from vgdash.training.data import DATASETS
 from vgdash.training.params import TrainParams
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import Trainer
 
-LEARNED = 0.03  # a rate works if it brings the loss this share below ln K, the loss of guessing K classes
+LEARNED = 0.03  # a rate works if it brings the loss this share below that of guessing, ln K of K classes
 LAST = 0.2  # share of the steps that the loss is averaged over
 
 
@@ -80,7 +79,7 @@ class Rates:
     """The step at which loss or gradient was not finite; -1 while all is well."""
     best: np.ndarray
     """``(initializers,)`` the rate of lowest mean loss over seeds, none of them diverged; nan if no rate
-    brings it 3 % below ln K, the loss of guessing K classes."""
+    brings it 3 % below that of guessing, ln K of K classes."""
 
     def frame(self) -> pd.DataFrame:
         """One row for each net: initializer, learning_rate, seed, start, loss, diverged, best (bool)."""
@@ -105,7 +104,7 @@ def rates_from_snapshots(p: RateParams, first: Snapshot, last: Snapshot) -> Rate
     """Make the record from the first and the last snapshot of ``Trainer(p)``."""
     shape = len(p.initializers), p.rates_tried, p.seeds
     start, loss, diverged = (x.reshape(shape).copy() for x in (first.loss, last.loss, last.diverged))
-    best = _best(p.tried, loss, math.log(DATASETS[p.dataset].classes))
+    best = _best(p.tried, loss, p.guess_loss)
     arrays = p.tried, start[:, 0].copy(), loss, diverged, best
     for array in arrays:
         array.flags.writeable = False

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from vgdash.activations import Activation
-from vgdash.layers import AXES, EPSILON, residual_factors
+from vgdash.layers import AXES, EPSILON, plain_norm_scale, residual_factors
 from vgdash.training.optimizers import Optimizer
 
 CACHE = 384 * 1024  # bytes of one chunk's gradients: with its weights, less than a second-level cache of 1 MB
@@ -36,6 +36,8 @@ class MemoryLayout:
     normalization: str = "none"
     residual: str = "none"
     keep: float = 1.0
+    norm_scale: float = 1.0
+    squared: bool = False  # the loss is half the squared error, not cross-entropy
 
     @property
     def depth(self) -> int:
@@ -53,7 +55,12 @@ class MemoryLayout:
     @cached_property
     def skips(self) -> tuple[float | None, ...]:
         """Factor of the branch beside each layer's skip connection, None without one."""
-        return (*residual_factors(self.widths[:-1], self.residual), None)
+        return (*residual_factors(self.widths[:-1], self.residual, self.norm_scale), None)
+
+    @property
+    def plain_scale(self) -> float:
+        """The scale of the normalization in layers without a skip connection; its factors carry it."""
+        return plain_norm_scale(self.skips, self.norm_scale)
 
     @property
     def axis(self) -> int | None:
@@ -170,9 +177,10 @@ class _ReluCalls(_ActivationCalls):
 
 
 def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work: np.ndarray,
-                    axis: int) -> Calls:
-    """Make the calls of ``layers.normalize`` on ``hat`` in place; they keep ``mean`` and ``factor``.
+                    axis: int, scale: float) -> Calls:
+    """Make the calls of ``layers.normalize``, times ``scale``, on ``hat`` in place.
 
+    They keep ``mean`` and ``factor``, the latter times ``scale``.
     The last row counts in no average, and is put to 0 because it would grow from step to step.
     """
     return [
@@ -184,16 +192,18 @@ def normalize_calls(hat: np.ndarray, mean: np.ndarray, factor: np.ndarray, work:
         partial(np.add, factor, EPSILON, out=factor),
         partial(np.sqrt, factor, out=factor),
         partial(np.reciprocal, factor, out=factor),
+        *([] if scale == 1 else [partial(np.multiply, factor, scale, out=factor)]),
         partial(np.multiply, hat, factor, out=hat),
     ]
 
 
 def normalize_backward_calls(gradient: np.ndarray, inner: np.ndarray, hat: np.ndarray, mean: np.ndarray,
-                             factor: np.ndarray, work: np.ndarray, axis: int) -> Calls:
+                             factor: np.ndarray, work: np.ndarray, axis: int, scale: float) -> Calls:
     """Make the calls of ``layers.normalize_backward`` from ``gradient`` to ``inner``; overwrites ``mean``."""
     return [
         partial(np.multiply, gradient, hat, out=work),
         _average(work, mean, axis),
+        *([] if scale == 1 else [partial(np.multiply, mean, scale**-2, out=mean)]),
         partial(np.multiply, hat, mean, out=work),
         _average(gradient, mean, axis),
         partial(np.subtract, gradient, mean, out=inner),

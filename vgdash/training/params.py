@@ -44,13 +44,15 @@ class TrainParams(Params):
     """Nets of several ``initializers`` and ``seeds``, trained on one ``dataset``.
 
     ``widths`` run from the features to the classes of the data. Hidden layers apply ``activation``, the last
-    layer is linear, the loss is softmax cross-entropy. ``gamma`` multiplies the initial weights; ``sigma_b2``
-    is the variance of the initial biases, as in ``ProbeParams``. ``clip`` bounds the norm of the gradient, 0
-    is off. ``steps`` updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots``
-    counts the intervals between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the
-    order of the examples and the figures. ``normalization`` and ``residual`` are those of ``ProbeParams``,
-    without learned scale and shift, and not in the last layer. Dropout keeps the share ``keep`` of the hidden
-    units in training.
+    layer is linear. The ``loss`` is softmax cross-entropy or half the squared error; auto is what fits: wave
+    has numbers to predict. ``gamma`` multiplies the initial weights; ``sigma_b2`` is the variance of the
+    initial biases, as in ``ProbeParams``, and so are ``last_scale``, ``last_bias`` and the scale and mean of
+    the inputs, which are standardised before. ``clip`` bounds the norm of the gradient, 0 is off. ``steps``
+    updates use minibatches of ``batch`` examples, the same for all nets. ``snapshots`` counts the intervals
+    between snapshots, 0 chooses for a live view. ``seed`` draws the parameters, the order of the examples and
+    the figures. ``normalization``, with its ``norm_scale``, and ``residual`` are those of ``ProbeParams``,
+    but scale and shift are not learned, and the last layer has none. Dropout keeps the share ``keep`` of the
+    hidden units in training.
 
     Raises ``ParamError`` beyond 256 MB, 24 MB of snapshots or about five minutes of work.
     """
@@ -75,6 +77,12 @@ class TrainParams(Params):
     normalization: str = choice("none", AXES)
     residual: str = choice("none", RESIDUALS)
     keep: float = real(1.0, 0.01, 1.0)
+    loss: str = choice("auto", ("auto", "cross_entropy", "squared_error"))
+    norm_scale: float = real(1.0, 1e-3, 100)
+    last_scale: float = real(1.0, 0, 100)
+    last_bias: float = real(0.0, -100, 100)
+    input_scale: float = real(1.0, 1e-3, 1e3)
+    input_mean: float = real(0.0, -1e3, 1e3)
 
     SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 1024)}
 
@@ -102,6 +110,30 @@ class TrainParams(Params):
     def width(self) -> int:
         """Units of the first hidden layer."""
         return self.widths[1]
+
+    @property
+    def squared(self) -> bool:
+        """Test if the loss is half the squared error."""
+        return self.loss == "squared_error" or (self.loss == "auto" and self.regression)
+
+    @property
+    def regression(self) -> bool:
+        """Test if the data are numbers to predict, not classes; then accuracy means R²."""
+        return DATASETS[self.dataset].classes == 1
+
+    @property
+    def guess_accuracy(self) -> float:
+        """The accuracy of a net that knows nothing: 1/K of K classes; R² = 0 of numbers."""
+        return 0.0 if self.regression else 1 / self.widths[-1]
+
+    @property
+    def guess_loss(self) -> float:
+        """The loss of a net that knows nothing: ln K; if squared half the variance of the labels."""
+        return 0.5 * (1 - self.guess_accuracy) if self.squared else math.log(self.widths[-1])
+
+    def inputs(self, x: np.ndarray) -> np.ndarray:
+        """Return the inputs of the nets: the standardised features times the scale, plus the mean."""
+        return x if (self.input_scale, self.input_mean) == (1, 0) else x * self.input_scale + self.input_mean
 
     @property
     def columns(self) -> int:
@@ -241,7 +273,8 @@ class TrainParams(Params):
     def memory_layout(self, dtype) -> MemoryLayout:
         return MemoryLayout(
             self.widths, ACTIVATIONS[self.activation], OPTIMIZERS[self.optimizer], self.momentum, self.clip,
-            self.batch, np.dtype(dtype), self.normalization, self.residual, self.keep)
+            self.batch, np.dtype(dtype), self.normalization, self.residual, self.keep,
+            self.norm_scale, self.squared)
 
     def consistent(self) -> None:
         dataset = DATASETS[self.dataset]
@@ -250,6 +283,12 @@ class TrainParams(Params):
             raise ParamError("widths", f"from {ends[0]} features to {ends[1]} classes for {self.dataset}",
                              Unquoted(f"{self.widths[0]} to {self.widths[-1]}"),
                              "TrainParams.uniform(depth, width, dataset=…) sets both.")
+        if self.regression and self.loss == "cross_entropy":
+            raise ParamError("loss", f"squared_error for {self.dataset}", self.loss,
+                             "Its data are numbers to predict, no classes.")
+        if self.norm_scale != 1 and self.normalization == "none":
+            raise ParamError("norm_scale", "1 without normalization", self.norm_scale,
+                             "It multiplies what normalization gives: choose batch or layer.")
         if self.batch > (rows := len(self.data.x_train)):
             raise ParamError("batch", f"at most the {rows:,} training examples of {self.dataset}", self.batch)
         if self.normalization == "batch" and self.batch == 1:

@@ -29,11 +29,12 @@ class Snapshot:
     params: TrainParams
     step: int
     loss: np.ndarray
-    """Cross-entropy in nats, mean over the minibatches since the last snapshot, at step 0 of the first."""
+    """Cross-entropy in nats, or half the squared error, of an example: mean over the minibatches since the
+    last snapshot, at step 0 of the first."""
     accuracy: np.ndarray
-    """Share of hits in the same minibatches; a tie between k classes counts 1/k."""
+    """Share of hits in the same minibatches, a tie between k classes counts 1/k; of numbers R²."""
     held_out: np.ndarray
-    """Share of hits on all held-out examples, at the steps ``params.tested``; nan at the others."""
+    """The same on all held-out examples, at the steps ``params.tested``; nan at the others."""
     grad2: np.ndarray
     """Mean over units and the next minibatch of (∂C/∂z[l])², C the loss of one example."""
     dw2: np.ndarray

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from vgdash.initializers import BASES, INITIALIZERS
+from vgdash.initializers import BASES, INITIALIZERS, BiasRule
 from vgdash.parallel import WORKERS, single_threaded_blas
 from vgdash.probe.random_weights import stream
 from vgdash.training.engine import Examples, Nets
@@ -25,13 +25,13 @@ class Trainer:
     def __init__(self, p: TrainParams, workers: int = WORKERS, dtype=np.float32):
         self.params, self._workers = p, workers
         data, layout = p.data, p.memory_layout(dtype)
-        train, held_out = (Examples.of(x, y, data.classes, dtype)
+        train, held_out = (Examples.of(p.inputs(x), y, data.classes, dtype)
                            for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
         rates = np.split(p.rates, np.cumsum(p.groups)[:-1])
         self.groups = [Nets(layout, len(each), train, held_out, np.random.default_rng([p.seed, 0]), each)
                        for each in rates]
         self._draw(np.dtype(dtype))
-        points = decision_grid(data.x_train)[0] if p.decided else None
+        points = p.inputs(decision_grid(data.x_train)[0]) if p.decided else None
         self._inspectors = [Inspector(nets, p.histogram_layers, points) for nets in self.groups]
         self._results: list[list[dict[str, np.ndarray]]] = [[] for _ in self.groups]  # by mark
         self._changed = threading.Condition()
@@ -75,7 +75,8 @@ class Trainer:
         nets = [(group, i) for group in self.groups for i in range(group.nets)]
         bases = [INITIALIZERS[name].base.name for name in p.initializers]
         for layer in range(1, p.depth + 1):
-            fans = p.widths[layer - 1], p.widths[layer]
+            fans, last = (p.widths[layer - 1], p.widths[layer]), layer == p.depth
+            gamma = p.gamma * p.last_scale if last else p.gamma
             for seed in range(p.seeds):
                 zero = p.residual == "zero" and skips[layer - 1] is not None
                 for family in () if zero else set(bases):
@@ -83,10 +84,12 @@ class Trainer:
                     for which, name in enumerate(p.initializers):
                         if bases[which] == family:
                             for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
-                                group.weights(layer)[i] = base * (p.gamma * INITIALIZERS[name].scale(*fans))
+                                group.weights(layer)[i] = base * (gamma * INITIALIZERS[name].scale(*fans))
                 for which, name in enumerate(p.initializers):
-                    biases = INITIALIZERS[name].biases(p.sigma_b2).draw(
-                        *fans, stream(p.seed, seed, layer, "bias"), dtype)
+                    rule = INITIALIZERS[name].biases(p.sigma_b2)
+                    if last and p.last_bias:
+                        rule = BiasRule("constant", p.last_bias)
+                    biases = rule.draw(*fans, stream(p.seed, seed, layer, "bias"), dtype)
                     for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
                         group.biases(layer)[i] = biases
 

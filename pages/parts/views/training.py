@@ -12,7 +12,6 @@ import pandas as pd
 from pages.parts import charts
 from pages.parts.text import listed, markdown_table, ten_to
 from pages.parts.views.training_details import by_layer, decisions, histograms
-from vgdash.training.data import DATASETS
 from vgdash.training.snapshots import Snapshot, steps_to
 from vgdash.training.trainer import TrainParams
 
@@ -31,6 +30,7 @@ LEARNED = 0.5  # share of the way from guessing to certainty
 MOVED = 0.2  # share of that way from which a net has learned something, even if its loss stays near ln K
 STILL = 0.03  # a loss within this share of ln K has not moved
 HEALTHY = -3.0  # log10 of update : weight, a thousandth (Karpathy, CS231n notes)
+LOWEST = -1.0  # R² that the chart shows: that of an exploding net has no bound
 NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update long before
 COLUMNS, CELLS = 26, 40  # of the heat map, at most
 POINTS = 100  # of a line, about, at most
@@ -72,7 +72,8 @@ def _ranking(snapshots: Sequence[Snapshot], goal: float) -> str:
         steps = ", ".join("never" if pd.isna(s) else f"{s:,}" for s in nets["steps"])
         best = nets["best"].max()
         rows.append([str(rank), name, steps, "–" if math.isnan(best) else f"{best:.0%}"])
-    header = f"| rank | initializer | steps to {goal:.0%} held out | best so far |\n|--:|---|--:|--:|"
+    r2 = "R² " if snapshots[0].params.regression else ""
+    header = f"| rank | initializer | steps to {r2}{goal:.0%} held out | best so far |\n|--:|---|--:|--:|"
     return markdown_table(header, rows)
 
 
@@ -84,8 +85,7 @@ def _stacked(snapshots: Sequence[Snapshot], name: str) -> tuple[np.ndarray, np.n
 def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
     """Say of each initializer if it learns, moves, stands still or diverged."""
     last, tested = snapshots[-1], next(s for s in reversed(snapshots) if s.step in p.tested)
-    classes = DATASETS[p.dataset].classes
-    guessing, chance = 1 / classes, math.log(classes)  # accuracy and loss
+    guessing, chance = p.guess_accuracy, p.guess_loss
     learned, moving, still, diverged = [], [], [], []
     for i, name in enumerate(p.initializers):
         gone = last.diverged[i] >= 0
@@ -97,16 +97,27 @@ def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
         held_out, loss = float(np.nanmean(tested.held_out[i])), float(np.nanmean(last.loss[i]))
         progress = (held_out - guessing) / (1 - guessing)
         if progress > LEARNED:
-            learned.append(f"{name} learns ({held_out:.0%} held out)")
+            learned.append(f"{name} learns ({_score(p, held_out)})")
         elif abs(loss - chance) < STILL * chance and progress < MOVED:
             still.append(name)
         else:
-            moving.append(f"{name} is at loss {loss:.2f} ({held_out:.0%} held out)")
+            moving.append(f"{name} is at loss {loss:.2f} ({_score(p, held_out)})")
     parts = [*learned, *moving, *diverged]
     if still:
         verb = "stands" if len(still) == 1 else "stand"
-        parts.append(f"{listed(still)} {verb} still at ln {classes} = {chance:.3f}")
+        parts.append(f"{listed(still)} {verb} still at {_guess(p)} = {chance:.3f}")
     return f"Step {last.step:,}: {'; '.join(parts)}."
+
+
+def _score(p: TrainParams, held_out: float) -> str:
+    return f"R² {held_out:.2f} held out" if p.regression else f"{held_out:.0%} held out"
+
+
+def _guess(p: TrainParams) -> str:
+    """Name the loss of a net that knows nothing."""
+    if p.squared:
+        return "half the variance" if p.regression else f"½(1 − 1/{p.widths[-1]})"
+    return f"ln {p.widths[-1]}"
 
 
 def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, limits: charts.Rows,
@@ -142,21 +153,21 @@ def _limit(p: TrainParams, y: Sequence[float], text: Sequence[str]) -> charts.Ro
 
 def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, loss = _stacked(snapshots, "loss")
-    classes = DATASETS[p.dataset].classes
     with np.errstate(divide="ignore", invalid="ignore"):
         log10 = np.log10(np.minimum(loss, 1e30))
     log10[~np.isfinite(log10)] = np.nan
-    guess = math.log10(math.log(classes))
+    guess = math.log10(p.guess_loss)
     span = (min(float(np.nanmin(log10, initial=guess)), guess - 1), guess + 0.2)
-    limit = _limit(p, [guess], [f"guessing: ln {classes}"])
+    limit = _limit(p, [guess], [f"guessing: {_guess(p)}"])
     return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.marks))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, held_out = _stacked([snapshot for snapshot in snapshots if snapshot.step in p.tested], "held_out")
-    classes = DATASETS[p.dataset].classes
-    limit = _limit(p, [1 / classes], [f"guessing: 1/{classes}"])
-    return _lines(p, steps, held_out, "{:.0%} held out", limit, (0.0, 1.0), len(p.tested))
+    guess, spell = (("its mean", "R² {:.2f} held out") if p.regression else
+                    (f"1/{p.widths[-1]}", "{:.0%} held out"))
+    limit = _limit(p, [p.guess_accuracy], [f"guessing: {guess}"])
+    return _lines(p, steps, np.maximum(held_out, LOWEST), spell, limit, (0.0, 1.0), len(p.tested))
 
 
 def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
