@@ -49,7 +49,9 @@ class BiasRule:
 
     def variance(self, fan_in: int) -> float:
         """Return the variance about the mean."""
-        return {"normal": self.value, "uniform": self.value**2 / (3 * fan_in)}.get(self.law, 0.0)
+        if self.law == "uniform":
+            return self.value**2 / (3 * fan_in)
+        return self.value if self.law == "normal" else 0.0
 
     def square(self, fan_in: int) -> float:
         """Return E[b²]."""

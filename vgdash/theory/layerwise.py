@@ -202,9 +202,12 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
         bias_mean = np.zeros_like(bias_mean)
     log_biases, log_widths = safe_log(bias_variance + bias_mean**2), np.log(p.widths)
     log_a2, a_cosine = math.log(p.input_square), np.nan if cosine is None else cosine
-    log_q, c, mean, plain = -np.inf, np.nan, 0.0, plain_norm_scale(p.skips, p.norm_scale)
+    log_q, c, mean, skips = -np.inf, np.nan, 0.0, p.skips
+    plain = plain_norm_scale(skips, p.norm_scale)
+    log_factors = 2 * safe_log([plain if skip is None else skip for skip in skips])
+    has_mean = bias_mean.any()
     fields = np.empty((8, *np.broadcast_shapes(log_w.shape[:-1], np.shape(cosine)), p.depth))
-    for layer, skip in enumerate(p.skips):
+    for layer, (skip, log_factor) in enumerate(zip(skips, log_factors.tolist(), strict=True)):
         log_weight = log_w[..., layer]
         log_signal = log_widths[layer] + log_weight + log_a2
         if p.rescale == "lsuv":
@@ -214,7 +217,6 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
         share = np.exp(log_signal - np.maximum(log_u, LOWEST))
         log_branch, branch_cosine, log_divisor = _normalize(p, log_u, 1 + share * (a_cosine - 1))
         log_into = log_a2 + (safe_log(1 - a_cosine) if p.normalization == "batch" else 0.0)
-        log_factor = 2 * float(safe_log(plain if skip is None else skip))
         own_mean = bias_mean[..., layer]
         if skip is None:
             log_q, c, mean = log_branch + log_factor, branch_cosine, own_mean
@@ -225,7 +227,7 @@ def propagate_moments(p: ProbeParams, log_w: np.ndarray, cosine: float | np.ndar
         if cosine is not None:
             mapped = map_correlation(correlation_series(activation, log_q), c)
             a_cosine = p.keep * np.where(log_q > -np.inf, mapped, 1.0)  # where z is 0 all inputs become one
-        if np.any(mean):
+        if has_mean:
             log_a2, a_cosine = _about_the_mean(activation, mean, log_q, c, log_a2, a_cosine, p.keep)
         log_a2 = log_a2 - math.log(p.keep)
         values = (log_q, c, log_a2, share, log_into, log_factor - log_divisor,
