@@ -23,7 +23,6 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams
 from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
 from vgdash.single_neuron import NeuronParams
-from vgdash.theory.layerwise import predict
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():
@@ -127,7 +126,7 @@ def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more)
 def test_lost_digits_are_not_called_zero_and_float64_does_not_end_where_float32_does(depth, digits, zero):
     found = probe(ProbeParams.uniform(depth, 100, "relu", "small_normal"))
     verdict, formats = comparison_view([found]).verdict, advice_view(found, "pytorch").formats
-    assert f"vanishes (float32 loses digits from layer {digits})" in verdict
+    assert "small_normal vanishes, ×0.0050 a layer." in verdict
     assert found.q[0, digits - 1] > 0
     assert zero is None or found.q[0, zero - 1] == 0 < found.q[0, zero - 2]
     rows = {line.split("|")[1].strip(): line for line in formats.splitlines() if line.startswith("| ")}
@@ -140,7 +139,7 @@ def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_width
     view = comparison_view([*probes.values()])
     found = probes["he_normal"].log10("grad2").mean(axis=0)
     assert found[0] - found[-1] < -1 < found[0] + math.log10(512) - found[-1] - math.log10(10)
-    assert "lecun_normal and he_normal hold" in view.verdict
+    assert "lecun_normal and he_normal hold." in view.verdict
     assert "small_normal vanishes" in view.verdict
     assert "or its sum" in view.remarks
     assert "or its sum" not in comparison_view([probe(ProbeParams.uniform(3, 8))]).remarks
@@ -155,17 +154,33 @@ def test_nets_that_leave_the_interval_of_a_steady_theory_at_the_end_of_their_way
         assert "vanishes" in comparison_view([fallen]).verdict
 
 
-def test_the_table_of_factors_is_what_theory_and_nets_go_by_a_layer():
-    found = probe(ProbeParams.uniform(30, 50, "tanh", "he_normal", seeds=4))
-    theory = predict(found.params)
-    lines = comparison_view([found]).numbers.splitlines()
-    (row,) = (line for line in lines if line.startswith("| he_normal"))
-    cells = [re.findall(r"×([\d.]+)", cell) for cell in row.split("|")[2:4]]
-    for (predicted, measured_), name, way in zip(cells, ("q", "grad2"), ((0, -1), (-1, 0)), strict=True):
-        values, foreseen = found.log10(name), getattr(theory, f"log10_{name}")
-        assert float(predicted) == pytest.approx(10 ** ((foreseen[way[1]] - foreseen[way[0]]) / 29), abs=6e-4)
+def test_the_table_has_the_figures_of_the_verdict_and_what_the_nets_do():
+    found = probe(ProbeParams.uniform(30, 50, "relu", "lecun_normal", seeds=4))
+    view = comparison_view([found])
+    (row,) = (line for line in view.numbers.splitlines() if line.startswith("| lecun_normal"))
+    for cell, name, way in zip(row.split("|")[2:4], ("q", "grad2"), ((0, -1), (-1, 0)), strict=True):
+        predicted, seen = re.findall(r"×([\d.]+)", cell)
+        values = found.log10(name)
+        assert float(predicted) == 0.5
         change = (values[:, way[1]] - values[:, way[0]]).mean()
-        assert float(measured_) == pytest.approx(10 ** (change / 29), rel=0.01)
+        assert float(seen) == pytest.approx(10 ** (change / 29), rel=0.01)
+    assert "×0.50 a layer" in view.verdict
+
+
+@pytest.mark.parametrize("p", [
+    CompareParams.uniform(40, 30, "tanh", ("lecun_normal", "standard_normal", "zeros", "identity"), batch=8),
+    CompareParams((30, 200, 27), "tanh", ("standard_normal", "he_normal", "small_normal")),
+    CompareParams.uniform(50, 8, "relu", ("he_normal",), seeds=32),
+    CompareParams((784, 1), "linear", ("standard_normal", "lecun_normal")),
+    CompareParams.uniform(100, 64, "selu", ("glorot_normal", "orthogonal"), gamma=0.75, batch=8),
+    CompareParams.uniform(30, 64, "gelu", ("he_normal", "pytorch_default"), batch=8, normalization="layer",
+                          residual="plain")], ids=str)
+def test_the_verdict_has_no_number_that_the_table_does_not_hold(p):
+    view = comparison_view([*compare(p).probes.values()])
+    said = re.findall(r"[\d.]*\d(?:·10[⁻⁰-⁹]+)?", view.verdict.removeprefix(f"{p.depth} layer"))
+    table = view.numbers + " 0 " + str(p.depth)  # "every z is 0"
+    assert not [number for number in said if number not in table], view.verdict
+    assert "nan" not in view.numbers + view.verdict
 
 
 @pytest.mark.parametrize(("more", "words"), [

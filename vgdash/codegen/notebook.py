@@ -166,18 +166,24 @@ chart
 """
 _SURVIVE = "Does the signal survive fifty layers? And the way back?"
 
-PROBE = Lesson(_SURVIVE, _LAYERS, "ProbeParams, predict, probe", ("""
+_DIAGNOSES = """
+found = {name: diagnose(one.params, one) for name, one in probes.items()}
+pd.DataFrame([(name, said) for name, one in found.items() for said in (one.sentence, *one.details)],
+             columns=["initializer", "diagnosis"])
+"""
+
+PROBE = Lesson(_SURVIVE, _LAYERS, "ProbeParams, diagnose, predict, probe", ("""
 probes = {p.initializer: probe(p)}
 table = probes[p.initializer].frame()
 table
-""", _LAYERS_CHART))
+""", _DIAGNOSES, _LAYERS_CHART))
 
-COMPARE = Lesson(_SURVIVE, _LAYERS, "CompareParams, compare, predict", ("""
+COMPARE = Lesson(_SURVIVE, _LAYERS, "CompareParams, compare, diagnose, predict", ("""
 result = compare(p)
 probes = result.probes
 table = result.frame()
 table
-""", _LAYERS_CHART))
+""", _DIAGNOSES, _LAYERS_CHART))
 
 TRAIN = Lesson(
     "Who learns, who stands still, who blows up?",

@@ -43,7 +43,8 @@ def signal_course(log10: np.ndarray, widths: tuple[int, ...], start: float = 0.0
     curve = np.append(start, log10)
     sums = curve + np.log10(np.array(widths) / widths[0])
     with np.errstate(invalid="ignore"):
-        judged = sums if np.abs(sums - sums[0]).max() <= MOVED else curve
+        means, totals = (np.abs(one - one[0]).max() <= MOVED for one in (curve, sums))
+    judged = sums if totals and not means else curve
     return _classify(judged, np.arange(len(widths)), _inner(1, widths), log10[-1])
 
 

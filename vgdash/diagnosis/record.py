@@ -107,6 +107,11 @@ class Diagnosis(Record):
         return tuple(_sentence(finding.text) for finding in self.findings[self._said:])
 
     @property
+    def besides(self) -> str:
+        """Troubles besides the course of signal and gradient, in one line."""
+        return "; ".join(finding.text for finding in self.findings[1:] if finding.trouble)
+
+    @property
     def _said(self) -> int:
         """Number of findings in ``sentence``."""
         length, said = len(self.findings[0].text) + 1, 1
@@ -119,4 +124,4 @@ class Diagnosis(Record):
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{text if text.startswith('float') else text[0].upper() + text[1:]}."

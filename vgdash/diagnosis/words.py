@@ -7,7 +7,7 @@ import re
 
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.record import Diagnosis, Finding
-from vgdash.diagnosis.thresholds import FIRST_LOSS, MISLEADS, MOVED, SATURATED, SCATTERS
+from vgdash.diagnosis.thresholds import FIRST_LOSS, MISLEADS, SATURATED, SCATTERS
 from vgdash.spelling import layers, number, plain, ten_to, times
 
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
@@ -28,42 +28,51 @@ def findings(d: Diagnosis) -> tuple[Finding, ...]:
 def _courses(d: Diagnosis) -> Finding:
     signal, gradient = d.signal, d.gradient
     trouble = bool({signal.behaviour, gradient.behaviour} & {"vanishes", "explodes", "dies"})
-    ours, theirs = describe(signal, d.params.depth), describe(gradient, d.params.depth)
+    ours, theirs = describe(signal), describe(gradient)
     if ours == theirs == "holds" and _strays(d):
         ours = theirs = "holds on average"
     if ours == theirs:
         return Finding("course", f"signal and gradient {_plural(ours)}", trouble)
     if gradient.behaviour in ("holds", "settles"):
-        kept = "gradients keep their size" if d.params.depth > 1 else ""
-        return Finding("course", "; ".join(filter(None, [f"the signal {ours}", kept])), trouble)
+        kept = "" if trouble or d.params.depth == 1 else "; gradients keep their size"
+        return Finding("course", f"the signal {ours}{kept}", trouble)
+    if signal.behaviour == gradient.behaviour:
+        theirs = f"too, {figure(gradient)}"
     return Finding("course", f"the signal {ours}; the gradient {theirs}", trouble)
 
 
 def _dies(d: Diagnosis) -> Finding:
     if d.params.depth == 1:
-        return Finding("course", "one layer has no symmetry to break: zeros are a good start")
+        return Finding("course", "a good start, for one layer has no symmetry to break")
     return Finding("course", f"nothing passes: every z is 0 from layer {d.signal.worst_layer} on", True)
 
 
-def describe(course: Course, depth: int) -> str:
+def describe(course: Course) -> str:
     """Say what signal or gradient does, without its name: "vanishes, ×0.50 a layer"."""
     word = course.behaviour
     if word == "holds":
-        return "holds"
-    if word == "settles":
-        return f"settles at a mean square of {number(course.limit)}"
-    if word == "dies":
-        return f"is 0 from layer {course.worst_layer} on"
-    if word == "power_law":
-        verb = "grows" if course.power > 0 else "falls"
-        return f"{verb} only like {spell_power(course.power)}"
-    if course.factor is not None and depth > 1:
-        return f"{word}, {times(course.factor)} a layer"
-    if abs(course.worst_step) > abs(course.total) / 2 > 0 and math.isfinite(course.worst_step):
-        return f"{word}: {times(10**course.worst_step)} in layer {course.worst_layer}"
-    if abs(course.total) > MOVED and math.isfinite(course.total):
-        return f"{word}, ×{ten_to(course.total)} in all"
-    return f"{word} at layer {course.worst_layer}"
+        return word
+    link = {"settles": " at ", "dies": " ", "power_law": " only "}.get(word, ", ")
+    verb = {"dies": "is", "power_law": "grows" if (course.power or 0) > 0 else "falls"}.get(word, word)
+    return f"{verb}{link}{figure(course)}"
+
+
+def figure(course: Course) -> str:
+    """Spell the number that describes a course: "×0.50 a layer", "like 1/depth", "×768 in layer 1"."""
+    if course.behaviour == "settles":
+        return f"a mean square of {number(course.limit)}"
+    if course.behaviour == "dies":
+        return f"0 from layer {course.worst_layer} on"
+    if course.behaviour == "power_law":
+        return f"like {spell_power(course.power)}"
+    if not math.isfinite(course.total):
+        return f"beyond all numbers at layer {course.worst_layer}"
+    if course.factor is not None and course.factor != 10**course.worst_step:
+        return f"{times(course.factor)} a layer"
+    if course.behaviour != "holds" and abs(course.worst_step) > abs(course.total) / 2:
+        return f"{times(10**course.worst_step)} in layer {course.worst_layer}"
+    whole = times(10**course.total) if abs(course.total) < 300 else f"×{ten_to(course.total)}"
+    return f"{whole} in all"
 
 
 def spell_power(power: float) -> str:
@@ -82,14 +91,15 @@ def _dead(d: Diagnosis) -> list[Finding]:
     dead = d.dead_nets
     if not dead.count:
         return []
-    return [Finding("dead_nets", f"{dead.count} of {dead.of} nets {'is' if dead.count == 1 else 'are'} dead: "
-                                 "take wider layers", True)]
+    verb = "is" if dead.count == 1 else "are"
+    return [Finding("dead_nets", f"{dead.count} of {dead.of} nets {verb} dead: take wider layers", True),
+            Finding("expected_dead", f"about {dead.expected:.0%} of such nets have a layer that is all off")]
 
 
 def _saturated(d: Diagnosis) -> list[Finding]:
     if d.saturated < SATURATED:
         return []
-    return [Finding("saturated", f"{d.saturated:.0%} of a layer's units are saturated", True)]
+    return [Finding("saturated", f"{d.saturated:.0%} of its units are saturated", True)]
 
 
 def _parallel(d: Diagnosis) -> list[Finding]:
@@ -123,7 +133,7 @@ def _formats(d: Diagnosis) -> list[Finding]:
     narrow, wide = d.number_formats[0], d.number_formats[-1]
     if narrow.survives or narrow.zero == wide.zero is not None:  # weights of 0 are 0 in every format
         return []
-    return [Finding("number_formats", f"in float16 {narrow.sentence.removeprefix('float16 ')}")]
+    return [Finding("number_formats", narrow.sentence)]
 
 
 def _scatter(d: Diagnosis) -> list[Finding]:

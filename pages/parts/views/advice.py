@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pages.parts.text import count, listed, markdown_table, number, ten_to, times
+from pages.parts.views.initializers import cached_diagnosis
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
 from vgdash.diagnosis.balance import BalanceParams, balance
-from vgdash.diagnosis.first_failure import FirstFailure, first_failure
 from vgdash.diagnosis.recommendation import SMALL_BATCH, Recommendation, recommend
+from vgdash.diagnosis.record import Diagnosis
 from vgdash.params import ParamError
 from vgdash.probe.probe import Probe, ProbeParams
 
+NEAR = 0.02  # between ln of two factors that read the same
 RANKED = 6  # choices that the table shows
 FORMATS_HEADER = """\
 | number format | signal: digits lost | zero | overflow | gradient: digits lost | zero | overflow |
@@ -40,7 +42,7 @@ class AdviceView:
 
 def advice_view(seen: Probe, framework: str) -> AdviceView:
     """Show the first failure of these nets, a better choice and its reasons, and the code for it."""
-    p, failure = seen.params, first_failure(seen)
+    p, said = seen.params, cached_diagnosis(seen)
     found = cached_recommendation(replace(p, seed=0, seeds=1))  # theory knows no seeds
     gamma = [f"γ = {found.gamma:.3g}"] if found.gamma != 1 or p.gamma != 1 else []
     sigma_b2 = found.choice.sigma_b2
@@ -53,9 +55,9 @@ def advice_view(seen: Probe, framework: str) -> AdviceView:
     if left_out := _left_out(p):
         code = (f"# The choice holds for the net with {listed(left_out)}, "
                 f"which this code leaves to you.\n{code}")
-    sentence = failure.sentence[0].lower() + failure.sentence[1:]
-    return AdviceView(f"{p.initializer}: {sentence}", _formats(failure), f"{head} {' '.join(found.why)}",
-                      _ranking(found), _balance(p), code)
+    failure = " ".join([f"{p.initializer}: {said.sentence[0].lower()}{said.sentence[1:]}", *said.details])
+    return AdviceView(failure, _formats(said), f"{head} {' '.join(found.why)}", _ranking(found),
+                      _balance(said), code)
 
 
 def _left_out(p: ProbeParams) -> list[str]:
@@ -66,11 +68,11 @@ def _left_out(p: ProbeParams) -> list[str]:
         (f"dropout that keeps {p.keep:.0%}", p.keep < 1), ("LSUV rescaling", p.rescale != "none")) if there]
 
 
-def _formats(failure: FirstFailure) -> str:
+def _formats(found: Diagnosis) -> str:
     """Markdown: the layers at which signal and gradient leave each number format."""
     rows = [[one.name, *("–" if layer is None else f"layer {layer}" for layer in (
         one.subnormal, one.zero, one.overflow,
-        one.gradient_subnormal, one.gradient_zero, one.gradient_overflow))] for one in failure.formats]
+        one.gradient_subnormal, one.gradient_zero, one.gradient_overflow))] for one in found.number_formats]
     return markdown_table(FORMATS_HEADER, rows) + FORMATS_NOTE
 
 
@@ -81,8 +83,12 @@ def _ranking(found: Recommendation) -> str:
         for name, gamma, (forward, backward, _) in rows))
 
 
-def _balance(p: ProbeParams) -> str:
-    """Forward and backward factor of a layer deep inside, if only weights and activation decide on them."""
+def _balance(said: Diagnosis) -> str:
+    """Forward and backward factor of a layer deep inside, if only weights and activation decide on them.
+
+    Nothing where the diagnosis has no factor a layer, or another one: E[z²] is far from where it ends.
+    """
+    p, course = said.params, said.signal
     small_batch = p.normalization == "batch" and p.batch <= SMALL_BATCH
     changed = p.residual != "none" or p.rescale != "none" or p.norm_scale != 1
     if changed or p.keep < 1 or p.depth < 2 or small_batch:
@@ -101,6 +107,9 @@ def _balance(p: ProbeParams) -> str:
         return ""
     if (found.forward_first - 1) * (found.q_star - found.q_first) < 0:
         return ""  # the first layer lies beyond an unstable point: E[z²] never settles
+    if course.behaviour in ("power_law", "vanishes", "explodes") and (
+            not course.factor or abs(math.log(found.forward / course.factor)) > NEAR):
+        return ""
     settles = {0.0: "tends to 0", math.inf: "grows without end"}.get(
         found.q_star, f"settles at {number(found.q_star, 2)}")
     if fan_in != fan_out:

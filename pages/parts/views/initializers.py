@@ -12,8 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import count, listed, markdown_table, measured, ten_to, times
+from pages.parts.text import count, listed, markdown_table, measured, ten_to
 from pages.parts.views.seed_points import seed_points
+from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.diagnosis.record import Diagnosis, Direction
+from vgdash.diagnosis.words import describe, figure
 from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction, predict
 
@@ -45,19 +48,15 @@ STATISTICS = {WEIGHT_GRADIENT: "E[(∂C/∂W)²]", "correlation": "correlation o
               "saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
 HISTOGRAMS = {"histograms": ("z", "signal"), "gradient histograms": ("∂C/∂z", "gradient")}
 LOOKS_AT = (COURSE, *STATISTICS, *HISTOGRAMS, SPECTRUM)
-NUMBERS_HEADER = "| a layer: predicted, measured | E[z²] → | ← E[δ²] |\n|---|--:|--:|"
-STEADY = 1.0  # decades that q or the gradient may move over the whole depth and still count as steady
+NUMBERS_HEADER = (("| predicted, measured | E[z²] → | ← E[δ²] |", " besides |"), ("|---|--:|--:|", "---|"))
 FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 POINTS, LINE = 11, 21  # layers of the measured points and of a line, at most
 CLOSE = 0.002  # of the range of a chart's theory: half a pixel
 NO_BREAK = "\u00a0"
-NAMES = {"q": "E[z²]", "grad2": "the gradient"}
-SIGNS = {"q": 1, "grad2": -1}  # the gradient runs from the last layer to the first
-FORMS = re.compile(r"\{(.+?)\|(.+?)\}")  # {singular|plural}
-PLURAL = {"holds": "hold", "holds on average": "hold on average", "vanishes": "vanish", "explodes": "explode"}
+BOTH = "Signal and gradient "
 
 Pairs = Sequence[tuple[Probe, Prediction]]
-cached_prediction = lru_cache(maxsize=64)(predict)  # both views of a comparison need it; 1 to 14 ms
+cached_prediction = lru_cache(maxsize=64)(predict)  # 1 to 14 ms
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,15 @@ class ComparisonView:
 
 def comparison_view(probes: Sequence[Probe]) -> ComparisonView:
     """Show the fate of signal and gradient: measured on nets, predicted by mean-field theory."""
-    pairs = _pairs(probes)
-    return ComparisonView(_verdict(pairs), _course(pairs, "q"), _course(pairs, "grad2"), _numbers(pairs),
-                          _remarks(pairs))
+    pairs, found = _pairs(probes), [cached_diagnosis(probe) for probe in probes]
+    return ComparisonView(_verdict(found), _course(pairs, "q"), _course(pairs, "grad2"),
+                          _numbers(probes, found), _remarks(pairs))
+
+
+@lru_cache(maxsize=64)
+def cached_diagnosis(probe: Probe) -> Diagnosis:
+    """Diagnose measured nets; both views of a comparison need it."""
+    return diagnose(probe.params, probe, cached_prediction(probe.params))
 
 
 def _pairs(probes: Sequence[Probe]) -> Pairs:
@@ -82,110 +87,47 @@ def _pairs(probes: Sequence[Probe]) -> Pairs:
 
 # ---- words
 
-def _measured_factor(values: np.ndarray) -> tuple[float, float]:
-    """log10 of the factor a layer and its standard error over seeds, from log10 values (seeds, depth)."""
-    columns = np.flatnonzero(np.isfinite(values).all(axis=0))
-    if len(columns) < 2:
-        return math.nan, math.nan
-    slopes = (values[:, columns[-1]] - values[:, columns[0]]) / (columns[-1] - columns[0])
-    error = float(slopes.std(ddof=1) / math.sqrt(len(slopes))) if len(slopes) > 1 else math.nan
-    return float(slopes.mean()), error
+def _verdict(found: Sequence[Diagnosis]) -> str:
+    """Say each diagnosis once, for all initializers that have it; the healthy first."""
+    groups: dict[str, list[Diagnosis]] = {}
+    for one in sorted(found, key=lambda one: any(finding.trouble for finding in one.findings)):
+        groups.setdefault(one.sentence, []).append(one)
+    said = " ".join(_say(group) for group in groups.values())
+    return f"{count(found[0].params.depth, 'layer')}: {said}"
 
 
-def _predicted_factor(theory: Prediction, name: str) -> float:
-    """log10 of the factor a layer, in the direction of the signal or of the gradient."""
-    values = getattr(theory, f"log10_{name}")
-    finite = np.flatnonzero(np.isfinite(values))
-    if len(finite) < 2:
-        return math.nan
-    return float((values[finite[-1]] - values[finite[0]]) / (finite[-1] - finite[0])) * SIGNS[name]
+def _say(group: Sequence[Diagnosis]) -> str:
+    """Say the diagnosis that several initializers share: "lecun_normal vanishes, ×0.50 a layer."."""
+    names, sentence = listed([one.params.initializer for one in group]), group[0].sentence
+    if not sentence.startswith(BOTH):
+        return f"{names}: {sentence[0].lower()}{sentence[1:]}"
+    rest = sentence.removeprefix(BOTH)
+    if len(group) == 1:  # holds, vanishes; what is a power of the depth grows or falls
+        rest = re.sub(r"^\w+", describe(group[0].signal).split(" ")[0].rstrip(","), rest)
+    return f"{names} {rest}"
 
 
-def _fate(probe: Probe, theory: Prediction) -> tuple[str, str]:
-    """Fate of signal and gradient: a word for sorting, and the event and its layer, or the statistic.
-
-    Where the mean over all nets is steady, single nets of finite width still wander, most of them down. Verbs
-    and subjects have two forms, {of one net|of several}.
-    """
-    if at := probe.overflow:
-        return "explodes", f"{{overflows|overflow}} float32 at layer {at}"
-    if at := probe.underflow:
-        lost = f"float32 loses digits from layer {at}"
-        return "vanishes", f"{{is|are}} zero from layer {at}" if _has_zero(probe.q, at) else lost
-    if at := probe.overflow_backward:
-        return "explodes", f"{{its gradient overflows|their gradients overflow}} float32 at layer {at}"
-    if at := probe.underflow_backward:
-        zero = "{its gradient is|their gradients are} zero"
-        lost = "float32 loses digits of the gradient"
-        return "vanishes", f"{zero if _has_zero(probe.grad2, at) else lost} at layer {at}"
-    # a sum over the units may hold where the mean does not
-    wider = math.log10(probe.params.widths[-1] / probe.params.widths[1])
-    wandered = ""
-    for name in NAMES:
-        values = probe.log10(name)
-        change = float(np.mean(values[:, -1] - values[:, 0]))
-        change = min(change, change + wider, key=abs) * SIGNS[name]
-        if abs(change) > STEADY:
-            mean, end = getattr(theory, f"log10_{name}"), -1 if name == "q" else 0
-            low, high = (bound[end] for bound in theory.interval(name))
-            if not (abs(mean[-1] - mean[0]) < STEADY and low < values[:, end].mean() < high):
-                return ("vanishes" if change < 0 else "explodes"), name
-            wandered = wandered or name
-    return ("holds on average", wandered) if wandered else ("holds", "")
+def _numbers(probes: Sequence[Probe], found: Sequence[Diagnosis]) -> str:
+    """Markdown: the figures of each initializer, forward and backward, predicted and measured."""
+    besides = [one.besides for one in found]
+    header, below = (line + more * any(besides) for line, more in NUMBERS_HEADER)
+    return markdown_table(f"{header}\n{below}", (
+        [one.params.initializer, _figures(one.signals, probe, "q", 1),
+         _figures(one.gradients, probe, "grad2", -1), *[beside or "–"] * any(besides)]
+        for probe, one, beside in zip(probes, found, besides, strict=True)))
 
 
-def _has_zero(squares: np.ndarray, layer: int) -> bool:
-    return bool((squares[:, layer - 1] == 0).any())
-
-
-def _verdict(pairs: Pairs) -> str:
-    """Group the initializers by their fate, and say it once for each group."""
-    groups: dict[tuple[str, str, str], list[tuple[Probe, Prediction]]] = {}
-    for probe, theory in pairs:
-        word, where = _fate(probe, theory)
-        predicted = _range([_predicted_factor(theory, where)]) if where in NAMES else ""
-        groups.setdefault((word, where, predicted), []).append((probe, theory))
-    said = []
-    for (word, where, _), group in sorted(groups.items(), key=lambda item: item[0]):
-        what = f" ({_factors(where, group) if where in NAMES else where})" if where else ""
-        names = [probe.params.initializer for probe, _ in group]
-        verb, form = (word, r"\1") if len(group) == 1 else (PLURAL[word], r"\2")
-        said.append(f"{listed(names)} {verb}{FORMS.sub(form, what)}")
-    return f"{count(pairs[0][0].params.depth, 'layer')}: {'; '.join(said)}."
-
-
-def _factors(name: str, group: Pairs) -> str:
-    """Factors a layer of a statistic, predicted and measured."""
-    predicted = [_predicted_factor(theory, name) for _, theory in group]
-    seen = [_measured_factor(probe.log10(name))[0] * SIGNS[name] for probe, _ in group]
-    theirs = f"predicted {_range(predicted)}, " if np.isfinite(predicted).all() else ""
-    return f"{NAMES[name]} {theirs}measured {_range(seen)} a layer"
-
-
-def _range(exponents: list[float]) -> str:
-    ends = (min(exponents), max(exponents))
-    return " to ".join(dict.fromkeys("–" if math.isnan(end) else times(10**end) for end in ends))
-
-
-def _numbers(pairs: Pairs) -> str:
-    """Markdown: the factor a layer, forward and backward, predicted and measured, for each initializer."""
-    return markdown_table(NUMBERS_HEADER, (
-        [probe.params.initializer, *(_predicted_and_measured(probe, theory, name) for name in NAMES)]
-        for probe, theory in pairs))
-
-
-def _predicted_and_measured(probe: Probe, theory: Prediction, name: str) -> str:
-    factor = 10 ** _predicted_factor(theory, name)
-    predicted = "–" if math.isnan(factor) else f"×{factor:.3f}" if 0.1 <= factor < 10 else times(factor)
-    value, error = _measured_factor(probe.log10(name))
-    factor = 10 ** (SIGNS[name] * value)
-    if math.isnan(value):
-        seen = "–"
-    elif math.isnan(error):
-        seen = times(factor)
-    else:
-        seen = f"×{measured(factor, factor * math.log(10) * error)}".replace(" ", NO_BREAK)
-    return f"{predicted}, {seen}"
+def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
+    """Write what theory and the middle net do; a measured factor a layer with its standard error."""
+    predicted, nets, values = way.predicted, way.measured, probe.log10(name)[:, ::sign]
+    even = len(set(probe.params.widths[1:])) == 1 < min(values.shape) and np.isfinite(values).all()
+    theirs = figure(predicted) if predicted else "–"
+    ours = figure(nets) if nets else "–"
+    if predicted and predicted.factor and even:
+        slopes = (values[:, -1] - values[:, 0]) / (values.shape[1] - 1)
+        factor, error = 10 ** slopes.mean(), math.log(10) * slopes.std(ddof=1) / math.sqrt(len(slopes))
+        ours = f"×{measured(factor, factor * error)}".replace(" ", NO_BREAK)
+    return f"{theirs}, {ours}"
 
 
 def _remarks(pairs: Pairs) -> str:
