@@ -110,7 +110,9 @@ def test_circles_are_found():
 # ---- imports
 
 RUNTIME = {"numpy", "pandas", "threadpoolctl", "vgdash"} | sys.stdlib_module_names
-OPTIONAL = {"vgdash.sweep.__main__": {"distributed"}}  # only if a scheduler is given
+OPTIONAL = {"vgdash.sweep.__main__": {"distributed"},  # only if a scheduler is given
+            # only if such a model is inspected
+            **{f"vgdash.models.torch_{name}": {"torch"} for name in ("call", "graph", "links", "trace")}}
 
 VOCABULARY = ("params", "activations", "initializers", "layers", "number_formats", "quadrature", "parallel",
               "records", "spelling")
@@ -120,7 +122,7 @@ BASE = ("vocabulary", "chain and neuron", "probe")
 BELOW = {  # the layers that a layer may import, besides itself
     "vocabulary": (), "chain and neuron": BASE[:1], "probe": BASE[:2],
     "theory": BASE, "diagnosis": (*BASE, "theory"),
-    "training": ("vocabulary", "probe"),
+    "training": ("vocabulary", "probe"), "models": (*BASE, "theory"),
     **dict.fromkeys(("codegen", "published", "sweep"), (*BASE, "theory", "diagnosis", "training")),
 }
 
@@ -196,10 +198,10 @@ def test_only_the_doors_call_computations(file):
 PUBLIC = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
-    "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
-    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "diagnose", "export",
-    "find_rate", "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load",
-    "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
+    "PhaseParams", "ProbeParams", "RateParams", "Report", "SweepParams", "TrainParams", "Watch",
+    "assert_healthy", "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "diagnose",
+    "export", "find_rate", "first_trouble", "fixed_point", "inspect", "jacobian_spectrum", "linear_chain",
+    "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
     "trainability", "xi_c", "xi_q",
 ]
 

@@ -18,6 +18,8 @@ from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.diagnosis.recommendation import recommend
 from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams, linear_chain
+from vgdash.models.measure import Watch, assert_healthy, inspect
+from vgdash.models.report import Report
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
 from vgdash.probe.params import CompareParams, ProbeParams
@@ -37,9 +39,9 @@ from vgdash.training.trainer import TrainParams, train
 __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",
-    "PhaseParams", "ProbeParams", "RateParams", "SweepParams", "TrainParams",
-    "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "diagnose", "export",
-    "find_rate", "first_trouble", "fixed_point", "jacobian_spectrum", "linear_chain", "load",
-    "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
+    "PhaseParams", "ProbeParams", "RateParams", "Report", "SweepParams", "TrainParams", "Watch",
+    "assert_healthy", "balance", "c_star", "chi_1", "compare", "critical_sigma_w2", "descent", "diagnose",
+    "export", "find_rate", "first_trouble", "fixed_point", "inspect", "jacobian_spectrum", "linear_chain",
+    "load", "neuron_variance", "phase_map", "predict", "probe", "q_star", "recommend", "steps_to", "train",
     "trainability", "xi_c", "xi_q",
 ]

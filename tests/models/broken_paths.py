@@ -1,0 +1,193 @@
+"""Broken models: inputs, outputs, paths of the gradient, number formats, whole architectures."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.models.nets import (
+    LM,
+    DictNet,
+    NoGrad,
+    Rounded,
+    Siam,
+    SumSq,
+    Towers,
+    broken,
+    ce,
+    data,
+    each,
+    img,
+    std,
+)
+from tests.models.zoo.models import GPT, he, initialize, mlp, sentences, token_loss
+
+
+@broken("input_scale", {"b"})
+def dict_one_large():
+    return (
+        DictNet(),
+        {"num": torch.randn(64, 8), "extra": 5000 * torch.rand(64, 8)},
+        torch.arange(64) % 3,
+        ce,
+    )
+
+
+@broken("output_scale", {"4"})
+def head_normal():
+    x, t = data()
+    m = mlp([64, 128, 128, 10], nn.ReLU)
+    initialize(m[:-1], nn.Linear, he)
+    nn.init.normal_(m[4].weight)
+    return m, x, t, ce
+
+
+@broken("output_scale", {"4"})
+def regression_head():
+    x, _ = data()
+    t = torch.randn(64, 1)
+    m = mlp([64, 128, 128, 1], nn.ReLU)
+    initialize(m[:-1], nn.Linear, he)
+    nn.init.normal_(m[4].weight, std=2.0)
+    return m, x, t, F.mse_loss
+
+
+@broken("detached", {"enc", "enc.0", "enc.2"})
+def no_grad_encoder():
+    x, t = data()
+    return NoGrad(), x, t, ce
+
+
+@broken("detached", {"enc", "enc.0", "enc.2"})
+def rounded():
+    x, t = data()
+    return Rounded(), x, t, ce
+
+
+@broken("detached", {"enc.0", "enc.2", "p"})
+def output_detached():
+    x, t = data()
+    return Siam(), x, t, ce
+
+
+@broken("float16_overflow", {"0", "2", "4", "6"})
+def half_overflow():
+    x, t = data()
+    m = mlp([64] + [256] * 6 + [10], nn.ReLU)
+    initialize(m[:-1], nn.Linear, he)
+    m[2].weight.data *= 3000
+    return m.half(), x.half() * 20, t, lambda o, t: ce(o.float(), t)
+
+
+@broken("float16_overflow", {"2"})
+def half_sum():
+    x = torch.randn(32, 64) * 100
+    m = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), SumSq(), nn.Linear(1, 3))
+    return m.half(), (x).half(), torch.arange(32) % 3, lambda o, t: ce(o.float(), t)
+
+
+@broken("float16_underflow", each("{}", *range(0, 20, 2)))
+def half_underflow():
+    x, t = data()
+    m = mlp([64] + [64] * 3 + [10], nn.ReLU)
+    initialize(m[:-1], nn.Linear, he)
+    return m.half(), x.half(), t, lambda o, t: ce(o.float(), t) * 1e-6
+
+
+@broken("weights_zero", each("{}", *range(0, 8, 2)))
+def zeros():
+    x, t = data()
+    return initialize(mlp([64, 64, 64, 10], nn.ReLU), nn.Linear, nn.init.zeros_), x, t, ce
+
+
+@broken("weights_zero", {"2"})
+def zero_hidden():
+    x, t = data()
+    m = mlp([64, 64, 64, 10], nn.ReLU)
+    initialize(m, nn.Linear, he)
+    nn.init.zeros_(m[2].weight)
+    return m, x, t, ce
+
+
+@broken({"weights_zero", "weights_identical"}, each("{}", *range(0, 8, 2)))
+def zeros_sigmoid():
+    x, t = data()
+    return initialize(mlp([64, 64, 64, 10], nn.Sigmoid), nn.Linear, nn.init.zeros_), x, t, ce
+
+
+@broken("weights_identical", each("{}", *range(0, 8)))
+def conv_constant():
+    x, t = img()
+    m = nn.Sequential(
+        nn.Conv2d(3, 16, 3),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16 * 144, 10),
+    )
+    for p in m.parameters():
+        nn.init.constant_(p, 0.02)
+    return m, x, t, ce
+
+
+@broken({"weights_large", "saturated"}, {"rnn"})
+def lstm_normal():
+    x, t = sentences(16, 16, 61)
+    m = LM()
+    for p in m.rnn.parameters():
+        nn.init.normal_(p)
+    return m, x, t, token_loss
+
+
+@broken(
+    {"weights_large"},
+    each("blocks.{}.attention.qkv", *range(4))
+    | each("blocks.{}.up", *range(4))
+    | each("blocks.{}.down", *range(4))
+    | each("blocks.{}.attention.proj", *range(4)),
+)
+def gpt_normal():
+    x, t = sentences(16, 16, 61)
+    m = GPT(4, 64, 61, 16, False)
+    initialize(m, nn.Linear, std(1.0))
+    m.head.weight.data *= 0.02
+    return m, x, t, token_loss
+
+
+@broken("weights_small", each("b.{}", *range(0, 30, 2)))
+def tower_bad():
+    return Towers(), (torch.randn(64, 32), torch.randn(64, 32)), torch.arange(64) % 5, ce
+
+
+@broken("output_scale", {"head"})
+def gpt_head_large():
+    x, t = sentences(16, 16, 61)
+    m = GPT(4, 64, 61, 16, False)
+    nn.init.normal_(m.head.weight)
+    return m, x, t, token_loss
+
+
+@broken({"weights_large"}, {"0", "2"})
+def uniform01():
+    x, t = data()
+    m = mlp([64, 64, 64, 64, 10], nn.ReLU)
+    initialize(m, nn.Linear, lambda w: nn.init.uniform_(w))
+    return m, x, t, ce
+
+
+@broken({"stream_grows"}, each("layers.{}", *range(40)) | each("layers.{}.fc", *range(40)))
+def leaky_resid_linear():
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(64, 64) for _ in range(20)])
+            self.head = nn.Linear(64, 10)
+            initialize(self.layers, nn.Linear, he)
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = x + F.leaky_relu(layer(x))
+            return self.head(x)
+
+    x, t = data()
+    return M(), x, t, ce

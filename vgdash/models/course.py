@@ -1,0 +1,179 @@
+"""Find the weights at fault: in the course of signal and gradient, in the residual stream, in single layers.
+
+Mean squares go forward, sums of squares of gradients backward. A layer of random weights multiplies both by
+its gain, fan_in·E[w²] (He et al. 2015), whatever the widths. What follows a layer is measured.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vgdash.models.expectation import (
+    LIMITS,
+    finding,
+    is_dead,
+    number,
+    other_fan,
+    plain,
+    slope,
+    wanted_gain,
+)
+from vgdash.models.fixes import redraw, scale, skips, unsaturate
+from vgdash.models.records import MULTIPLYING, Layer, Trace
+
+BY_WEIGHTS = {"weights_large", "weights_small", "wrong_fan"}
+
+
+def stream(trace: Trace, known: set[str]) -> list:
+    """Find a residual stream that grows exponentially: by as much in its second half as in the first."""
+    best, run = (0.0, []), []
+    for join in trace.joins:
+        run = [*run, join] if join.chained and run else [join]
+        if len(run) < 3 or not run[0].skip2 > 0:
+            continue
+        total, half = join.out2 / run[0].skip2, join.out2 / run[len(run) // 2].skip2
+        if total >= LIMITS["stream"][0] and half >= LIMITS["stream"][1] and total > best[0]:
+            best = total, run
+    total, run = best
+    if not run:
+        return []
+    rate, n = total ** (1 / len(run)), len(run)
+    layers = [trace.layers[i] for join in run if join.out2 / join.skip2 > math.sqrt(rate) for i in join.last]
+    cured = number((1 + (rate - 1) / n) ** n)
+    return finding("stream_grows", layers, (
+        f"Each of {n} branches multiplies the stream's mean square by {number(rate)}, {number(total)} in all."
+        f" Branches scaled by 1/√{n} would make it {cured}, normalization in them about {n}."),
+        scale(trace, layers, lambda a: n**-0.5, f"the stream's mean square grows by {cured} in all"),
+        math.log10(total))
+
+
+def course(trace: Trace, known: set[str]) -> list:
+    """Find layers that make the gradient or the signal shrink or grow on the way through the net.
+
+    A layer's own factor of the gradient is gain·E[f'²], from the next layer's input back to its own.
+    """
+    if known & {"stream_grows", "detached"}:
+        return []
+    rows = [(a, a.gain * slope(a)) for a in plain(trace) if not a.last]
+    known_sizes = [a.grad_in for a in plain(trace) if a.grad_in > 0 and math.isfinite(a.grad_in)]
+    ends = [a.grad_after for a, _ in rows if a.grad_after > 0 and math.isfinite(a.grad_after)]
+    reference = known_sizes[-1] if known_sizes else ends[-1] if ends else math.nan
+    sizes = [a.grad_in / reference for a, _ in rows if a.grad_in > 0 and math.isfinite(a.grad_in)]
+    if trace.framework == "weights":  # nothing is measured: theory alone
+        sizes = list(np.cumprod([factor for _, factor in rows][::-1]))
+    shrunk, grown = min(sizes, default=1.0), max(sizes, default=1.0)
+    if shrunk < LIMITS["shrinks"]:
+        return _at_fault(trace, rows, -1, shrunk, "gradient")
+    steps = {id(a): _step(a, factor) for a, factor in rows}
+    held = sum(math.log10(steps[id(a)]) for a, _ in rows if a.normalized and steps[id(a)] > 0)
+    if held > 0.7 * math.log10(grown) and grown > LIMITS["normalized"]:
+        growing = [a for a, _ in rows if a.normalized and steps[id(a)] > 1]
+        rate = number(10 ** (held / len(growing)))
+        return finding("gradient_grows", growing, (
+            f"Normalization keeps the outputs, and the gradient's square grows by {rate} a layer, "
+            f"{number(grown)} in all; with skip connections it would keep its size."),
+            skips(trace, growing), math.log10(grown))
+    if held <= 0.7 * math.log10(grown) and grown > LIMITS["grows"]:
+        return _at_fault(trace, [(a, f) for a, f in rows if not a.normalized], 1, grown, "gradient")
+    inputs = [a.in2 for a in plain(trace) if a.in2 > 0 and math.isfinite(a.in2)]
+    if inputs and max(inputs) > LIMITS["grows"] * inputs[0]:
+        factors = [(a, a.after2 / a.in2) for a, _ in rows if a.in2 > 0 and not a.normalized]
+        return _at_fault(trace, factors, 1, max(inputs) / inputs[0], "signal")
+    return []
+
+
+def _step(layer: Layer, factor: float) -> float:
+    """Return the measured factor of the gradient from the next layer's input to this one's."""
+    step = layer.grad_in / layer.grad_after if layer.grad_after > 0 else math.nan
+    return step if step > 0 and math.isfinite(step) else 1.0 if layer.normalized else factor
+
+
+def _at_fault(trace, factors, sign: int, total: float, what: str) -> list:
+    """Name the layers whose factors make up the course: each at least a third of the worst, in decades."""
+    decades = [(a, sign * math.log10(f)) for a, f in factors
+               if f > 0 and math.isfinite(f) and a.in2 != 0 and not is_dead(a)
+               and not (sign < 0 and a.saturated > LIMITS["flat"])
+               and sign * math.log(max(a.gain, 1e-300) / _wants(a)) > math.log(1.2)]
+    worst = max((d for _, d in decades), default=0.0)
+    faults = [(a, d) for a, d in decades if d > max(worst / 3, 0.02)]
+    explained = sum(d for _, d in faults)
+    if explained < 0.5 * abs(math.log10(max(total, 1e-300))):
+        return []
+    layers, rate = [a for a, _ in faults], 10 ** (sign * explained / len(faults))
+    return _weights(trace, layers, sign, f"The {what}'s square is multiplied by {number(rate)} in each of "
+                    f"{len(layers)} layers, {number(total)} in all", abs(math.log10(max(total, 1e-300))))
+
+
+def _weights(trace, layers, sign: int, what: str, size: float) -> list:
+    """Say of weights that they are too small or too large, or right for another fan."""
+    fan = other_fan(layers)
+    gains, wants = [a.gain for a in layers], [_wants(a) for a in layers]
+    after = f"{layers[0].activation} wants" if layers[0].activation else "the layer wants"
+    evidence = f"{what}: fan_in·E[w²] is {_span(gains)}, and {after} {_span(wants)}."
+    if fan:
+        evidence += f" The variance is right for another fan: {fan}."
+    effect = f"fan_in·E[w²] is {_span(wants)}, and signal and gradient keep their size"
+    shifted = [a for a in layers if a.variance < 0.5 * a.weight2]  # the mean is larger than the spread
+    code = redraw(trace, layers, _wants) if shifted else scale(
+        trace, layers, lambda a: math.sqrt(_wants(a) / a.gain), effect)
+    cause = "wrong_fan" if fan else "weights_large" if sign > 0 else "weights_small"
+    return finding(cause, layers, evidence, code, size)
+
+
+def _wants(a: Layer) -> float:
+    return LIMITS["recurrent"][1] if a.kind == "recurrent" else wanted_gain(a.activation)
+
+
+def _span(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    return number(values[0]) if high < 1.2 * low else f"{number(low)} to {number(high)}"
+
+
+def flat(trace: Trace, known: set[str]) -> list:
+    """Find saturated units, by the weights, by the bias, or by what comes in."""
+    found = [a for a in trace.layers if a.saturated > LIMITS["flat"]
+             and not (a.first and "input_scale" in known)]
+    by_weights = [a for a in found if a.kind in MULTIPLYING and not a.normalized
+                  and a.gain > LIMITS["flat gain"] * wanted_gain(a.activation)]
+    other = [a for a in found if a not in by_weights]
+    judged = []
+    if by_weights and not known & BY_WEIGHTS:
+        a = max(by_weights, key=lambda a: a.saturated)
+        judged += _weights(trace, by_weights, 1, f"{a.saturated:.0%} of the units after {a.path} are at the "
+                           f"flat ends of {a.activation}", 1 + a.saturated)
+    if other and "input_scale" not in known:
+        a = max(other, key=lambda a: a.saturated)
+        judged += finding("saturated", other, (
+            f"{a.saturated:.0%} of the units after {a.path} are at the flat ends of {a.activation}: E[z²] is "
+            f"{number(a.out2)}, of which the bias makes {number(a.bias2)}; 1 or less is wanted."),
+            unsaturate(trace, other), 1 + a.saturated)
+    return judged
+
+
+def single(trace: Trace, known: set[str]) -> list:
+    """Find one layer far from what its activation wants, and nets whose variances fit another fan."""
+    if known & {*BY_WEIGHTS, "detached"}:
+        return []
+    free = [a for a in trace.layers if a.kind in MULTIPLYING and not (a.normalized or a.last or a.zero)
+            and not a.identical and a.in2 != 0 and not is_dead(a) and not a.saturated > LIMITS["flat"]]
+    large = [a for a in free if min(a.gain, (a.out2 - a.bias2) / a.in2 if a.in2 > 0 else a.gain)
+             > LIMITS["one layer"] and not a.after2 / a.in2 < 2]
+    large += [a for a in trace.layers if a.kind == "recurrent" and a.gain > LIMITS["recurrent"][0]]
+    if large:
+        high = max(a.gain for a in large)
+        return _weights(trace, large, 1, f"One layer multiplies the mean square by up to {number(high)}",
+                        math.log10(high))
+    least = LIMITS["one layer small"]
+    small = [a for a in free if not a.bypassed and a.gain * slope(a) < least
+             and not (a.in2 > 0 and a.after2 / a.in2 > least)]
+    if small:
+        low = min(a.gain for a in small)
+        return _weights(trace, small, -1, f"One layer multiplies the mean square by {number(low)}", 1)
+    known_gain = [a for a in free if not a.bypassed and a.gain > 0]
+    far = [a for a in known_gain
+           if abs(math.log(a.gain / wanted_gain(a.activation))) > math.log(LIMITS["fan"])]
+    if len(far) > 1 and len(known_gain) > 2 and other_fan(known_gain):
+        return _weights(trace, far, 1, "Single layers multiply the mean square up and down", 1)
+    return []

@@ -1,0 +1,146 @@
+"""Judge a trace: name the causes, most serious first, each with layers, evidence and the code that mends it.
+
+Theory says what a layer does with its own input (``expectation``); what it does is measured. ``course`` finds
+the weights at fault; here are the gradient's path, inputs, outputs and number formats.
+"""
+
+from __future__ import annotations
+
+import math
+
+from vgdash.models.course import course, flat, single, stream
+from vgdash.models.expectation import LIMITS, finding, is_dead, number, plain
+from vgdash.models.fixes import attach, fill, redraw, revive, scale, standardize, wider
+from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
+from vgdash.number_formats import FORMATS
+
+CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "dead", "weights_identical",
+          "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small", "gradient_grows",
+          "saturated", "output_scale", "float16_underflow")  # most serious first
+
+
+def findings_of(trace: Trace) -> tuple[Finding, ...]:
+    """List what is wrong, most serious first; nothing for a healthy model."""
+    found: list[Finding] = []
+    for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, course, flat,
+                 single, _output, _underflow):
+        found += rule(trace, {f.cause for f in found})
+    return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
+
+
+# ---- the gradient's path
+
+def _detached(trace, known):
+    where = f" The path ends at {' and '.join(trace.cuts[:2])}." if trace.cuts else ""
+    cut = [a for a in trace.layers if a.gradient == "none"]
+    if cut:
+        return finding("detached", cut, f"No gradient reaches {len(cut)} of {len(trace.layers)} layers, "
+                       f"which require one.{where}", attach(trace))
+    learning = [a for a in plain(trace, MATRICES) if not a.last]
+    silent = [a for a in learning if a.gradient == "zero"]
+    closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or a.out2 == 0 for a in trace.layers)
+    if silent and len(silent) == len(learning) and not closed and trace.format != "float16":
+        return finding("detached", silent, f"The gradient of {len(silent)} layers is exactly 0: an operation "
+                       f"without a slope, such as rounding or a comparison, follows them.{where}",
+                       attach(trace))
+    return []
+
+
+def _zero(trace, known):
+    stuck = [a for a in trace.layers if a.kind in MATRICES and a.zero and a.stuck]
+    if not stuck:
+        return []
+    return finding("weights_zero", stuck, f"All weights of {len(stuck)} layers are 0, their gradient is 0, "
+                   "and it stays 0 after two steps.", redraw(trace, stuck))
+
+
+def _closed(trace, known):
+    closed = [a for a in trace.layers if a.kind in ("norm", "scale") and a.zero and not a.bypassed]
+    below = [a for a in trace.layers if a.kind in MATRICES and a.gradient == "zero"]
+    if not closed or not below:
+        return []
+    return finding("scale_zero", closed, f"The scale is 0 and no path leads around it: the gradient of "
+                   f"{len(below)} layers is exactly 0.",
+                   fill(trace, [a.weight for a in closed], 1.0, "signal and gradient pass the scale"))
+
+
+def _dead(trace, known):
+    dead = [a for a in trace.layers if is_dead(a) and 0 < a.in2 < math.inf and not a.zero]
+    if not dead or known & {"weights_zero", "scale_zero"}:
+        return []
+    a = dead[0]
+    spread = number(math.sqrt(max(a.out2 - a.bias2, 0.0)))
+    return finding("dead", dead, (
+        f"{a.dead:.0%} of the units after {a.path} are off for every input; by chance half of them are. "
+        f"The bias has mean {number(a.bias_mean)}, and the sum over the inputs is {spread} wide."),
+        revive(trace, dead))
+
+
+def _identical(trace, known):
+    same = [a for a in trace.layers if a.identical and not a.stuck]
+    if not same:
+        return []
+    return finding("weights_identical", same, f"All rows of the weights are equal in {len(same)} layers, "
+                   "and so are those of their gradient: the units stay one unit.", redraw(trace, same))
+
+
+# ---- inputs and outputs
+
+def _input(trace, known):
+    low, high = LIMITS["input"]
+    found = []
+    for a in trace.layers:
+        if a.first and not a.normalized and a.kind in MATRICES and math.isfinite(a.in2):
+            spread = max(a.in2 - a.in_mean**2, 0.0)
+            offset = a.in_mean**2 > LIMITS["offset"][0] * spread and a.in2 > LIMITS["offset"][1]
+            small = 0 < a.in2 < low and a.in_largest < LIMITS["small entry"]
+            found += [a] if a.in2 > high or small or offset else []
+    if not found:
+        return []
+    a = max(found, key=lambda a: abs(math.log(a.in2)))
+    std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0))
+    return finding("input_scale", found, f"The inputs of {a.path} have mean {number(a.in_mean)} and standard "
+                   f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
+
+
+def _output(trace, known):
+    last = [a for a in trace.layers if a.last and a.kind in MULTIPLYING and a.in2 > 0 and not a.zero]
+    high = [a for a in last if a.out2 / a.in2 >= LIMITS["last layer"]]
+    if not high or not math.isfinite(trace.loss):
+        return []
+    a = max(high, key=lambda a: a.out2 / a.in2)
+    guessed = math.isfinite(trace.guess)
+    if not (trace.loss > LIMITS["loss"] * trace.guess if guessed
+            else min(a.out2, a.out2 / a.in2) > LIMITS["one layer"]):
+        return []
+    said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
+    return finding("output_scale", high, f"{said}The last layer multiplies the mean square by "
+                   f"{number(a.out2 / a.in2)}, to {number(a.out2)}; 1 or less is wanted.",
+                   scale(trace, high, lambda b: 1 / math.sqrt(b.out2),
+                               "the outputs' mean square is 1 or less, the first loss near that of guessing"))
+
+
+# ---- number formats
+
+def _overflow(trace, known):
+    largest = [max(x for x in (a.in_largest, a.out_largest, 0.0) if x == x) for a in trace.layers]
+    if trace.broken and trace.format == "float16":
+        place, high = Layer(trace.broken), max((x for x in largest if x < math.inf), default=0.0)
+        said = f"The first infinite number stands in {trace.broken}; elsewhere the largest is {number(high)}"
+    elif "float16" in trace.formats and max(largest, default=0.0) > FORMATS["float16"].largest:
+        place, high = next((a, x) for a, x in zip(trace.layers, largest, strict=True)
+                           if x > FORMATS["float16"].largest)
+        said = f"The largest entry at {place.path} is {number(high)}"
+    else:
+        return []
+    return finding("float16_overflow", [place], f"{said}; float16 ends at 65,504.", wider(trace))
+
+
+def _underflow(trace, known):
+    if known & {"float16_overflow", "detached", "weights_small"} or not trace.shrunk > LIMITS["rounded"]:
+        return []
+    smallest = FORMATS["float16"].smallest_subnormal
+    layers = [a for a in trace.layers if a.kind in MATRICES]
+    low = [a for a in layers if a.gradient == "zero" or a.grad_out2 < (4 * smallest) ** 2]
+    return finding("float16_underflow", low or layers, f"float16 rounds {trace.shrunk:.0%} of the gradient "
+                   "to 0: its smallest number is 6.0·10⁻⁸.", wider(trace))

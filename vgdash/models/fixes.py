@@ -1,0 +1,180 @@
+"""Write the code of fixes, in the framework of the model that was traced.
+
+Each text runs where ``model`` (or ``weights``) and ``inputs`` are the ones that were inspected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from vgdash.models.expectation import wanted_gain
+from vgdash.models.records import MULTIPLYING, Layer, Trace
+
+FORMS = {
+    "torch": """import torch
+
+{table}
+parameters = dict(model.named_parameters(remove_duplicate=False))
+with torch.no_grad():
+    for name, {item} in {item}s.items():
+        {line}
+""",
+    "keras": """import keras
+
+{table}
+variables = {{variable.path: variable for variable in model.weights}}
+for name, {item} in {item}s.items():
+    {line}
+""",
+    "weights": """import numpy as np
+
+{table}
+for name, {item} in {item}s.items():
+    {line}
+""",
+}
+LINES = {
+    "factor": ("parameters[name].mul_(factor)", "variables[name].assign(variables[name] * factor)",
+               "weights[name] = np.asarray(weights[name]) * factor"),
+    "value": ("parameters[name].fill_(value)",
+              "variables[name].assign(keras.ops.full(variables[name].shape, value))",
+              "weights[name] = np.full_like(weights[name], value)"),
+    "std": ("torch.nn.init.normal_(parameters[name], std=std)",
+            "variables[name].assign(keras.random.normal(variables[name].shape, stddev=std))",
+            "weights[name] = np.random.default_rng().normal(0, std, np.shape(weights[name]))"),
+}
+
+
+def _loop(trace: Trace, item: str, table: dict[str, float], effect: str) -> str:
+    rows = "".join(f"    {name!r}: {value:.6g},\n" for name, value in table.items())
+    line = LINES[item][tuple(FORMS).index(trace.framework)]
+    code = FORMS[trace.framework].format(item=item, line=line, table=f"{item}s = {{\n{rows}}}")
+    return f"{code}# Predicted: {effect}.\n"
+
+
+def _names(layers: Iterable[Layer], value: Callable[[Layer], float]) -> dict[str, float]:
+    return {name: value(a) for a in layers for name in (a.weight, *a.others)}
+
+
+def scale(trace: Trace, layers: list[Layer], factor: Callable[[Layer], float], effect: str) -> str:
+    """Multiply the weights of layers."""
+    return _loop(trace, "factor", _names(layers, factor), effect)
+
+
+def fill(trace: Trace, names: list[str], value: float, effect: str) -> str:
+    """Set weights to a number."""
+    return _loop(trace, "value", dict.fromkeys(names, value), effect)
+
+
+def redraw(trace: Trace, layers: list[Layer], gain: Callable[[Layer], float] | None = None) -> str:
+    """Draw weights anew, each with the variance that its activation wants."""
+    def std(a: Layer) -> float:
+        wanted = gain(a) if gain else wanted_gain(a.activation) if a.kind in MULTIPLYING else 1.0
+        return 0.02 if a.kind == "embedding" else math.sqrt(wanted / a.fan_in)
+    effect = "units differ, fan_in·Var(w) is what the activation wants, and a gradient reaches every layer"
+    return _loop(trace, "std", _names(layers, std), effect)
+
+
+def bias_of(layer: Layer) -> str:
+    """Name the bias that stands beside a layer's weights."""
+    mark = "/" if "/" in layer.weight else "."
+    stem, _, leaf = layer.weight.rpartition(mark)
+    name = {"kernel": "bias", "gamma": "beta"}.get(leaf, "bias")
+    return f"{stem}{mark}{name}" if stem else name
+
+
+def revive(trace: Trace, layers: list[Layer]) -> str:
+    """Set the biases that hold units off to 0; where there are none, draw the weights anew."""
+    biased = [a for a in layers if a.bias2 > 0.1 * max(a.out2 - a.bias2, 0.0)]
+    if biased:
+        return fill(trace, [bias_of(a) for a in biased], 0.0, "half of the units are on")
+    return redraw(trace, layers)
+
+
+def unsaturate(trace: Trace, layers: list[Layer]) -> str:
+    """Set large biases to 0; where there are none, divide the weights by the size of their outputs."""
+    biased = [a for a in layers if a.bias2 > 0.5 * a.out2]
+    if biased:
+        return fill(trace, [bias_of(a) for a in biased], 0.0, "units leave the flat ends")
+    return scale(trace, [a for a in layers if a.out2 > 0], lambda a: 1 / math.sqrt(a.out2),
+                 "E[z²] is 1, and units leave the flat ends")
+
+
+def standardize(trace: Trace, layers: list[Layer]) -> str:
+    """Bring the inputs to mean 0 and standard deviation 1."""
+    lines = ["# Mean and standard deviation of all entries; better: of each feature."]
+    if any(a.source.endswith("]") for a in layers):
+        lines.append("inputs = inputs.copy() if isinstance(inputs, dict) else list(inputs)")
+    for a in {a.source: a for a in layers}.values():
+        std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0)) or 1.0
+        lines.append(f"{a.source} = ({a.source} - {a.in_mean:.6g}) / {std:.6g}")
+    return "\n".join([*lines, "# Predicted: the inputs have the scale that initializers expect.", ""])
+
+
+def wider(trace: Trace) -> str:
+    """Change to a format with the range of float32."""
+    effect = "# Predicted: nothing overflows or rounds to 0; bfloat16 has the range of float32, 3.4·10³⁸.\n"
+    if trace.format != "float16":
+        return f"import torch\n\ndtype = torch.bfloat16  # for torch.autocast, instead of float16\n{effect}"
+    return f"import torch\n\nmodel.bfloat16()\ninputs = inputs.bfloat16()\n{effect}"
+
+
+ATTACH = '''import torch
+from torch.overrides import TorchFunctionMode
+
+CUTS = torch.Tensor.data.__get__, torch.Tensor.detach, torch.detach
+STEPS = {getattr(where, name) for where in (torch, torch.Tensor) for name in ("round", "floor", "sign")}
+
+
+class Attached(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in CUTS:
+            return args[0]
+        with torch.enable_grad():
+            found = function(*args, **(kwargs or {}))
+            return args[0] + (found - args[0]).detach() if function in STEPS else found
+
+
+def forward(*args, cut=model.forward, **kwargs):
+    with Attached():
+        return cut(*args, **kwargs)
+
+
+model.forward = forward
+'''
+
+
+def attach(trace: Trace) -> str:
+    """Let gradients through ``.data``, ``.detach()``, ``no_grad`` and rounding until the source changes."""
+    better = f"# Better: change the source, {trace.cuts[0]}.\n" if trace.cuts else ""
+    effect = "# Predicted: a gradient reaches all layers that require one.\n"
+    code = ATTACH if trace.framework == "torch" else "# Remove stop_gradient from the source.\n"
+    return code + better + effect
+
+
+SKIPS = '''
+
+def skip(first, last):
+    kept = []
+    first.register_forward_pre_hook(lambda module, args: kept.append(args[0]))
+    last.register_forward_hook(lambda module, args, output: kept.pop() + scale * output)
+
+
+for first, last in pairs:
+    skip(model.get_submodule(first), model.get_submodule(last))
+# Predicted: the gradient's square grows by e or less in all, instead of at every layer.
+'''
+
+
+def skips(trace: Trace, layers: list[Layer]) -> str:
+    """Add a skip around each layer and its normalization, with branches of 1/√(their number)."""
+    pairs, order = [], {a.path: i for i, a in enumerate(trace.layers)}
+    for a in layers:
+        after = trace.layers[order[a.path] + 1: a.next if a.next > order[a.path] else None]
+        norm = next((b.path for b in after if b.kind == "norm"), "")
+        if norm and a.fan_in == a.fan_out:
+            pairs.append((a.path, norm))
+    rows = "".join(f"    {pair!r},\n" for pair in pairs)
+    table = f"scale = {max(len(pairs), 1)} ** -0.5\npairs = [\n{rows}]\n"
+    return table + (SKIPS if trace.framework == "torch" else "# Add x + scale·branch(x) around each pair.\n")

@@ -1,0 +1,240 @@
+"""Record the graph of a PyTorch module's forward pass: what each operation reads, and from which module."""
+
+from __future__ import annotations
+
+import math
+import sys
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from vgdash.activations import ACTIVATIONS
+
+CONVOLUTIONS = {f"conv{way}{n}d" for way in ("", "_transpose") for n in (1, 2, 3)}
+RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
+EMBEDDINGS = {"embedding", "embedding_bag"}
+ATTENTION = {"multi_head_attention_forward"}
+LINEAR = {"linear", "matmul", "mm", "bmm", "addmm", "einsum", "tensordot", "rmatmul"}
+CONTRACTIONS = {**dict.fromkeys(CONVOLUTIONS, "convolution"), **dict.fromkeys(RECURRENT, "recurrent"),
+                **dict.fromkeys(EMBEDDINGS, "embedding"), **dict.fromkeys(ATTENTION, "attention"),
+                **dict.fromkeys(LINEAR, "linear")}
+NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
+SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub", "cat", "concat", "concatenate", "stack", "lerp"}
+PRODUCTS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "true_divide", "itruediv"}
+ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
+NAMES = {"clamp_min": "relu", "relu6": "relu", "threshold": "relu", "sin": "sine", "cos": "sine",
+         "hardtanh": "hardtanh", "celu": "elu", "prelu": "leaky_relu", "rrelu": "leaky_relu",
+         "hardswish": "silu", "maximum": "relu", "clip": "clamp"}
+FLAT = {"tanh", "sigmoid", "softsign"}  # flat at both ends
+SLOPES = {*ACTIVATIONS, "hardtanh", "sine"} - {"linear"}
+SAMPLE = 65_536  # entries of which slopes are taken
+
+
+class Node:
+    """One operation's result: its parents, the parameters it reads, and what was measured of it."""
+
+    __slots__ = ("act", "after", "data", "dim", "index", "kind", "op", "params",
+                 "parents", "path", "requires", "square")
+
+    def __init__(self, index, op, parents, params, data, path):
+        self.index, self.op, self.parents, self.params = index, op, parents, params
+        self.data, self.path = data, path
+        self.kind, self.square, self.dim = "", None, -1
+        self.act, self.after, self.requires = {}, {}, False
+
+
+def tensors(*values) -> Iterator[torch.Tensor]:
+    """Yield the tensors in nested lists, tuples, dictionaries and records."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, dict):
+            yield from tensors(*value.values())
+        elif isinstance(value, (list, tuple)):
+            yield from tensors(*value)
+        elif hasattr(value, "__dataclass_fields__"):
+            yield from tensors(*vars(value).values())
+
+
+def square(x: torch.Tensor) -> float:
+    """Return the sum of squares of all entries, in float64 where float32 ends."""
+    x = x.detach()
+    if not (x.is_floating_point() or x.is_complex()) or not x.numel():
+        return math.nan
+    dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else None
+    root = float(torch.linalg.vector_norm(x, dtype=dtype))
+    if root < 1e-15 or not math.isfinite(root):
+        root = float(torch.linalg.vector_norm(x.double()))
+    return root * root if root < 1e150 else math.inf
+
+
+def largest(x: torch.Tensor) -> float:
+    """Return the largest absolute value of the entries."""
+    if not x.numel() or not x.is_floating_point():
+        return math.nan
+    low, high = torch.aminmax(x.detach())
+    return max(-float(low), float(high))
+
+
+def mean_square(x: torch.Tensor) -> float:
+    """Return the mean of the squares of all entries."""
+    return square(x) / max(x.numel(), 1)
+
+
+class Recorder(TorchFunctionMode):
+    """Record every operation while it is active; ``measure`` is told of each one that has weights.
+
+    ``named`` maps id(parameter) to its names. ``check``: look for the first number that is not finite.
+    """
+
+    def __init__(self, model, measure, check: bool):
+        super().__init__()
+        self.measure = measure
+        self.named: dict[int, list[str]] = {}
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            self.named.setdefault(id(parameter), []).append(name)
+        self.paths = {id(module): name for name, module in model.named_modules()}
+        self.nodes, self.known, self.stack, self.cuts = [], {}, [], []
+        self.check, self.broken = check, ""
+
+    # ---- modules
+
+    def enter(self, module, args):
+        if id(module) in self.paths:
+            self.stack.append((self.paths[id(module)], [n for t in tensors(args) if (n := self.node(t))]))
+
+    def leave(self, module, args, output):
+        if id(module) not in self.paths or not self.stack:
+            return
+        path, inputs = self.stack.pop()
+        for t in tensors(output):
+            if self.node(t) is None and inputs:
+                self.remember(t, self.add("module", inputs, frozenset(), True, path))
+
+    @property
+    def here(self) -> str:
+        return self.stack[-1][0] if self.stack else ""
+
+    # ---- nodes
+
+    def node(self, t) -> Node | None:
+        found = self.known.get(id(t))
+        return found[1] if found and found[0]() is t else None
+
+    def remember(self, t, node) -> None:
+        self.known[id(t)] = (weakref.ref(t), node)
+        node.requires |= t.requires_grad
+
+    def add(self, op, parents, params, data, path) -> Node:
+        node = Node(len(self.nodes), op, parents, params, data, path)
+        node.dim = next((p.dim for p in parents if p.data), -1)
+        self.nodes.append(node)
+        return node
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        op = getattr(func, "__name__", "").strip("_")
+        op = NAMES.get(op, op)
+        given = list(tensors(args, kwargs))
+        parents, params = [], set()
+        for t in given:
+            if id(t) in self.named:
+                params.add(id(t))
+            elif (node := self.node(t)) is not None:
+                parents.append(node)
+            elif t.grad_fn is not None and self.stack and self.stack[-1][1]:
+                node = self.add("unknown", self.stack[-1][1], frozenset(), True, self.here)
+                self.remember(t, node)
+                parents.append(node)
+        data = any(node.data for node in parents) or (op in EMBEDDINGS and bool(params))
+        if op == "clamp" and kwargs.get("min", args[1] if len(args) > 1 else None) == 0:
+            op = "relu"
+        slopes = _slopes(op, args[0], parents) if data and args and op in SLOPES else {}
+        out = func(*args, **kwargs)
+        outs = list(tensors(out))
+        if outs and (parents or params):
+            self._record(op, args, kwargs, given, parents, params, data, slopes, outs)
+        elif outs:
+            node = self.add(op, [], frozenset(), False, self.here)
+            for t in outs:
+                self.remember(t, node)
+        return out
+
+    def _record(self, op, args, kwargs, given, parents, params, data, slopes, outs):
+        for node in parents:
+            if not node.data:
+                params |= node.params
+        node = self.add(op, parents, frozenset(params), data, self.here)
+        for t in outs:
+            self.remember(t, node)
+        if not data:
+            return
+        first = outs[0]
+        if slopes:
+            node.act = {"name": op, **slopes}
+            watch(first, node.after)
+            node.square = mean_square(first)
+        elif (params and (op in CONTRACTIONS or op in PRODUCTS)) or op in NORMS:
+            node.kind = CONTRACTIONS.get(op, "norm" if op in NORMS else "scale")
+            node.dim = 1 if node.kind == "convolution" else node.dim if node.kind in ("norm", "scale") else -1
+            self.measure(node, args, kwargs, given, first)
+        elif op in SUMS and len({p.index for p in parents if p.data}) > 1:
+            node.kind = "join"
+            node.square = mean_square(first)
+            for t in given:
+                if (p := self.node(t)) is not None and p.square is None and p is not node:
+                    p.square = mean_square(t)
+        if ((self.check or first.dtype == torch.float16) and not self.broken and first.is_floating_point()
+                and not bool(torch.isfinite(first.detach()).all())):
+            self.broken = self.here or "(the model)"
+        if first.is_floating_point() and not first.requires_grad and any(
+                t.requires_grad for t in given) and len(self.cuts) < 20:
+            self.cuts.append(_place(op))
+
+
+def _slopes(op: str, z, parents) -> dict[str, float]:
+    """Return the shares of entries that are off or saturated, and of units that are dead."""
+    if not isinstance(z, torch.Tensor) or not z.dim() or not z.numel():
+        return {}
+    z, dim = z.detach(), next((p.dim for p in parents if p.data), -1)
+    dim = 1 if dim == 1 and z.dim() > 2 else -1
+    rows = z.movedim(dim, -1).reshape(-1, z.shape[dim])
+    if op == "relu":
+        on = rows > 0
+        return {"off": 1 - float(torch.count_nonzero(on)) / on.numel(), "saturated": 0.0,
+                "dead": 1 - float(on.any(0).float().mean()), "units": rows.shape[1]}
+    sample = rows[::max(1, len(rows) // max(32, SAMPLE // rows.shape[1]))].float().cpu().numpy()
+    if op == "hardtanh":
+        flat = np.abs(sample) >= 1
+    elif op == "sine":
+        flat = np.zeros_like(sample, bool)
+    else:
+        flat = ACTIVATIONS[op].saturated(sample)
+    share, both = float(flat.mean()), op in FLAT or op == "hardtanh"
+    return {"off": 0.0 if both else share, "saturated": share if both else 0.0,
+            "dead": 0.0 if both else float((flat & (sample < 0)).all(0).mean()), "units": rows.shape[1]}
+
+
+def watch(t: torch.Tensor, into: dict) -> None:
+    """Put the sum of squares and the number of entries of a tensor's gradient ``into``."""
+    if not t.requires_grad or t.is_leaf:
+        return
+
+    def measure(gradient):
+        into["square"] = into.get("square", 0.0) + square(gradient)
+        into["entries"] = into.get("entries", 0) + gradient.numel()
+        if "tiny" in into:  # half of float16's smallest number or less becomes 0
+            into["tiny"] += int(torch.count_nonzero((gradient.abs() <= 2.0**-25) & (gradient != 0)))
+    t.register_hook(measure)
+
+
+def _place(op: str) -> str:
+    """Return "file:line, operation" of the caller outside of PyTorch and of this package."""
+    frame = sys._getframe()
+    while frame and ("torch" in frame.f_code.co_filename.split("/") or __file__ == frame.f_code.co_filename
+                     or "site-packages" in frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} ({'data' if op == 'get' else op})" if frame else op

@@ -1,0 +1,146 @@
+"""Links between the layers of one forward pass: what reads which, what leads around, what the stream does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from vgdash.models.records import MATRICES, Join, Layer
+from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
+
+STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
+NEAR = 12  # operations within which a normalization or an activation written by hand is complete
+
+
+class Links:
+    """Graph of a forward pass. Sets of nodes are bits of whole numbers.
+
+    ``above``: the nodes that a node depends on. ``live``: those of them that its gradient reaches. ``depth``:
+    the most matrices on a way to it. ``used``: what a loss that reads all outputs would give a gradient.
+    """
+
+    def __init__(self, nodes, calls):
+        self.nodes, self.calls = nodes, {c["node"].index: c for c in calls}
+        self.users: list[list] = [[] for _ in nodes]
+        self.above, self.live, self.depth = [0] * len(nodes), [0] * len(nodes), [0] * len(nodes)
+        for node in nodes:
+            i, parents = node.index, {p.index: p for p in node.parents if p.data}
+            for p in parents.values():
+                self.users[p.index].append(node)
+                self.above[i] |= self.above[p.index] | 1 << p.index
+                self.live[i] |= (self.live[p.index] | 1 << p.index) if p.requires else 0
+                self.depth[i] = max(self.depth[i], self.depth[p.index])
+            self.depth[i] += i in self.calls and node.kind in MATRICES
+        self.sums = [n for n in nodes if n.kind == "join"]
+        self.matrices = sum(1 << i for i, c in self.calls.items() if c["kind"] in MATRICES)
+        self.joins, self.used = [], 0
+        self.residual = [found for n in self.sums if (found := self._residual(n))]
+
+    def reads_input(self, node) -> bool:
+        return node.data and not self.above[node.index] & self.matrices
+
+    def source(self, node) -> str:
+        """Name the one input that a node reads, "inputs" if there are more."""
+        names = {n.path for n in self.nodes if n.op == "input" and self.above[node.index] >> n.index & 1}
+        return names.pop() if len(names) == 1 else "inputs"
+
+    def is_last(self, node) -> bool:
+        later = (i for i in self.calls if self.above[i] >> node.index & 1)
+        return not any(self.matrices >> i & 1 for i in later)
+
+    def bypassed(self, node) -> bool:
+        """Test if a way with fewer layers leads from the same data around the node to a sum after it."""
+        i = node.index
+        for n in self.sums:
+            if not self.above[n.index] >> i & 1:
+                continue
+            through = [p for p in n.parents if p.index == i or self.above[p.index] >> i & 1]
+            longest = max(self.depth[p.index] for p in through)
+            for p in n.parents:
+                around = p.data and p not in through and self.depth[p.index] < longest
+                if around and (self.above[p.index] | 1 << p.index) & self.above[i]:
+                    return True
+        return False
+
+    def follow(self, node) -> dict:
+        """Go on to the next layer while nothing joins or parts: activation, normalization, and that layer."""
+        found = {"norm": False, "passed": False}
+        while True:
+            users = self.users[node.index]
+            user = users[0] if len(users) == 1 else self._together(node, users, found)
+            if user is None or user.kind == "join":
+                return found
+            call = self.calls.get(user.index)
+            if call is not None and call["kind"] in MATRICES:
+                return {**found, "call": call}
+            found["passed"] |= call is not None and bool(call["own"]) and "act" not in found
+            if (len({p.index for p in user.parents if p.data}) > 1 and len(users) == 1) or user.op in STOPS:
+                return found
+            if user.kind == "norm":
+                found["norm"] |= call is None or call["divides"]
+            if user.act and "act" not in found:
+                found["act"] = {**user.act, "after": user.after, "square": user.square}
+            node = user
+
+    def _together(self, node, users, found):
+        """Find where the ways of one tensor meet again soon: x·sigmoid(x), or x divided by its own size."""
+        for n in self.nodes[node.index + 1:node.index + 1 + NEAR]:
+            above = self.above[n.index] | 1 << n.index
+            between = [m for m in self.nodes[node.index + 1:n.index + 1]
+                       if above >> m.index & 1 and self.above[m.index] >> node.index & 1]
+            if any(self.matrices >> m.index & 1 for m in between):
+                return None
+            if all(above >> u.index & 1 for u in users) and len({p.index for p in n.parents if p.data}) > 1:
+                if n.op in PRODUCTS:
+                    found["norm"] |= any(m.op in ROOTS for m in between)
+                return n
+        return None
+
+    def _residual(self, n):
+        """Describe a sum as a skip and a branch, or return None."""
+        parents = {p.index: p for p in n.parents if p.data}
+        if len(parents) != 2 or n.op not in SUMS - {"cat", "concat", "concatenate", "stack"}:
+            return None
+        skip, branch = sorted(parents.values(), key=lambda p: self.depth[p.index])
+        shared = (self.above[skip.index] | 1 << skip.index) & (self.above[branch.index] | 1 << branch.index)
+        if self.depth[skip.index] == self.depth[branch.index] or not shared:
+            return None
+        own = (self.above[branch.index] | 1 << branch.index) & ~self.above[skip.index] & self.matrices
+        last = [i for i in self.calls if own >> i & 1 and self.depth[i] == self.depth[branch.index]]
+        return n, skip, last
+
+    def _chained(self, skip) -> bool:
+        while skip.kind != "join":
+            parents = {p.index: p for p in skip.parents if p.data}
+            call = self.calls.get(skip.index)
+            if len(parents) != 1 or (call is not None and call.get("divides", call["kind"] in MATRICES)):
+                return False
+            skip = next(iter(parents.values()))
+        return any(n is skip for n, _, _ in self.residual)
+
+
+def merge(calls, layers, links) -> list[Layer]:
+    """Make one record of the calls of each weight, and number the links between layers."""
+    groups: dict[tuple, list[int]] = {}
+    for i, c in enumerate(calls):
+        if c["kind"] in MATRICES or c["own"]:
+            groups.setdefault((c["path"], c["weight"]), []).append(i)
+    place = {calls[i]["node"].index: k for k, members in enumerate(groups.values()) for i in members}
+    merged = []
+    for k, members in enumerate(groups.values()):
+        first, many = layers[members[0]], [layers[i] for i in members]
+        following = links.follow(calls[members[-1]]["node"]).get("call")
+        to = place.get(following["node"].index, -1) if following else -1
+        changes = {"next": -1 if to == k else to, "calls": len(many)}
+        if len(many) > 1:
+            for name in ("in2", "out2", "after2"):
+                changes[name] = float(np.mean([getattr(m, name) for m in many]))
+            for name in ("in_largest", "out_largest"):
+                changes[name] = max(getattr(m, name) for m in many)
+            changes |= {"bypassed": all(m.bypassed for m in many), "last": any(m.last for m in many)}
+        merged.append(replace(first, **changes))
+    for n, skip, last in links.residual:
+        links.joins.append(Join(n.path, skip.square, n.square,
+                                tuple(dict.fromkeys(place[i] for i in last)), links._chained(skip)))
+    return merged

@@ -1,0 +1,303 @@
+"""Trace one forward and one backward pass of a PyTorch module, and leave everything as it was."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch.nn.modules import module as hooks
+
+from vgdash.models.records import MATRICES, NAN, Layer, Trace
+from vgdash.models.torch_call import arguments, guessed_loss, quiet, unchanged, unwrapped
+from vgdash.models.torch_graph import Recorder, largest, mean_square, square, tensors, watch
+from vgdash.models.torch_links import Links, merge
+from vgdash.params import ParamError
+
+ROWS = 64  # inputs that are compared with each other
+
+
+def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()) -> Trace:
+    """Measure ``model`` at its present weights. Nothing of it changes."""
+    model = unwrapped(model)
+    tracer = Tracer(model, formats)
+    with unchanged(model), torch.inference_mode(False), torch.enable_grad():
+        outputs = tracer.forward(inputs)
+        return tracer.backward(outputs, targets, loss, rate)
+
+
+class Tracer:
+    """Measurements of the calls of one model, in order of use."""
+
+    def __init__(self, model, formats):
+        self.model, self.formats = model, formats
+        self.types = {p.dtype for p in model.parameters()}
+        half = torch.float16 in self.types
+        self.calls: list[dict] = []
+        self.recorder = Recorder(model, self.measure, half)
+        self.tiny = "float16" in formats
+
+    def forward(self, inputs):
+        """Run the model and record its operations."""
+        recorder = self.recorder
+        parts = ({f"inputs[{k!r}]": v for k, v in inputs.items()} if isinstance(inputs, dict) else
+                 {f"inputs[{i}]": v for i, v in enumerate(inputs)} if isinstance(inputs, (list, tuple)) else
+                 {"inputs": inputs})
+        for name, part in parts.items():
+            for t in tensors(part):
+                recorder.remember(t, recorder.add("input", [], frozenset(), True, name))
+        handles = (hooks.register_module_forward_pre_hook(recorder.enter),
+                   hooks.register_module_forward_hook(recorder.leave))
+        try:
+            with recorder:
+                args, named = self.given = arguments(self.model, inputs)
+                outputs = self.model(*args, **named)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return outputs
+
+    # ---- one layer
+
+    def measure(self, node, args, kwargs, given, out) -> None:
+        """Measure one call of a layer, forward; its gradients come with the backward pass."""
+        recorder, kind = self.recorder, node.kind
+        weights, bias, source = [], [], None
+        for t in given:
+            own = recorder.node(t)
+            if id(t) in recorder.named or (own is not None and not own.data and own.params):
+                (weights if t.dim() > 1 or (kind in ("norm", "scale") and not weights) else bias).append(t)
+            elif source is None and own is not None and own.data:
+                source = t
+        if kind == "norm" and not weights:
+            weights = [torch.ones(1)]
+        if kind in MATRICES and not weights:
+            node.kind = ""
+            return
+        own = [p for p in node.params if any(o.data_ptr() == w.data_ptr() for w in weights
+               for o in (self.parameter(p),))] or list(node.params)
+        name = self.name(own) if own else ""
+        path = name.rpartition(".")[0].split(".parametrizations")[0] if name else recorder.here
+        found = {"node": node, "path": path, "weight": name, "kind": kind, "params": node.params, "own": own,
+                 "others": tuple(self.recorder.named[p][0] for p in own if kind == "recurrent"
+                                 and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
+                 "gin": self.slot(), "gout": self.slot()}
+        found.update(self.weights(kind, node.op, weights, bias, args, out, source))
+        if kind == "norm":
+            training = kwargs.get("training", args[5] if len(args) > 5 else False)
+            stale = node.op == "batch_norm" and not training
+            scale2, out2 = mean_square(weights[0]), mean_square(out) - found["bias2"]
+            found["divides"] = not stale or (scale2 > 0 and 0.25 < out2 / scale2 < 4)
+        if source is not None and source.is_floating_point():
+            found.update(in2=mean_square(source), in_mean=float(source.detach().mean(dtype=torch.float32)),
+                         in_largest=largest(source))
+            watch(source, found["gin"])
+        found.update(out2=mean_square(out), out_mean=float(out.detach().mean(dtype=torch.float32)),
+                     out_largest=largest(out))
+        if kind in MATRICES:
+            found.update(cosines(out.detach(), node.dim))
+        watch(out, found["gout"])
+        self.calls.append(found)
+
+    def slot(self) -> dict:
+        return {"tiny": 0} if self.tiny else {}
+
+    def parameter(self, key):
+        if not hasattr(self, "parameters"):
+            self.parameters = {id(p): p for p in self.model.parameters()}
+        return self.parameters[key]
+
+    def name(self, own) -> str:
+        """Name of the first own matrix: the one under the module that runs, where a weight has several."""
+        names = [n for p in sorted(own, key=lambda p: -self.parameter(p).dim())
+                 for n in self.recorder.named[p]]
+        here = self.recorder.here
+        return next((n for n in names if n.rpartition(".")[0] == here), names[0])
+
+    def weights(self, kind, op, weights, bias, args, out, source) -> dict:
+        """Fans and moments of the weights that an operation reads."""
+        w, area, groups, units = weights[0].detach(), 1, 1, 0
+        fan_out, fan_in = w.shape[0], (w[0].numel() if w.dim() > 1 and w.shape[0] else 1)
+        if op.startswith("conv"):
+            area = w[0, 0].numel()
+            if "transpose" in op:
+                stride = out.shape[2:].numel() / max(source.shape[2:].numel(), 1)
+                groups = max(out.shape[1] // w.shape[1], 1)
+                fan_in, fan_out, units = w.shape[0] / groups * area / max(stride, 1), w.shape[1] * area, 1
+            else:
+                groups = max(source.shape[1] // w.shape[1], 1)
+                fan_out = w.shape[0] / groups * area
+        elif kind == "embedding":
+            fan_in, fan_out, units = 1, w.shape[1], 1
+        elif kind == "linear" and op != "linear":
+            left = bool(args) and args[0] is weights[0]
+            fan_in, fan_out = (w.shape[-1], w.shape[-2]) if left else (w.shape[-2], w.shape[-1])
+            units = 0 if left else w.dim() - 1
+        elif kind == "recurrent":
+            fan_in = sum(x[0].numel() for x in weights[:2])
+        weight2 = sum(square(x) for x in weights) / max(sum(x.numel() for x in weights), 1)
+        mean = float(w.mean(dtype=torch.float32)) if w.numel() else 0.0
+        rows = w.movedim(units, 0)
+        top = largest(w) if w.numel() else 0.0
+        same = (kind in MATRICES and rows.shape[0] > 1 and _close(rows[:2], 1e-6 * top)
+                and _close(rows, 1e-6 * top))
+        return {"fan_in": fan_in, "fan_out": fan_out, "area": area, "groups": groups, "weight2": weight2,
+                "variance": max(weight2 - mean * mean, 0.0), "weight_largest": top,
+                "entries": w.numel(), "bias2": mean_square(bias[0]) if bias else 0.0,
+                "bias_mean": float(bias[0].detach().float().mean()) if bias else 0.0,
+                "zero": weight2 == 0 and not any(bool(x.any()) for x in weights), "same": same, "axis": units,
+                "kind": kind}
+
+    # ---- backward
+
+    def backward(self, outputs, targets, loss, rate) -> Trace:
+        """Take the gradients, and put everything together."""
+        value, guess = self.losses(outputs, targets, loss)
+        again = lambda found: self.losses(found, targets, loss)[0]  # noqa: E731
+        used = {p: self.parameter(p) for c in self.calls for p in c["params"]}
+        learning = {p: t for p, t in used.items() if t.requires_grad}
+        grads = dict.fromkeys(learning)
+        shrunk = NAN
+        if value.requires_grad and learning:
+            half = torch.float16 in self.types
+            taken = torch.autograd.grad(value, list(learning.values()), allow_unused=True, retain_graph=half)
+            grads = dict(zip(learning, taken, strict=True))
+            if half:
+                for c in self.calls:  # the second pass is not to be added to the first
+                    c["gin"], c["gout"] = dict(c["gin"]), dict(c["gout"])
+                shrunk = self.rounded_away(value, learning, grads)
+        self.look_again(grads, learning, again)
+        links = Links(self.recorder.nodes, self.calls)
+        for t in tensors(outputs) if value.requires_grad else ():
+            if (node := self.recorder.node(t)) is not None and node.requires:
+                links.used |= links.live[node.index] | 1 << node.index
+        layers = merge(self.calls, [self.layer(c, links, grads, used, rate) for c in self.calls], links)
+        if self.tiny:
+            entries = sum(c["gout"].get("entries", 0) for c in self.calls)
+            shrunk = sum(c["gout"].get("tiny", 0) for c in self.calls) / entries if entries else NAN
+        outs = [t for t in tensors(outputs) if t.is_floating_point()]
+        kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
+        return Trace(
+            "torch", tuple(layers), tuple(links.joins), min(kinds, key=len, default="float32"),
+            float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate, self.recorder.broken,
+            tuple(dict.fromkeys(self.recorder.cuts)), shrunk, tuple(self.formats))
+
+    def losses(self, outputs, targets, loss):
+        """Return the loss and that of outputs of 0; without one, a random direction's product."""
+        floats = [t for t in tensors(outputs) if t.is_floating_point()]
+        if not floats:
+            raise ParamError("model", "a module with an output of floating type", type(outputs).__name__,
+                             "Return a tensor of numbers that can have a gradient.")
+        first = floats[0]
+        if loss is None and targets is not None:
+            loss = guessed_loss(first, targets)
+        if loss is None:
+            given = outputs.get("loss") if isinstance(outputs, dict) else None
+            if isinstance(given, torch.Tensor) and given.numel() == 1:
+                return given, NAN
+            draw = torch.Generator(device="cpu").manual_seed(0)
+            direction = torch.randn(first.shape, generator=draw).to(first.device, torch.float32)
+            return (first.float() * direction).sum(), NAN
+        rest = () if targets is None else (targets,)
+        value = loss(outputs, *rest)
+        if not isinstance(value, torch.Tensor):
+            raise ParamError("loss", "a function that returns a tensor", type(value).__name__,
+                             "Return the loss without .item().")
+        try:
+            with torch.no_grad():
+                guess = float(loss(quiet(outputs, self.recorder), *rest).float().mean())
+        except Exception:  # a loss of another kind: it has no guess
+            guess = NAN
+        return value.mean(), guess if math.isfinite(guess) and guess > 1e-12 else NAN
+
+    def look_again(self, grads, learning, value_of) -> None:
+        """Take two small steps on copies: do weights of 0 without a gradient get one, and do rows part?"""
+        def is_zero(g):
+            return g is not None and not bool(g.any())
+
+        waiting = [c for c in self.calls if c["kind"] in MATRICES and c["zero"]
+                   and c["own"] and all(is_zero(grads.get(p)) for p in c["own"])]
+        if not waiting:
+            return
+        moved, now = {p: t.detach().clone() for p, t in learning.items()}, grads
+        args, named = self.given
+        for _ in range(2):
+            for p, g in now.items():
+                if g is not None and bool(g.any()) and bool(torch.isfinite(g).all()):
+                    moved[p] -= 0.01 * g / g.abs().max()
+            leaves = {p: t.detach().requires_grad_() for p, t in moved.items()}
+            swap = {name: leaves[p] for p in leaves for name in self.recorder.named[p]}
+            value = value_of(torch.func.functional_call(self.model, swap, args, named))
+            taken = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+            now = dict(zip(leaves, taken, strict=True))
+        for c in waiting:
+            c["stuck"] = all(is_zero(now.get(p)) for p in c["own"])
+            c["again"] = [now[p] for p in c["own"] if now.get(p) is not None]
+
+    def rounded_away(self, value, learning, grads) -> float:
+        """Return the share of the gradient's squares that loss scaling brings back: 0 if nothing was lost."""
+        scale = 2.0**12
+        scaled = torch.autograd.grad(value, list(learning.values()), torch.full_like(value, scale),
+                                     allow_unused=True)
+        whole = sum(square(g) / scale**2 for g in scaled if g is not None)
+        kept = sum(square(g) for g in grads.values() if g is not None)
+        return 1 - kept / whole if whole and math.isfinite(whole) else NAN
+
+    def layer(self, c, links, grads, used, rate) -> Layer:
+        """Put a call's measurements into a record."""
+        own = [p for p in c["own"] if p in used]
+        taken = [grads[p] for p in own if grads.get(p) is not None]
+        asked = [p for p in own if used[p].requires_grad]
+        total = sum(square(g) for g in taken)
+        count = sum(g.numel() for g in taken)
+        unread = bool(links.used >> c["node"].index & 1)  # an output that the loss does not read
+        state = ("unknown" if not own or (unread and not taken) else "frozen" if not asked else
+                 "none" if len(taken) < len(asked)
+                 else "zero" if total == 0 and not any(bool(g.any()) for g in taken) else "reaches")
+        seen = c.get("again", taken)
+        same = c["same"] and bool(seen) and seen[0].dim() > 1
+        if same:
+            g = seen[0].movedim(c["axis"], 0)
+            same = _close(g, 1e-4 * float(g.abs().max()))
+        follow = links.follow(c["node"])
+        act = follow.get("act", {})
+        shares = ("off", "dead", "saturated", "units") if not follow["passed"] else ()
+        grad2 = total / count if count else NAN
+        after = act.get("after", {}).get("square", NAN)
+        following = follow.get("call")
+        if following is not None:
+            after = following["gin"].get("square", after)
+        after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
+        keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
+                "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
+                "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others")
+        return Layer(
+            **{k: c[k] for k in keys if k in c}, after2=after2, activation=act.get("name", ""),
+            **{k: act[k] for k in shares if k in act},
+            grad_in=c["gin"].get("square", NAN), grad_out=c["gout"].get("square", NAN), grad_after=after,
+            grad_out2=c["gout"]["square"] / c["gout"]["entries"] if "square" in c["gout"] else NAN,
+            grad_weight2=grad2, update=rate * math.sqrt(grad2 / c["weight2"]) if c["weight2"] else NAN,
+            first=links.reads_input(c["node"]), source=links.source(c["node"]), last=links.is_last(c["node"]),
+            bypassed=links.bypassed(c["node"]), normalized=follow.get("norm", False),
+            identical=same, stuck=c.get("stuck", False), gradient=state)
+
+
+def _close(rows, error: float) -> bool:
+    """Test if all rows equal the first."""
+    return float((rows - rows[:1]).abs().max()) <= error
+
+
+def cosines(out, dim) -> dict[str, float]:
+    """Return the mean cosine of two inputs' outputs, and of two tokens' within one input."""
+    if not out.is_floating_point() or out.dim() < 2 or out.shape[0] < 2:
+        return {}
+    found = {"correlation": _mean_cosine(out[:ROWS].flatten(1).float())}
+    if out.dim() == 3 and dim == -1 and out.shape[1] > 1:
+        found["token_cosine"] = float(np.mean([_mean_cosine(x.float()) for x in out[:8]]))
+    return found
+
+
+def _mean_cosine(rows) -> float:
+    rows = torch.nn.functional.normalize(rows, dim=1)
+    n = len(rows)
+    return (square(rows.sum(0)) / n - 1) / (n - 1) if n > 1 else NAN
