@@ -18,16 +18,6 @@ RATES = 0.001, 0.01
 UNCURED = ("half_overflow",)  # has two faults: its weights are named once its numbers are finite
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
-
-
 def right(report, causes, layers) -> bool:
     return any(f.cause in causes and layers & {*f.layers} for f in report.findings[:2])
 

@@ -89,7 +89,8 @@ class Layer:
         if self.kind not in MULTIPLYING or not self.entries or math.isnan(self.fan_in):
             return ""
         fans = max(round(self.fan_in), 1), max(round(self.fan_out), 1)
-        bound = self.weight_largest <= 1.75 * math.sqrt(self.weight2)  # √3 for a uniform distribution
+        # √3 for a uniform distribution, and 4 standard errors of the root mean square
+        bound = self.weight_largest <= (math.sqrt(3) + 3 / math.sqrt(self.entries)) * math.sqrt(self.weight2)
         fit = {}
         for name, rule in INITIALIZERS.items():
             expected = rule.variance(*fans)
