@@ -36,8 +36,8 @@ def _results(shown: page.Results) -> None:
         st.markdown(views.sections(outcomes))
     elements.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")
     st.markdown("### Mistakes that circulate", anchors=False)
-    for pair in zip(mistakes[::2], mistakes[1::2], strict=True):
-        for column, (key, mistake) in zip(st.columns(2), pair, strict=True):
+    for first in range(0, len(mistakes), 2):
+        for column, (key, mistake) in zip(st.columns(2), mistakes[first:first + 2], strict=False):
             with column.container(border=True, height="stretch"):
                 _card(key, mistake)
 

@@ -176,7 +176,7 @@ DOORS = ["results", "questions", "training_panel", "training_runs", "startup"]  
 NO_COMPUTATION = {  # of vgdash, for pages and all other parts
     "parameter sets": {"Params", "ChainParams", "DescentParams", "NeuronParams", "ProbeParams",
                        "CompareParams", "PhaseParams", "TrainParams"},
-    "rules": {"Rule", "Choice", "Choices", "Flag", "Integers", "Real", "Text", "ParamError"},
+    "rules": {"Rule", "Choice", "Choices", "Flag", "Integer", "Integers", "Real", "Text", "ParamError"},
     "registries": {"FORMATS", "FRAMEWORKS", "INITIALIZERS"},
     "constants": {"MAX_TEXT", "HIGHEST_BIAS", "ROWS"},
     "a record, and the text of a notebook": {"Outcome", "notebook"},

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import digamma, polygamma
 
-from vgdash.linear_chain import ChainParams, digamma_half, linear_chain, typical_factor
+from vgdash.linear_chain import (
+    ChainParams,
+    before_output,
+    digamma_half,
+    exact_components,
+    linear_chain,
+    typical_factor,
+)
 from vgdash.number_formats import FORMATS, Breaks
 
 D2L = {"kind": "gaussian", "width": 4, "sigma2": 4.0, "depth": 100}  # 100 matrices 4x4 with N(0, 1) entries
@@ -40,6 +47,25 @@ def test_diagonal_chain_is_the_product_of_its_matrices(c1, c2, x1, x2, depth):
         assert 10 ** chain.log10_activation[layer] == pytest.approx(np.abs(a).max())
         assert 10 ** chain.log10_gradient[depth - layer] == pytest.approx(g.max())
         a, g = weights @ a, weights.T @ g
+
+
+@pytest.mark.parametrize("depth", [1, 2, 9, 150])
+def test_before_the_output_layer_a_chain_has_one_factor_less_and_its_gradient_starts_from_ones(depth):
+    p = ChainParams(1.5, depth, "diagonal", 0.5, x1=-3.0)
+    chain = before_output(p)
+    c, a = np.diag([1.5, 0.5]), np.array([-3.0, 1.0])
+    values, gradients = [a], [np.ones(2)]
+    for _ in range(depth - 1):
+        values.append(c @ values[-1])
+        gradients.insert(0, c.T @ gradients[0])
+    assert 10**chain.log10_components == pytest.approx(np.abs(values))
+    assert 10**chain.log10_gradient_components == pytest.approx(np.array(gradients))
+    exact = exact_components(p, depth - 1)
+    assert [float(value) for value in exact] == pytest.approx(values[-1])
+    assert chain.forward["float16"].overflow == (25 if depth > 25 else None)  # 3·1.5²⁵ > 65,504
+    assert chain.backward_layers["float16"].overflow == (depth - 1 - 28 if depth > 28 else None)
+    gaussian = ChainParams(depth=5, kind="gaussian")
+    assert (before_output(gaussian).log10_activation == linear_chain(gaussian).log10_activation).all()
 
 
 def test_a_component_that_starts_at_zero_stays_out_of_size_growth_and_frame_but_not_of_the_gradient():

@@ -20,10 +20,10 @@ from vgdash.params import ParamError, Params, integer, real
 from vgdash.records import Record
 
 OUTCOMES = {
-    "reached": "the loss came down to the tolerance",
-    "capped": "still under way, or jumping back and forth past the target, at the cap",
-    "frozen": "the step is too small to change the weight in float64, so it never arrives",
-    "diverged": "the output overflowed",
+    "reached": "learned",
+    "capped": "not there",
+    "frozen": "stuck, because each step is too small to change a float64 weight",
+    "diverged": "exploded",
 }
 MAX_WORK = 5_000_000  # depths times steps, about half a second
 BLOCK = 64  # steps between two tests of which chains have ended

@@ -2,12 +2,15 @@
 
 With g(z) = z and b = 0 a network is the product of its weight matrices. W = c·I multiplies by c a layer, so
 |a[l]| = c^l |x| and |dy/da[l]| = c^(L-l): a straight line on a log axis, read from one end or from the other.
+``linear_chain`` multiplies L times. The lecture's W[L] has another shape, 1x2, so that y = W[L] C^(L-1) x has
+L-1 factors C: ``before_output`` ends there.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -44,6 +47,11 @@ class ChainParams(Params):
     seeds: int = integer(20, 2, 200)
     seed: int = integer(0, 0, 1_000_000)
 
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Diagonal of W of the two fixed matrices."""
+        return self.factor, self.factor if self.kind == "scaled identity" else self.factor2
+
     def consistent(self):
         for name, value in (("x1", self.x1), ("x2", self.x2)):
             if 0 < abs(value) < SMALLEST_START:
@@ -71,6 +79,7 @@ class Chain(Record):
       log10_activation_theory  start + l · log10_factor (gaussian: the exact mean over draws)
       log10_gradient_theory    the same for the gradient
     ``log10_components`` is log10 |a_i[l]|, ``(L + 1, 2)``, -inf where one is zero; gaussian: ``(L + 1, 0)``.
+    ``log10_gradient_components`` is the same of the gradient.
     ``log10_activation_seeds, log10_gradient_seeds``: ``(seeds, L + 1)``, one row for the fixed matrices.
 
     Growth, log10 of the factor per layer:
@@ -93,6 +102,7 @@ class Chain(Record):
     log10_activation_theory: np.ndarray
     log10_gradient_theory: np.ndarray
     log10_components: np.ndarray
+    log10_gradient_components: np.ndarray
     log10_activation_seeds: np.ndarray
     log10_gradient_seeds: np.ndarray
     log10_factor: float
@@ -113,7 +123,8 @@ class Chain(Record):
     @property
     def backward_layers(self) -> dict[str, Breaks]:
         """``backward`` as layer numbers: the gradient is infinite, subnormal or zero there and below."""
-        return {name: found.from_below(self.params.depth) for name, found in self.backward.items()}
+        last = len(self.log10_gradient) - 1
+        return {name: found.from_below(last) for name, found in self.backward.items()}
 
     @property
     def doubling_depth(self) -> float:
@@ -131,7 +142,7 @@ class Chain(Record):
         if self.params.kind == "diagonal":
             lines += [(f"component {i}", size, size[None], size)
                       for i, size in enumerate(self.log10_components.T, start=1) if np.isfinite(size[0])]
-        layers = np.arange(self.params.depth + 1)
+        layers = np.arange(len(self.log10_activation))
         tables = []
         for line, size, seeds, theory in lines:
             low, high = np.quantile(seeds, (0.1, 0.9), axis=0)
@@ -142,7 +153,22 @@ class Chain(Record):
 
 def linear_chain(p: ChainParams) -> Chain:
     """Compute activations forward, gradients backward, their growth, and the layers where formats break."""
-    return _gaussian(p) if p.kind == "gaussian" else _fixed(p)
+    return _gaussian(p) if p.kind == "gaussian" else _fixed(p, p.depth)
+
+
+def before_output(p: ChainParams) -> Chain:
+    """Compute the chain up to a[L-1], which W[L] of the lecture, 1x2, turns into the output.
+
+    Layers run to L-1, and gradients start there from W[L] = (1 1). Gaussian chains have L square matrices.
+    """
+    return _gaussian(p) if p.kind == "gaussian" else _fixed(p, p.depth - 1)
+
+
+def exact_components(p: ChainParams, layer: int) -> tuple[Fraction, Fraction]:
+    """Return both components of a[layer] of a fixed chain, exact for its decimal numbers."""
+    one, other = (Fraction(str(x)) * Fraction(str(c)) ** layer
+                  for x, c in zip((p.x1, p.x2), p.factors, strict=True))
+    return one, other
 
 
 def digamma_half(n: int) -> float:
@@ -163,23 +189,23 @@ def typical_factor(sigma2: float, width: int) -> float:
     return math.exp((math.log(2 * sigma2 / width) + digamma_half(width)) / 2)
 
 
-def _fixed(p: ChainParams) -> Chain:
-    """Compute a chain of W = diag(factors), exactly: every component is a chain of its own."""
-    factors = np.array([p.factor, p.factor if p.kind == "scaled identity" else p.factor2])
-    start = np.abs([p.x1, p.x2])
-    layers = np.arange(p.depth + 1.0)[:, None]
+def _fixed(p: ChainParams, depth: int) -> Chain:
+    """Compute ``depth`` layers of W = diag(factors), exactly: every component is a chain of its own."""
+    factors, start = np.array(p.factors), np.abs([p.x1, p.x2])
+    layers = np.arange(depth + 1.0)[:, None]
     with np.errstate(divide="ignore"):
         components = np.log10(start) + layers * np.log10(factors)
-    activation = components.max(axis=1)
-    gradient = (layers[::-1] * np.log10(factors)).max(axis=1)
+    gradients = layers[::-1] * np.log10(factors)
+    activation, gradient = components.max(axis=1), gradients.max(axis=1)
     growth = float(np.log10(factors[start > 0].max()))
     return Chain(
         params=p, log10_activation=activation, log10_gradient=gradient,
-        log10_activation_theory=activation, log10_gradient_theory=gradient, log10_components=components,
+        log10_activation_theory=activation, log10_gradient_theory=gradient,
+        log10_components=components, log10_gradient_components=gradients,
         log10_activation_seeds=activation[None], log10_gradient_seeds=gradient[None],
         log10_factor=growth, log10_factor_gradient=float(np.log10(factors.max())), log10_factor_rms=growth,
-        log10_factor_measured=float(activation[-1] - activation[0]) / p.depth, log10_factor_stderr=0.0,
-        **_fixed_breaks(p.depth, start, factors))
+        log10_factor_measured=float(activation[-1] - activation[0]) / depth if depth else growth,
+        log10_factor_stderr=0.0, **_fixed_breaks(depth, start, factors))
 
 
 def _fixed_breaks(depth: int, start: np.ndarray, factors: np.ndarray) -> dict:
@@ -208,7 +234,7 @@ def _gaussian(p: ChainParams) -> Chain:
         log10_activation=np.median(activations, axis=0), log10_gradient=np.median(gradients, axis=0),
         log10_activation_theory=activations[0, 0] + layers * typical,
         log10_gradient_theory=layers[::-1] * typical,
-        log10_components=np.empty((p.depth + 1, 0)),
+        **dict.fromkeys(("log10_components", "log10_gradient_components"), np.empty((p.depth + 1, 0))),
         log10_activation_seeds=activations, log10_gradient_seeds=gradients,
         log10_factor=typical, log10_factor_gradient=typical, log10_factor_rms=math.log10(p.sigma2) / 2,
         log10_factor_measured=float(growths.mean()),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+VULGAR = {(1, 2): "½", (1, 4): "¼", (3, 4): "¾", (1, 8): "⅛", (3, 8): "⅜", (5, 8): "⅝", (7, 8): "⅞"}
+LONGEST = 9_999  # above or below the stroke of a fraction
 
 
 def ten_to(exponent: float, digits: int = 1) -> str:
@@ -33,6 +36,19 @@ def plain(value: float, significant: int = 3) -> str:
     """Write a number of ordinary size, rounded to significant digits, with separated thousands."""
     decimals = max(0, significant - 1 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:,.{decimals}f}"
+
+
+def fraction(value: Fraction, longest: int = LONGEST) -> str:
+    """Write a fraction: ½, 9/4, −1/16; with more than ``longest`` below the stroke as a decimal number.
+
+    No float need hold it.
+    """
+    above, below = abs(value.numerator), value.denominator
+    if below > longest or above > LONGEST:
+        text = ten_to(math.log10(above) - math.log10(below))
+    else:
+        text = VULGAR.get((above, below)) or (f"{above:,}" if below == 1 else f"{above:,}/{below:,}")
+    return f"−{text}" if value < 0 else text
 
 
 def times(factor: float) -> str:

@@ -41,6 +41,11 @@ def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str,
                        on_select=on_select)
 
 
+def drawing(svg: str) -> None:
+    """Draw a picture made of SVG and HTML, of our own text, escaped: ``st.html`` would take SVG out."""
+    st.markdown(svg, unsafe_allow_html=True)
+
+
 @contextmanager
 def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
     """Draw a drawer for details, closed at first. Yields True if open: draw the content then."""

@@ -17,13 +17,13 @@ from pages.parts import concurrency, questions
 from pages.parts.scenes import SCENES
 from pages.parts.state import session
 from pages.parts.views import advice as advice_views
+from pages.parts.views import chain_steps, singular_values, trainability_map
 from pages.parts.views import histograms as histogram_views
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
-from pages.parts.views import singular_values, trainability_map
 from vgdash.chain_learning import DescentParams
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.linear_chain import ChainParams, linear_chain
@@ -96,6 +96,11 @@ def to_arrow(value: Any) -> Any:
 @remembered(500)
 def chain(p: ChainParams, learning_rate: float) -> chain_views.ChainView:
     return chain_views.chain_view(p, learning_rate)
+
+
+@remembered(200)
+def chain_step(p: ChainParams, step: int) -> str:
+    return chain_steps.steps_view(p, step)
 
 
 @remembered(300)

@@ -65,7 +65,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("linear_chain", "gradients too", "The gradient is the same line from the other end.", CHAIN,
           {"factor": 0.9, "depth": 256}),
     Scene("linear_chain", "tiny steps", "Small gradients, tiny steps: learning takes ages.", CHAIN,
-          {"factor": 0.5, "depth": 9}, "tiny_steps"),
+          {"factor": 0.5, "depth": 9, "scale": "learning"}, "tiny_steps"),
     Scene("linear_chain", "diagonal", "One direction explodes while the other vanishes.", CHAIN,
           {"kind": "diagonal", "factor": 1.5, "factor2": 0.5}),
     Scene("linear_chain", "random", "Random matrices multiply too; the mean is not the typical case.", CHAIN,

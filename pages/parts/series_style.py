@@ -42,6 +42,10 @@ SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     # directions
     "activation": (0, SOLID, "circle"),
     "gradient": (1, DASHED, "square"),
+    "activation 1": (0, SOLID, "circle"),
+    "activation 2": (2, SOLID, "diamond"),
+    "gradient 1": (1, DASHED, "square"),
+    "gradient 2": (3, DASHED, "triangle-up"),
     "root mean square": (3, DOTTED, "diamond"),
     # how gradient descent on a chain ended, and its limit of small steps
     "reached": (2, SOLID, "circle"),

@@ -2,6 +2,7 @@
 
 import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -74,17 +75,60 @@ def test_every_scene_is_drawn_under_the_line_that_it_says(scene):
 @pytest.mark.parametrize(("factor", "depth"), [(1.5, 150), (0.9, 152), (0.5, 9), (1.0, 256), (0.37, 1000)])
 def test_the_chain_is_plotted_and_told_as_c_to_the_power_of_the_layer(factor, depth):
     page = opened("linear_chain", factor=str(factor), depth=str(depth))
-    for series, exponents in (("activation", lambda layer: layer), ("gradient", lambda layer: depth - layer)):
+    last = depth - 1  # the lecture's W[L] has another shape, so L - 1 factors are left
+    for series, exponents in (("activation", lambda layer: layer), ("gradient", lambda layer: last - layer)):
         layers, log10 = drawn(plotted(page), "point", series)
-        assert (layers[0], layers[-1]) == (0, depth)
+        assert (layers[0], layers[-1]) == (0, last)
         np.testing.assert_allclose(log10, exponents(layers) * math.log10(factor), rtol=1e-9, atol=1e-9)
     linear = opened("linear_chain", factor=str(factor), depth=str(depth), scale="linear")
     layers, values = drawn(plotted(linear), "point", "activation")
     np.testing.assert_allclose(values, float(factor)**layers, rtol=1e-9)
-    said = re.search(r"\*\*×([\d.]+) a layer\*\*: after ([\d,]+) layers (\S+)\. ", verdict(page)).groups()
+    told_of = r"\*\*×([\d.]+) a layer\*\*: C([⁰¹²³⁴⁵⁶⁷⁸⁹]+)x has size (\S+)\. "
+    said = re.search(told_of, verdict(page)).groups()
     assert float(said[0]) == factor
-    assert int(said[1].replace(",", "")) == depth
-    assert told_log10(said[2]) == pytest.approx(depth * math.log10(factor), abs=0.03)  # two digits are told
+    assert int(said[1].translate(POWERS)) == last
+    assert told_log10(said[2]) == pytest.approx(last * math.log10(factor), abs=0.03)  # two digits are told
+    counting = next(text.value for text in page.markdown if "Two ways of counting" in text.value)
+    both = [told_log10(size) for size in re.findall(r"size (\S+)\.", counting)]
+    assert both == pytest.approx([power * math.log10(factor) for power in (last, depth)], abs=0.03)
+
+
+def test_a_diagonal_chain_is_drawn_and_told_with_both_of_its_components():
+    page = opened("linear_chain", kind="diagonal", factor="1.5", factor2="0.5", depth="20")
+    for i, factor in ((1, 1.5), (2, 0.5)):
+        for series, exponents in (("activation", np.arange(20)), ("gradient", np.arange(20)[::-1])):
+            _, log10 = drawn(plotted(page), "point", f"{series} {i}")
+            np.testing.assert_allclose(log10, exponents * math.log10(factor), atol=1e-9)
+    assert "×1.50 and ×0.50 a layer**: C¹⁹x has size 2,217 and 1.9·10⁻⁶." in verdict(page)
+    assert control(page, "slider", "factor2").value == 0.5
+    with pytest.raises(StopIteration):
+        control(opened("linear_chain"), "slider", "factor2")
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_the_halves_of_the_lecture_stand_at_their_points(scale):
+    page = opened("linear_chain", factor="0.5", depth="9", scale=scale)
+    values = plotted(page).query("part == 'value'").sort_values("x")
+    assert list(values.text)[:5] == ["1 1", "½ ½", "¼ ¼", "⅛ ⅛", "1/16 1/16"]
+    table = next(text.value for text in page.markdown if "Two ways" in text.value)
+    assert "| a₂ | 1 | ½ | ¼ | ⅛ | 1/16 |" in table
+
+
+@pytest.mark.parametrize(("depth", "steps"), [(1, 2), (2, 4), (3, 6), (4, 7), (150, 8)])
+def test_the_chain_step_by_step_writes_one_line_more_at_each_step_and_stops_at_the_output(depth, steps):
+    for step in (0, 1, 7):
+        page = opened("linear_chain", scale="step by step", depth=str(depth), step=str(step))
+        drawing = next(text.value for text in page.markdown if "<svg" in text.value)
+        lines = re.findall(r'<div class="(now|later|)">(.*?)</div>', drawing)
+        assert len(lines) == steps
+        assert [kind for kind, _ in lines].index("now") == min(step, steps - 1)
+    plain = re.sub("<[^>]+>", "", lines[-1][1])
+    assert plain.startswith(f"ŷ = W[{depth}]" + (f"C{depth - 1}x" if depth > 1 else "x"))
+    size = re.search(r"= (\S+?)for W", plain).group(1)
+    log10 = math.log10(Fraction(size)) if depth < 150 else told_log10(size)
+    assert log10 == pytest.approx(math.log10(2) + (depth - 1) * math.log10(1.5), abs=0.03)
+    assert ("float16 overflows" in drawing) == (depth == 150)
+    assert "a<tspan font-size=\"75%\" dy=\"-5\">[28]" in drawing or depth < 150
 
 
 @pytest.mark.parametrize(("factor", "ends"), [(1.5, "overflows"), (0.5, "reaches zero")])

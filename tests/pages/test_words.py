@@ -64,9 +64,9 @@ def test_the_sentence_on_learning_says_at_which_depths():
     learned = descent(DescentParams(0.5, 60, learning_rate=1.0, cap=1_000))
     said = chain_view(ChainParams(factor=0.5, depth=60), 1.0).learning
     assert set(learned.outcome) == set(OUTCOMES)
-    where = {"capped": r"at some of (\d+) to (\d+) layers", "frozen": r"from (\d+) layers on()"}
+    where = {"capped": r"some of (\d+) to (\d+) layers", "frozen": r"(\d+) layers or more()"}
     for outcome, words in where.items():
-        first, last = re.search(f"{words} {OUTCOMES[outcome]}", said).groups(default="")
+        first, last = re.search(f"{words}: {OUTCOMES[outcome]}", said).groups(default="")
         there = learned.depths[learned.outcome == outcome]
         assert (int(first), int(last or learned.params.depth)) == (there.min(), there.max())
         assert (len(there) == there.max() - there.min() + 1) == (not last)

@@ -154,6 +154,7 @@ FACTOR = math.pi / (math.pi - 1)
 @pytest.mark.parametrize(("key", "at", "wrong", "right"), [
     ("mean-slope", 0, 2.0**-15, 2**-7.5),  # 15 factors between 16 layers: 1/2 by the mistake, 1/√2 in truth
     ("mean-slope-he", 0, 2**-7.5, 1),
+    ("order-of-the-product", -1, 1.5**19, 0.5**19),
     ("normal-beats-uniform", -1, 3.0**-12, 1),  # a third of the variance, and a fair one
     ("two-xaviers", -1, 1, math.prod(2 * n / (n + m) for n, m in pairwise(TAPERED))),
     ("std-gain", -1, 2 * FACTOR, 2 * FACTOR**20)])

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from vgdash.linear_chain import ChainParams, linear_chain, typical_factor
+from vgdash.linear_chain import ChainParams, before_output, linear_chain, typical_factor
 from vgdash.number_formats import FORMATS, round_to
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
@@ -31,7 +31,7 @@ def _zeros():
 
 
 def _after_150():
-    chains = (linear_chain(ChainParams(factor=factor, depth=150)) for factor in (1.5, 0.5))
+    chains = (before_output(ChainParams(factor=factor, depth=151)) for factor in (1.5, 0.5))
     return tuple(10 ** chain.log10_activation[-1] for chain in chains)
 
 
@@ -85,10 +85,10 @@ CHAINS: tuple[Claim, ...] = (
         key="chain-150",
         claim="After 150 layers 1.5 has become astronomical and 0.5 nothing.",
         source=LECTURE, address=LECTURE_AT,
-        setup="L = 150; c = 1.5, then c = 0.5",
-        formula="c^L", theirs=(2.59e26, 7.0e-46),
+        setup="150 factors, L = 151 with the output layer; c = 1.5, then c = 0.5",
+        formula="c^(L-1)", theirs=(2.59e26, 7.0e-46),
         tolerance=(0.002, 0.007), reason="half of the last digit given", derived=True,
-        compute=_after_150, page="linear_chain", state={"factor": 1.5, "depth": 150},
+        compute=_after_150, page="linear_chain", state={"factor": 1.5, "depth": 151},
     ),
     Claim(
         key="gaussian-products",

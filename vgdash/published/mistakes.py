@@ -18,6 +18,8 @@ from vgdash.records import Record
 from vgdash.theory.layerwise import predict
 
 SEEDS = 4
+SWAP, SCALES, ORDERED = np.array([[0.0, 0.0], [1.0, 0.0]]), (1.5, 0.5), 20
+SPREAD = 0.1  # standard deviation of the logarithm of a measured layer's factor
 TAPERED = (1024, 768, 576, 432, 324, 243, 182, 137, 103, 77, 58)  # three quarters, layer after layer
 
 
@@ -101,7 +103,37 @@ def _std_gain() -> Curves:
     return Curves.of(q[0] * (STD_GAIN**2 * RELU_VARIANCE) ** np.arange(p.depth), q, probe(p).q)
 
 
+def _order_of_the_product() -> Curves:
+    """Wrong: |W[1] W[2] … W[l] x|. Right: |W[l] … W[2] W[1] x|. Measured: layer after layer."""
+    x, layers = np.ones(2), [SWAP, *[np.diag(SCALES)] * (ORDERED - 1)]
+    wrong, right = np.eye(2), np.eye(2)
+    sizes = []
+    for layer in layers:
+        wrong, right = wrong @ layer, layer @ right
+        sizes.append([np.abs(product @ x).max() for product in (wrong, right)])
+    rng = np.random.default_rng(0)
+    measured = np.empty((SEEDS, ORDERED))
+    for seed in range(SEEDS):
+        a = x
+        for i, layer in enumerate(layers):
+            a = layer * np.exp(SPREAD * rng.standard_normal() * (i > 0)) @ a
+            measured[seed, i] = np.abs(a).max()
+    return Curves.of(*np.transpose(sizes), measured)
+
+
 MISTAKES: tuple[Mistake, ...] = (
+    Mistake(
+        key="order-of-the-product",
+        said="a[2] = w[1]w[2]X.",
+        why=("The first layer comes first, so its matrix stands next to x: a[2] = W[2]W[1]x. Matrices do not "
+             "commute: here the wrong order explodes, and the net vanishes."),
+        setup=("W[1] hands unit 1 to unit 2, then 19 layers diag(1.5, 0.5); measured in four nets whose "
+               "layers are off by about 10 %"),
+        quantity="size of a[l]", at=-1,
+        curves=_order_of_the_product,
+        page="linear_chain",
+        state={"kind": "diagonal", "factor": SCALES[0], "factor2": SCALES[1], "x1": 0.0, "depth": ORDERED},
+    ),
     Mistake(
         key="mean-slope",
         said="A ReLU lets half of the gradient through, so each layer halves it.",

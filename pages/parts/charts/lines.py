@@ -50,6 +50,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
 
     ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the
     first. ``parts``: those that the table may have; an empty one takes a browser as long as a full one.
+    ``value``: numbers beside points.
     """
     base = alt.Chart()
     numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
@@ -73,6 +74,8 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
             x=x, y=low, y2=HIGH, color=ROW_COLOUR, key=ROW_KEY)],
         "point": [point.mark_point(filled=True, size=55, opacity=1).encode(
             x=x, y=y, color=ROW_COLOUR, shape=MARKER, tooltip=TOOLTIP, key=ROW_KEY)],
+        "value": [rows_of(base, "value").mark_text(align="left", dx=7, dy=-9, fontSize=14).encode(
+            x=x, y=y, color=ROW_COLOUR, text=TEXT, key=ROW_KEY)],
         "label": [label_layer(base, x, y, **names)],
     }
     order = parts.split()

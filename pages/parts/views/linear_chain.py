@@ -9,38 +9,50 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.series_style import GLYPHS, SERIES_STYLES
-from pages.parts.text import count, markdown_table, ten_to, times
+from pages.parts.text import count, listed, markdown_table, ten_to, times
+from pages.parts.views.chain_steps import vector
 from vgdash.chain_learning import OUTCOMES, Descent, DescentParams, descent
-from vgdash.linear_chain import Chain, ChainParams, linear_chain
+from vgdash.linear_chain import Chain, ChainParams, before_output
 from vgdash.number_formats import FORMATS
+from vgdash.spelling import SUPERSCRIPT
 
 MOST_STEPS = 1_000  # of gradient descent
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
 VERBS = {"overflow": ("overflows", "overflow"), "zero": ("reaches zero", "reach zero"),
-         "stuck": ("sticks at a subnormal", "stick at a subnormal")}
+         "stuck": ("stops shrinking", "stop shrinking")}
+FIRST_LAYERS = 8  # in the table of fractions
+VALUES = 10  # layers of a chart that has room for their values
 MOST_DECADES = 300  # that a linear axis of float64 numbers can hold
 FORMATS_HEADER = "| number format | activations, at layer | gradients, at layer |\n|---|---|---|"
 
 WHY = r"""
-**Why.** With $g(z) = z$ and $b = 0$ a network is a product of matrices,
-$\hat y = W^{[L]} W^{[L-1]} \cdots W^{[1]} x$. For $W^{[l]} = c\,I$ each layer multiplies by $c$:
+**Why.** With $g(z) = z$ and $b = 0$ a network is a product of matrices. $W^{[L]}$ has another shape,
+$1 \times 2$. All others are $C$:
+
+$$\hat y = W^{[L]} W^{[L-1]} \cdots W^{[1]} x = W^{[L]}\, C^{\,L-1} x$$
+
+With $C = c\,I$ each layer multiplies by $c$:
 
 $$a^{[l]} = c^{\,l} x \quad\Rightarrow\quad \log |a^{[l]}| = l \cdot \log c + \log |x|$$
 
-a straight line on a log axis, and every slope but 0 is fatal. The gradient is the same line read from the
-other end:
+On a log axis this is a straight line. Any slope other than 0 ends in overflow or zero. The gradient is
+the same line, read from the other end:
 
-$$\frac{\partial \hat y}{\partial a^{[l]}} = c^{\,L-l}$$
+$$\frac{\partial \hat y}{\partial a^{[l]}} = W^{[L]}\, c^{\,L-1-l}$$
 
-so the first layers learn least (or are thrown furthest), and a step of gradient descent is $\eta$ times that.
+So the first layers learn slowest when $c < 1$, and overshoot most when $c > 1$. A step of gradient descent is
+$\eta$ times the gradient.
 """
 WHY_RANDOM = r"""
-**Random matrices.** With entries $N(0, \sigma^2/n)$ the mean of $|a|^2$ grows by $\sigma^2$ a layer, but rare
-huge draws carry that mean. What you typically see is the Lyapunov exponent,
-$\tfrac12\left(\ln\tfrac{2\sigma^2}{n} + \psi(\tfrac n2)\right)$ a layer.
+**Random matrices.** Here all $L$ matrices have the same shape. With entries $N(0, \sigma^2/n)$ the mean of
+$|a|^2$ grows by $\sigma^2$ a layer. But a few huge draws carry that mean. The typical chain grows by less:
+by the exponential of $\tfrac12\left(\ln\tfrac{2\sigma^2}{n} + \psi(\tfrac n2)\right)$ a layer, which is
+called the Lyapunov exponent.
 
-Lines are this exponent; points are the median of the chains drawn, and the band holds 8 of 10 of them.
+Lines: this exponent. Points: the middle one (median) of the chains drawn. Shaded: 8 of 10 chains lie here.
 """
+FORMATS_NOTE = """A *subnormal* number is so small that it keeps only some of its digits. “Loses digits” means
+subnormal."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,8 @@ class ChainView:
     sizes: pa.Table
     linear: pa.Table
     beyond_float64: bool
+    first: str
+    counting: str
     formats: str
     learning: str
     steps: pa.Table
@@ -56,11 +70,13 @@ class ChainView:
 
 def chain_view(p: ChainParams, learning_rate: float) -> ChainView:
     """Show the chain ``p``, and gradient descent on chains whose weights start at its factor."""
-    chain = linear_chain(p)
+    chain = before_output(p)
     linear, beyond = _linear(chain)
     trained = descent(DescentParams(p.factor, min(p.depth, DEEPEST_TO_TRAIN), learning_rate=learning_rate,
                                     cap=MOST_STEPS))
-    return ChainView(_verdict(chain), _sizes(chain), linear, beyond, _format_table(chain), _learning(trained),
+    fixed = p.kind != "gaussian"
+    return ChainView(_verdict(chain), _sizes(chain), linear, beyond, _first(chain) if fixed else "",
+                     _counting(chain) if fixed else "", _format_table(chain), _learning(trained),
                      _steps(trained))
 
 
@@ -68,13 +84,37 @@ def _verdict(chain: Chain) -> str:
     p = chain.params
     if p.kind == "gaussian":
         typical, rms = 10**chain.log10_factor, 10**chain.log10_factor_rms
-        growth = (f"**Typically {times(typical)} a layer** "
-                  f"(measured {times(10**chain.log10_factor_measured)}), "
-                  f"while the root mean square grows {times(rms)}")
-    else:
-        growth = f"**{times(10**chain.log10_factor)} a layer**"
-    size = ten_to(chain.log10_activation[-1])
-    return f"{growth}: after {count(p.depth, 'layer')} {size}. {_formats(chain)}"
+        size = ten_to(chain.log10_activation[-1])
+        return (f"**Typically {times(typical)} a layer** "
+                f"(measured {times(10**chain.log10_factor_measured)}), while the root mean square grows "
+                f"{times(rms)}: after {count(p.depth, 'layer')} {size}. {_formats(chain)}")
+    factors = listed([times(factor) for factor in dict.fromkeys(p.factors)])
+    sizes = [ten_to(size) for size in chain.log10_components[-1]] if p.kind == "diagonal" else [
+        ten_to(chain.log10_activation[-1])]
+    return f"**{factors} a layer**: {_power(p)}x has size {listed(sizes)}. {_formats(chain)}"
+
+
+def _power(p: ChainParams) -> str:
+    """Write the product of the lecture: C¹⁴⁹ for 150 layers."""
+    return f"C{str(p.depth - 1).translate(SUPERSCRIPT)}"
+
+
+def _counting(chain: Chain) -> str:
+    """Explain the two ways of counting, with both results."""
+    p = chain.params
+    (less, more), slope = chain.log10_activation[[-1, -1]], chain.log10_factor
+    return (f"**Two ways of counting.** The lecture counts L − 1 = {p.depth - 1:,} factors C, and leaves out "
+            f"W[L]: size {ten_to(less)}. Others count all {count(p.depth, 'layer')}, as if W[L] were C too: "
+            f"size {ten_to(more + slope)}. Gradients start from W[L] = (1 1).")
+
+
+def _first(chain: Chain) -> str:
+    """Markdown: both components of the first layers, as fractions where c is a simple one."""
+    layers = range(min(len(chain.log10_activation), FIRST_LAYERS))
+    header = ["layer", *map(str, layers)]
+    values = [vector(chain, layer) for layer in layers]
+    return markdown_table(f"| {' | '.join(header)} |\n{'|---' * len(header)}|", (
+        [f"a{sign}", *(value[i] for value in values)] for i, sign in enumerate("₁₂")))
 
 
 def _formats(chain: Chain) -> str:
@@ -110,29 +150,31 @@ def _format_table(chain: Chain) -> str:
 
 def _learning(trained: Descent) -> str:
     """Describe gradient descent from this factor: each outcome with its marker and its depths."""
-    p, parts = trained.params, []
+    p, parts = trained.params, [f"Weights start at {trained.params.factor:g}, step size η = "
+                                f"{trained.params.learning_rate:g}."]
     if trained.reached.any():
         deepest = int(trained.depths[trained.reached].max())
         steps = int(trained.steps[deepest - 1])
         need = f"{deepest} layer{'s need' if deepest > 1 else ' needs'} {count(steps, 'step')}"
-        parts.append(f"{_marker('reached')} {need}")
+        parts.append(f"{_marker('reached')} {need}.")
     for outcome in ("capped", "frozen", "diverged"):
         if (there := trained.outcome == outcome).any():
-            cap = f" of {p.cap:,} steps" if outcome == "capped" else ""
+            cap = f" after {p.cap:,} steps" if outcome == "capped" else ""
             depths = _where(trained.depths[there], p.depth)
-            parts.append(f"{_marker(outcome)} {depths} {OUTCOMES[outcome]}{cap}")
-    line = " The line is the limit of small steps, gradient flow." if _flow(trained)[0].size > 1 else ""
-    return f"Weights start at {p.factor:g}, step size {p.learning_rate:g}: {'; '.join(parts)}.{line}"
+            parts.append(f"{_marker(outcome)} {depths}: {OUTCOMES[outcome]}{cap}.")
+    if _flow(trained)[0].size > 1:
+        parts.append("The line: what infinitely small steps would need.")
+    return " ".join(parts)
 
 
 def _where(depths: np.ndarray, deepest: int) -> str:
-    """Depths in words: "from 8 layers on", "at 7 layers", "at 3 to 5 layers", "at some of 3 to 54 layers"."""
+    """Depths in words: "8 layers or more", "7 layers", "3 to 5 layers", "some of 3 to 54 layers"."""
     first, last = int(depths.min()), int(depths.max())
     if last - first + 1 > len(depths):
-        return f"at some of {first} to {last} layers"
-    if last == deepest:
-        return f"from {count(first, 'layer')} on"
-    return f"at {count(first, 'layer')}" if first == last else f"at {first} to {last} layers"
+        return f"some of {first} to {last} layers"
+    if last == deepest and first < last:
+        return f"{count(first, 'layer')} or more"
+    return count(first, "layer") if first == last else f"{first} to {last} layers"
 
 
 def _marker(outcome: str) -> str:
@@ -160,24 +202,35 @@ def _steps(trained: Descent) -> pa.Table:
     return charts.table(parts)
 
 
+def _series(chain: Chain) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the lines to draw by name, each as measured, as theory, and by seed: log10 of sizes by layer.
+
+    diag(c, c2) has both components, because one may explode while the other vanishes.
+    """
+    if chain.params.kind != "diagonal":
+        return {name: tuple(getattr(chain, f"log10_{name}{kind}") for kind in ("", "_theory", "_seeds"))
+                for name in ("activation", "gradient")}
+    both = (("activation", chain.log10_components), ("gradient", chain.log10_gradient_components))
+    return {f"{name} {i}": (size, size, size[None]) for name, components in both
+            for i, size in enumerate(components.T, start=1)}
+
+
 def _sizes(chain: Chain) -> pa.Table:
     """Sizes by layer, as log10: theory as lines, the chain as points, and the limits of number formats."""
-    p = chain.params
-    low = min(chain.log10_activation.min(), chain.log10_gradient.min(), -1)
-    high = max(chain.log10_activation.max(), chain.log10_gradient.max(), 1)
-    parts, ends = _limits(low, high, p.depth), {}
-    along, dots = charts.evenly_spaced(p.depth + 1, 60), charts.evenly_spaced(p.depth + 1, 26)
-    for series in ("activation", "gradient"):
-        measured, theory, seeds = (getattr(chain, f"log10_{series}{kind}")
-                                   for kind in ("", "_theory", "_seeds"))
+    p, series = chain.params, _series(chain)
+    drawn = np.concatenate([[-1, 1], *(measured[np.isfinite(measured)] for measured, *_ in series.values())])
+    last = len(chain.log10_activation) - 1
+    parts, ends = _limits(drawn.min(), drawn.max(), last), {}
+    along, dots = charts.evenly_spaced(last + 1, 60), charts.evenly_spaced(last + 1, 26)
+    for name, (measured, theory, seeds) in series.items():
         band = np.quantile(seeds[:, along], (0.1, 0.9), axis=0) if p.kind == "gaussian" else ()
-        parts.append(charts.rows("line", series, along, theory[along], *band))
-        parts.append(_points(series, dots, measured[dots], measured[dots]))
-        ends[series] = (p.depth, theory[-1])
+        parts.append(charts.rows("line", name, along, theory[along], *band))
+        parts += [_points(name, dots, measured[dots], measured[dots]), _values(chain, name, measured)]
+        ends[name] = (last, theory[-1])
     if p.kind == "gaussian":
         rms = chain.log10_activation_theory[0] + along * chain.log10_factor_rms
         parts.append(charts.rows("line", "root mean square", along, rms))
-        ends["root mean square"] = (p.depth, rms[-1])
+        ends["root mean square"] = (last, rms[-1])
     return charts.table([*parts, *charts.end_labels(ends)])
 
 
@@ -201,17 +254,28 @@ def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np
         f"layer {layer}: {series} {ten_to(size)}" for layer, size in zip(layers, log10_sizes, strict=True)])
 
 
+def _values(chain: Chain, series: str, heights: np.ndarray) -> charts.Rows:
+    """Write ½ ½, ¼ ¼, … beside the activations of a short fixed chain, each component where it is drawn."""
+    name, _, component = series.partition(" ")
+    layers = np.arange(len(heights) - 1)  # the last has the name of its line
+    if name != "activation" or chain.params.kind == "gaussian" or len(layers) >= VALUES:
+        layers = layers[:0]
+    texts = [vector(chain, layer) for layer in layers]
+    return charts.rows("value", series, layers, heights[layers], text=[
+        text[int(component) - 1] if component else " ".join(text) for text in texts])
+
+
 def _linear(chain: Chain) -> tuple[pa.Table, bool]:
     """Sizes on a linear axis as far as float64 reaches, and True if some are beyond."""
-    depth = chain.params.depth
-    along, dots = charts.evenly_spaced(depth + 1, 200), charts.evenly_spaced(depth + 1, 26)
+    layers = len(chain.log10_activation)
+    along, dots = charts.evenly_spaced(layers, 200), charts.evenly_spaced(layers, 26)
     parts, ends, beyond = [], {}, False
-    for series, sizes in (("activation", chain.log10_activation), ("gradient", chain.log10_gradient)):
+    for series, (sizes, *_) in _series(chain).items():
         held = np.where(sizes < MOST_DECADES, sizes, np.nan)
         beyond |= bool(np.isnan(held).any())
         values = 10**held
         parts += [charts.rows("line", series, along, values[along]),
-                  _points(series, dots, values[dots], sizes[dots])]
+                  _points(series, dots, values[dots], sizes[dots]), _values(chain, series, values)]
         if len(shown := along[np.isfinite(values[along])]):
             ends[series] = (shown[-1], values[shown[-1]])
     return charts.table([*parts, *charts.end_labels(ends)]), beyond
