@@ -114,8 +114,8 @@ OPTIONAL = {"vgdash.sweep.__main__": {"distributed"},  # only if a scheduler is 
             # only if such a model is inspected
             **{f"vgdash.models.torch_{name}": {"torch"} for name in ("call", "graph", "links", "trace")}}
 
-VOCABULARY = ("params", "activations", "initializers", "layers", "number_formats", "quadrature", "parallel",
-              "records", "spelling")
+VOCABULARY = ("params", "activations", "formula", "formula_shape", "initializers", "layers", "number_formats",
+              "quadrature", "parallel", "records", "spelling")
 LAYER = dict.fromkeys(VOCABULARY, "vocabulary")  # the first level; a folder is a layer of its own name
 LAYER |= dict.fromkeys(("linear_chain", "chain_learning", "single_neuron"), "chain and neuron")
 BASE = ("vocabulary", "chain and neuron", "probe")

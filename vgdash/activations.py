@@ -1,19 +1,23 @@
 """Activation functions: one record holds the value, the slope and the gains.
 
 ``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus,
-softsign, tanh, sigmoid.
+softsign, tanh, sigmoid; ``ACTIVATIONS[text]`` for a formula over z, such as "z*sigmoid(1.702*z)".
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
-from vgdash.quadrature import GRID, gaussian_mean
+from vgdash import formula
+from vgdash.formula_shape import find_breaks, find_kinks, refuse_unbounded
+from vgdash.params import Choice, declare
+from vgdash.quadrature import GRID, Resolved, gaussian_mean, resolve
 
 # Klambauer et al. 2017 (arXiv 1706.02515), the values that make mean 0, variance 1 a fixed point.
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -30,7 +34,8 @@ class Activation:
     floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), or None where f is
     not monotone. At a kink the slope is that of the left side. ``formula`` is LaTeX, ``source`` the paper,
     ``code`` the source text of f in NumPy, PyTorch, Keras, JAX and TensorFlow, ``framework_gain`` that of
-    PyTorch's ``calculate_gain``, or None.
+    PyTorch's ``calculate_gain``, or None. ``tree`` is that of a typed formula, whose branches end at
+    ``breaks``.
     """
 
     name: str
@@ -42,6 +47,8 @@ class Activation:
     slope_of_output: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     framework_gain: float | None = None
     kinks: tuple[float, ...] = ()
+    tree: tuple | None = None
+    breaks: tuple[float, ...] = ()
 
     def f(self, z, out: np.ndarray | None = None) -> np.ndarray:
         """Return f(z), elementwise, in the floating type of ``z`` (integers become float64)."""
@@ -54,13 +61,23 @@ class Activation:
     @cached_property
     def forward_gain(self) -> float:
         """1/sqrt(E[f(z)^2]) for z ~ N(0, 1): the factor that keeps a second moment of 1."""
-        return 1 / math.sqrt(gaussian_mean(self.f(GRID) ** 2))
+        return 1 / math.sqrt(self.second_moment(1.0))
+
+    def second_moment(self, scale: float) -> float:
+        """Return E[f(scale·z)^2] for z ~ N(0, 1)."""
+        if self.tree:
+            return float(self.resolved.masses(scale) @ self.resolved.value**2)
+        return gaussian_mean(self.f(scale * GRID) ** 2)
+
+    @property
+    def resolved(self) -> Resolved:
+        """Nodes for Gaussian averages of a formula."""
+        return _resolved(self)
 
     @cached_property
     def homogeneous(self) -> bool:
         """True if f(cz) = c·f(z) for c > 0: f is straight on each side of 0."""
-        z = np.array([-2.0, -1.0, 1.0, 2.0])
-        return np.allclose(self.f(2 * z), 2 * self.f(z), rtol=1e-12, atol=0)
+        return np.allclose(self.f(2 * GRID), 2 * self.f(GRID), rtol=1e-12, atol=0)
 
     @cached_property
     def saturation_slope(self) -> float:
@@ -217,9 +234,16 @@ def _tanh_slope_of_output(a, out):
     return np.subtract(1, out, out=out)
 
 
+class _Activations(dict[str, Activation]):
+    """Activations by name; another text is read as a formula. Raises ``formula.Misread``."""
+
+    def __missing__(self, text: str) -> Activation:
+        return _of_text(text)
+
+
 _SIGMOID_CODE, _SOFTPLUS_CODE = "0.5 * (1 + np.tanh(z / 2))", "np.logaddexp(0, z)"
 
-ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (
+ACTIVATIONS: dict[str, Activation] = _Activations({a.name: a for a in (
     Activation("linear", r"z", "", ("z", "nn.Identity()", '"linear"', "z", "z"),
                np.positive, _ones, _ones, framework_gain=1.0),
     Activation("relu", r"\max(0, z)", "Nair & Hinton 2010",
@@ -267,4 +291,58 @@ ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (
     Activation("sigmoid", r"1 / (1 + e^{-z})", "Rumelhart et al. 1986",
                (_SIGMOID_CODE, "nn.Sigmoid()", '"sigmoid"', "jax.nn.sigmoid(z)", "tf.nn.sigmoid(z)"),
                _sigmoid, _sigmoid_slope, _sigmoid_slope_of_output, framework_gain=1.0),
-)}
+)})
+
+
+# ---- formulas
+
+@lru_cache(maxsize=256)
+def _of_text(text: str) -> Activation:
+    tree = formula.read(text, ACTIVATIONS)
+    plain = ACTIVATIONS["linear"] if tree == formula.Z else tree[1]
+    return plain if tree in (formula.Z, ("call", plain, formula.Z)) else _of_formula(formula.spell(tree))
+
+
+@lru_cache(maxsize=64)
+def _of_formula(name: str) -> Activation:
+    tree = formula.read(name, ACTIVATIONS)
+    value, slope = formula.compiled(tree)
+    breaks = find_breaks(tree)
+    found = Activation(name, name, "", (), value, slope, tree=tree, breaks=breaks)
+    refuse_unbounded(found.f, found.df, breaks)
+    return replace(found, kinks=find_kinks(found.df, breaks))
+
+
+@lru_cache(maxsize=8)  # up to 3 MB each
+def _resolved(activation: Activation) -> Resolved:
+    return resolve(activation.f, activation.df, activation.breaks)
+
+
+@dataclass(frozen=True)
+class ActivationRule(Choice):
+    """The name of an activation, or a formula over z, kept in one spelling."""
+
+    @property
+    def text(self) -> str:
+        return "the name of an activation or a formula over z"
+
+    def check(self, field, value):
+        if not isinstance(value, str):
+            raise self.error(field, value, "Write one such as tanh or z*sigmoid(1.702*z).")
+        try:
+            return ACTIVATIONS[value].name
+        except formula.Misread as error:
+            raise self.error(field, value, str(error)) from None
+
+    def parse(self, field, texts):
+        try:
+            return self.check(field, texts[-1])
+        except ValueError:  # in an address a plain + means a space
+            if " " not in (text := texts[-1].strip()):
+                raise
+        return self.check(field, text.replace(" ", "+"))
+
+
+def any_activation(default: str) -> Any:
+    """Declare a field that is the name of an activation or a formula."""
+    return declare(ActivationRule(tuple(ACTIVATIONS)), default)

@@ -246,33 +246,34 @@ class Integers(Rule):
         return ["-".join(f"{number}x{count}" if count > 1 else str(number) for number, count in runs)]
 
 
-def _field(rule: Rule, default: Any):
+def declare(rule: Rule, default: Any) -> Any:
+    """Declare a field of this rule."""
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
 def integer(default: int, low: int, high: int) -> Any:
     """Declare a field of whole numbers, ``low <= value <= high``."""
-    return _field(Integer(low, high), default)
+    return declare(Integer(low, high), default)
 
 
 def real(default: float, low: float, high: float) -> Any:
     """Declare a field of finite numbers, ``low <= value <= high``, kept as float."""
-    return _field(Real(float(low), float(high)), float(default))
+    return declare(Real(float(low), float(high)), float(default))
 
 
 def choice(default: str, options: Iterable[str]) -> Any:
     """Declare a field that is one of the named options."""
-    return _field(Choice(tuple(options)), default)
+    return declare(Choice(tuple(options)), default)
 
 
 def choices(default: Sequence[str], options: Iterable[str], at_most: int) -> Any:
     """Declare a field of one to ``at_most`` different options, a tuple in the order of ``options``."""
-    return _field(Choices(tuple(options), at_most), tuple(default))
+    return declare(Choices(tuple(options), at_most), tuple(default))
 
 
 def integers(default: Sequence[int], low: int, high: int, shortest: int, longest: int) -> Any:
     """Declare a field that is a tuple of whole numbers, each from ``low`` to ``high``."""
-    return _field(Integers(low, high, shortest, longest), tuple(default))
+    return declare(Integers(low, high, shortest, longest), tuple(default))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """Averages over one standard normal variable, on nodes that serve smooth and kinked functions alike.
 
-Every activation of this package has its kink at 0, if it has one, so both rules split the integral there.
+Every named activation has its kink at 0, if it has one, so two rules split the integral there. ``resolve``
+finds a rule for a function with kinks elsewhere, or one that oscillates.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,3 +39,90 @@ def _log_spaced() -> tuple[np.ndarray, np.ndarray]:
 
 
 NODES, MASSES = _log_spaced()  # (640,) each: E[g(z)] = MASSES @ g(NODES)
+
+
+# ---- a rule for one function
+
+RATIO = 0.25  # of ln|z|: panels where f is smooth
+PANELS = 4096  # at most; sin(30 z) is resolved up to |z| = 400
+FEW = 32  # halvings that rounding explains
+TAIL = 10.0  # standard deviations that count: e^(-z²/2) is 1e-22 there
+STRAIGHT = 1e-4  # |z| below which f follows from f(0) and f', whatever its formula cancels
+ABSCISSAE, ABSCISSA_WEIGHTS = np.polynomial.legendre.leggauss(16)
+_LAST_TERMS = np.linalg.inv(np.polynomial.legendre.legvander(ABSCISSAE, 15)).T[:, -2:]
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """Nodes ρ on panels within which f and f' are smooth, ordered by |ρ|: E[g(s z)] = ``masses(s)`` @ g(ρ).
+
+    ``value`` and ``slope`` are f(ρ) and f'(ρ), ``edges`` the ends of the panels, in order. ``refined``: some
+    were halved. Beyond ``reach`` the function oscillates too often to be resolved.
+    """
+
+    rho: np.ndarray
+    weight: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+    edges: np.ndarray
+    reach: float
+    refined: bool
+
+    def masses(self, scale, count: int | None = None) -> np.ndarray:
+        """Return masses ``(…, nodes)`` for s = ``scale`` ``(…)``, or ``largest_scale`` if that is smaller.
+
+        ``count`` nodes are enough if the others have |ρ| above ``TAIL`` times the scale.
+        """
+        s = np.minimum(scale, self.largest_scale)[..., None]
+        with np.errstate(over="ignore", under="ignore"):
+            bell = np.exp(-((self.rho[:count] / s) ** 2) / 2) / (math.sqrt(2 * math.pi) * s)
+        return bell * self.weight[:count]
+
+    @property
+    def largest_scale(self) -> float:
+        """Largest s of which all nodes are resolved."""
+        return self.reach / TAIL
+
+
+def resolve(f: Callable, df: Callable, breaks: tuple[float, ...]) -> Resolved:
+    """Find panels on which the Legendre series of f and f' end, for |z| up to e^37, split at ``breaks``.
+
+    Panels are halved until the last two of 16 coefficients are below 1e-10, small |z| first.
+    """
+    powers = np.exp(np.arange(-144, 149) * RATIO)
+    edges = np.unique(np.concatenate([-powers, [0.0], powers, breaks]))
+    low, high, done, reach = edges[:-1], edges[1:], [], float(powers[-1])
+    tops = [float(np.abs(g(ABSCISSAE)).max()) for g in (f, df)]
+    for _ in range(24):
+        rho = _nodes(low, high)
+        rough = np.zeros(len(low), dtype=bool)
+        for g, top in zip((f, df), tops, strict=True):
+            values = g(rho)
+            rest = np.abs(values @ _LAST_TERMS).max(axis=1)
+            rough |= rest > 1e-10 * np.abs(values).max(axis=1) + 1e-14 * top
+        done.append(np.stack([low[~rough], high[~rough]]))
+        low, high = low[rough], high[rough]
+        if not low.size:
+            break
+        middle = (low + high) / 2
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        order = np.argsort(np.abs(low + high), kind="stable")
+        room = max(0, PANELS - sum(ends.shape[1] for ends in done[1:]))
+        for left in order[room:][:1]:
+            reach = min(reach, abs(low[left]), abs(high[left]))
+        low, high = low[order[:room]], high[order[:room]]
+    low, high = np.concatenate([*done, np.stack([low, high])], axis=1)
+    low, high = np.stack([low, high])[:, np.maximum(np.abs(low), np.abs(high)) <= reach]
+    order = np.argsort(np.abs(low + high), kind="stable")
+    low, high = low[order], high[order]
+    rho = _nodes(low, high).ravel()
+    weight = np.multiply.outer((high - low) / 2, ABSCISSA_WEIGHTS).ravel()
+    value, slope = f(rho), df(rho)
+    near = np.abs(rho) < min([STRAIGHT, *(abs(b) for b in breaks if b)])
+    z, zero = rho[near], np.copysign(1e-30, rho[near])
+    value[near] = f(np.zeros(1)) + z / 6 * (df(zero) + 4 * df(z / 2) + df(z))
+    return Resolved(rho, weight, value, slope, np.unique([low, high]), reach, len(low) > len(edges) + FEW)
+
+
+def _nodes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * ABSCISSAE

@@ -19,10 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from vgdash.activations import ACTIVATIONS, Activation
+from vgdash.activations import ACTIVATIONS, Activation, any_activation
 from vgdash.initializers import BASES, TRUNCATED_STD
 from vgdash.params import Params, choice, integer, real
-from vgdash.quadrature import GRID, gaussian_mean
 from vgdash.records import Record
 
 WORK = 6_000_000  # weights drawn one by one in a call, about 0.2 s
@@ -58,7 +57,7 @@ class NeuronParams(Params):
 
     n: int = integer(4, 1, 100_000)
     rule: str = choice("1/n", RULES)
-    activation: str = choice("linear", ACTIVATIONS)
+    activation: str = any_activation("linear")
     samples: int = integer(20_000, 100, 200_000)
     seed: int = integer(0, 0, 2**31 - 1)
     gamma: float = real(1.0, 0.01, 100)
@@ -167,7 +166,7 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
     return NeuronVariance(
         p, samples, predicted, measured, stderr,
         predicted_a2=_second_moment(activation, root, law), measured_a2=measured_a2, stderr_a2=stderr_a2,
-        gaussian_a2=gaussian_mean(activation.f(root * GRID) ** 2),
+        gaussian_a2=activation.second_moment(root),
         a2_exact=activation.homogeneous or p.distribution == "normal",
         predicted_within=predicted_within, measured_within=measured_within, stderr_within=stderr_within,
         predicted_spread=_spread(p), measured_spread=spread, stderr_spread=unequal_stderr / (2 * spread),

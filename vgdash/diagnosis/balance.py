@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgdash.activations import ACTIVATIONS
+from vgdash.activations import ACTIVATIONS, any_activation
 from vgdash.initializers import INITIALIZERS, BiasRule
 from vgdash.layers import AXES
 from vgdash.params import ParamError, Params, choice, integer, real
-from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.averages import log_moment, log_slope
+from vgdash.theory.averages import log_moment, log_slope, mean
 from vgdash.theory.fixed_points import fixed_point
 
 LOG_Q_LIMIT = 60.0  # |ln q| that stands for 0 and infinity: f is its own power law there
@@ -29,7 +28,7 @@ LOG_Q_LIMIT = 60.0  # |ln q| that stands for 0 and infinity: f is its own power 
 class BalanceParams(Params):
     """One layer of ``fan_in`` inputs among layers of its kind; gradients come from ``fan_out`` units."""
 
-    activation: str = choice("relu", ACTIVATIONS)
+    activation: str = any_activation("relu")
     initializer: str = choice("he_normal", INITIALIZERS)
     gamma: float = real(1.0, 0.0, 100.0)
     sigma_b2: float = real(0.0, 0.0, 100.0)
@@ -115,8 +114,8 @@ def _squared_slope(p: BalanceParams, log_q: float) -> float:
 
 def _removed_variance(p: BalanceParams) -> float:
     """Variance that normalization divides by, over fan_in·Var(w), at q = 1; biases count in layer only."""
-    values = ACTIVATIONS[p.activation].f(NODES)
-    square = float(values**2 @ MASSES)
+    activation = ACTIVATIONS[p.activation]
+    square = float(mean(activation, lambda z: activation.f(z) ** 2))
     if p.normalization == "batch":
-        return square - float(values @ MASSES) ** 2
+        return square - float(mean(activation, activation.f)) ** 2
     return square + p.bias.variance(p.fan_in) / p.sigma_w2

@@ -23,9 +23,8 @@ from vgdash.parallel import run_all
 from vgdash.params import ParamError
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.propagation import build
-from vgdash.quadrature import MASSES, NODES
 from vgdash.records import Record
-from vgdash.theory.averages import log_slope
+from vgdash.theory.averages import log_slope, mean
 from vgdash.theory.layerwise import log_weights, predict
 
 BINS = 60
@@ -318,8 +317,8 @@ def _participation(p: ProbeParams, log10_q: np.ndarray) -> float:
     """Σ (JJᵀ)_ij² / (Σ (JJᵀ)_ii)² at the last layer."""
     activation, widths = ACTIVATIONS[p.activation], np.array(p.widths, dtype=np.float64)
     log_q = np.clip(log10_q[:-1] * math.log(10), -60.0, 60.0)
-    slopes = activation.df(np.multiply.outer(np.exp(log_q / 2), NODES))
-    kappa = slopes**4 @ MASSES * np.exp(-2 * log_slope(activation, log_q)) / p.keep
+    fourth = mean(activation, lambda z: activation.df(z) ** 4, np.exp(log_q / 2))
+    kappa = fourth * np.exp(-2 * log_slope(activation, log_q)) / p.keep
     weights = 1 / widths[1:]
     if p.initializer == "orthogonal":
         weights = np.maximum(0.0, weights - 1 / widths[:-1])

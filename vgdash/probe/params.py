@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from vgdash.activations import ACTIVATIONS
+from vgdash.activations import any_activation
 from vgdash.initializers import INITIALIZERS, BiasRule
 from vgdash.layers import AXES, RESIDUALS, residual_factors
 from vgdash.parallel import MOST_WORKERS
@@ -25,7 +25,7 @@ CACHE = 256e3  # bytes of one layer's activations, of all nets of a stack
 @dataclass(frozen=True)
 class _Architecture(Params):
     widths: tuple[int, ...] = integers((WIDTH,) * (DEPTH + 1), 1, 4096, 2, 257)
-    activation: str = choice("relu", ACTIVATIONS)
+    activation: str = any_activation("relu")
 
     SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 4096)}
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from vgdash.activations import ACTIVATIONS
+from vgdash.activations import any_activation
 from vgdash.params import ParamError, Params, Unquoted, choice, integer, integers, real
 from vgdash.theory.fixed_points import xi_c
 from vgdash.theory.trainable_depth import MEMORY
@@ -41,7 +41,7 @@ class SweepParams(Params):
     10^16 operations in all.
     """
 
-    activation: str = choice("tanh", ACTIVATIONS)
+    activation: str = any_activation("tanh")
     depths: tuple[int, ...] = integers((5, 10, 15, 20, 30, 40, 60), 1, 256, 1, 32)
     sigma_w2_low: float = real(1.0, 0, 100)
     sigma_w2_high: float = real(4.0, 0, 100)

@@ -11,19 +11,21 @@ on s:
 
 So f is evaluated once, on a grid of ln ρ (the trapezoid rule of ``quadrature.NODES``), and each average is
 analytic in ln q. t is smooth in ψ from 0 to π even if f has a kink at 0, so a Chebyshev series in ψ
-represents it. Second moments are carried as ln q, so that nothing overflows.
+represents it. Second moments are carried as ln q, so that nothing overflows. Typed formulas, which may have
+kinks elsewhere or oscillate, take their averages from ``formula_averages``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
-from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.params import Choice
+from vgdash.activations import ACTIVATIONS, Activation, ActivationRule
+from vgdash.quadrature import MASSES, NODES
+from vgdash.theory.formula_averages import Averages, average_one, average_two, is_uneven
 
 STEP = 0.12  # of ln ρ, as in quadrature.NODES
 PIECE, TERMS = 4, 16  # grid steps and Chebyshev terms of a piece of ln s: error 1e-14 for all activations
@@ -35,14 +37,24 @@ LOG_RANGE = 2 * STEP * REACH  # the same for ln q
 # 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
 SERIES = 48
 ANGLES = 65  # of a sector
+UNEVEN_REACH = 72  # the same for pairs of a formula with kinks elsewhere than at 0, or that oscillates
+TINY = 1e-140  # replaces an average of a formula that is smaller: its square is still a number
 AT_ONCE = 20_000  # numbers that a core's cache holds: half the time of larger pieces
 
 
 def activation_record(activation: str | Activation) -> Activation:
-    """Return the record of a name, or the record itself. Raises ``ParamError`` for an unknown name."""
+    """Return the record of a name or formula, or the record itself. Raises ``ParamError``."""
     if isinstance(activation, Activation):
         return activation
-    return ACTIVATIONS[Choice(tuple(ACTIVATIONS)).check("activation", activation)]
+    return ACTIVATIONS[ActivationRule(tuple(ACTIVATIONS)).check("activation", activation)]
+
+
+def mean(activation: Activation, g: Callable, scale: float | np.ndarray = 1.0) -> np.ndarray:
+    """Return E[g(scale·z)] by quadrature, z ~ N(0, 1), for a ``g`` made of f and f'; one for each scale."""
+    if activation.tree is None:
+        return g(np.multiply.outer(scale, NODES)) @ MASSES
+    values, masses = g(activation.resolved.rho), activation.resolved.masses
+    return np.reshape([values @ masses(s) for s in np.ravel(scale)], np.shape(scale))
 
 
 # ---- averages of one input
@@ -72,24 +84,38 @@ def mean_value(activation: str | Activation, log_q) -> np.ndarray:
     return np.multiply(ratio, root, out=np.zeros_like(ratio), where=ratio != 0)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _single_table(activation: Activation) -> tuple[Interpolant, float, float]:
     """Tabulate ln(E[f²]/q), ln E[f'²], ``moment_exponent`` and E[f]/√E[f²].
 
     The two numbers are the ends of ln q beyond which E[f²] is constant, infinite if it is proportional to q
     there.
     """
-    rho = radii(REACH, BELOW)
-    (f, g), (df, dg) = ((h(rho), h(-rho)) for h in (activation.f, activation.df))
+    if activation.tree:
+        nodes = activation.resolved
+        squares = nodes.value**2
+        averages = average_one(nodes, [squares, nodes.slope**2, nodes.rho**2 * squares, nodes.value])
+        table = Interpolant(averages, REACH, _normalize_formula)
+    else:
+        rho = radii(REACH, BELOW)
+        (f, g), (df, dg) = ((h(rho), h(-rho)) for h in (activation.f, activation.df))
 
-    def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-        moment, slope, product, mean = averages
-        return np.stack([np.log(moment) - log_q, np.log(slope), product / moment, mean / np.sqrt(moment)])
+        def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+            moment, slope, product, mean = averages
+            return np.stack([np.log(moment) - log_q, np.log(slope), product / moment, mean / np.sqrt(moment)])
 
-    columns = np.stack([f**2 + g**2, df**2 + dg**2, rho * (f * df - g * dg), f + g]) / math.sqrt(2 * math.pi)
-    table = Interpolant(columns, REACH, BELOW, 1, normalize)
+        columns = np.stack([f**2 + g**2, df**2 + dg**2, rho * (f * df - g * dg), f + g])
+        table = Interpolant(slide(columns / math.sqrt(2 * math.pi), REACH, BELOW, 1), REACH, normalize)
     ends = (math.copysign(math.inf if table(x, 2) > 0.5 else LOG_RANGE, x) for x in (-LOG_RANGE, LOG_RANGE))
     return table, *ends
+
+
+def _normalize_formula(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    """Columns of ``_single_table`` from E[f²], E[f'²], E[u² f²] and E[f]: by parts, E[u f f'] needs no f'."""
+    moment, slope, outer, mean = averages
+    moment, slope = np.maximum(moment, TINY), np.maximum(slope, TINY)
+    exponent = np.where(moment > TINY, (outer * np.exp(-log_q) / moment - 1) / 2, 1.0)
+    return np.stack([np.log(moment) - log_q, np.log(slope), exponent, mean / np.sqrt(moment)])
 
 
 # ---- averages of two inputs
@@ -112,15 +138,30 @@ def correlation_slope(series: np.ndarray, correlation: np.ndarray) -> np.ndarray
     return by_phi * 2 / (math.pi * np.sin(phi) * np.sin(psi))
 
 
-@cache
+@lru_cache(maxsize=64)
 def _pair_table(activation: Activation) -> Interpolant:
+    def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+        whole = averages.sum(axis=0)  # the value at ψ = 0
+        one = np.eye(SERIES)[0][:, None, None]  # where f is 0 all inputs become one
+        return np.where(whole > 0, averages / np.where(whole > 0, whole, 1.0), one)
+
+    if is_uneven(activation):
+        pairs = series_of_pairs(activation, lambda f, df: [(f, f)], SERIES, UNEVEN_REACH, fine=2)
+        return Interpolant(pairs, UNEVEN_REACH, normalize)
     rho = radii(REACH, PAIR_BELOW)
     series = angle_series(lambda u, v: [activation.f(u) * activation.f(v)], rho, ANGLES, SERIES)[0]
+    return Interpolant(slide(series.T, REACH, PAIR_BELOW, 2), REACH, normalize)
 
-    def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
-        return averages / averages.sum(axis=0)  # the value at ψ = 0
 
-    return Interpolant(series.T, REACH, PAIR_BELOW, 2, normalize)
+def series_of_pairs(activation: Activation, products: Callable, terms: int, reach: int,
+                    fine: int) -> Averages:
+    """Return averages of two inputs of a formula as series in ψ, like ``angle_series``, pair by pair."""
+    averages = average_two(activation, products, math.pi * _chebyshev_points(terms), reach * STEP, fine)
+
+    def series(log_q: np.ndarray) -> np.ndarray:
+        at_angles = averages(log_q).reshape(-1, terms, *log_q.shape)
+        return np.einsum("pa...,at->pt...", at_angles, _transform(terms)).reshape(-1, *log_q.shape)
+    return series
 
 
 def angle_series(products: Callable, rho: np.ndarray, angles: int, terms: int) -> np.ndarray:
@@ -173,22 +214,29 @@ def radii(reach: int, below: int) -> np.ndarray:
     return np.exp(np.arange(-reach - below, reach + ABOVE) * STEP)
 
 
+def slide(columns: np.ndarray, reach: int, below: int, power: int) -> Averages:
+    """Return averages for an ``Interpolant``: ``columns`` ``(columns, points)`` are the factors of
+
+    z^power e^(-z²/2) at ``radii(reach, below)``.
+    """
+    nodes = _chebyshev_points(TERMS)
+    z = np.exp((np.arange(below + PIECE + ABOVE)[:, None] - below - PIECE * nodes) * STEP)
+    windows = np.lib.stride_tricks.sliding_window_view(columns, len(z), axis=-1)[:, ::PIECE]
+    return lambda log_q: windows @ (z**power * np.exp(z * z / -2) * STEP)
+
+
 class Interpolant:
     """Averages as functions of ln q: Chebyshev series on pieces of equal length, constant beyond the ends.
 
-    ``columns`` ``(columns, points)`` are the factors of z^power e^(-z²/2) at ``radii(reach, below)``.
-    ``normalize(averages, log_q)`` makes the functions to be stored of the averages ``(columns, pieces,
-    terms)``.
+    ``averages(log_q)`` gives them for |ln √q| up to ``reach`` steps, ``(columns, pieces, terms)``.
+    ``normalize(averages, log_q)`` makes the functions to be stored.
     """
 
-    def __init__(self, columns: np.ndarray, reach: int, below: int, power: int, normalize: Callable):
+    def __init__(self, averages: Averages, reach: int, normalize: Callable):
         self.low, self.pieces = -reach / PIECE, 2 * reach // PIECE
         nodes = _chebyshev_points(TERMS)
-        z = np.exp((np.arange(below + PIECE + ABOVE)[:, None] - below - PIECE * nodes) * STEP)
-        windows = np.lib.stride_tricks.sliding_window_view(columns, len(z), axis=-1)[:, ::PIECE]
-        averages = windows @ (z**power * np.exp(z * z / -2) * STEP)
         log_q = 2 * STEP * PIECE * (self.low + np.arange(self.pieces)[:, None] + nodes)
-        coefficients = normalize(averages, log_q) @ _transform(TERMS)
+        coefficients = normalize(averages(log_q), log_q) @ _transform(TERMS)
         self.coefficients = np.ascontiguousarray(np.moveaxis(coefficients, 0, 1))  # (pieces, columns, terms)
 
     def __call__(self, log_q, column: int | slice = slice(None)) -> np.ndarray:

@@ -16,13 +16,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from vgdash.activations import Activation
 from vgdash.probe.params import ProbeParams
-from vgdash.theory.averages import STEP, Interpolant, angle_series, chebyshev, radii
+from vgdash.theory.averages import (
+    STEP,
+    Interpolant,
+    angle_series,
+    chebyshev,
+    radii,
+    series_of_pairs,
+    slide,
+)
+from vgdash.theory.formula_averages import average_one, is_uneven
 
 # The tables of ``averages`` with fewer angles for pairs: 1e-3; where tanh and its like are saturated (√q
 # beyond 6), the slopes' share of those is known to 1e-2 and less well.
@@ -227,7 +236,7 @@ def _averages(activation: Activation, keep: float, log_q: np.ndarray) -> tuple[_
     return one, pairs(log_q).reshape(-1, 6, _TERMS) / norms[..., None]
 
 
-@cache
+@lru_cache(maxsize=32)
 def _tables(activation: Activation) -> tuple[Interpolant, Interpolant]:
     """Tabulate E[f²], E[f'²] … as ``columns`` name them, z ~ N(0, 1), and the products of ``_TwoInputs``."""
     def products(u, v):
@@ -236,19 +245,39 @@ def _tables(activation: Activation) -> tuple[Interpolant, Interpolant]:
         return (values, slopes, values * (f_u**2 + f_v**2) / 2, values**2, slopes**2,
                 ((f_u * df_v) ** 2 + (f_v * df_u) ** 2) / 2)
 
-    rho = radii(_REACH, _BELOW)
-    columns = 0.0
-    for z in (rho, -rho):
-        f2, df2 = activation.f(z) ** 2, activation.df(z) ** 2
-        z_f_df = z * activation.f(z) * activation.df(z)
-        columns = columns + np.stack([f2, df2, f2**2, df2**2, f2 * df2, z_f_df,
-                                      z**2 * f2, z**2 * df2, z**4 * f2, z**4 * df2])
+    def columns(z, f, df):
+        f2, df2 = f**2, df**2
+        z_f_df = z * f * df
+        return np.stack([f2, df2, f2**2, df2**2, f2 * df2, z_f_df,
+                         z**2 * f2, z**2 * df2, z**4 * f2, z**4 * df2])
+
+    def normalize(averages, log_q):
+        return averages * np.exp(-powers * log_q / 2)
+
     powers = np.array([0, 0, 0, 0, 0, 1, 2, 2, 4, 4])[:, None, None]  # of z = ρ/√q
-    single = Interpolant(columns / math.sqrt(2 * math.pi), _REACH, _BELOW, 1,
-                         lambda averages, log_q: averages * np.exp(-powers * log_q / 2))
-    series = angle_series(products, radii(_REACH, _PAIR_BELOW), _ANGLES, _TERMS)  # (6, points, terms)
-    pairs = np.concatenate(series.transpose(0, 2, 1))
-    return single, Interpolant(pairs, _REACH, _PAIR_BELOW, 2, lambda averages, log_q: averages)
+    if activation.tree:
+        nodes, floors = activation.resolved, 10.0 ** np.array([-100, -100, -200, -200, -200, *[-100] * 5])
+
+        def normalize_formula(averages, log_q):
+            found, least = normalize(averages, log_q), floors[:, None, None]
+            return np.where(np.abs(found) < least, least, found)
+        single = Interpolant(average_one(nodes, columns(nodes.rho, nodes.value, nodes.slope)), _REACH,
+                             normalize_formula)
+    else:
+        rho = radii(_REACH, _BELOW)
+        both = 0.0
+        for z in (rho, -rho):
+            both = both + columns(z, activation.f(z), activation.df(z))
+        single = Interpolant(slide(both / math.sqrt(2 * math.pi), _REACH, _BELOW, 1), _REACH, normalize)
+    if is_uneven(activation):
+        def pairs_of(f, df):
+            f2, df2 = f * f, df * df
+            return [(f, f), (df, df), (f * f2, f), (f2, f2), (df2, df2), (f2, df2)]
+        pairs = series_of_pairs(activation, pairs_of, _TERMS, _REACH, fine=1)
+    else:
+        series = angle_series(products, radii(_REACH, _PAIR_BELOW), _ANGLES, _TERMS)  # (6, points, terms)
+        pairs = slide(np.concatenate(series.transpose(0, 2, 1)), _REACH, _PAIR_BELOW, 2)
+    return single, Interpolant(pairs, _REACH, lambda averages, log_q: averages)
 
 
 def _two_inputs(series: np.ndarray, *cosines: np.ndarray) -> _TwoInputs:

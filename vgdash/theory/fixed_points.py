@@ -147,6 +147,8 @@ class Solution:
     def _power_law(self, i: int) -> str:
         """Describe q' = q (1 - k q^power), hence q = (k·power·l)^(-1/power)."""
         near, far = (float(self.maps.growth(x)[i]) for x in (-14.0, -10.0))
+        if far > -FLAT or near >= 0:
+            return "at the critical point q hardly changes: near 0 the activation is a straight line"
         power = round(math.log(far / near) / 4 * 2) / 2
         pace = -near * math.exp(14.0 * power) * power
         exponent = f"^{1 / power:g}" if power != 1 else ""
@@ -218,7 +220,7 @@ def _settle_correlation(series: np.ndarray, share: np.ndarray) -> tuple[np.ndarr
     """
     c = np.zeros_like(share)
     for _ in range(100):
-        slope = share * correlation_slope(series, c)
+        slope = share * np.maximum(correlation_slope(series, c), 0.0)  # rounding, where f oscillates fast
         step = (share * map_correlation(series, c) + 1 - share - c) / (1 - slope)
         step = np.where((step >= 0) & (step < 1 - c), step, 0.0)  # rounding: the root is reached
         c = c + step

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -299,13 +299,13 @@ def second_moments(p: ProbeParams, log_w: np.ndarray,
 
 # ---- saturated units
 
-@cache
+@lru_cache(maxsize=64)
 def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
     """Find the intervals of z in which the activation is saturated, their ends by bisection."""
     def excess(z: np.ndarray) -> np.ndarray:
         return np.abs(activation.df(z)) - activation.saturation_slope
 
-    z = np.linspace(-60, 60, 12_001)
+    z = np.linspace(-60, 60, 240_001 if activation.tree else 12_001)  # a formula may oscillate
     flat = activation.saturated(z)
     change = np.flatnonzero(flat[1:] != flat[:-1])
     ends = bisect(excess, np.where(flat[change], -1.0, 1.0), z[change], z[change + 1])

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from vgdash.activations import ACTIVATIONS
+from vgdash.activations import ACTIVATIONS, any_activation
 from vgdash.initializers import INITIALIZERS
-from vgdash.params import Params, choice, integer, real
+from vgdash.params import Params, integer, real
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
 from vgdash.theory.fixed_points import FixedPoint, critical_line, fixed_point, solve
@@ -40,7 +40,7 @@ class PhaseParams(Params):
     profile of the opened point runs over ``depth`` layers.
     """
 
-    activation: str = choice("tanh", ACTIVATIONS)
+    activation: str = any_activation("tanh")
     sigma_w2: float = real(1.5, 0.0, 1e4)
     sigma_b2: float = real(0.05, 0.0, HIGHEST_BIAS)
     fan_in: int = integer(256, 1, 2048)
@@ -150,7 +150,7 @@ def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmar
 
 # ---- the plane
 
-@cache
+@lru_cache(maxsize=64)
 def plane(activation: str) -> Plane:
     """Compute the grid and the critical line of one activation."""
     record, line_b2 = ACTIVATIONS[activation], HIGHEST_BIAS * np.linspace(0, 1, LINE) ** 2

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vgdash.activations import ACTIVATIONS
+from vgdash.activations import ACTIVATIONS, any_activation
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import AXES, RESIDUALS
 from vgdash.parallel import WORKERS
@@ -58,7 +58,7 @@ class TrainParams(Params):
     """
 
     widths: tuple[int, ...] = integers(_uniform_widths("digits", DEPTH, WIDTH), 1, 1024, 2, 257)
-    activation: str = choice("relu", ACTIVATIONS)
+    activation: str = any_activation("relu")
     initializers: tuple[str, ...] = choices(
         ("zeros", "small_normal", "glorot_normal", "he_normal"), INITIALIZERS, 8)
     dataset: str = choice("digits", DATASETS)
