@@ -123,6 +123,7 @@ BELOW = {  # the layers that a layer may import, besides itself
     "vocabulary": (), "chain and neuron": BASE[:1], "probe": BASE[:2],
     "theory": BASE, "diagnosis": (*BASE, "theory"),
     "training": ("vocabulary", "probe"), "models": (*BASE, "theory"),
+    "__main__": (*BASE, "models"),
     **dict.fromkeys(("codegen", "published", "sweep"), (*BASE, "theory", "diagnosis", "training")),
 }
 

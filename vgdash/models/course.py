@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from vgdash.models.expectation import (
     LIMITS,
     finding,
@@ -61,8 +59,6 @@ def course(trace: Trace, known: set[str]) -> list:
     ends = [a.grad_after for a, _ in rows if a.grad_after > 0 and math.isfinite(a.grad_after)]
     reference = known_sizes[-1] if known_sizes else ends[-1] if ends else math.nan
     sizes = [a.grad_in / reference for a, _ in rows if a.grad_in > 0 and math.isfinite(a.grad_in)]
-    if trace.framework == "weights":  # nothing is measured: theory alone
-        sizes = list(np.cumprod([factor for _, factor in rows][::-1]))
     shrunk, grown = min(sizes, default=1.0), max(sizes, default=1.0)
     if shrunk < LIMITS["shrinks"]:
         return _at_fault(trace, rows, -1, shrunk, "gradient")

@@ -106,7 +106,7 @@ def _input(trace, known):
 def _output(trace, known):
     last = [a for a in trace.layers if a.last and a.kind in MULTIPLYING and a.in2 > 0 and not a.zero]
     high = [a for a in last if a.out2 / a.in2 >= LIMITS["last layer"]]
-    if not high or not math.isfinite(trace.loss):
+    if not high or not (math.isfinite(trace.loss) or trace.framework == "weights"):
         return []
     a = max(high, key=lambda a: a.out2 / a.in2)
     guessed = math.isfinite(trace.guess)

@@ -36,8 +36,8 @@ def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, 
                 "model", "a .safetensors file: a pickle can run any code as it opens", str(model),
                 "Convert it where you trust it: "
                 "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path).")
-        from vgdash.models.safetensors_file import read
-        model = read(model)
+        from vgdash.models.safetensors_file import Tensors
+        model = Tensors(model)
     if isinstance(model, Mapping):
         from vgdash.models.weights import trace_weights
         return Report(trace_weights(model, activation))
