@@ -104,7 +104,8 @@ def _course(layers: list[Layer], activation: str, normed: bool) -> list[Layer]:
         after_it = layers[place + 1] if not last else None
         found.append(replace(
             a, in2=q if chain else 1.0, out2=out2, after2=after, activation="" if last else f,
-            first=place == 0, last=last, bypassed=not chain, normalized=not chain, next=-1 if last or not chain else place + 1,
+            first=place == 0, last=last, bypassed=not chain, normalized=not chain,
+            next=-1 if last or not chain else place + 1,
             saturated=float(gaussian_mean(flat)) if all(ends) and not last else 0.0,
             dead=a.dead if ends == [True, False] and not last else 0.0,
             identical=a.identical and after_it is not None and after_it.stuck,
