@@ -173,7 +173,8 @@ def test_the_command_line_says_by_its_status_what_it_found(tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "mine.py").write_text(
         "import torch\nfrom torch import nn\n"
-        "def good():\n    return nn.Sequential(nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(9, 9)\n"
+        "def good():\n"
+        "    return nn.Sequential(nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(9, 9)\n"
         "def bad():\n    model, inputs = good()\n    return model, inputs * 1e4\n",
         encoding="utf-8",
     )
