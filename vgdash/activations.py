@@ -332,7 +332,8 @@ class ActivationRule(Choice):
         try:
             return ACTIVATIONS[value].name
         except formula.Misread as error:
-            raise self.error(field, value, str(error)) from None
+            known = f"Known names are {', '.join(self.options)}."
+            raise self.error(field, value, known if value.isidentifier() else str(error)) from None
 
     def parse(self, field, texts):
         try:

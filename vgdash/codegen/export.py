@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.codegen.formula_source import FRAMEWORKS, formula_source
 from vgdash.codegen.recipe import Recipe
 from vgdash.initializers import TRUNCATED_STD
 from vgdash.params import Choice
@@ -63,10 +64,32 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
     random_bias = r.bias.law in ("normal", "uniform")
     return chosen.text.format(
         r=r, about=r.about(chosen.shape), last=r.widths[-1], end=end,
-        activation=ACTIVATIONS[r.activation].code[FRAMEWORKS.index(framework)],
+        **_activation(r.activation, framework),
         weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[r.bias.law].format(r=r),
         define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if random_bias else "",
         note=f"    # {r.title} would be truncated\n" if r.base == "normal" and r.mode else "")
+
+
+def _activation(name: str, framework: str) -> dict[str, str]:
+    """Return the source of an activation, and what a typed formula needs before it."""
+    record = ACTIVATIONS[name]
+    if record.tree is None:
+        code = record.code[FRAMEWORKS.index(framework)]
+        return {"activation": code, "imports": "", "module": ""}
+    code = formula_source(record.tree, framework)
+    if framework == "pytorch":
+        return {"activation": "Formula()", "imports": "import torch\n", "module": PYTORCH_MODULE.format(code)}
+    return {"activation": f"lambda z: {code}" if framework == "keras" else code,
+            "imports": "import math\n\n" if "math." in code and framework == "numpy" else "", "module": ""}
+
+
+PYTORCH_MODULE = '''
+
+class Formula(nn.Module):
+    def forward(self, z):
+        return {}
+
+'''
 
 
 def _forward(arguments: str, w: str) -> str:
@@ -86,7 +109,7 @@ def forward({arguments}):
 LAST = "w, b = layers[-1]\nlayers[-1] = ({w}, {b})\n"
 NUMPY = Framework('''\
 {about}
-import numpy as np
+{imports}import numpy as np
 
 rng = np.random.default_rng(0)
 {r.list_of_widths}
@@ -130,10 +153,10 @@ def orthogonal(fan_in, fan_out):
 
 PYTORCH = Framework('''\
 {about}
-from torch import nn
+{imports}from torch import nn
 
 {r.list_of_widths}
-
+{module}
 layers = []
 for fan_in, fan_out in zip(widths, widths[1:]):
     layer = nn.Linear(fan_in, fan_out)
@@ -264,5 +287,4 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
           "keras_default": JAX_INITIALIZER.format("glorot_uniform()"),
           "flax_default": JAX_INITIALIZER.format("lecun_normal()")})
 
-TEMPLATES = {"numpy": NUMPY, "pytorch": PYTORCH, "keras": KERAS, "jax": JAX, "tensorflow": TENSORFLOW}
-FRAMEWORKS = tuple(TEMPLATES)
+TEMPLATES = dict(zip(FRAMEWORKS, (NUMPY, PYTORCH, KERAS, JAX, TENSORFLOW), strict=True))

@@ -13,6 +13,7 @@ from vgdash.activations import Activation
 from vgdash.quadrature import MASSES, NODES
 
 NEGLIGIBLE = 1e-9  # share of m² in E[z²] below which the averages about 0 hold
+ROOT_2_PI = math.sqrt(2 * math.pi)
 PEAKED = 0.15  # s/|m| below which 0, where f may have a kink, is 6.7 standard deviations away
 COMMON = np.linspace(-6, 6, 41)  # nodes of what two inputs share: smooth, so this rule is exact to 1e-8
 
@@ -22,10 +23,13 @@ def mean_matters(mean: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     return (mean != 0) & (log_q > -np.inf) & (mean**2 > NEGLIGIBLE * np.exp(np.minimum(log_q, 700.0)))
 
 
-def _nodes(mean: float, s: float) -> tuple[np.ndarray, np.ndarray]:
+def _nodes(activation: Activation, mean: float, s: float) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes and masses of N(mean, s²), log-spaced about 0 unless that is far from all of z."""
     if s < PEAKED * abs(mean):
         return mean + s * NODES, MASSES
+    if activation.tree:
+        nodes = activation.resolved
+        return nodes.rho, nodes.weight * np.exp(-(((nodes.rho - mean) / s) ** 2) / 2) / (s * ROOT_2_PI)
     root = math.hypot(mean, s)
     z = (root * NODES - mean) / s
     return root * NODES, MASSES * np.exp((NODES**2 - z**2) / 2) * root / s
@@ -33,7 +37,7 @@ def _nodes(mean: float, s: float) -> tuple[np.ndarray, np.ndarray]:
 
 def averages_about(activation: Activation, mean: float, log_q: float) -> tuple[float, float, float]:
     """Return E[f²], E[f'²] and E[f] for z ~ N(mean, q - mean²)."""
-    z, masses = _nodes(mean, math.sqrt(max(math.exp(log_q) - mean**2, 1e-30)))
+    z, masses = _nodes(activation, mean, math.sqrt(max(math.exp(log_q) - mean**2, 1e-30)))
     values, slopes = activation.f(z), activation.df(z)
     return float(masses @ values**2), float(masses @ slopes**2), float(masses @ values)
 
@@ -46,6 +50,6 @@ def pair_cosine_about(activation: Activation, mean: float, log_q: float, cosine:
     common = mean + math.sqrt(r * s2) * COMMON
     weights = np.exp(-COMMON**2 / 2)
     own = np.array([masses @ activation.f(z) for z, masses in
-                    (_nodes(m, math.sqrt(s2 * (1 - r)) + 1e-15) for m in common)])
+                    (_nodes(activation, m, math.sqrt(s2 * (1 - r)) + 1e-15) for m in common)])
     square = averages_about(activation, mean, log_q)[0]
     return float(weights @ own**2 / weights.sum()) / square if square else 1.0
