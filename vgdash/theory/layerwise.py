@@ -290,13 +290,6 @@ def log_gradients(p: ProbeParams, forward: ForwardMoments) -> np.ndarray:
     return log_grad2
 
 
-def second_moments(p: ProbeParams, log_w: np.ndarray,
-                   biases: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return ln q and ln grad2 of every candidate, each like ``log_w`` ``(…, depth)``."""
-    forward = propagate_moments(p, log_w, biases=biases)
-    return forward.log_q, log_gradients(p, forward)
-
-
 # ---- saturated units
 
 @lru_cache(maxsize=64)

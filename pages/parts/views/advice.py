@@ -11,7 +11,8 @@ from pages.parts.views.initializers import cached_diagnosis
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
 from vgdash.diagnosis.balance import BalanceParams, balance
-from vgdash.diagnosis.recommendation import SMALL_BATCH, Recommendation, recommend
+from vgdash.diagnosis.outlook import SMALL_BATCH
+from vgdash.diagnosis.recommendation import Recommendation, recommend
 from vgdash.diagnosis.record import Diagnosis
 from vgdash.params import ParamError
 from vgdash.probe.probe import Probe, ProbeParams
@@ -24,8 +25,8 @@ FORMATS_HEADER = """\
 FORMATS_NOTE = ("\n\nJudged by the largest entry of a layer. "
                 "The nets are computed in float32; the row of float64 is theory's.")
 RANKING_HEADER = """\
-| choice | γ | signal, in all | gradient, in all |
-|---|--:|--:|--:|"""
+| choice | γ | signal, in all | gradient, in all | difficulty |
+|---|--:|--:|--:|--:|"""
 
 cached_recommendation = lru_cache(maxsize=256)(recommend)  # takes 10 to 150 ms
 
@@ -49,7 +50,7 @@ def advice_view(seen: Probe, framework: str) -> AdviceView:
     bias = [f"σ_b² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
     details = f" with {listed(gamma + bias)}" if gamma or bias else ""
     head = (f"Choose **{found.initializer}**{details}." if found.change else
-            f"**{p.initializer}** is the best there is here: keep it.")
+            f"Keep **{p.initializer}**.")
     code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2,
                   p.last_scale, p.last_bias)
     if left_out := _left_out(p):
@@ -77,10 +78,10 @@ def _formats(found: Diagnosis) -> str:
 
 
 def _ranking(found: Recommendation) -> str:
-    rows = zip(found.names[:RANKED], found.gammas, found.drifts, strict=False)
+    rows = found.frame().head(RANKED).itertuples()
     return markdown_table(RANKING_HEADER, (
-        [name, f"{gamma:.3g}", f"×{ten_to(forward)}", f"×{ten_to(backward)}"]
-        for name, gamma, (forward, backward, _) in rows))
+        [row.initializer, f"{row.gamma:.3g}", f"×{ten_to(row.forward)}", f"×{ten_to(row.backward)}",
+         f"{row.difficulty:.1f}"] for row in rows))
 
 
 def _balance(said: Diagnosis) -> str:

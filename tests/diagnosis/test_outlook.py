@@ -1,0 +1,106 @@
+"""The four figures of a start against closed forms, brute force and random matrices."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vgdash.activations import ACTIVATIONS
+from vgdash.diagnosis.outlook import FORGIVEN, UNEVEN, outlooks
+from vgdash.initializers import INITIALIZERS
+from vgdash.layers import residual_factors
+from vgdash.probe.probe import ProbeParams, probe
+from vgdash.theory.layerwise import predict
+
+uniform = ProbeParams.uniform
+
+
+def outlook(p):
+    return outlooks([p])[0]
+
+
+def test_relu_with_lecun_halves_signal_and_gradient_in_every_layer():
+    found = outlook(uniform(50, 256, "relu", "lecun_normal"))
+    decades = 49 * math.log10(2)
+    assert found[:2] == pytest.approx((-decades, -decades), abs=1e-6)
+    assert found.gradient == pytest.approx(decades, abs=1e-6)
+    assert found.scale == 0
+    assert found.unevenness == pytest.approx(2 * math.log10(1 + 2 * 49 / UNEVEN))
+
+
+@pytest.mark.parametrize("p", [
+    uniform(40, 100, "gelu", "lecun_normal", residual="scaled", sigma_b2=0.1, gamma=1.3),
+    uniform(40, 100, "tanh", "standard_normal", normalization="layer", sigma_b2=0.5),
+    uniform(40, 100, "relu", "glorot_normal", normalization="batch"),
+    uniform(10, 100, "silu", "pytorch_default"),
+    uniform(40, 100, "elu", "he_uniform", keep=0.8, input_scale=2.0, input_mean=0.5),
+    uniform(200, 100, "softplus", "orthogonal", gamma=3.0),
+    ProbeParams((784, 512, 512, 256, 10), "softsign", "playground_default", gamma=2.0),
+], ids=str)
+def test_signal_gradient_and_difference_are_those_of_predict(p):
+    theory, found, units = predict(p), outlook(p), np.log10(p.widths[1:])
+    assert found.forward == pytest.approx(theory.log10_q[-1], abs=1e-9)
+    assert found.backward == pytest.approx(theory.log10_grad2[0], abs=1e-9)
+    ranges = [np.ptp(theory.log10_grad2), np.ptp(theory.log10_grad2 + units)]
+    assert found.gradient == pytest.approx(min(ranges), abs=1e-9)
+    assert found.difference == pytest.approx(-math.log10(1 - max(0, theory.correlation[-2])), abs=1e-9)
+
+
+@pytest.mark.parametrize(("activation", "orthogonal", "residual"), [
+    ("linear", False, "none"), ("relu", False, "none"), ("relu", True, "none"), ("relu", False, "plain"),
+    ("tanh", True, "scaled")])
+def test_unevenness_is_the_spread_of_the_singular_values_of_random_nets(activation, orthogonal, residual):
+    """S against the moments tr(JJᵀ)²/n over (tr JJᵀ/n)² of Jacobians of nets 100 wide."""
+    name = "orthogonal" if orthogonal else "he_normal" if activation == "relu" else "lecun_normal"
+    gamma = math.sqrt(2) if orthogonal else 1.0
+    p = uniform(5, 100, activation, name, residual=residual, gamma=gamma)
+    s = UNEVEN * (10 ** (outlook(p).unevenness / 2) - 1)
+    spreads = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        weights = [INITIALIZERS[name].draw(100, 100, rng, p.gamma, np.float64) for _ in range(5)]
+        z, jacobian = weights[0] @ rng.standard_normal(100), np.eye(100)
+        for w, skip in zip(weights[1:], residual_factors(p.widths, residual)[1:], strict=True):
+            slope = ACTIVATIONS[activation].df(z)
+            step = w * slope
+            jacobian = (step if skip is None else np.eye(100) + skip * step) @ jacobian
+            u = w @ ACTIVATIONS[activation].f(z)
+            z = u if skip is None else z + skip * u
+        squares = np.linalg.svd(jacobian, compute_uv=False) ** 2
+        spreads.append((squares**2).mean() / squares.mean() ** 2 - 1)
+    assert s == pytest.approx(np.mean(spreads), rel=0.2)  # products of spreads are left out: S adds up
+
+
+def test_the_scale_counts_a_large_last_layer_a_straight_net_and_silent_branches():
+    assert outlook(uniform(4, 100, "linear", "lecun_normal", gamma=10.0)).scale == pytest.approx(8 - FORGIVEN)
+    assert outlook(uniform(4, 100, "relu", "lecun_normal", gamma=0.01)).scale == 0  # ReLU bends at any size
+    assert outlook(uniform(4, 100, "tanh", "lecun_normal", gamma=0.01)).scale == pytest.approx(4)
+    layers, gamma = 40, 0.01
+    branches = layers - 2  # of layers 2 to L - 1
+    silent = outlook(uniform(layers, 100, "relu", "he_normal", gamma=gamma, residual="plain"))
+    assert silent.scale == pytest.approx(-math.log10(branches * gamma**2), rel=1e-3)
+    assert outlook(uniform(layers, 100, "relu", "he_normal", residual="zero")).scale == 0
+
+
+def test_zeros_have_no_outlook_but_in_one_layer():
+    assert math.isinf(outlook(uniform(3, 8, "relu", "zeros")).difficulty)
+    assert outlook(ProbeParams((64, 10), "linear", "zeros")).difficulty == 0
+
+
+def test_a_shut_last_layer_is_no_hindrance():
+    open_, shut = (outlook(uniform(5, 64, "relu", "he_normal", last_scale=scale)) for scale in (1.0, 0.0))
+    assert shut.difficulty == pytest.approx(open_.difficulty)
+    assert shut.forward == -math.inf
+
+
+def test_the_identity_is_measured_and_its_width_does_not_matter():
+    wide, narrow = (outlook(uniform(30, n, "relu", "identity")) for n in (512, 100))
+    assert wide.gradient == pytest.approx(narrow.gradient, abs=0.1)
+    seen = probe(uniform(30, 512, "relu", "identity", seeds=2, batch=64))
+    assert wide.gradient == pytest.approx(np.ptp(seen.log10("grad2"), axis=1).mean(), abs=0.1)
+
+
+def test_batch_normalization_of_two_inputs_is_judged_as_that_of_many():
+    p = uniform(20, 64, "relu", "he_normal", normalization="batch", batch=2)
+    assert outlook(p) == outlook(replace(p, batch=64))

@@ -1,0 +1,150 @@
+"""Outlook of a start: four figures of theory that decide how well it learns, in decades, and their sum.
+
+``scale``        log10 E[z²] of the last layer above 3: a first loss to be unlearned; and what all hidden
+                 layers are below 1, where an activation that bends is straight; and what all branches add
+                 less than the signal beside them, because the net is a shallow one then
+``gradient``     range of log10 E[δ²] over the layers: a step that suits one layer does nothing in another
+``difference``   -log10(1 - cosine) of two unrelated inputs in the last hidden layer: what tells them apart
+``unevenness``   2 log10(1 + S/10), S the relative variance of the squared singular values of ∂z[L]/∂z[1]:
+                 twice, for the way forward and the way back
+
+S adds up over the layers (free probability; Pennington, Schoenholz & Ganguli 2017, 1711.04735). A layer has
+
+    k = E[f'⁴]/E[f'²]² - 1 (+ 1 if its weights are independent, 0 if they are orthogonal)
+
+or beside a skip connection (2 χ + k χ²)/(1 + χ)², χ = the branch's factor of E[δ²]. Gaussian weights of ReLU
+nets have S = 2 a layer, orthogonal linear ones 0. Mean squares are those of the layers, or the sums over
+their units where these are steadier (He et al. 2015, arXiv 1502.01852, section 2.2).
+
+That this sum ranks starts is measured, see ``datasets/ADVICE.md``. Steadiness alone does not: it shuts
+residual branches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from vgdash.activations import ACTIVATIONS, Activation
+from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import probe
+from vgdash.quadrature import MASSES, NODES
+from vgdash.theory.layerwise import LARGEST, bias_moments, log_gradients, log_weights, propagate_moments
+
+LN10 = math.log(10)
+FORGIVEN = 0.5  # decades above 1 of the last layer: 1 nat above ln K, gone after few steps
+UNEVEN = 10.0  # S from which nets of the table learn worse
+MEASURED_WIDTH, MEASURED_BATCH = 128, 16  # of the net that is measured where there is no theory
+SMALL_BATCH, LARGE_BATCH = 3, 64  # up to 3 inputs the gradient through batch normalization has no mean
+LOG_Q = np.arange(-60.0, 60.5, 0.5)  # beyond them f is its own power law
+
+
+class Outlook(NamedTuple):
+    """Figures of a start in decades of the mean square; ``difficulty`` is what they add up to."""
+
+    forward: float  # log10 E[z²] at the last layer, from an input of mean square 1
+    backward: float  # log10 E[δ²] at the first layer, from a last layer of 1
+    scale: float  # the next four are described above; inf where nothing is learned
+    gradient: float
+    difference: float
+    unevenness: float
+
+    @property
+    def difficulty(self) -> float:
+        """Sum of the last four: 0 is as easy as can be."""
+        return sum(self[2:])
+
+
+def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:
+    """Return the outlook of parameter sets that differ in initializer, gamma and biases only.
+
+    Where there is no theory, one net is measured.
+    """
+    p = replace(candidates[0], last_scale=1.0)  # of a shut last layer the first step makes an open one
+    if p.normalization == "batch" and p.batch <= SMALL_BATCH:
+        p = replace(p, batch=LARGE_BATCH)
+    predicted = [one for one in candidates if one.initializer != "identity"]
+    found = {}
+    if predicted:
+        log_w = np.array([log_weights(replace(one, last_scale=1.0)) for one in predicted])
+        biases = np.stack([bias_moments(one) for one in predicted], axis=1)
+        orthogonal = np.array([one.initializer == "orthogonal" for one in predicted])
+        figures = judge(p, log_w, orthogonal, biases, predicted[0].last_scale)
+        found = dict(zip(predicted, figures, strict=True))
+    return [Outlook(*found[one].tolist()) if one in found else _measure(one) for one in candidates]
+
+
+def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, biases: np.ndarray,
+          last_scale: float = 1.0) -> np.ndarray:
+    """Return the fields of ``Outlook`` of candidates, ``(candidates, 6)``.
+
+    ``log_w`` ``(candidates, depth)`` and ``biases`` ``(2, candidates, depth)`` are those of ``layerwise``.
+    """
+    forward = propagate_moments(p, log_w, p.input_cosine, biases)
+    return _figures(p, forward.log_q, log_gradients(p, forward), forward.correlation, np.asarray(orthogonal),
+                    last_scale)
+
+
+def _measure(p: ProbeParams) -> Outlook:
+    """Outlook of the identity: every unit goes its own way, so a narrow net has the same."""
+    widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if p.residual == "none" else p.widths
+    found = probe(replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0))
+    with np.errstate(divide="ignore"):
+        logs = np.log(found.q), np.log(found.grad2)
+    figures = _figures(p, *logs, found.correlation, np.array(True), p.last_scale)
+    return Outlook(*figures[0].tolist())._replace(unevenness=0.0)
+
+
+def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, cosine: np.ndarray,
+             orthogonal: np.ndarray, last_scale: float) -> np.ndarray:
+    there = np.isfinite(log_grad2).all(axis=-1) & (log_q < math.inf).all(axis=-1)
+    grad2 = np.where(there[:, None], log_grad2, 0.0)
+    spread = np.minimum(np.ptp(grad2, axis=-1), np.ptp(grad2 + np.log(p.widths[1:]), axis=-1)) / LN10
+    hidden = np.minimum(cosine[:, -2], 1.0) if p.depth > 1 else np.zeros(len(log_q))
+    with np.errstate(divide="ignore"):
+        forward = log_q[:, -1] / LN10 + 2 * np.log10(last_scale)
+        difference = np.where(np.isnan(hidden), math.inf, -np.log10(1 - np.maximum(hidden, 0.0)))
+    return np.stack([
+        forward, (log_grad2[:, 0] - log_grad2[:, -1]) / LN10,
+        np.maximum(forward - FORGIVEN, 0.0) + _straightness(p, log_q) + _silence(p, log_q),
+        np.where(there, spread, math.inf), difference,
+        2 * np.log10(1 + _variance(p, log_q, grad2, orthogonal) / UNEVEN)], axis=-1)
+
+
+def _straightness(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
+    """Decades of all hidden layers below 1, for an activation that is not straight on either side of 0."""
+    hidden = log_q[:, :-1].max(axis=-1, initial=-math.inf) / LN10
+    bends = p.depth > 1 and not ACTIVATIONS[p.activation].homogeneous
+    return np.maximum(-hidden, 0.0) if bends else np.zeros_like(hidden)
+
+
+def _silence(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
+    """Decades by which all branches together add less than the signal that they are added to."""
+    at = [i for i, skip in enumerate(p.skips[:-1]) if skip]
+    if not at or p.residual == "zero":  # branches of 0 open with the first step
+        return np.zeros(len(log_q))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        added = np.expm1(np.diff(log_q, axis=-1, prepend=0.0)[..., at]).sum(axis=-1)
+        return np.where(added > 0, np.maximum(-np.log10(added), 0.0), math.inf)
+
+
+def _variance(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, orthogonal: np.ndarray) -> np.ndarray:
+    """S: relative variance of the squared singular values from layer 1 to the last."""
+    spread = np.interp(log_q[:, :-1], LOG_Q, _slope_spread(ACTIVATIONS[p.activation]))
+    k = (spread + 1) / p.keep - 1 + ~orthogonal[..., None]
+    skips = [skip is not None for skip in p.skips[1:]]
+    chi = np.maximum(np.exp(np.clip(-np.diff(log_grad2, axis=-1), -LARGEST / 2, LARGEST / 4)) - 1, 0.0)
+    return np.where(skips, (2 * chi + k * chi**2) / (1 + chi) ** 2, k).sum(axis=-1)
+
+
+@cache
+def _slope_spread(activation: Activation) -> np.ndarray:
+    """E[f'⁴]/E[f'²]² - 1 at each of ``LOG_Q``."""
+    squares = activation.df(np.exp(LOG_Q / 2)[:, None] * NODES) ** 2
+    squares = squares / squares.max(axis=1, keepdims=True)
+    return (squares**2 @ MASSES) / (squares @ MASSES) ** 2 - 1
