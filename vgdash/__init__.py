@@ -36,6 +36,8 @@ from vgdash.training.lr_finder import RateParams, find_rate
 from vgdash.training.snapshots import steps_to
 from vgdash.training.trainer import TrainParams, train
 
+__version__ = "1.0.0"
+
 __all__ = [
     "ACTIVATIONS", "DATASETS", "FORMATS", "INITIALIZERS", "MISTAKES", "PUBLISHED",
     "BalanceParams", "ChainParams", "CompareParams", "DescentParams", "NeuronParams", "ParamError",

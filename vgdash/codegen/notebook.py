@@ -15,8 +15,8 @@ from vgdash.training.params import TrainParams
 
 NEEDS = ("numpy", "pandas", "threadpoolctl", "altair")
 SHORT = {"altair": "alt", "numpy": "np", "pandas": "pd"}  # names in the cells
-INSTALL = ("Keep this notebook in the folder of `vgdash`, beside `app.py`; "
-           "the next cell installs what it needs.")
+INSTALL = ("Install `vgdash` once, with `pip install .` in the folder of its repository: then this notebook "
+           "runs anywhere. The next cell installs what else it needs.")
 AGAIN = "Change a number in `p` and run the cells again; a value that is not allowed says what is."
 
 
