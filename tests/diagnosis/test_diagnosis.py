@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.diagnosis.first_failure import first_failure
 from vgdash.diagnosis.record import LONGEST
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.theory.layerwise import predict
@@ -47,6 +48,64 @@ def test_the_only_layer_counts_from_its_input():
     assert (found.signal.behaviour, found.signal.worst_layer) == ("explodes", 1)
     assert found.signal.factor == pytest.approx(768)
     assert "×768 in layer 1" in found.sentence
+    t5 = diagnose(ProbeParams((768, 4096), "linear", "standard_normal", batch=8, seeds=1))
+    assert "the first loss is 101, not 8.32" in t5.sentence  # ln 4,096; √768 times the largest of 4,096
+
+
+def test_makemores_first_loss_and_saturation_are_said():
+    found = diagnose(ProbeParams((30, 200, 27), "tanh", "standard_normal"))
+    assert found.signal.behaviour == "explodes"
+    assert found.signal.factor is None  # ×30, then ×5.7
+    assert found.sentence == ("The signal explodes, ×30.00 in layer 1; 68% of its units are saturated; "
+                              "the first loss is 26.0, not 3.30.")
+    he = diagnose(ProbeParams((64, 64, 10), "relu", "he_normal"))
+    assert "The first loss is 3.09, not 2.30." in he.details  # PyTorch: 3.18
+
+
+def test_pytorchs_default_settles_with_its_biases():
+    found = diagnose(uniform(50, 512, "relu", "pytorch_default", batch=8))
+    assert found.signal.limit == pytest.approx(7.8e-4, rel=0.02)  # 1/(3n) / (1 - 1/6); PyTorch 7.7e-4
+    assert found.gradient.factor == pytest.approx(1 / 6, rel=0.01)
+    assert not any(one.zero for one in found.number_formats)
+    assert not found.learns
+
+
+def test_scaled_branches_hold_with_he():
+    found = diagnose(uniform(64, 256, "relu", "he_normal", residual="scaled", batch=8))
+    assert found.sentence == "Signal and gradient hold."
+    assert found.signal.total == pytest.approx(math.log10(2 * (1 + 1 / 63) ** 63), abs=0.01)  # of at most 2e
+
+
+def test_inputs_of_another_size_are_named_unless_something_scales_them():
+    pixels = {"input_scale": 72.0, "input_mean": 33.0, "batch": 8}
+    found = diagnose(ProbeParams((64, 64, 64, 10), "relu", "he_normal", **pixels))
+    assert "the inputs have a mean square of 6,273: divide them by 79" in found.sentence
+    assert "inputs" not in diagnose(ProbeParams((64, 64, 64, 10), "relu", "he_normal", normalization="layer",
+                                                **pixels)).sentence
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.01])
+def test_a_small_last_layer_is_no_trouble(scale):
+    plain, small = (diagnose(ProbeParams((64, 64, 64, 64, 64, 10), "relu", "he_normal", last_scale=one))
+                    for one in (1.0, scale))
+    assert small.sentence == plain.sentence == "Signal and gradient hold."
+    assert small.first_loss.excess < 0.01 < plain.first_loss.excess
+    assert small.dead_nets.count == 0
+
+
+@pytest.mark.parametrize("p", [
+    uniform(30, 64, "relu", "lecun_normal", batch=8), uniform(40, 64, "tanh", "standard_normal", batch=8),
+    uniform(60, 64, "linear", "standard_normal", batch=8), ProbeParams((64, 32, 16, 10), "gelu", "he_normal"),
+    uniform(30, 64, "relu", "identity", gamma=1.5, batch=8)], ids=str)
+def test_the_first_failure_is_that_of_the_diagnosis(p):
+    seen = probe(p)
+    found, failure = diagnose(p, seen), first_failure(seen)
+    assert failure.formats == found.number_formats
+    for way, lost in ((found.signal, (failure.vanishes, failure.explodes)),
+                      (found.gradient, (failure.gradient_vanishes, failure.gradient_explodes))):
+        first = next((layer for layer in lost if layer), None)
+        assert (first is None) == (way.first_layer is None)
+        assert first is None or abs(first - way.first_layer) <= 2
 
 
 @pytest.mark.parametrize("inputs", [100, 64])
@@ -63,7 +122,7 @@ def test_one_dead_net_is_a_share_however_many_nets_are_drawn():
     dead = said[-1].dead_nets
     assert (dead.count, dead.of) == (4, 32)
     assert "4 of 32 nets are dead" in said[-1].sentence
-    error = math.sqrt(0.128 * 0.872 * (1 / 2000 + 1 / 400))
+    error = math.sqrt(0.128 * 0.872 * (1 / 2000 + 1 / 1000))
     assert dead.expected == pytest.approx(0.128, abs=4 * error)  # 2,000 nets in NumPy
     assert diagnose(uniform(50, 64, "relu", "he_normal", batch=8)).dead_nets.expected == 0
     assert diagnose(uniform(50, 8, "tanh", "lecun_normal", batch=8)).dead_nets.expected == 0
@@ -106,6 +165,7 @@ def test_zeros_are_a_good_start_of_one_layer_and_of_no_more():
 def test_nets_that_overflow_before_a_gradient_is_sent_are_judged_by_theory():
     found = diagnose(uniform(200, 32, "linear", "standard_normal", batch=4))
     assert found.gradients.measured is None
+    assert found.number_formats[-1].survives  # float64, in theory
     assert found.signal.factor == found.gradient.factor == pytest.approx(32)
 
 

@@ -32,15 +32,16 @@ class Course:
     total: float  # change from the first number to the last; -inf if it dies, inf if it overflows
     worst_step: float  # the largest change from one layer to the next
     worst_layer: int  # the layer that it leads to
+    farthest: float  # the largest change from the first number
     factor: float | None = None  # of the mean square a layer, where an exponential describes the curve
     power: float | None = None  # mean square ~ depth^power
     limit: float | None = None  # mean square that it settles at
     first_layer: int | None = None  # first layer, on its way, that is 0 or a thousand times off
 
 
-def signal_course(log10: np.ndarray, widths: tuple[int, ...], start: float = 0.0) -> Course:
-    """Classify log10 E[z²] of layers 1 to L, ``(depth,)``; ``start`` is log10 E[x²] of the input."""
-    curve = np.append(start, log10)
+def signal_course(log10: np.ndarray, widths: tuple[int, ...]) -> Course:
+    """Classify log10 E[z²] of layers 1 to L, ``(depth,)``, after inputs as they should be, E[x²] = 1."""
+    curve = np.append(0.0, log10)
     sums = curve + np.log10(np.array(widths) / widths[0])
     with np.errstate(invalid="ignore"):
         means, totals = (np.abs(one - one[0]).max() <= MOVED for one in (curve, sums))
@@ -69,26 +70,29 @@ def _classify(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray, end: flo
     if (broken := np.flatnonzero(~np.isfinite(curve))).size:
         value = -math.inf if curve[broken[0]] == -math.inf else math.inf
         before = [layer for layer in inner if layer in layers[:broken[0]]]
-        return Course("dies" if value < 0 else "explodes", value, value, int(layers[broken[0]]),
+        return Course("dies" if value < 0 else "explodes", value, value, int(layers[broken[0]]), value,
                       _factor(_at(curve, layers, before)), first_layer=first)
     steps = np.diff(curve)
     at = int(np.abs(steps).argmax()) if steps.size else 0
     worst, worst_layer = (float(steps[at]), int(layers[at + 1])) if steps.size else (0.0, int(layers[0]))
-    word, power = _word(curve, layers, inner, steps)
-    changes = float(curve[-1] - curve[0]), worst, worst_layer
+    farthest = float(curve[np.abs(curve - curve[0]).argmax()] - curve[0])
+    word, power = _word(curve, layers, inner, farthest)
+    changes = float(curve[-1] - curve[0]), worst, worst_layer, farthest
     if word in ("vanishes", "explodes"):
         factor = 10**worst if len(steps) == 1 else _factor(_at(curve, layers, inner))
-        if factor or np.abs(curve - curve[0]).max() > FAR:
+        if factor and (factor < 1) != (word == "vanishes"):
+            factor = None  # of the inner layers; an end goes the other way
+        if factor or abs(farthest) > FAR:
             return Course(word, *changes, factor, first_layer=first)
         return Course("holds", *changes)
     return Course(word, *changes, None, power, 10 ** float(end) if word == "settles" else None)
 
 
 def _word(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray,
-          steps: np.ndarray) -> tuple[str, float | None]:
+          farthest: float) -> tuple[str, float | None]:
     """Return the word, and the power of a power law."""
-    total, moved = curve[-1] - curve[0], curve[np.abs(curve - curve[0]).argmax()] - curve[0]
-    if abs(moved) <= MOVED:
+    total = curve[-1] - curve[0]
+    if abs(farthest) <= MOVED:
         rates = np.diff(_at(curve, layers, inner))
         fast = len(rates) > 1 and np.ptp(np.sign(rates)) == 0 and np.abs(rates).min() > RATE
         return ("holds" if not fast else "vanishes" if rates[0] < 0 else "explodes"), None
@@ -96,12 +100,12 @@ def _word(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray,
         deep, sign = inner.max(), 1 if layers[-1] > layers[0] else -1
         quarter, half, whole = sign * _at(curve, layers, np.array([deep / 4, deep / 2, deep]))
         before, after = half - quarter, whole - half
-        if abs(after) <= FLAT or 0 <= after / before < FADES:
+        ratio, power = after / before if before else math.inf, float(after) / math.log10(2)
+        if abs(after) <= FLAT or 0 <= ratio < FADES:
             return "settles", None
-        power = float(after) / math.log10(2)
-        if 0 < after / before < DOUBLES and abs(power) <= STEEP:
+        if 0 < ratio < DOUBLES and abs(power) <= STEEP:
             return "power_law", power
-    return ("vanishes" if (total if abs(total) > MOVED else moved) < 0 else "explodes"), None
+    return ("vanishes" if (total if abs(total) > MOVED else farthest) < 0 else "explodes"), None
 
 
 def _at(curve: np.ndarray, layers: np.ndarray, wanted: np.ndarray) -> np.ndarray:

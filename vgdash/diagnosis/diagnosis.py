@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from vgdash.diagnosis.words import findings
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
 from vgdash.theory.layerwise import Prediction, predict
-from vgdash.theory.trainable_depth import trainable_depth
 
 
 def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | None = None) -> Diagnosis:
@@ -34,15 +32,13 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     shares = np.where(np.isnan(seen.saturated), 0.0, seen.saturated)
     flat = float(np.median(shares, axis=0)[:max(1, p.depth - 1)].max())  # no function after the last layer
     off = one_sided(p)
-    from_input = partial(signal_course, start=math.log10(p.input_square))
-    signals = _direction(inner, "q", from_input, forward, seen)
+    signals = _direction(inner, "q", signal_course, forward, seen)
     gradients = _direction(inner, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
     failure = first_failure(seen, theory)
     found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if off else flat,
-                      flat if off else 0.0, first_loss(seen, theory), failure.formats, trainable_depth(p),
-                      theory.reason)
+                      flat if off else 0.0, first_loss(seen, theory), failure.formats, theory.reason)
     return replace(found, findings=findings(found))
 
 

@@ -14,7 +14,7 @@ from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import TINY, Probe
 
 LEAST = TINY**2  # mean square that a signal passes in float32 on its way to 0, if it shrinks
-DRAWN, INPUTS, WORK = 400, 64, 2e8  # small nets, their inputs at most, and multiplications for them: 50 ms
+DRAWN, INPUTS, WEIGHTS = 1000, 64, 4e6  # small nets, their inputs, and weights of all of them at most: 0.1 s
 SELDOM = 0.002
 INFINITE = 60.0  # |z| that stands for infinity: an exponential is 0 there
 
@@ -81,8 +81,7 @@ def expected_dead(p: ProbeParams) -> float:
 @lru_cache(maxsize=64)
 def _draw_dead(widths: tuple[int, ...], batch: int, keep: float) -> float:
     """Share of dead nets among random ReLU nets of these widths; scales do not matter."""
-    work = batch * sum(n * m for n, m in pairwise(widths))
-    nets = int(np.clip(WORK / work, 20, DRAWN))
+    nets = int(np.clip(WEIGHTS / sum(n * m for n, m in pairwise(widths)), 20, DRAWN))
     rng = np.random.default_rng(0)
     a, dead = rng.standard_normal((nets, batch, widths[0]), dtype=np.float32), np.zeros(nets, bool)
     for n, m in pairwise(widths[:-1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from vgdash.diagnosis.nets import DeadNets
 from vgdash.diagnosis.thresholds import LOST, MOVED
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record
+from vgdash.theory.trainable_depth import trainable_depth
 
 LONGEST = 110  # characters of a sentence
 
@@ -32,10 +34,11 @@ class Direction:
         theory, nets = self.predicted, self.measured
         if theory is None or nets is None:
             return nets or theory
-        away = abs(nets.total - theory.total) if math.isfinite(nets.total) else 0.0
-        agrees = away <= MOVED or away <= 2 * self.scatter or theory.behaviour == nets.behaviour
-        beyond_float32 = math.isinf(nets.total) and np.sign(theory.total) == np.sign(nets.total)
-        return theory if agrees and (math.isfinite(nets.total) or beyond_float32) else nets
+        if not math.isfinite(nets.total):  # float32 ended, or all nets are dead, which is said by itself
+            return theory if nets.total < 0 or theory.total > 0 else nets
+        away = abs(nets.total - theory.total)
+        agrees = theory.behaviour == nets.behaviour or away <= max(MOVED, 2 * np.nan_to_num(self.scatter))
+        return theory if agrees else nets
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,6 @@ class Diagnosis(Record):
     off: float  # the same for functions that are flat on one side, which rest at about a half; else 0
     first_loss: FirstLoss | None  # None if there is one output
     number_formats: tuple[FormatFailure, ...]  # in the order of FORMATS, by the largest entry
-    trainable_depth: float  # layers; inf where nothing ends it, nan without theory
     reason: str  # why theory misses, or is approximate; empty if all is well
     findings: tuple[Finding, ...] = ()  # all that there is to say, the most important first
 
@@ -86,6 +88,11 @@ class Diagnosis(Record):
     def gradient(self) -> Course:
         """E[δ²] from the last layer to the first."""
         return self.gradients.course
+
+    @cached_property
+    def trainable_depth(self) -> float:
+        """Layers over which gradients and differences of inputs survive; inf if nothing ends it."""
+        return trainable_depth(self.params)
 
     @property
     def learns(self) -> bool:

@@ -7,8 +7,8 @@ import re
 
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.record import Diagnosis, Finding
-from vgdash.diagnosis.thresholds import FIRST_LOSS, MISLEADS, SATURATED, SCATTERS
-from vgdash.spelling import layers, number, plain, ten_to, times
+from vgdash.diagnosis.thresholds import FIRST_LOSS, LOST, MISLEADS, MOVED, SATURATED, SCATTERS
+from vgdash.spelling import count, layers, number, plain, ten_to, times
 
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
 NEAR = 0.15  # of the power
@@ -19,15 +19,16 @@ def findings(d: Diagnosis) -> tuple[Finding, ...]:
     """List the clauses of a diagnosis, the most important first."""
     if d.signal.behaviour == "dies":
         return (_dies(d),)
-    return (_courses(d), *_dead(d), *_saturated(d), *_parallel(d), *_first_loss(d), *_depth(d), *_formats(d),
-            *_scatter(d))
+    parts = _inputs, _dead, _saturated, _parallel, _first_loss, _depth, _formats, _scatter
+    return (_courses(d), *(finding for part in parts for finding in part(d)))
 
 
 # ---- signal and gradient
 
 def _courses(d: Diagnosis) -> Finding:
     signal, gradient = d.signal, d.gradient
-    trouble = bool({signal.behaviour, gradient.behaviour} & {"vanishes", "explodes", "dies"})
+    trouble = any(way.behaviour in ("vanishes", "explodes", "dies") or abs(way.total) > LOST
+                  for way in (signal, gradient))
     ours, theirs = describe(signal), describe(gradient)
     if ours == theirs == "holds" and _strays(d):
         ours = theirs = "holds on average"
@@ -67,12 +68,18 @@ def figure(course: Course) -> str:
         return f"like {spell_power(course.power)}"
     if not math.isfinite(course.total):
         return f"beyond all numbers at layer {course.worst_layer}"
-    if course.factor is not None and course.factor != 10**course.worst_step:
+    if course.factor is not None and math.log10(course.factor) != course.worst_step:
         return f"{times(course.factor)} a layer"
-    if course.behaviour != "holds" and abs(course.worst_step) > abs(course.total) / 2:
-        return f"{times(10**course.worst_step)} in layer {course.worst_layer}"
-    whole = times(10**course.total) if abs(course.total) < 300 else f"×{ten_to(course.total)}"
-    return f"{whole} in all"
+    if course.behaviour != "holds" and course.worst_step / course.farthest > 0.5 and (
+            course.worst_step < 0) == (course.behaviour == "vanishes"):
+        return f"{_times(course.worst_step)} in layer {course.worst_layer}"
+    if course.behaviour != "holds" and abs(course.total) <= MOVED:
+        return f"{_times(course.farthest)} on its way"
+    return f"{_times(course.total)} in all"
+
+
+def _times(decades: float) -> str:
+    return times(10**decades) if abs(decades) < 300 else f"×{ten_to(decades)}"
 
 
 def spell_power(power: float) -> str:
@@ -86,6 +93,15 @@ def _plural(text: str) -> str:
 
 
 # ---- what else there is
+
+def _inputs(d: Diagnosis) -> list[Finding]:
+    """Speak of inputs far from a mean square of 1, unless something scales what comes of them."""
+    p = d.params
+    if abs(math.log10(p.input_square)) <= MOVED or p.normalization != "none" or p.rescale != "none":
+        return []
+    square, divisor = number(p.input_square), number(math.sqrt(p.input_square))
+    return [Finding("inputs", f"the inputs have a mean square of {square}: divide them by {divisor}", True)]
+
 
 def _dead(d: Diagnosis) -> list[Finding]:
     dead = d.dead_nets
@@ -105,7 +121,8 @@ def _saturated(d: Diagnosis) -> list[Finding]:
 def _parallel(d: Diagnosis) -> list[Finding]:
     if not d.correlation.parallel or d.gradient.behaviour in ("dies", "vanishes"):
         return []  # where gradients vanish, differences do too
-    return [Finding("parallel", f"all inputs become parallel within {d.correlation.layers} layers", True)]
+    within = count(d.correlation.layers, "layer")
+    return [Finding("parallel", f"all inputs become parallel within {within}", True)]
 
 
 def _first_loss(d: Diagnosis) -> list[Finding]:
@@ -124,7 +141,8 @@ def spell_loss(loss: float) -> str:
 
 
 def _depth(d: Diagnosis) -> list[Finding]:
-    if not d.trainable_depth < d.params.depth:
+    steady = d.gradient.behaviour in ("holds", "settles", "power_law") and not d.correlation.parallel
+    if steady or not d.trainable_depth < d.params.depth:  # which takes 10 ms to compute
         return []
     return [Finding("trainable_depth", f"plain SGD trains {layers(d.trainable_depth)} of this kind")]
 

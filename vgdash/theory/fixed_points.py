@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,9 +61,13 @@ def fixed_point(activation: str | Activation, sigma_w2: float, sigma_b2: float) 
     anything else. Accuracy 1e-8, except where the map itself is that flat (within 1e-9 of a critical point),
     and for bounded activations at large q_star: 1/xi_c to 2e-8 at 100, 7e-6 at 1e4, 3e-4 at 1e5.
     """
-    record = activation_record(activation)
-    points = [[VARIANCES.check("sigma_w2", sigma_w2)], [VARIANCES.check("sigma_b2", sigma_b2)]]
-    return solve(record, *np.array(points)).point(0)
+    return _fixed_point(activation_record(activation), VARIANCES.check("sigma_w2", sigma_w2),
+                        VARIANCES.check("sigma_b2", sigma_b2))
+
+
+@lru_cache(maxsize=256)  # one step of a slider asks for the same point two or three times
+def _fixed_point(activation: Activation, sigma_w2: float, sigma_b2: float) -> FixedPoint:
+    return solve(activation, np.array([sigma_w2]), np.array([sigma_b2])).point(0)
 
 
 def safe_log(values):

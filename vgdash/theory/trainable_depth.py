@@ -24,7 +24,7 @@ from vgdash.theory.layerwise import bias_moments, log_gradients, log_weights, pr
 GRADIENT = 6 * math.log(10)  # ln of the factor of a squared gradient that no learning rate makes up for
 MEMORY = 6.0  # "trainable to about 6 xi_c"
 STARTS = np.array([0.0, 0.6])  # correlations of two inputs
-FOLLOWED = 128  # layers; from there on, changes go on from octave to octave as in the last two
+FOLLOWED = (32, 128)  # layers, the second if need be; from there on, octaves change as the last two did
 ANY = 1e5  # layers that count as infinite
 WIDTH = 64  # of a net that stands for all widths: only fan_in·Var(w) matters
 SETTINGS = ("normalization", "residual", "keep", "norm_scale", "input_scale", "input_mean")  # of all layers
@@ -52,33 +52,37 @@ def _depth(activation: str, weight: float, bias: float, *settings: tuple) -> flo
 
 def trainable_depths(activation: str, sigma_w2: np.ndarray, sigma_b2: np.ndarray, **settings) -> np.ndarray:
     """Return ``trainable_depth`` at points of the plane of variances, ``(points,)``."""
-    p = ProbeParams.uniform(FOLLOWED, WIDTH, activation, "lecun_normal", seeds=1, **{"batch": 2} | settings)
+    for followed in FOLLOWED:
+        p = ProbeParams.uniform(followed, WIDTH, activation, "lecun_normal", seeds=1,
+                                **{"batch": 2} | settings)
+        found = _follow(p, sigma_w2, sigma_b2)
+        if (found <= followed).all():
+            break
+    return found
+
+
+def _follow(p: ProbeParams, sigma_w2: np.ndarray, sigma_b2: np.ndarray) -> np.ndarray:
+    """Follow gradients and correlations over the layers of ``p`` with these variances."""
+    biases = np.zeros((2, len(sigma_w2), 1, p.depth))
+    biases[1] = sigma_b2[:, None, None]
+    starts = p.input_cosine + (1 - p.input_cosine) * STARTS
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_w = np.log(sigma_w2 / WIDTH)[:, None, None] + np.zeros(FOLLOWED)
+        log_w = np.log(sigma_w2 / WIDTH)[:, None, None] + np.zeros(p.depth)
         if p.residual == "zero":
-            log_w = np.where(np.arange(FOLLOWED) > 0, -np.inf, log_w)
-        biases = np.zeros((2, len(sigma_w2), 1, FOLLOWED))
-        biases[1] = sigma_b2[:, None, None]
-        starts = p.input_cosine + (1 - p.input_cosine) * STARTS
+            log_w[..., 1:] = -np.inf
         moments = propagate_moments(p, log_w, starts, biases)
         gradient = log_gradients(p, moments)[:, 0]
         gradient = gradient[:, :1] - gradient
-        memory = _memory(p, sigma_w2, sigma_b2, starts, moments)
-    gradient[~np.isfinite(gradient)] = -np.inf  # weights of 0
+        limit = np.ones(len(sigma_w2))
+        chaotic = (gradient[:, -1] > gradient[:, -2]) & (moments.log_q[:, 0, -1] < GONE)
+        if p.normalization == p.residual == "none" and p.keep == 1 and chaotic.any():
+            c_star = solve(ACTIVATIONS[p.activation], sigma_w2[chaotic], sigma_b2[chaotic]).c_star
+            limit[chaotic] = np.where(np.isfinite(c_star), c_star, 1.0)
+        away = np.abs(moments.correlation - limit[:, None, None]).max(axis=1)
+        memory = np.log(away / np.abs(starts - limit[:, None]).max(axis=1)[:, None])
+    gradient[~np.isfinite(gradient)] = memory[np.isnan(memory)] = -np.inf  # weights of 0
     found = np.minimum(_reach(gradient, GRADIENT), _reach(-gradient, GRADIENT))
     return np.minimum(found, _reach(-memory, MEMORY))
-
-
-def _memory(p: ProbeParams, sigma_w2, sigma_b2, starts, moments) -> np.ndarray:
-    """Return ln of the largest |c - c_star| of the starts, over that at the input, ``(points, depth)``."""
-    limit = np.ones(len(sigma_w2))
-    if p.normalization == p.residual == "none" and p.keep == 1:
-        found = solve(ACTIVATIONS[p.activation], sigma_w2, sigma_b2)
-        settles = (moments.log_q[:, 0, -1] < GONE) & np.isfinite(found.c_star)
-        limit = np.where(settles, found.c_star, 1.0)[:, None]
-    away = np.abs(moments.correlation - limit.reshape(-1, 1, 1)).max(axis=1)
-    start = np.abs(starts - limit.reshape(-1, 1)).max(axis=1)
-    return np.nan_to_num(np.log(away / start[:, None]), nan=-np.inf)
 
 
 def _reach(curve: np.ndarray, limit: float) -> np.ndarray:

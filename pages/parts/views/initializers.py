@@ -123,7 +123,7 @@ def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
     even = len(set(probe.params.widths[1:])) == 1 < min(values.shape) and np.isfinite(values).all()
     theirs = figure(predicted) if predicted else "–"
     ours = figure(nets) if nets else "–"
-    if predicted and predicted.factor and even:
+    if predicted and nets and predicted.factor and nets.factor and even:
         slopes = (values[:, -1] - values[:, 0]) / (values.shape[1] - 1)
         factor, error = 10 ** slopes.mean(), math.log(10) * slopes.std(ddof=1) / math.sqrt(len(slopes))
         ours = f"×{measured(factor, factor * error)}".replace(" ", NO_BREAK)
