@@ -12,7 +12,15 @@ from scipy import integrate, special, stats
 from vgdash import single_neuron
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import BASES
-from vgdash.single_neuron import BINS, KURTOSIS, RULES, NeuronParams, neuron_variance, variance_against_n
+from vgdash.single_neuron import (
+    BINS,
+    KURTOSIS,
+    RULES,
+    NeuronParams,
+    example,
+    neuron_variance,
+    variance_against_n,
+)
 
 SIGMAS = 4.5
 HARD = NeuronParams(n=5, rule="2/n", gamma=1.3, activation="tanh", mean=0.7, std=1.5, correlation=0.4)
@@ -277,3 +285,35 @@ def test_a_point_of_the_sweep_is_the_single_neuron_of_the_same_seed():
     assert list(table) == ["rule", "n", "predicted", "measured", "stderr", "samples"]
     assert len(table) == len(s.rules) * len(s.n)
     assert table.query("rule == '2/n' and n == 1000")["measured"].item() == s.measured[row, column]
+
+
+@pytest.mark.parametrize(("activation", "density"), [
+    ("relu", lambda a: np.where(a > 0, stats.norm.pdf(a), 0)),
+    ("tanh", lambda a: np.where(np.abs(a) < 1, stats.norm.pdf(np.arctanh(np.clip(a, -0.999999, 0.999999)))
+                                / np.maximum(1 - a**2, 1e-12), 0)),
+    ("leaky_relu", lambda a: np.where(a > 0, stats.norm.pdf(a), stats.norm.pdf(100 * a) * 100))])
+def test_the_distribution_of_a_is_that_of_z_through_the_activation(activation, density):
+    """By the change of variables, for a z that is Gaussian: n is large."""
+    p = NeuronParams(n=100_000, activation=activation, samples=200_000)
+    found = neuron_variance(p)
+    width = found.edges[1] - found.edges[0]
+    inside = np.linspace(found.edges[:-1], found.edges[1:], 2001)
+    expected = density((inside[1:] + inside[:-1]) / 2).mean(axis=0)
+    assert found.predicted_density_a == pytest.approx(expected, rel=0.02, abs=0.01 / width / 61)
+    share = expected * width
+    error = 5 * np.sqrt(share * (1 - share) / p.samples) / width
+    assert (np.abs(found.density_a - expected) <= error + 0.02 * expected + 0.002).all()
+    zero = 0.5 if activation == "relu" else 0.0
+    assert found.predicted_zero_a == pytest.approx(zero, abs=0.01)
+    assert found.zero_a == pytest.approx(zero, abs=5 * 0.5 / math.sqrt(p.samples))
+
+
+@pytest.mark.parametrize("more", [{}, {"distribution": "uniform", "mean": 1.0, "correlation": 0.5}])
+def test_the_neuron_of_the_picture_adds_up_and_its_weights_have_the_variance_of_the_rule(more):
+    p = NeuronParams(n=20_000, rule="2/n", activation="relu", **more)
+    one = example(p)
+    assert one.z == pytest.approx(sum(w * x for w, x in zip(one.w, one.x, strict=True)))
+    assert one.a == max(one.z, 0)
+    kurtosis = 3 if not more else 1.8
+    assert one.w.var() == pytest.approx(2 / p.n, rel=5 * math.sqrt((kurtosis - 1) / p.n))
+    assert one.x.var() == pytest.approx(1 - p.correlation, rel=5 * math.sqrt(2 / p.n))

@@ -109,6 +109,10 @@ class NeuronVariance(Record):
     predicted_density: np.ndarray  # mean over the bin; exact for normal weights, wrong by O(1/n) for others
     gaussian_density: np.ndarray  # N(0, predicted) in the middle of the bin
     outside: float  # share of the samples beyond the edges
+    density_a: np.ndarray  # of a = f(z) over the same edges, without those that are exactly 0
+    predicted_density_a: np.ndarray  # the same from the law of z
+    zero_a: float  # share of the samples with a = 0
+    predicted_zero_a: float
 
     def frame(self) -> pd.DataFrame:
         """Return a table, one row a bin: z_low, z_high, measured, stderr, predicted, gaussian."""
@@ -116,6 +120,16 @@ class NeuronVariance(Record):
             "z_low": self.edges[:-1], "z_high": self.edges[1:],
             "measured": self.density, "stderr": self.density_stderr,
             "predicted": self.predicted_density, "gaussian": self.gaussian_density})
+
+
+@dataclass(frozen=True, eq=False)
+class Example(Record):
+    """One neuron as it is drawn: ``x`` and ``w``, ``(n,)``, z = w·x and a = f(z)."""
+
+    x: np.ndarray
+    w: np.ndarray
+    z: float
+    a: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +167,8 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
     within *= p.weight_variance
     predicted, predicted_within = p.n * p.weight_variance * p.x2, p.n * p.weight_variance * p.std**2
     measured, stderr = _mean_and_error(z * z)
-    measured_a2, stderr_a2 = _mean_and_error(activation.f(z) ** 2)
+    a = activation.f(z)
+    measured_a2, stderr_a2 = _mean_and_error(a**2)
     measured_within, stderr_within = _mean_and_error(within)
     unequal, unequal_stderr = _mean_and_error((within / predicted_within - 1) ** 2)
     spread = math.sqrt(unequal)
@@ -163,6 +178,7 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
     width, middle = edges[1] - edges[0], (edges[1:] + edges[:-1]) / 2
     counts = np.histogram(z, edges)[0]
     expected = binned * (width / root)  # share of the samples in each bin
+    foreseen = activation.f(_law_at(law) * root)
     return NeuronVariance(
         p, samples, predicted, measured, stderr,
         predicted_a2=_second_moment(activation, root, law), measured_a2=measured_a2, stderr_a2=stderr_a2,
@@ -174,7 +190,20 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
         density_stderr=np.sqrt(expected * (1 - expected) / samples) / width, predicted_density=binned / root,
         gaussian_density=np.exp(-((middle / root) ** 2) / 2) / (root * math.sqrt(2 * math.pi)),
         outside=float(1 - counts.sum() / samples),
+        density_a=np.histogram(a[a != 0], edges)[0] / (samples * width),
+        predicted_density_a=np.histogram(foreseen, edges, weights=law * (foreseen != 0))[0] / width,
+        zero_a=float((a == 0).mean()), predicted_zero_a=float(law[foreseen == 0].sum()),
     )
+
+
+def example(p: NeuronParams) -> Example:
+    """Draw one neuron of ``p`` and one input, for a picture."""
+    rng = np.random.default_rng([p.seed, p.n])
+    shared, own = math.sqrt(p.correlation), math.sqrt(1 - p.correlation)
+    x = p.mean + p.std * (shared * rng.standard_normal() + own * rng.standard_normal(p.n))
+    w = BASES[p.distribution].draw(p.n, 1, rng, np.dtype(np.float64)).ravel() * math.sqrt(p.weight_variance)
+    z = float(w @ x)
+    return Example(x, w, z, float(ACTIVATIONS[p.activation].f(np.array([z]))[0]))
 
 
 def variance_against_n(p: NeuronParams) -> VarianceSweep:
@@ -263,6 +292,9 @@ def _second_moment(activation: Activation, root: float, law: np.ndarray) -> floa
     """Return E[f(z)^2], exactly or over the fine grid of ``_law``, whose second half is the negative one."""
     if activation.homogeneous:
         return root**2 / activation.forward_gain**2
-    points = len(law)
-    z = np.fft.fftfreq(points) * points * (2 * REACH / BINS / FINE) * root
-    return float(law @ activation.f(z) ** 2)
+    return float(law @ activation.f(_law_at(law) * root) ** 2)
+
+
+def _law_at(law: np.ndarray) -> np.ndarray:
+    """Return the places of ``law``, in units of std(z)."""
+    return np.fft.fftfreq(len(law)) * len(law) * (2 * REACH / BINS / FINE)

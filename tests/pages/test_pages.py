@@ -162,8 +162,35 @@ def test_the_neuron_tells_the_predicted_and_the_measured_variance(n, rule, activ
 def test_the_neuron_s_sweep_has_the_slopes_of_its_rules():
     page = opened("neuron_variance")
     for rule, slope in (("1", 1.0), ("1/n", 0.0), ("2/n", 0.0)):
-        n, log10 = drawn(plotted(page, 1), "line", rule)
+        n, log10 = drawn(plotted(page, 2), "line", rule)
         np.testing.assert_allclose(np.diff(log10) / np.diff(np.log10(n)), slope, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "rule", "n_out"), [(4, "1", 4), (512, "2/(n_in+n_out)", 10)])
+def test_a_ring_marks_the_chosen_neuron_and_the_drawing_shows_one_that_adds_up(n, rule, n_out):
+    page = opened("neuron_variance", n=str(n), rule=rule, n_out=str(n_out), activation="tanh")
+    (mark,) = plotted(page, 2).query("part == 'mark'").itertuples()
+    variance = {"1": 1.0, "2/(n_in+n_out)": 2 / (n + n_out)}[rule] * n
+    assert (mark.x, mark.series) == (n, rule)
+    assert mark.y == pytest.approx(math.log10(variance))
+    drawing = next(text.value for text in page.markdown if "<svg" in text.value)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawing)
+    numbers = [float(text.partition("=")[2].replace("−", "-")) for text in texts if "=" in text]
+    assert len(numbers) == 4 + 2
+    assert numbers[-1] == pytest.approx(math.tanh(numbers[-2]), abs=0.06)  # two digits are shown
+    if n == 4:
+        weights = [float(text[2:].replace("−", "-")) for text in texts if text.startswith("×")]
+        assert numbers[-2] == pytest.approx(np.dot(numbers[:4], weights), abs=0.25)
+    assert ("⋮" in texts) == (n > 4)
+
+
+def test_the_cut_of_relu_can_be_seen_beside_z():
+    page = opened("neuron_variance", n="1000", activation="relu")
+    bars = plotted(page, 1).query("part == 'bar' and y > 0")
+    assert bars.high.min() > 0, "nothing is left of 0"
+    assert plotted(page, 0).query("part == 'bar' and y > 0").x.min() < -2
+    assert "50% are 0" in set(plotted(page, 1).text)
+    assert "are 0" not in " ".join(plotted(opened("neuron_variance", activation="tanh"), 1).text)
 
 
 @pytest.mark.parametrize("query", [

@@ -4,7 +4,7 @@ Nothing here imports Streamlit. A specification holds no number that changes, or
 chart anew: numbers are in the table, whose columns are
 
     part    which layers draw the row: line (and its band), point (and its interval), value, label, limit,
-            bar; extent: none does, but the axes reach it
+            mark, bar; extent: none does, but the axes reach it
     row_id  number of the row in its part: the browser moves the mark of the row that had this number before
     x, y    position; on a ``decades`` axis y is log10 of the quantity
     low, high   the ends of the line's band, of the point's interval; of a bar along x

@@ -74,6 +74,35 @@ def _arrows(start: float, before: Column, end: float, after: Column) -> str:
     return "".join(lines) + name
 
 
+def neuron(inputs: Sequence[tuple[str, str, str]], z: str, a: str, activation: str, gap: bool,
+           description: str) -> str:
+    """Draw a neuron: each input with its name, value and weight, their sum z, and a = g(z).
+
+    ``gap``: inputs before the last one are left out.
+    """
+    height, middle = 158, 79
+    step = 128 / max(len(inputs) - 1, 1)
+    places = [middle] if len(inputs) == 1 else [15 + step * i for i in range(len(inputs))]
+    parts = []
+    for y, (name, x, w) in zip(places, inputs, strict=True):
+        slope = (middle - y) / (330 - 128)
+        parts += [f'<circle cx="114" cy="{y:.0f}" r="11" fill="{INK["vanishing"]}" fill-opacity="0.35" '
+                  'stroke="currentColor" stroke-width="1.5"/>',
+                  _text(98, y + 5, escape(f"{name} = {x}"), 15, anchor="end"),
+                  _line(125, y, 330, middle, 1.2),
+                  '<g stroke="light-dark(#fff, #0e1117)" stroke-width="5" paint-order="stroke">'
+                  + _text(206, y + 5 + slope * 80, escape(w), 14) + "</g>"]
+    if gap:
+        parts.append(_text(114, places[-1] - step / 2 + 8, "⋮", 22))
+    for x, name, value in ((352, "Σ", f"z = {z}"), (482, "g", f"a = {a}")):
+        parts += [f'<circle cx="{x}" cy="{middle}" r="24" fill="{INK["vanishing"]}" fill-opacity="0.35" '
+                  'stroke="currentColor" stroke-width="1.5"/>', _text(x, middle + 7, name, 20, "bold"),
+                  _text(x, middle + 48, escape(value), 17, "bold")]
+    parts += [_line(376, middle, 458, middle, 2), _line(506, middle, 552, middle, 2),
+              _text(482, middle - 34, escape(activation), 15), _text(352, middle - 34, "sum of w·x", 15)]
+    return picture(560, height, description, "".join(parts))
+
+
 # ---- pieces
 
 def picture(width: int, height: int, description: str, inside: str) -> str:

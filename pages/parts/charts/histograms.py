@@ -40,12 +40,12 @@ def _bars(x_title: str, y_title: str, extent: bool, **axis) -> tuple[list[alt.Ch
 
 
 @cached_spec
-def histogram(x_title: str, y_title: str, extent: bool = False) -> Spec:
+def histogram(x_title: str, y_title: str, extent: bool = False, height: int = HEIGHT) -> Spec:
     """Draw measured density as bars, predicted as a line; with ``extent`` the axes reach that part."""
     base = alt.Chart()
     layers, x, y = _bars(x_title, y_title, extent)
     labels = label_layer(base, x, y, align="left", dx=6, dy=-6)
-    return compile_spec([*layers, line_layer(base, x, y), labels], 20)
+    return compile_spec([*layers, line_layer(base, x, y), labels], 20, height)
 
 
 @cached_spec

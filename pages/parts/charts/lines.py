@@ -50,7 +50,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
 
     ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the
     first. ``parts``: those that the table may have; an empty one takes a browser as long as a full one.
-    ``value``: numbers beside points.
+    ``value``: numbers beside points. ``mark``: a ring, and an upright rule through it.
     """
     base = alt.Chart()
     numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
@@ -58,7 +58,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, close=True, **side) if decades else linear_axis(y_title, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
-    limit, line, point = (rows_of(base, part) for part in ("limit", "line", "point"))
+    limit, line, point, mark = (rows_of(base, part) for part in ("limit", "line", "point", "mark"))
     words, rim = limit.encode(x=x, y=y, text=TEXT, key=ROW_KEY), alt.ExprRef("background")
     small = {"dy": -7, "fontSize": 13}
     names = {"align": "right", "dx": -8} if mirrored else {"align": "left", "dx": 8}
@@ -74,6 +74,9 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
             x=x, y=low, y2=HIGH, color=ROW_COLOUR, key=ROW_KEY)],
         "point": [point.mark_point(filled=True, size=55, opacity=1).encode(
             x=x, y=y, color=ROW_COLOUR, shape=MARKER, tooltip=TOOLTIP, key=ROW_KEY)],
+        "mark": [mark.mark_rule(strokeDash=[2, 4]).encode(x=x, color=ROW_COLOUR, key=ROW_KEY),
+                 mark.mark_point(size=320, strokeWidth=3, opacity=1).encode(
+                     x=x, y=y, color=ROW_COLOUR, tooltip=TOOLTIP, key=ROW_KEY)],
         "value": [rows_of(base, "value").mark_text(align="left", dx=7, dy=-9, fontSize=14).encode(
             x=x, y=y, color=ROW_COLOUR, text=TEXT, key=ROW_KEY)],
         "label": [label_layer(base, x, y, **names)],

@@ -8,40 +8,52 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import markdown_table, measured, number, times
+from pages.parts.charts.drawings import neuron
+from pages.parts.text import count, markdown_table, measured, number, times
 from vgdash.single_neuron import (
     NeuronParams,
     NeuronVariance,
     VarianceSweep,
+    example,
     neuron_variance,
     variance_against_n,
 )
 
 WHY = r"""
-**Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ uncorrelated terms with mean 0, so variances add:
+**Why.** $z = \sum_{i=1}^{n} w_i x_i$ has $n$ uncorrelated terms with mean 0. So their variances add:
 
 $$\mathrm{Var}(z) = n \cdot \mathrm{Var}(w) \cdot E[x^2]$$
 
-Keep the size, $\mathrm{Var}(z) = E[x^2]$: $\mathrm{Var}(w) = \frac1n$, in code
-`randn(shape) * sqrt(1/n[l-1])`.
+$E[x^2]$ is the mean square of an input. Keep the size, $\mathrm{Var}(z) = E[x^2]$: then
+$\mathrm{Var}(w) = \frac1n$, in code `randn(shape) * sqrt(1/n[l-1])`.
 
-ReLU throws half of $E[z^2]$ away, $E[a^2] = \tfrac12 \mathrm{Var}(z)$: so $\mathrm{Var}(w) = \frac2n$,
-`randn(shape) * sqrt(2/n[l-1])`.
+ReLU sets all negative $z$ to 0. It keeps half of the mean square, $E[a^2] = \tfrac12 \mathrm{Var}(z)$.
+So $\mathrm{Var}(w) = \frac2n$, `randn(shape) * sqrt(2/n[l-1])`.
 
 “Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks.
-$\gamma$ multiplies the weights, so variances gain $\gamma^2$.
+$\gamma$ multiplies the weights, so it multiplies variances by $\gamma^2$.
 
-Over $n$, lines are this theory; points are sampled, with two standard errors.
+Right chart: lines are theory, points are simulated neurons (± 2 standard errors: 19 of 20 lie within).
+The ring is your neuron.
 """
 NUMBERS_HEADER = """\
-| quantity | predicted | measured | apart, in standard errors |
+| quantity | predicted | measured | difference (in standard errors) |
 |---|--:|--:|--:|"""
+LEGEND = ('<div class="legend"><span>▮ sampled</span><span>━ predicted</span>'
+          '<span>┅ Gaussian limit</span></div>')
+SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+SEEN = 0.005  # share of samples that a bar of its own is worth
+NAMES = {"0.01^2": "0.01²", "1/n": "LeCun 1/n", "2/n": "He 2/n", "2/(n_in+n_out)": "Glorot"}  # on the chart
+DRAWN = 4  # inputs of the neuron in the picture
+SIMPLE = {1.0: "keeps", 0.5: "halves", 2.0: "doubles"}  # factors with a word of their own
 
 
 @dataclass(frozen=True)
 class NeuronView:
     verdict: str
+    drawing: str
     histogram: pa.Table
+    activated: pa.Table
     against_n: pa.Table
     numbers: str
     remarks: str
@@ -50,34 +62,57 @@ class NeuronView:
 def neuron_view(p: NeuronParams) -> NeuronView:
     """Show the neuron ``p``, and neurons of other n."""
     found = neuron_variance(p)
-    return NeuronView(_verdict(found), _histogram(found), _against_n(variance_against_n(p)), _numbers(found),
-                      _remarks(found))
+    return NeuronView(_verdict(found), _drawing(p), _histogram(found), _activated(found),
+                      _against_n(variance_against_n(p), found), _numbers(found), _remarks(found))
 
 
 def _verdict(found: NeuronVariance) -> str:
     p = found.params
     factor = found.predicted_a2 / p.x2
-    a2 = f"; after {p.activation} E[a²] = {number(found.predicted_a2, 2)}"
-    after = "" if p.activation == "linear" else a2
+    word = SIMPLE.get(round(factor, 3))
+    does = f"{word} the mean square" if word else f"multiplies the mean square by {times(factor)[1:]}"
     seen = measured(found.measured, found.stderr)
-    return (f"Var(z) = {number(found.predicted, 2)} predicted, {seen} measured{after}. "
-            f"**A layer of these multiplies E[x²] by {times(factor).removeprefix('×')}.**")
+    return (f"**A layer of such neurons {does}.** Var(z) = {number(found.predicted, 2)} predicted, {seen} "
+            "measured.")
+
+
+def _drawing(p: NeuronParams) -> str:
+    """Draw one neuron with the numbers of one draw: its first inputs, and the last."""
+    one = example(p)
+    drawn = [*range(min(p.n, DRAWN) - 1), p.n - 1]
+    inputs = [(f"x{str(i + 1).translate(SUBSCRIPT)}", number(one.x[i], 1), f"× {number(one.w[i], 1)}")
+              for i in drawn]
+    z, a = number(one.z, 1), number(one.a, 1)
+    words = f"One neuron with {count(p.n, 'input')}: z = {z}, a = {p.activation}(z) = {a}"
+    return neuron(inputs, z, a, p.activation, p.n > DRAWN, words)
 
 
 def _histogram(found: NeuronVariance) -> pa.Table:
     middle = (found.edges[1:] + found.edges[:-1]) / 2
-    top = max(found.density.max(), found.predicted_density.max())
     parts = [charts.rows("bar", "sampled", middle, found.density, found.edges[:-1], found.edges[1:]),
              charts.rows("line", "predicted", middle, found.predicted_density),
              charts.rows("line", "Gaussian", middle, found.gaussian_density)]
-    for i, text in enumerate(("▮ sampled", "━ predicted", "┅ Gaussian limit")):
-        parts.append(charts.rows("label", text.split()[1], [found.edges[-1] * 0.42], [top * (1 - 0.09 * i)],
-                                 text=[text]))
     return charts.table(parts)
 
 
-def _against_n(sweep: VarianceSweep) -> pa.Table:
-    parts, ends = [], {}
+def _activated(found: NeuronVariance) -> pa.Table:
+    """Show the distribution of a = g(z). What is exactly 0 has no density: a full bar, and its share."""
+    middle = (found.edges[1:] + found.edges[:-1]) / 2
+    density, predicted = found.density_a, found.predicted_density_a
+    top = max(density.max(), predicted.max(), 1e-9)
+    parts = [charts.rows("bar", "sampled", middle, density, found.edges[:-1], found.edges[1:]),
+             charts.rows("line", "predicted", middle[predicted > 0], predicted[predicted > 0])]
+    if found.predicted_zero_a > SEEN:
+        zero = len(middle) // 2
+        parts += [charts.rows("bar", "sampled", [0.0], [top], found.edges[zero], found.edges[zero + 1]),
+                  charts.rows("label", "sampled", found.edges[:1], [0.9 * top], text=[
+                      f"{found.zero_a:.0%} are 0"])]
+    return charts.table(parts)
+
+
+def _against_n(sweep: VarianceSweep, found: NeuronVariance) -> pa.Table:
+    """Show Var(z) over n for every rule, and a ring at the neuron of the page."""
+    p, parts, ends = found.params, [], {}
     rows = zip(sweep.rules, sweep.predicted, sweep.measured, sweep.stderr, strict=True)
     for rule, predicted, values, error in rows:
         y = np.log10(predicted)
@@ -86,18 +121,23 @@ def _against_n(sweep: VarianceSweep) -> pa.Table:
                   charts.rows("point", rule, sweep.n, np.log10(values), low, high, text=[
                       f"n = {n:,}, rule {rule}: {measured(v, e)}"
                       for n, v, e in zip(sweep.n, values, error, strict=True)])]
-        ends[rule] = (sweep.n[-1], y[-1])
-    return charts.table([*parts, *charts.end_labels(ends)])
+        ends[rule] = charts.rows("label", rule, [sweep.n[-1]], [y[-1]], text=[NAMES.get(rule, rule)])
+    here = charts.rows("mark", p.rule, [p.n], [np.log10(found.predicted)], text=[
+        f"your neuron: n = {p.n:,}, rule {p.rule}, Var(z) = {number(found.predicted, 2)}"])
+    return charts.table([*parts, here, *ends.values()])
 
 
 def _numbers(found: NeuronVariance) -> str:
     """Markdown: predicted against measured, and their difference in standard errors."""
-    within = "Var(z) over inputs, weights fixed"
+    within = "Var(z) for one fixed set of weights"
+    share = found.predicted_zero_a
+    zeros = [("share of a = 0", share, found.zero_a, (share * (1 - share) / found.samples) ** 0.5)]
     rows = []
     for name, predicted, value, error in (
             ("Var(z)", found.predicted, found.measured, found.stderr),
             ("E[a²]", found.predicted_a2, found.measured_a2, found.stderr_a2),
-            (within, found.predicted_within, found.measured_within, found.stderr_within)):
+            (within, found.predicted_within, found.measured_within, found.stderr_within),
+            *(zeros if share > SEEN else ())):
         apart = f"{(value - predicted) / error:+.1f}".replace("-", "−") if error else "–"
         rows.append([name, number(predicted, 2), measured(value, error), apart])
     return markdown_table(NUMBERS_HEADER, rows)
@@ -110,7 +150,7 @@ def _remarks(found: NeuronVariance) -> str:
         said.append(f"{found.samples:,} samples were drawn instead of {p.samples:,}: "
                     f"with {p.n:,} {p.distribution} weights each, more would take too long.")
     if not found.a2_exact:
-        said.append("The prediction of E[a²] is the one for normal weights, off by about 1/n.")
+        said.append("The prediction of E[a²] is the one for normal weights: it is off by about 1/n.")
     if p.mean:
         share = f"{found.shared:.{0 if found.shared < 0.99 else 2}%}"
         said.append("Inputs with a mean count through E[x²] = mean² + std²; "
