@@ -27,7 +27,7 @@ BESIDE = {
     "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
-COURSE_HEIGHT = 280
+COURSE_HEIGHT = 262
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
 LIGHT = 4e6  # weights of one net that are worth computing before they are asked for
@@ -63,8 +63,8 @@ def draw() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
         controls.select("of", "a closer look at", label_visibility="collapsed", width=WIDE)
 
-    page.show(controls, "Does the signal survive fifty layers? And the way back?", _results, row, more, looks)
-    if not presenting():
+    question = "Does the signal survive fifty layers? And the way back?"
+    if page.show(controls, question, _results, row, more, looks):
         st.markdown(f"{WHY}\n\n{LEFT_OVER}")
 
 

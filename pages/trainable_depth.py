@@ -28,8 +28,7 @@ def draw() -> None:
         controls.number("gamma", "γ, multiplies every initializer's weights")
         controls.slider("depth", "layers shown")
 
-    page.show(controls, "How deep can it go?", _results, row, more)
-    if not presenting():
+    if page.show(controls, "How deep can it go?", _results, row, more):
         _measured(controls)
 
 
@@ -42,11 +41,11 @@ def _results(shown: page.Results) -> None:
         elements.chart(found.plane, charts.phase_plane(found.right, HIGHEST_BIAS, found.cell), "plane",
                        "Depth scale over the variances of weights and biases, the edge of chaos as a line, "
                        "every initializer as a point. The two sliders open any point too.",
-                       420, on_select=lambda: _open(shown.controls))
+                       390, on_select=lambda: _open(shown.controls))
     with right:
         elements.chart(found.course, charts.depth_profiles(found.decades), "course",
                        "By layer: above, the correlation of two inputs, predicted from three starts and "
-                       "measured from 0; below, the mean square of the signal, predicted and measured", 420)
+                       "measured from 0; below, the mean square of the signal, predicted and measured", 390)
     if presenting():
         return
     st.markdown("Click a point or any place on the plane to open it. "

@@ -73,9 +73,9 @@ def draw() -> None:
             name = text.file_name("training", run.params)
             elements.table_and_download(lambda: training_panel.table(run), name, "training", run.params)
 
-    page.show(controls, "Who learns, who stands still, who blows up?", _results,
-              row, more, looks, buttons, below,
-              every=lambda: training_panel.interval(training_panel.RUN, training_panel.RATES))
+    if page.show(controls, "Who learns, who stands still, who blows up?", _results, row, more, looks, buttons,
+                 lambda: training_panel.interval(training_panel.RUN, training_panel.RATES)):
+        page.fragment(controls.page, "below", below)
 
 
 def _results(shown: page.Results) -> None:

@@ -31,22 +31,15 @@ class Results:
         self.p, self._notices = controls.params()
         self.value = controls.value
 
-    def asks(self) -> bool:
-        """Draw the scene's question if it has one that is not answered yet. Returns True if it did."""
-        if not presenter.asks(self.controls, self.p):
-            return False
-        self._notify()
-        presenter.ask(self.controls, self._head)
-        return True
-
     def verdict(self, words: str) -> None:
         """Draw the verdict, the notices about refused values, and the answer to the scene's question."""
         self._head.markdown(f"## {words}", anchors=False)
-        self._notify()
-        if answer := presenter.answer(self.controls, self.p):
+        self.notify()
+        if answer := presenter.answer(self.controls):
             self._head.info(answer, icon=":material/lightbulb:")
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Draw the notices about refused values."""
         for sentence in self._notices:
             self._head.warning(sentence, icon=":material/info:")
 
@@ -69,14 +62,18 @@ class Results:
 def show(controls: Controls, question: str, results: Callable[[Results], None],
          row: Callable[[], None] | None = None, more: Callable[[], None] | None = None,
          looks: Callable[[], None] | None = None, buttons: Callable[[], None] | None = None,
-         below: Callable[[], None] | None = None, every: Callable[[], float | None] = lambda: None) -> None:
-    """Draw a page: title, verdict, a row of controls, more behind a button, looks, buttons, results, below.
+         every: Callable[[], float | None] = lambda: None) -> bool:
+    """Draw a page: title, verdict, a row of controls, more behind a button, looks, buttons, results.
 
     ``every()``: seconds after which the results are drawn again by themselves, or None. Results that tick
-    hold no widget, for a browser sends the values of all widgets at each tick; ``buttons`` and ``below`` may.
+    hold no widget, for a browser sends the values of all widgets at each tick; ``buttons`` may. Returns True
+    if more may follow below: not for a projector, nor while a question is asked.
     """
     controls.read_address()
     presenter.top(controls, question)
+    asked = presenter.asks(controls)
+    if asked:
+        fragment(controls.page, "question", lambda: presenter.ask(controls))
     head, bar = st.container(key="verdict", gap="xsmall"), None
     if row is not None:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="control-row"):
@@ -94,14 +91,15 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
     def shown() -> None:
         controls.write_address()
         found = Results(controls, head, bar)
-        if not found.asks():
+        if asked:
+            found.notify()
+        else:
             results(found)
 
-    ticking(controls.page, "results", shown, every)
-    if below is not None and not presenter.presenting():
-        fragment(controls.page, "below", below)
+    ticking(controls.page, "results", shown, (lambda: None) if asked else every)
     if controls.hurried:
         fragment(controls.page, "address", lambda: _check_address(controls), CHECK_EVERY)
+    return not (asked or presenter.presenting())
 
 
 def _check_address(controls: Controls) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import NoReturn
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import segno
 import streamlit as st
 
 from pages.parts import results, scenes, shell
-from pages.parts.controls import Controls, present_key, set_present
+from pages.parts.controls import Controls, present_key, redraw_page, set_present
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
 from pages.parts.state import answer_next, answering, session
@@ -21,16 +23,22 @@ LONGEST = 4  # differences between A and B that are named
 
 
 def top(controls: Controls, question: str) -> None:
-    """Draw the title, or the scene's line, with the tools beside it, and the page's scenes below."""
+    """Draw the title with the tools beside it, and the page's scenes below.
+
+    The title is the page's question, or that of the scene; once answered, the line that the scene says.
+    """
     scene = current(controls)
+    title = QUESTIONS[scene.question].text if asks(controls) else scene.say if scene else question
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="top"):
-        st.title(scene.say if scene else question, anchor=False)
-        _steps(controls)
+        st.title(title, anchor=False)
         _tools(controls)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="walk"):
+            _steps(controls)
     key = _pills_key(controls)
     with st.container(key="scene"):
         st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key,
-                 label_visibility="collapsed", on_change=_pick, args=(controls, key))
+                 label_visibility="collapsed", on_change=_pick, args=(controls, key),
+                 format_func=lambda name: scenes.SCENE_BY_NAME[controls.page, name].label)
 
 
 def current(controls: Controls) -> Scene | None:
@@ -53,13 +61,35 @@ def _steps(controls: Controls) -> None:
     at = session().at
     before, after = scenes.neighbours(controls.page, at[1] if at and at[0] == controls.page else None)
     for scene, icon, key, word in ((before, "back", "P", "previous"), (after, "forward", "N", "next")):
-        icon, words = f":material/arrow_{icon}:", f"the {word} scene"
+        icon, words, label = f":material/arrow_{icon}:", f"the {word} scene (key {key})", word.capitalize()
         with st.container(key=f"{word}-scene", width="content"):
             if scene is None or scene.page == controls.page:
-                st.button(key, key=f"to-{word}", icon=icon, help=words, type="tertiary",
+                st.button(label, key=f"to-{word}", icon=icon, help=words, type="tertiary",
                           disabled=scene is None, on_click=_enter, args=(controls, scene))
             else:
-                st.page_link(shell.path(scene.page), label=key, icon=icon, help=words,
+                st.page_link(shell.path(scene.page), label=label, icon=icon, help=words,
+                             query_params=_query(scene))
+        if word == "previous":
+            _scene_list(current(controls))
+
+
+def _scene_list(here: Scene | None) -> None:
+    """Draw the list of all scenes, by section, behind the number of the present one."""
+    number, total = scenes.SCENES.index(here) + 1 if here else 0, len(scenes.SCENES)
+    label, words = (f"{number} of {total}", here.source) if here else ("Scenes", f"all {total} scenes")
+    with st.popover(label, key=f"scene-list-{session().generation}", type="tertiary", help=words,
+                    on_change="rerun") as opened:
+        if not opened.open:
+            return
+        quiet = session().quiet
+        st.button("Ask the questions again" if quiet else "Show scenes without their questions",
+                  key="set-quiet", on_click=_set_quiet, args=(not quiet,))
+        count = 0
+        for section, group in groupby(scenes.SCENES, key=lambda scene: scene.source):
+            st.markdown(f"**{section}**")
+            for scene in group:
+                count += 1
+                st.page_link(shell.path(scene.page), label=f"{count}. {scene.label}",
                              query_params=_query(scene))
 
 
@@ -90,46 +120,54 @@ def _pick(controls: Controls, key: str) -> None:
 
 # ---- predict, lock, reveal
 
-def _asking(controls: Controls, p: Params) -> Scene | None:
-    """Return the scene if it has a question for ``p``: not after a viewer has changed a value."""
+def _asking(controls: Controls) -> Scene | None:
+    """Return the scene if it has a question: not after a viewer has changed a value."""
     scene = current(controls)
-    return None if scene is None or scene.question is None or p != scene.params or session().quiet else scene
+    return None if scene is None or scene.question is None or session().quiet else scene
 
 
-def asks(controls: Controls, p: Params) -> bool:
+def asks(controls: Controls) -> bool:
     """Return True if a question hides the results until an answer is locked."""
-    scene = _asking(controls, p)
+    scene = _asking(controls)
     return scene is not None and (scene.page, scene.name) not in session().locked
 
 
-def answer(controls: Controls, p: Params) -> str:
+def answer(controls: Controls) -> str:
     """Return the truth and how the locked answer compares, or nothing where nothing was asked."""
-    scene = _asking(controls, p)
-    if scene is None:
+    scene = _asking(controls)
+    if scene is None or asks(controls):
         return ""
     question, locked = QUESTIONS[scene.question], session().locked[scene.page, scene.name]
-    truth = results.reveal(scene.question, p)
+    truth = results.reveal(scene.question, scene.params)
     verdict = "You skipped it" if locked is None else "Yes" if locked == truth.index else "Not quite"
     asked = "" if presenting() else f"{question.text} "  # a projector has room for the chart and the answer
     return f"{asked}**{verdict}: {question.options[truth.index]}.** {truth.why}"
 
 
-def ask(controls: Controls, place) -> None:
-    """Draw the question of the scene in ``place``."""
+def ask(controls: Controls) -> None:
+    """Draw the answers to the scene's question, which is the title of the page."""
     scene = current(controls)
     question, at = QUESTIONS[scene.question], (scene.page, scene.name)
-    with place.container(border=True):
-        choice = st.radio(f"**{question.text}**", range(len(question.options)), index=None,
-                          key=f"choice-{scene.name}", format_func=question.options.__getitem__)
+    with st.container(border=True, key="asked"):
+        choice = st.radio(question.text, range(len(question.options)), index=None, key=f"choice-{scene.name}",
+                          format_func=question.options.__getitem__, label_visibility="collapsed")
         with st.container(horizontal=True):
             st.button("Lock my answer", type="primary", icon=":material/lock:", disabled=choice is None,
-                      on_click=session().locked.__setitem__, args=(at, choice), key="lock")
-            st.button("Skip", on_click=session().locked.__setitem__, args=(at, None), key="skip")
-            st.button("Skip all questions", on_click=_skip_all, type="tertiary", key="skip-all")
+                      on_click=_lock, args=(at, choice), key="lock")
+            st.button("Skip", on_click=_lock, args=(at, None), key="skip")
+            st.button("Skip all questions", on_click=_set_quiet, args=(True,), type="tertiary",
+                      key="skip-all")
 
 
-def _skip_all() -> None:
-    session().quiet = True
+def _lock(at: tuple[str, str], choice: int | None) -> NoReturn:
+    """Lock an answer to the question of a scene, and draw the page with its message and its chart."""
+    session().locked[at] = choice
+    redraw_page()
+
+
+def _set_quiet(quiet: bool) -> NoReturn:
+    session().quiet = quiet
+    redraw_page()
 
 
 # ---- links, projector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pages.parts.text import number, ten_to, times
@@ -13,7 +13,11 @@ from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams
 from vgdash.single_neuron import NeuronParams, neuron_variance
+from vgdash.theory.fixed_points import FixedPoint, fixed_point
 from vgdash.theory.layerwise import predict
+from vgdash.theory.phase_diagram import PhaseParams
+from vgdash.training.snapshots import Snapshot
+from vgdash.training.trainer import TrainParams, train
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ QUESTIONS: dict[str, Question] = {}  # a scene names its question by the key
 
 
 def reveal(key: str, p: Params) -> Reveal:
-    """Compute the truth of a question for a parameter set; takes up to 50 ms."""
+    """Compute the truth of a question for a parameter set; takes up to 50 ms, about training up to 1 s."""
     return QUESTIONS[key].reveal(p)
 
 
@@ -91,6 +95,15 @@ def tiny_steps(p: ChainParams) -> Reveal:
     return Reveal(2 if two == eight else int(eight > two),
                   f"2 layers: {two:,} steps. 8 layers: {eight:,}{late}. "
                   f"The gradient has 7 more factors of {p.factor:g}.")
+
+
+@question("Four inputs of variance 1, and weights of variance 1. What is the variance of z?",
+          "1", "2", "4", "16")
+def four_inputs(p: NeuronParams) -> Reveal:
+    found = neuron_variance(p)
+    return Reveal(_nearest((1, 2, 4, 16), found.predicted),
+                  f"Var(z) = {number(found.predicted, 2)}: a sum of {p.n} terms of variance 1. "
+                  f"Simulated: {number(found.measured, 3)}.")
 
 
 @question("Weights with Var(w) = 1/n keep Var(z) at 1. What does ReLU leave of the mean square?",
@@ -151,3 +164,104 @@ def batch_norm(p: CompareParams) -> Reveal:
     factor = times(10 ** (change / (p.depth - 1)))
     why = f"{factor} a layer back, {ten_to(change)} in all: dividing by the spread amplifies every gradient."
     return Reveal(_direction(change), why)
+
+
+@question("Fifty layers of ReLU, started as Keras, PyTorch and the TensorFlow Playground do. "
+          "Whose gradient has kept its size at the first layer?",
+          "that of Keras", "that of PyTorch", "that of the Playground", "none")
+def defaults(p: CompareParams) -> Reveal:
+    changes = [float(predict(probe).log10_grad2[0]) for probe in p.probes]
+    steady = [i for i, change in enumerate(changes) if _direction(change) == 0]
+    each = ", ".join(f"{name} ×{ten_to(change)}" for name, change in
+                     zip(("Keras", "PyTorch", "Playground"), changes, strict=True))
+    return Reveal(steady[0] if steady else 3, f"Its square, from the last layer to the first: {each}.")
+
+
+# ---- training: short runs give the truth
+
+SHORT = 100  # steps after which it shows who learns
+
+
+def _trained(p: TrainParams, steps: int) -> Snapshot:
+    *_, last = train(replace(p, steps=min(steps, p.steps)))
+    return last
+
+
+@question("Four nets of 30 layers differ only in how their weights start. Which one learns the digits?",
+          "the one from zeros", "the one from 0.01²", "Glorot's", "He's")
+def who_learns(p: TrainParams) -> Reveal:
+    last = _trained(p, SHORT)
+    right = last.held_out.mean(axis=1)
+    each = ", ".join(f"{share:.0%}" for share in right)
+    return Reveal(int(right.argmax()), f"Right on new digits after {last.step} steps, in this order: {each}.")
+
+
+@question("Ten layers of sigmoid, three rules for the first weights. How many of the three nets learn?",
+          "none", "one or two", "all three")
+def sigmoid_learners(p: TrainParams) -> Reveal:
+    last = _trained(p, p.steps)
+    right = last.held_out.mean(axis=1)
+    learned = int((right > 0.5).sum())
+    return Reveal(0 if learned == 0 else 2 if learned == len(right) else 1,
+                  f"After {last.step:,} steps the best is right on {right.max():.0%} of new digits.")
+
+
+@question("A good start, ten layers. What does a learning rate of 1 do to it?",
+          "it learns faster", "it learns as before", "it blows up")
+def learning_rate_one(p: TrainParams) -> Reveal:
+    return _fate_of_he(p, replace(p, learning_rate=0.02))
+
+
+@question("Thirty layers with skip connections, weights from He. Does the net learn?",
+          "yes, quickly", "yes, slowly", "no, it blows up")
+def skips_alone(p: TrainParams) -> Reveal:
+    return _fate_of_he(p, replace(p, residual="scaled"))
+
+
+def _fate_of_he(p: TrainParams, usual: TrainParams) -> Reveal:
+    """Return 2 if the net from He diverges, else 0 if it is ahead of the one of ``usual``, else 1."""
+    last, he = _trained(p, SHORT), p.initializers.index("he_normal")
+    if (at := int(last.diverged[he].max())) >= 0:
+        return Reveal(2, f"Its numbers overflow at step {at}.")
+    right, before = (one.held_out[he].mean() for one in (last, _trained(usual, SHORT)))
+    return Reveal(int(right <= before), f"After {last.step} steps it is right on {right:.0%} of new digits.")
+
+
+# ---- trainable depth
+
+def _point(p: PhaseParams) -> FixedPoint:
+    return fixed_point(p.activation, p.sigma_w2, p.sigma_b2)
+
+
+@question("Two inputs with nothing in common go through many layers of tanh. σ_w² = 1.5. "
+          "What becomes of their correlation?",
+          "it stays 0", "it settles between 0 and 1", "it goes to 1")
+def unlike_inputs(p: PhaseParams) -> Reveal:
+    end = _point(p).c_star
+    return Reveal(2 if end > 0.99 else 1 if end > 0.05 else 0,
+                  f"It ends at {end:.2f}: after many layers both inputs give the same answer.")
+
+
+@question("Two inputs that differ by a hair go through many layers of tanh. σ_w² = 2.5. Where do they end?",
+          "as close as before", "at the same place", "far apart")
+def alike_inputs(p: PhaseParams) -> Reveal:
+    point = _point(p)
+    return Reveal(2 if point.c_star < 0.99 else 1 if point.chi_1 < 1 else 0,
+                  f"A small difference grows ×{point.chi_1:.2f} a layer (its square), "
+                  f"until their correlation is {point.c_star:.2f}.")
+
+
+@question("PyTorch's gain for tanh is 5/3. What does it do to the gradient of deep layers?",
+          "it vanishes", "it keeps its size", "it explodes")
+def tanh_gain(p: PhaseParams) -> Reveal:
+    chi = _point(p).chi_1
+    return Reveal(1 if abs(chi - 1) < 0.01 else 0 if chi < 1 else 2,
+                  f"Its square changes ×{chi:.2f} a layer, ×{ten_to(100 * math.log10(chi))} in 100 layers.")
+
+
+@question("PyTorch's default weights, layers of ReLU. What does one layer leave of the squared gradient?",
+          "all of it", "a half", "a sixth", "a thousandth")
+def pytorch_layer(p: PhaseParams) -> Reveal:
+    chi = _point(p).chi_1
+    return Reveal(_nearest((0, math.log10(1 / 2), math.log10(1 / 6), -3), math.log10(chi)),
+                  f"×{chi:.3f}: Var(w) is 1/(3n), and ReLU halves the rest.")

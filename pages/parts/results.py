@@ -33,8 +33,9 @@ from vgdash.published.records import Outcome, check
 from vgdash.single_neuron import NeuronParams, neuron_variance
 from vgdash.sweep import shipped
 from vgdash.theory.phase_diagram import PhaseParams, phase_map, plane
+from vgdash.training.params import TrainParams
 
-PARAMS = (ChainParams, NeuronParams, CompareParams, ProbeParams, PhaseParams)
+PARAMS = (ChainParams, NeuronParams, CompareParams, ProbeParams, PhaseParams, TrainParams)
 RECOMPUTING = 15.0  # seconds between two recomputations of the claims: every student in a hall has the button
 LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second), bytes: above, a computation is long
 Function = Callable[..., Any]
@@ -93,7 +94,7 @@ def to_arrow(value: Any) -> Any:
     return value
 
 
-@remembered(500)
+@remembered(300)
 def chain(p: ChainParams, learning_rate: float) -> chain_views.ChainView:
     return chain_views.chain_view(p, learning_rate)
 
@@ -149,7 +150,7 @@ def shipped_map() -> tuple[str, pa.Table]:
     return trainability_map.describe_map(found), trainability_map.map_table(found)
 
 
-@remembered(100)
+@remembered(100, long=lambda question, p: isinstance(p, TrainParams))
 def reveal(question: str, p: Params) -> questions.Reveal:
     """Compute the truth of a question for the parameter set of its scene."""
     return questions.reveal(question, p)

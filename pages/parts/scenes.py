@@ -26,7 +26,8 @@ KINDS: dict[str, type[Params]] = {
 class Scene:
     """A state of a page: a line to say, its place in the source material, the values that are not defaults.
 
-    ``question``: key of ``questions.QUESTIONS``, if the scene asks before it shows its chart.
+    ``question``: key of ``questions.QUESTIONS``, if the scene asks before it shows its chart. ``title`` is
+    shown instead of a name that would tell the answer.
     """
 
     page: str
@@ -35,6 +36,12 @@ class Scene:
     source: str
     values: Mapping[str, Any] = field(default_factory=dict)
     question: str | None = None
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name that is shown."""
+        return self.title or self.name
 
     @property
     def params(self) -> Params:
@@ -65,18 +72,18 @@ SCENES: tuple[Scene, ...] = (
     Scene("linear_chain", "gradients too", "The gradient is the same line from the other end.", CHAIN,
           {"factor": 0.9, "depth": 256}),
     Scene("linear_chain", "tiny steps", "Small gradients, tiny steps: learning takes ages.", CHAIN,
-          {"factor": 0.5, "depth": 9, "scale": "learning"}, "tiny_steps"),
+          {"factor": 0.5, "depth": 9, "scale": "learning"}, "tiny_steps", "2 or 8 layers"),
     Scene("linear_chain", "diagonal", "One direction explodes while the other vanishes.", CHAIN,
           {"kind": "diagonal", "factor": 1.5, "factor2": 0.5}),
     Scene("linear_chain", "random", "Random matrices multiply too; the mean is not the typical case.", CHAIN,
           {"kind": "gaussian", "depth": 100, "width": 4, "sigma2": 4.0}),
     Scene("neuron_variance", "n = 4",
           "Four inputs, weights of variance 1: z is four times too large.", NEURON,
-          {"n": 4, "rule": "1"}),
+          {"n": 4, "rule": "1"}, "four_inputs"),
     Scene("neuron_variance", "1/n", "The larger n, the smaller each weight.", NEURON,
           {"n": 100, "rule": "1/n"}),
     Scene("neuron_variance", "ReLU halves", "ReLU throws half of it away.", NEURON,
-          {"n": 100, "rule": "1/n", "activation": "relu"}, "relu_half"),
+          {"n": 100, "rule": "1/n", "activation": "relu"}, "relu_half", "ReLU"),
     Scene("neuron_variance", "2/n", "So twice the variance for ReLU.", NEURON,
           {"n": 100, "rule": "2/n", "activation": "relu"}),
     Scene("neuron_variance", "Xavier", "tanh takes 1/n, called Xavier.", NEURON,
@@ -100,10 +107,11 @@ SCENES: tuple[Scene, ...] = (
           {"initializers": ("he_normal", "he_uniform"), "of": "he_normal"}),
     Scene("initializers", "framework defaults", "What you get if you say nothing.", FRAMEWORKS,
           {"initializers": ("glorot_uniform", "pytorch_default", "playground_default"),
-           "of": "glorot_uniform"}),
+           "of": "glorot_uniform"}, "defaults"),
     Scene("initializers", "784-512-256-10", "A net as it is used.", FRAMEWORKS,
           {"initializers": RULES, "widths": (784, 512, 256, 10)}),
-    Scene("training", "only He learns", "Thirty layers, real digits, one learning rate.", START, {}),
+    Scene("training", "only He learns", "Thirty layers, one learning rate: only He learns.", START, {},
+          "who_learns", "30 layers"),
     Scene("training", "152 layers deep", "Deeper still.", START,
           {"depth": 152, "width": 32, "initializers": RULES, "learning_rate": 0.01}),
     Scene("training", "defaults learn?", "The frameworks' defaults, ten layers.", FRAMEWORKS,
@@ -111,10 +119,10 @@ SCENES: tuple[Scene, ...] = (
     Scene("training", "gamma, not first", "γ = 1.2 helps one and hurts another.", START,
           {"initializers": LECUN_HE, "gamma": 1.2}),
     Scene("training", "sigmoid", "Ten layers of sigmoid: no start saves them.", LEFT,
-          {"activation": "sigmoid", "depth": 10, "initializers": RULES}),
+          {"activation": "sigmoid", "depth": 10, "initializers": RULES}, "sigmoid_learners"),
     Scene("training", "a step too large", "A good start does not survive a bad learning rate.", LEFT,
           {"learning_rate": 1.0, "depth": 10,
-           "initializers": ("lecun_normal", "he_normal", "standard_normal")}),
+           "initializers": ("lecun_normal", "he_normal", "standard_normal")}, "learning_rate_one", "η = 1"),
     Scene("training", "a step that saves",
           "Twenty times the step wakes a bad start, and the good one is done long before.", LEFT,
           {"learning_rate": 0.2, "depth": 10, "width": 32, "steps": 600, "initializers": LECUN_HE}),
@@ -123,7 +131,8 @@ SCENES: tuple[Scene, ...] = (
            "look": "gradient by step", "initializers": ("small_normal", "lecun_normal", "he_normal")}),
     Scene("training", "residual alone",
           "Skip connections alone: the variance doubles until it overflows.", LEFT,
-          {"residual": "plain", "width": 32, "steps": 200, "initializers": LECUN_HE}),
+          {"residual": "plain", "width": 32, "steps": 200, "initializers": LECUN_HE}, "skips_alone",
+          "skip connections"),
     Scene("training", "residual, scaled", "Each branch times 1/√L: both learn.", LEFT,
           {"residual": "scaled", "width": 32, "steps": 400, "initializers": LECUN_HE}),
     Scene("training", "spirals", "Two features, two classes.", START,
@@ -132,22 +141,23 @@ SCENES: tuple[Scene, ...] = (
     Scene("initializers", "finite width", "The mean is not what one net does.", LEFT,
           {**HE, "width": 20, "depth": 100, "seeds": 32}, "finite_width"),
     Scene("initializers", "parallel inputs", "Norms are fine, and inputs become parallel.", LEFT,
-          {**HE, "look": "correlation"}, "parallel_inputs"),
+          {**HE, "look": "correlation"}, "parallel_inputs", "two inputs"),
     Scene("initializers", "BatchNorm", "Normalization holds the signal, not the gradient.", LEFT,
           {**HE, "normalization": "batch", "batch": 128}, "batch_norm"),
     Scene("initializers", "residual", "Skip connections add: the variance doubles.", LEFT,
           {**HE, "residual": "plain"}),
-    Scene("trainable_depth", "ordered", "Ordered: two inputs become the same.", LEFT, {"sigma_w2": 1.5}),
+    Scene("trainable_depth", "ordered", "Ordered: two inputs become the same.", LEFT, {"sigma_w2": 1.5},
+          "unlike_inputs", "σ_w² = 1.5"),
     Scene("trainable_depth", "on the edge", "At the edge of chaos the depth scale diverges.", LEFT,
           {"sigma_w2": 1.76}),
     Scene("trainable_depth", "chaotic", "Chaotic: the same input, a little moved, becomes another.", LEFT,
-          {"sigma_w2": 2.5}),
+          {"sigma_w2": 2.5}, "alike_inputs", "σ_w² = 2.5"),
     Scene("trainable_depth", "gain 5/3", "The framework's gain for tanh lies beyond the edge.", FRAMEWORKS,
-          {"sigma_w2": 2.77778, "sigma_b2": 0.0}),
+          {"sigma_w2": 2.77778, "sigma_b2": 0.0}, "tanh_gain"),
     Scene("trainable_depth", "He for ReLU", "He's 2/n is ReLU's edge.", LEFT,
           {"activation": "relu", "sigma_w2": 2.0, "sigma_b2": 0.0}),
     Scene("trainable_depth", "PyTorch default", "A default that is far from the edge.", FRAMEWORKS,
-          {"activation": "relu", "sigma_w2": 0.333333, "sigma_b2": 0.00130208}),
+          {"activation": "relu", "sigma_w2": 0.333333, "sigma_b2": 0.00130208}, "pytorch_layer"),
     Scene("trainable_depth", "Playground", "The Playground's default, with four inputs.", FRAMEWORKS,
           {"fan_in": 4, "sigma_w2": 0.333333, "sigma_b2": 0.01}),
     Scene("trainable_depth", "SELU", "SELU is made for 1/n.", LEFT,

@@ -17,15 +17,16 @@ from playwright.sync_api import sync_playwright
 from pages.parts.scenes import SCENES, Scene, of_page
 from tests.browser import chromium
 from tests.browser.conftest import Visitor
+from tests.browser.states import headline
 from tests.server import serving
 
 BAR = 300  # milliseconds
 Times = dict[Scene, float]
-OPENED = """say => new Promise(done => {
+OPENED = """says => new Promise(done => {
   const look = () => {
     const title = document.querySelector('[data-testid=stMain] h1');
     const state = document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state');
-    const here = title && title.innerText.trim() === say && state === 'notRunning';
+    const here = title && says.includes(title.innerText.trim()) && state === 'notRunning';
     here ? done(performance.now() - window.__acted) : requestAnimationFrame(look);
   };
   look();
@@ -35,7 +36,7 @@ OPENED = """say => new Promise(done => {
 def opened(visitor: Visitor, scene: Scene, act: Callable[[], None]) -> float:
     """Milliseconds until the scene is open."""
     act()
-    first = visitor.page.evaluate(OPENED, scene.say)
+    first = visitor.page.evaluate(OPENED, [headline(scene), scene.say])
     if scene.page == "training":
         return first
     visitor.settle()

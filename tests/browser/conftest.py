@@ -83,7 +83,7 @@ SHOWN = """() => {
   return {
     address: location.pathname + location.search, headline: text('[data-testid=stMain] h1'),
     verdict: text('.st-key-verdict h2'), bar: text('.st-key-run-bar'),
-    question: text('.st-key-verdict [role=radiogroup]') && text('.st-key-verdict'),
+    question: text('.st-key-asked [role=radiogroup]'),
     pills: [...document.querySelectorAll('.st-key-scene [role=radio][aria-checked=true]')]
       .map(pill => pill.innerText.trim()),
     controls: Object.fromEntries(controls),

@@ -12,7 +12,7 @@ from unittest import mock
 
 from pages.parts import results, shell
 from pages.parts.questions import QUESTIONS
-from pages.parts.scenes import KINDS, SCENE_BY_NAME
+from pages.parts.scenes import KINDS, SCENE_BY_NAME, Scene
 from vgdash.params import Integers, Params, Rule
 
 State = dict[str, str | list[str]]
@@ -57,6 +57,11 @@ def link(stem: str, state: State) -> str:
 def texts(state: State) -> dict[str, list[str]]:
     """The state as an address is read."""
     return {key: value if isinstance(value, list) else [value] for key, value in state.items()}
+
+
+def headline(scene: Scene, asked: bool = True) -> str:
+    """Return the title of a scene: its question, or its message where it has none or it is answered."""
+    return QUESTIONS[scene.question].text if asked and scene.question else scene.say
 
 
 # ---- what an address means, and what contradicts it
@@ -109,16 +114,16 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
     question, rules, _ = page_of(stem)
     known = SCENE_BY_NAME.get((stem, scene))
     found = []
-    if shown["headline"] != (known.say if known else question):
+    if shown["headline"] != (headline(known, bool(shown["question"])) if known else question):
         found.append(f"the headline is {shown['headline']!r}")
-    if shown["pills"] != ([scene] if scene else []):
+    if shown["pills"] != ([known.label] if known else []):
         found.append(f"the pills {shown['pills']} are selected")
     for key, text in shown["controls"].items():
         spelled = "" if values.get(key) is None else ",".join(rules[key].to_query(values[key]))
         if key in rules and not same_value(text, spelled):
             found.append(f"{key} shows {text}, and is {spelled}")
     if shown["question"]:
-        if not (known and known.question and QUESTIONS[known.question].text in shown["question"]):
+        if not (known and known.question and QUESTIONS[known.question].options[0] in shown["question"]):
             found.append(f"{shown['question'][:80]!r} is asked")
         return found
     if stem in VERDICTS:

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import KINDS, of_page
 from pages.parts.shell import PAGES
+from tests.browser.states import headline
 
 MOST = 250  # stops of the Tab key on a page
 # The element in focus, and whether the one before looked any different while it had the focus.
@@ -132,7 +133,7 @@ def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboar
     assert visitor.query()["factor2"] != [str(KINDS["linear_chain"]().factor2)]
 
     scene = of_page("linear_chain")[0]
-    visitor.walk("n", scene.say)
+    visitor.walk("n", headline(scene))
     assert not visitor.charts().count(), "the question hides the chart"
     truth = reveal(scene.question, scene.params).index
     keys.tab_to(lambda one: (one["key"] or "").startswith("choice"))
@@ -141,6 +142,7 @@ def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboar
     keys.press("Enter")
     said = f"Yes: {QUESTIONS[scene.question].options[truth]}."
     expect(visitor.page.locator(".st-key-verdict")).to_contain_text(said)
+    expect(visitor.heading()).to_have_text(scene.say)
     visitor.settle()
     assert visitor.charts().count() >= 2
 
@@ -160,18 +162,18 @@ def test_the_scenes_keys_are_heard_from_every_control_but_not_where_one_types(ke
     visitor.open("linear_chain")
     keys.to_key("factor", kind="range")
     keys.act("ArrowRight")
-    visitor.walk("n", first.say)
+    visitor.walk("n", headline(first))
     keys.tab_to(lambda one: (one["key"] or "").startswith("choice"))
     keys.act("Space")
-    visitor.walk("n", second.say)
+    visitor.walk("n", headline(second))
     keys.to_key("present")
     keys.act("Space")
-    visitor.walk("n", third.say)
-    visitor.walk("p", second.say)
+    visitor.walk("n", headline(third))
+    visitor.walk("p", headline(second))
     keys.open("more")
     keys.tab_to(lambda one: one["key"] == "x1" and one["kind"] == "number")
     keys.act("n", "p")
-    assert visitor.title() == second.say
+    assert visitor.title() == headline(second)
 
 
 def test_a_training_run_is_started_and_stopped_by_keyboard(keys, visitor):

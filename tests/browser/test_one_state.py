@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from pages.parts.scenes import SCENES, of_page
 from tests.browser.conftest import STEADY, Visitor
 from tests.browser.slow_line import slow_line
-from tests.browser.states import link
+from tests.browser.states import headline, link
 from tests.server import port_of
 
 DELAY = 0.08  # seconds each way
@@ -60,13 +60,15 @@ def at_rest(visitor):
 def test_every_scene_by_n_and_back_by_p_is_one_state(fresh, stretch):
     first, last = STRETCHES[stretch]
     scenes = SCENES[first:last]
-    walker = begin(fresh, scenes[0])
+    walker, asked = begin(fresh, scenes[0]), scenes[0].question is None
     for key, way in (("n", scenes[1:]), ("p", scenes[-2::-1])):
         for place, scene in enumerate(way):
-            skip(walker.walk(key, scene.say, quiet=scene.page != "training"))
+            skip(walker.walk(key, headline(scene, asked), quiet=scene.page != "training"))
+            asked = asked and scene.question is None
+            expect(walker.heading()).to_have_text(scene.say)
             shown = walker.agree(more=place % MORE_EVERY == 0)
             assert shown["address"].startswith(f"/{scene.page}?scene=")
-            assert shown["pills"] == [scene.name]
+            assert shown["pills"] == [scene.label]
             assert not shown["question"]
 
 
@@ -104,10 +106,10 @@ def test_n_and_back_while_a_run_ticks(fresh):
     """Old messages of the run arrive after the scene has been entered."""
     bar = ticking(fresh.open(long_run(seed="1"), quiet=False))
     for scene in of_page("training")[:3]:  # each Back leads to the run, and N on from the scene before
-        fresh.walk("n", scene.say, quiet=False).agree(more=False)
+        fresh.walk("n", headline(scene), quiet=False).agree(more=False)
         expect(bar).not_to_contain_text("You changed the settings")
         fresh.page.go_back()
-        expect(fresh.heading()).not_to_have_text(scene.say)
+        expect(fresh.heading()).not_to_have_text(headline(scene))
         assert at_rest(fresh) is None
         assert fresh.query()["seed"] == ["1"]
         ticking(fresh)
@@ -141,6 +143,32 @@ def test_more_opened_and_closed_on_the_way(walker):
     walker.page.keyboard.press("Escape")
     walker.press("factor").agree()
     walker.walk("n", SCENES[4].say).agree()
+
+
+def test_from_the_list_of_scenes_one_is_chosen_and_questions_are_left_out_and_asked_again(fresh):
+    fresh.open(link("linear_chain", {"scene": SCENES[0].name, "present": "true"}))
+    target = next(scene for scene in SCENES[20:] if scene.question and scene.page == "initializers")
+
+    def listed():
+        fresh.page.get_by_role("button", name=re.compile(r"of 50$")).click()
+        body = fresh.page.get_by_test_id("stPopoverBody")
+        expect(body.get_by_role("link").last).to_be_visible()
+        return body
+
+    assert {scene.source for scene in SCENES} <= set(listed().locator("strong").all_inner_texts())
+    entry = fresh.page.get_by_role("link", name=f"{SCENES.index(target) + 1}. {target.label}", exact=True)
+    entry.click()
+    expect(fresh.heading()).to_have_text(headline(target))
+    assert fresh.settle().agree()["pills"] == [target.label]
+    listed().get_by_role("button", name="Show scenes without their questions").click()
+    expect(fresh.heading()).to_have_text(target.say)
+    assert fresh.settle().charts().count()
+    fresh.agree()
+    if not fresh.page.get_by_test_id("stPopoverBody").count():
+        listed()
+    fresh.page.get_by_role("button", name="Ask the questions again").click()
+    expect(fresh.heading()).to_have_text(headline(target))
+    assert fresh.settle().agree()["question"]
 
 
 # ---- Back and Forward
@@ -200,12 +228,12 @@ def test_on_a_phone_scenes_sliders_and_back_are_one_state(browser, address):
     page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
     phone = begin(Visitor(page, address), SCENES[0])
     for scene in SCENES[1:4]:
-        phone.page.get_by_role("button", name="N", exact=True).tap()
+        phone.page.get_by_role("button", name=re.compile("Next$")).tap()
         expect(phone.heading()).to_have_text(scene.say)
         phone.settle(milliseconds=STEADY).agree()
     phone.press("factor").agree()
     assert back(phone)["headline"] == SCENES[3].say
-    phone.enter(SCENES[6].name).agree()
+    phone.enter(SCENES[6].label).agree()
     page.close()
 
 
@@ -264,7 +292,7 @@ def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
         expect(remote.run_bar()).not_to_contain_text("20,000")
         remote.page.wait_for_timeout(500)  # a few ticks
         assert at_rest(remote) in (scene, None)
-    remote.enter(scene.name, quiet=False)
+    remote.enter(scene.label, quiet=False)
     remote.page.keyboard.press("p")  # to the page before
     remote.slider("depth").press("ArrowRight")
     expect(remote.run_bar()).to_have_count(0)

@@ -61,14 +61,17 @@ def ended(page, store):
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.page}: {scene.name}")
 def test_every_scene_is_drawn_under_the_line_that_it_says(scene):
     page = opened(scene.page, scene=scene.name)
-    assert page.title[0].value == scene.say
-    names = [one.name for one in SCENES if one.page == scene.page]
-    assert list(control(page, "button_group", "scene").options) == names
+    labels = [one.label for one in SCENES if one.page == scene.page]
+    assert list(control(page, "button_group", "scene").options) == labels
     assert not page.warning
     if scene.question is not None:
+        question = QUESTIONS[scene.question]
+        assert page.title[0].value == question.text, "the message would tell the answer"
         assert not page.get("vega_lite_chart"), "the answer must not show before the question"
-        assert list(page.radio[0].options) == list(QUESTIONS[scene.question].options)
+        assert not any(text.value.startswith("## ") for text in page.markdown)
+        assert list(page.radio[0].options) == list(question.options)
         page = sound(page.button(key="skip").click().run())
+    assert page.title[0].value == scene.say
     assert page.get("vega_lite_chart") or scene.page in ("training", "published")
 
 

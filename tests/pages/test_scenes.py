@@ -1,5 +1,6 @@
 """Every scene is valid, every answer is recomputed here by other means, old links keep their meaning."""
 
+import itertools
 import math
 import re
 
@@ -54,6 +55,9 @@ def independent_answers() -> dict[tuple[str, str], int]:
     def net(scene, i=0):
         return probe(SCENE_BY_NAME["initializers", scene].params.probes[i])
 
+    def back(i):
+        return net("framework defaults", i).log10("grad2")[:, 0].mean()
+
     lecun, he, tanh = net("ReLU"), net("ReLU", 2), net("tanh", 2)
     thin, wide, norm = net("finite width"), net("parallel inputs"), net("BatchNorm")
     angle = math.degrees(math.acos(wide.correlation[:, -1].mean()))
@@ -62,6 +66,8 @@ def independent_answers() -> dict[tuple[str, str], int]:
         ("linear_chain", "0.5"): {25: 1, 150: 2, 1075: 3}[layers],
         ("linear_chain", "0.9"): nearest(152 * math.log10(0.9), math.log10(0.5), -2, -7),
         ("linear_chain", "tiny steps"): 1 if steps(8) > steps(2) else 0,
+        ("neuron_variance", "n = 4"): nearest((rng.standard_normal((9000, 2, 4)).prod(1).sum(1)).var(),
+                                              1, 2, 4, 16),
         ("neuron_variance", "ReLU halves"): nearest(
             (np.maximum(z, 0) ** 2).mean() / (z**2).mean(), 1, 0.5, 0.25, 0),
         ("initializers", "ReLU"): 2 if abs(last_q(he).mean()) < 2 < abs(last_q(lecun).mean()) else 0,
@@ -69,13 +75,86 @@ def independent_answers() -> dict[tuple[str, str], int]:
         ("initializers", "finite width"): 2 if np.ptp(last_q(thin)) > 3 else 1,
         ("initializers", "parallel inputs"): nearest(angle, 90, 50, 9),
         ("initializers", "BatchNorm"): 2 if norm.log10("grad2")[:, 0].mean() > 1 else 0,
+        ("initializers", "framework defaults"): next((i for i in range(3) if abs(back(i)) < 1), 3),
+        **independent_answers_about_depth(),
     }
+
+
+def independent_answers_about_depth() -> dict[tuple[str, str], int]:
+    """From inputs sent through wide random nets, and for ReLU from its moments."""
+    rng = np.random.default_rng(2)
+
+    def correlations(sigma_w2, start):
+        x = rng.standard_normal(800)
+        a, b = x, start * x + math.sqrt(1 - start**2) * rng.standard_normal(800)
+        for _ in range(40):
+            w = rng.standard_normal((800, 800)) * math.sqrt(sigma_w2 / 800)
+            bias = rng.standard_normal(800) * math.sqrt(0.05)
+            z = w @ a + bias, w @ b + bias
+            a, b = map(np.tanh, z)
+        return z[0] @ z[1] / math.sqrt(z[0] @ z[0] * (z[1] @ z[1]))
+
+    z, q = rng.standard_normal(200_000), 1.0
+    for _ in range(100):
+        q = 25 / 9 * (np.tanh(math.sqrt(q) * z) ** 2).mean()
+    slope = 25 / 9 * (np.cosh(math.sqrt(q) * z) ** -4).mean()
+    return {
+        ("trainable_depth", "ordered"): 2 if correlations(1.5, 0.0) > 0.9 else 1,
+        ("trainable_depth", "chaotic"): 2 if correlations(2.5, 0.99) < 0.8 else 0,
+        ("trainable_depth", "gain 5/3"): 2 if slope > 1.05 else 1 if slope > 0.95 else 0,
+        # n·Var(w) is 1/3 for U(±1/√n), and ReLU passes every other gradient
+        ("trainable_depth", "PyTorch default"): int(np.abs(1 / 6 - np.array([1, 0.5, 1 / 6, 0])).argmin()),
+    }
+
+
+def trained(p, rule, steps):
+    """Train one net in PyTorch; return its accuracy on new digits, nan if it diverges."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    f = {"relu": torch.relu, "sigmoid": torch.sigmoid}[p.activation]
+    x, y, x_new, y_new = map(torch.tensor, (p.data.x_train, p.data.y_train, p.data.x_test, p.data.y_test))
+    weights = [torch.randn(m, n) * math.sqrt(rule(n, m)) for n, m in itertools.pairwise(p.widths)]
+    biases = [torch.zeros(m) for m in p.widths[1:]]
+    for parameter in (*weights, *biases):
+        parameter.requires_grad_()
+
+    def net(x):
+        z = x @ weights[0].T + biases[0]
+        for w, b in zip(weights[1:], biases[1:], strict=True):
+            u = f(z) @ w.T + b
+            z = z + u if p.residual == "plain" and u.shape == z.shape else u
+        return z
+
+    for _ in range(steps):
+        rows = torch.randint(len(x), (p.batch,))
+        loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows].long())
+        if not torch.isfinite(loss):
+            return math.nan
+        for parameter, slope in zip((*weights, *biases), torch.autograd.grad(loss, (*weights, *biases)),
+                                    strict=True):
+            parameter.data -= p.learning_rate * slope
+    return (net(x_new).argmax(1) == y_new).float().mean().item()
+
+
+def test_answers_about_training_are_those_of_another_library():
+    he, glorot = lambda n, m: 2 / n, lambda n, m: 2 / (n + m)
+    p = {scene.name: scene.params for scene in ASKED if scene.page == "training"}
+    thirty = [trained(p["only He learns"], rule, 100)
+              for rule in (lambda n, m: 0.0, lambda n, m: 1e-4, glorot, he)]
+    assert np.argmax(thirty) == reveal("who_learns", p["only He learns"]).index == 3
+    sigmoid = [trained(p["sigmoid"], rule, 200) for rule in (lambda n, m: 1 / n, glorot, he)]
+    assert (max(sigmoid) < 0.5) == (reveal("sigmoid_learners", p["sigmoid"]).index == 0)
+    for question, name in (("learning_rate_one", "a step too large"), ("skips_alone", "residual alone")):
+        right = trained(p[name], he, 60)
+        assert (math.isnan(right) or right < 0.2) == (reveal(question, p[name]).index == 2)
 
 
 def test_every_answer_is_the_one_that_other_means_give():
     truth = independent_answers()
-    assert {(scene.page, scene.name) for scene in ASKED} == set(truth)
-    assert {(scene.page, scene.name): reveal(scene.question, scene.params).index for scene in ASKED} == truth
+    asked = [scene for scene in ASKED if scene.page != "training"]
+    assert {(scene.page, scene.name) for scene in asked} == set(truth)
+    assert {(scene.page, scene.name): reveal(scene.question, scene.params).index for scene in asked} == truth
     assert {scene.question for scene in ASKED} == set(QUESTIONS)
 
 
@@ -94,6 +173,17 @@ def test_scenes_are_data_and_questions_know_no_page():
     own, asked = ({name for name in GRAPH[f"pages.parts.{part}"] if name.startswith("pages")}
                   for part in ("scenes", "questions"))
     assert (own, asked) == (set(), {"pages.parts.text"})
+
+
+def test_many_are_asked_on_every_page_and_what_shows_before_does_not_tell():
+    assert len(ASKED) >= 16
+    assert {scene.page for scene in ASKED} == {scene.page for scene in SCENES} - {"published"}
+    for scene in ASKED:
+        question = QUESTIONS[scene.question]
+        answer = question.options[reveal(scene.question, scene.params).index]
+        told = set(re.findall(r"[a-z]{4,}", answer.lower()))
+        shown = set(re.findall(r"[a-z]{4,}", scene.label.lower()))
+        assert not (told - {"layers"}) & shown, scene.label
 
 
 def test_an_answer_is_not_stored_text():
