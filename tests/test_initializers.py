@@ -9,13 +9,15 @@ from scipy import stats
 from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
 
 SHAPES = [(64, 256), (256, 64), (300, 300), (784, 10)]
-RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity")]
+RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity", "constant")]
 STANDARD = {"normal": stats.norm, "uniform": stats.uniform(-math.sqrt(3), 2 * math.sqrt(3)),
             "truncated": stats.truncnorm(-2, 2, scale=1 / stats.truncnorm.std(-2, 2))}
 # variance at fan_in 8, fan_out 24, written out by hand
 BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal": 1 / 8,
            "lecun_uniform": 1 / 8, "glorot_normal": 2 / 32, "glorot_uniform": 2 / 32, "he_normal": 2 / 8,
-           "he_uniform": 2 / 8, "orthogonal": 1 / 24, "identity": 8 / 192 - (8 / 192) ** 2,
+           "he_uniform": 2 / 8, "lecun_fan_out": 1 / 24, "he_fan_out": 2 / 24,
+           "bert_normal": 0.02**2 * stats.truncnorm.var(-2, 2), "uniform": 1 / 3, "constant": 0,
+           "orthogonal": 1 / 24, "identity": 8 / 192 - (8 / 192) ** 2,
            "pytorch_default": 1 / 24, "keras_default": 2 / 32, "flax_default": 1 / 8,
            "playground_default": 1 / 12}
 
@@ -85,6 +87,14 @@ def test_identity_passes_what_fits_and_zeros_pass_nothing():
     np.testing.assert_array_equal(w, [[0.5, 0, 0], [0, 0.5, 0]])
     assert w.size / 4 * INITIALIZERS["identity"].variance(3, 2) == pytest.approx(w.size * w.var(), rel=1e-6)
     assert not INITIALIZERS["zeros"].draw(3, 2, 0).any()
+    np.testing.assert_array_equal(INITIALIZERS["constant"].draw(3, 2, 0, gamma=0.5), np.full((2, 3), 0.5))
+
+
+def test_berts_normal_is_cut_at_two_stds_of_0_02_and_gamma_is_the_limit_of_the_uniform_one():
+    w = np.abs(INITIALIZERS["bert_normal"].draw(500, 600, 0))
+    assert 0.0399 < w.max() <= 0.04 * (1 + 1e-6)
+    w = np.abs(INITIALIZERS["uniform"].draw(500, 600, 0, gamma=0.07))
+    assert 0.0699 < w.max() <= 0.07 * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)

@@ -1,8 +1,9 @@
 """Initializers: weights, a base distribution of unit scale times a factor of the layer's shape; and biases.
 
 ``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal,
-glorot_uniform, he_normal, he_uniform, orthogonal, identity; and what frameworks do if nothing is said:
-pytorch_default, keras_default, flax_default, playground_default, the only ones with biases of their own.
+glorot_uniform, he_normal, he_uniform, lecun_fan_out, he_fan_out, bert_normal, uniform, constant, orthogonal,
+identity; and what frameworks do if nothing is said: pytorch_default, keras_default, flax_default,
+playground_default, the only ones with biases of their own.
 
 Every Gaussian initializer scales the same base draw, so one seed gives a paired comparison of all of them.
 """
@@ -24,15 +25,16 @@ class Base:
     """A distribution of matrices before scaling.
 
     ``draw(fan_in, fan_out, rng, dtype)`` gives a ``(fan_out, fan_in)`` array, ``variance(fan_in, fan_out)``
-    the variance of its entries about their mean, which is 0 for all but the identity.
+    the variance of its entries about their mean, which is 0 for all but the identity and the constant.
     ``from_normal(weights, rng)`` turns the normal draw into this one in place, with the generator that has
-    just drawn it, or is None.
+    just drawn it, or is None. ``no_theory`` says why mean field does not hold, or is empty.
     """
 
     name: str
     draw: Callable[[int, int, np.random.Generator, np.dtype], np.ndarray]
     variance: Callable[[int, int], float]
     from_normal: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    no_theory: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class Initializer:
     def biases(self, sigma_b2: float) -> BiasRule:
         """Return the rule of the biases: N(0, sigma_b2); if that is 0 what the initializer says itself."""
         return BiasRule("normal", sigma_b2) if sigma_b2 else self.bias
+
+    @property
+    def no_theory(self) -> str:
+        """The reason why mean field does not hold, or nothing."""
+        return self.base.no_theory
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         """Return the realized variance of the entries of W at gamma = 1: scale^2 times that of the base."""
@@ -144,7 +151,10 @@ BASES: dict[str, Base] = {b.name: b for b in (
     Base("uniform", _uniform, lambda *fans: 1.0),
     Base("orthogonal", _orthogonal, lambda *fans: 1 / max(fans)),
     Base("identity", lambda fan_in, fan_out, rng, dtype: np.eye(fan_out, fan_in, dtype=dtype),
-         lambda *fans: (1 - 1 / max(fans)) / max(fans)),
+         lambda *fans: (1 - 1 / max(fans)) / max(fans),
+         no_theory="the identity is not a random matrix of mean 0, so z is not Gaussian"),
+    Base("constant", lambda fan_in, fan_out, rng, dtype: np.ones((fan_out, fan_in), dtype), lambda *fans: 0.0,
+         no_theory="all weights are equal: so are all units of a layer, and training keeps them equal"),
     Base("zeros", lambda fan_in, fan_out, rng, dtype: np.zeros((fan_out, fan_in), dtype), lambda *fans: 0.0),
 )}
 
@@ -165,6 +175,10 @@ def _he(fan_in, fan_out):
     return math.sqrt(2 / fan_in)
 
 
+def _of_fan_out(scale):
+    return lambda fan_in, fan_out: scale(fan_out, fan_in)
+
+
 _LECUN = "LeCun et al. 1998; called Xavier in the lecture, sqrt(1/n[l-1])"
 _GLOROT = "Glorot & Bengio 2010; called Glorot or Xavier by the frameworks"
 _HE = "He et al. 2015 (arXiv 1502.01852)"
@@ -179,6 +193,16 @@ INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
     Initializer("glorot_uniform", r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["uniform"], _glorot),
     Initializer("he_normal", r"\frac{2}{n_{in}}", _HE, BASES["normal"], _he),
     Initializer("he_uniform", r"\frac{2}{n_{in}}", _HE, BASES["uniform"], _he),
+    Initializer("lecun_fan_out", r"\frac{1}{n_{out}}", "variance_scaling, mode fan_out", BASES["normal"],
+                _of_fan_out(_lecun)),
+    Initializer("he_fan_out", r"\frac{2}{n_{out}}", "PyTorch kaiming_normal_, mode fan_out", BASES["normal"],
+                _of_fan_out(_he)),
+    Initializer("bert_normal", r"(0.88 \cdot 0.02)^2",
+                "N(0, 0.02²) cut at ±0.04: initializer_range of BERT, Devlin et al. 2019 (arXiv 1810.04805)",
+                BASES["truncated"], _fixed(0.02 * TRUNCATED_STD)),
+    Initializer("uniform", r"\frac{1}{3}", "U(-1, 1): gamma is the limit", BASES["uniform"],
+                _fixed(math.sqrt(1 / 3))),
+    Initializer("constant", r"W = 1", "all weights are gamma", BASES["constant"], _fixed(1.0)),
     Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
                 "Saxe et al. 2014 (arXiv 1312.6120)", BASES["orthogonal"], _fixed(1.0)),
     Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar, Self
 
-MAX_TEXT = 2_000  # characters of one value in a URL query; 256 different widths, the longest, have fewer
+MAX_TEXT = 2_000  # characters of one value in a URL query; 256 different widths have fewer
 
 
 class ParamError(ValueError):

@@ -10,17 +10,18 @@ import pytest
 from tests.codegen.test_export import WIDTHS
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
-from vgdash.initializers import INITIALIZERS
+from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
 
 KERAS_INITIALIZERS = {
     "VarianceScaling": "scale=1.0, mode='fan_in', distribution='truncated_normal'",
     "RandomNormal": "mean=0.0, stddev=0.05", "RandomUniform": "minval=-0.05, maxval=0.05",
+    "TruncatedNormal": "mean=0.0, stddev=0.05", "Constant": "value=0.0",
     **dict.fromkeys(("Orthogonal", "Identity"), "gain=1.0"),
     **dict.fromkeys(("Zeros", "GlorotNormal", "GlorotUniform", "HeUniform", "LecunUniform",
                      "LecunNormal"), "")}
 JAX_INITIALIZERS = {
     "variance_scaling": "scale, mode, distribution", "normal": "stddev=0.01", "orthogonal": "scale=1.0",
-    "zeros": "key, shape, dtype=None",
+    "zeros": "key, shape, dtype=None", "constant": "value", "truncated_normal": "stddev=0.01",
     **dict.fromkeys(("glorot_normal", "glorot_uniform", "he_uniform", "lecun_uniform",
                      "lecun_normal"), "")}
 DOCUMENTED = {  # name: its parameters as far as they are used, without the **kwargs that take any misspelling
@@ -28,7 +29,6 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     # https://www.tensorflow.org/api_docs/python/tf/keras/initializers/ and the name
     **{f"{package}.initializers.{name}": parameters for package in ("keras", "tensorflow.keras")
        for name, parameters in KERAS_INITIALIZERS.items()},
-    "keras.initializers.Constant": "value=0.0",
     # https://keras.io/api/layers/core_layers/dense/
     "keras.layers.Dense": "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', "
                           "bias_initializer='zeros'",
@@ -203,6 +203,10 @@ LAWS = {
     "Orthogonal": lambda gain=1.0: (lambda fan_in, fan_out: gain**2 / max(fan_in, fan_out), "orthogonal"),
     "orthogonal": lambda scale=1.0: (lambda fan_in, fan_out: scale**2 / max(fan_in, fan_out), "orthogonal"),
     "Identity": lambda gain=1.0: (lambda fan_in, fan_out: np.var(gain * np.eye(fan_in, fan_out)), "identity"),
+    # the std before it is cut, in both
+    **dict.fromkeys(("TruncatedNormal", "truncated_normal"),
+                    lambda stddev: fixed(stddev**2 * TRUNCATED_STD**2, "truncated")),
+    **dict.fromkeys(("Constant", "constant"), lambda value: fixed(0.0, "constant")),
     **dict.fromkeys(("Zeros", "zeros"), lambda: fixed(0.0, "zeros")),
 }
 

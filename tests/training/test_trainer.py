@@ -135,7 +135,8 @@ def test_snapshots_agree_with_autograd():
 
 
 @pytest.mark.parametrize(("names", "optimizer"), [
-    (tuple(INITIALIZERS)[:7], "sgd"), (tuple(INITIALIZERS)[7:], "adam")])
+    (tuple(INITIALIZERS)[:7], "sgd"), (tuple(INITIALIZERS)[7:14], "adam"),
+    (tuple(INITIALIZERS)[14:], "momentum")])
 def test_every_initializer_trains_the_same_bits_again_with_one_worker_or_two(names, optimizer):
     p = small(initializers=names, activation="tanh", optimizer=optimizer)
     runs = [list(train(p, workers=workers)) for workers in (1, 1, 2, 2)]
@@ -143,7 +144,7 @@ def test_every_initializer_trains_the_same_bits_again_with_one_worker_or_two(nam
         for name, values in vars(first).items():
             if isinstance(values, np.ndarray):
                 assert {getattr(other, name).tobytes() for other in others} == {values.tobytes()}, name
-    changing = [name for name in names if name not in ("zeros", "identity")]
+    changing = [name for name in names if name not in ("zeros", "identity", "constant")]
     loss = list(train(replace(p, seed=1)))[-1].loss
     assert all((loss[names.index(name)] != runs[0][-1].loss[names.index(name)]).all() for name in changing)
 
@@ -221,6 +222,19 @@ def test_zeros_in_the_last_layer_alone_start_at_ln_10_and_learn():
     first, *_, last = train(p)
     np.testing.assert_allclose(first.loss, LN10, rtol=1e-6)
     assert last.held_out[1, 0] > 0.9
+
+
+def test_constant_weights_keep_all_units_of_a_layer_equal():
+    p = small(initializers=("lecun_normal", "constant"), gamma=0.05, activation="tanh", learning_rate=0.1,
+              steps=100)
+    trainer = Trainer(p)
+    start = [weights_of(trainer, layer) for layer in range(1, p.depth)]
+    list(trainer)
+    for layer, before in enumerate(start, 1):
+        usual, rows = weights_of(trainer, layer)
+        assert np.abs(rows - before[1]).max() > 1e-4  # they move
+        np.testing.assert_allclose(rows, np.broadcast_to(rows[:, :1], rows.shape), rtol=1e-4, atol=1e-6)
+        assert usual.std(axis=1).min() > 1e-3
 
 
 def test_a_function_is_learned_to_r2_near_1_and_a_net_that_knows_nothing_has_half_the_variance():

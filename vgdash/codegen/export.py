@@ -129,6 +129,7 @@ for fan_in, fan_out in zip(widths, widths[1:]):
     "uniform": "{numpy_limit} * rng.uniform(-1, 1, (fan_out, fan_in))",
     "orthogonal": "{r.times_gamma}orthogonal(fan_in, fan_out)",
     "identity": "{r.times_gamma}np.eye(fan_out, fan_in)",
+    "constant": "np.full((fan_out, fan_in), {r.gamma!r})",
     "zeros": "np.zeros((fan_out, fan_in))",
 }, shape="fan_out, fan_in")
 
@@ -176,8 +177,11 @@ model = nn.Sequential(*layers[:-1])  # no activation after the last layer
     "uniform": "limit = {limit}\n    nn.init.uniform_(layer.weight, -limit, limit)",
     "orthogonal": "nn.init.orthogonal_(layer.weight, gain={r.gamma!r})",
     "identity": "nn.init.eye_(layer.weight)\n    layer.weight.data.mul_({r.gamma!r})",
+    "constant": "nn.init.constant_(layer.weight, {r.gamma!r})",
     "zeros": "nn.init.zeros_(layer.weight)",
 }, named={
+    "bert_normal": "nn.init.trunc_normal_(layer.weight, std=0.02, a=-0.04, b=0.04)",
+    "he_fan_out": 'nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")',
     "lecun_normal": 'nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")',
     "lecun_uniform": 'nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")',
     "glorot_uniform": "nn.init.xavier_uniform_(layer.weight)",
@@ -197,12 +201,15 @@ KERAS_WEIGHTS = {
     "truncated over fan": KERAS_SCALING.format("truncated_normal"),
     "uniform over fan": KERAS_SCALING.format("uniform"),
     "orthogonal": "Orthogonal(gain={r.gamma!r})",
+    "truncated": f"TruncatedNormal(stddev={{std}} / {TRUNCATED_STD!r})",
     "identity": "Identity(gain={r.gamma!r})",
+    "constant": "Constant({r.gamma!r})",
     "zeros": "Zeros()",
 }
 SAME_NAMES = ("lecun_uniform", "glorot_normal", "glorot_uniform", "he_uniform")  # here, in Keras and in JAX
 KERAS_NAMES = {**dict.fromkeys((*SAME_NAMES, "orthogonal", "identity"), "{r.title}()"),
-               "keras_default": "GlorotUniform()", "flax_default": "LecunNormal()"}
+               "keras_default": "GlorotUniform()", "flax_default": "LecunNormal()",
+               "bert_normal": "TruncatedNormal(stddev=0.02)"}
 
 KERAS = Framework('''\
 {about}
@@ -282,9 +289,12 @@ for key, fan_in, fan_out in zip(keys, widths, widths[1:]):
     "uniform over fan": JAX_SCALING.format("uniform", ""),
     "orthogonal": JAX_INITIALIZER.format("orthogonal({r.gamma!r})"),
     "identity": JAX_FUNCTION.format("{r.times_gamma}jnp.eye(*shape, dtype=dtype)"),
+    "truncated": JAX_INITIALIZER.format(f"truncated_normal(stddev={{std}} / {TRUNCATED_STD!r})"),
+    "constant": JAX_INITIALIZER.format("constant({r.gamma!r})"),
     "zeros": JAX_INITIALIZER.format("zeros"),
 }, named={**dict.fromkeys((*SAME_NAMES, "orthogonal"), JAX_INITIALIZER.format("{r.initializer}()")),
           "keras_default": JAX_INITIALIZER.format("glorot_uniform()"),
-          "flax_default": JAX_INITIALIZER.format("lecun_normal()")})
+          "flax_default": JAX_INITIALIZER.format("lecun_normal()"),
+          "bert_normal": JAX_INITIALIZER.format("truncated_normal(stddev=0.02)")})
 
 TEMPLATES = dict(zip(FRAMEWORKS, (NUMPY, PYTORCH, KERAS, JAX, TENSORFLOW), strict=True))

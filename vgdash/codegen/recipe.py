@@ -19,6 +19,7 @@ LAWS = {"normal": "normal", "truncated": "truncated normal", "uniform": "uniform
 FANS: dict[str, tuple[Callable[[int, int], float], int, str]] = {
     "": (lambda fan_in, fan_out: 1, 1, ""),
     "fan_in": (lambda fan_in, fan_out: fan_in, 1, "fan_in"),
+    "fan_out": (lambda fan_in, fan_out: fan_out, 1, "fan_out"),
     "fan_avg": (lambda fan_in, fan_out: (fan_in + fan_out) / 2, 2, "(fan_in + fan_out)"),
 }
 SHAPES = ((1, 1), (3, 5), (8, 2))  # tell the modes apart
@@ -58,7 +59,8 @@ class Recipe:
         for mode, (fan, *_) in FANS.items() if self.base in LAWS else ():
             scales = [variance(*shape) * fan(*shape) for shape in SHAPES]
             if all(math.isclose(scale, scales[0]) for scale in scales):
-                return Fraction(scales[0]).limit_denominator(10**6), mode
+                short = Fraction(scales[0]).limit_denominator(10**6)
+                return short if math.isclose(short, scales[0], rel_tol=1e-12) else Fraction(scales[0]), mode
         return Fraction(1), ""  # not used by other distributions
 
     @property

@@ -37,9 +37,9 @@ class BalanceParams(Params):
     normalization: str = choice("none", AXES)
 
     def consistent(self) -> None:
-        if self.initializer == "identity":
+        if no_theory := INITIALIZERS[self.initializer].no_theory:
             raise ParamError("initializer", "a random one", self.initializer,
-                             "The identity passes every unit on by itself: its signal is not Gaussian.")
+                             f"{no_theory[0].upper()}{no_theory[1:]}.")
         if self.sigma_w2 == 0:
             raise ParamError("initializer" if self.gamma else "gamma", "one that gives weights other than 0",
                              self.initializer, "Weights of 0 pass nothing on: there is no factor.")

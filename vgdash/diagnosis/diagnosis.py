@@ -19,6 +19,7 @@ from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_cur
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
 from vgdash.diagnosis.words import findings
+from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
 from vgdash.theory.layerwise import Prediction, predict
@@ -48,7 +49,7 @@ def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.nd
     Its own scale, even 0, is no trouble: the first step moves it. What it does shows in the first loss.
     """
     p, (forward, backward) = theory.params, middle_curves(seen)
-    if p.last_scale == 1 or p.depth == 1 or p.initializer == "identity":
+    if p.last_scale == 1 or p.depth == 1 or INITIALIZERS[p.initializer].no_theory:
         return theory, forward, backward
     theory = predict(replace(p, last_scale=1.0))
     if p.last_scale == 0:  # nothing came back

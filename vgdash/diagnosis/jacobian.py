@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.initializers import INITIALIZERS
 from vgdash.layers import Net, Tape, forward, plain_norm_scale
 from vgdash.parallel import run_all
 from vgdash.params import ParamError
@@ -285,8 +286,8 @@ def _predict_moments(p: ProbeParams) -> tuple[float, float, float, str]:
     1/fan_in.
     """
     unknown = (math.nan,) * 3
-    if p.initializer == "identity":
-        return *unknown, "no theory is drawn: the identity is not a random matrix"
+    if no_theory := INITIALIZERS[p.initializer].no_theory:
+        return *unknown, f"no theory is drawn: {no_theory}"
     if p.normalization == "batch":
         return *unknown, ("no theory is drawn: with batch normalization the spread of the units "
                           "joins the slopes")

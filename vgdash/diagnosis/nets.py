@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import TINY, Probe
 
@@ -72,7 +73,8 @@ def expected_dead(p: ProbeParams) -> float:
     """
     f = ACTIVATIONS[p.activation].f
     plain = p.biases[0].law == "zeros" and p.gamma and p.normalization == p.residual == "none"
-    if not plain or p.initializer in ("zeros", "identity") or np.abs(f(np.array([-3.0, -0.5]))).any():
+    random = p.initializer != "zeros" and not INITIALIZERS[p.initializer].no_theory
+    if not plain or not random or np.abs(f(np.array([-3.0, -0.5]))).any():
         return 0.0
     bound = 1 - math.prod(1 - (1 - p.keep / 2) ** width for width in p.widths[1:-1])
     return _draw_dead(p.widths, min(p.batch, INPUTS), p.keep) if bound > SELDOM else 0.0

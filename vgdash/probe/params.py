@@ -24,10 +24,10 @@ CACHE = 256e3  # bytes of one layer's activations, of all nets of a stack
 
 @dataclass(frozen=True)
 class _Architecture(Params):
-    widths: tuple[int, ...] = integers((WIDTH,) * (DEPTH + 1), 1, 4096, 2, 257)
+    widths: tuple[int, ...] = integers((WIDTH,) * (DEPTH + 1), 1, 4096, 2, 1001)
     activation: str = any_activation("relu")
 
-    SHORTHAND: ClassVar = {"depth": Integer(1, 256), "width": Integer(1, 4096)}
+    SHORTHAND: ClassVar = {"depth": Integer(1, 1000), "width": Integer(1, 4096)}
 
     @classmethod
     def uniform(cls, depth: int, width: int, *args, **rest):

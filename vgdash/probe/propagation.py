@@ -30,7 +30,7 @@ PART = 1e8  # multiplications of weight gradients in one part of a job: about 2 
 # Root mean squares in this range leave float32 room for the largest entry, the longest sum and the smallest
 # entry.
 ROOM_LOW, ROOM_HIGH = 1e-25, 1e30
-RANDOM = frozenset(BASES) - {"identity", "zeros"}  # a scale can keep the variance of the signal
+RANDOM = frozenset(BASES) - {"identity", "constant", "zeros"}  # a scale can keep the variance of the signal
 
 Statistics = dict[str, np.ndarray]  # name → (depth,), (seeds, depth) or (nets, depth)
 _Part = Callable[[], None]

@@ -114,10 +114,8 @@ def predict(p: ProbeParams) -> Prediction:
     what has no theory says so.
     """
     no_band = Band(*[freeze(np.full(p.depth, np.nan))] * 3)
-    if p.initializer == "identity":
-        return Prediction(p, *[no_band.mean] * 7, no_band, no_band, "",
-                          "no theory is drawn: the identity is not a random matrix of mean 0, "
-                          "so z is not Gaussian")
+    if no_theory := INITIALIZERS[p.initializer].no_theory:
+        return Prediction(p, *[no_band.mean] * 7, no_band, no_band, "", f"no theory is drawn: {no_theory}")
     activation = ACTIVATIONS[p.activation]
     forward = propagate_moments(p, log_weights(p), p.input_cosine)
     log_grad2 = log_gradients(p, forward)

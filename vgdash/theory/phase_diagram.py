@@ -128,6 +128,7 @@ def phase_map(p: PhaseParams) -> PhaseMap:
 
 NOTES = {"identity": "the identity is not random: only its variance stands here",
          "zeros": "nothing passes zeros",
+         "constant": "the constant is not random: only its variance stands here",
          "pytorch_default": "PyTorch: nn.Linear, its bias U(±1/√fan_in)",
          "keras_default": "Keras: Dense, glorot_uniform and bias 0",
          "flax_default": "Flax: Dense, truncated lecun_normal and bias 0",

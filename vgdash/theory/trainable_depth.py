@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.theory.fixed_points import solve
 from vgdash.theory.layerwise import bias_moments, log_gradients, log_weights, propagate_moments
@@ -34,9 +35,9 @@ GONE = 60.0  # ln q beyond which a function is its own power law, and all inputs
 def trainable_depth(p: ProbeParams) -> float:
     """Return the number of layers like the middle one of ``p`` that train; inf where nothing ends it.
 
-    nan for the identity, for which there is no theory.
+    nan for the identity and the constant, for which there is no theory.
     """
-    if p.initializer == "identity":
+    if INITIALIZERS[p.initializer].no_theory:
         return math.nan
     middle = max(1, p.depth // 2)
     weight = math.exp(log_weights(replace(p, residual="none", last_scale=1.0))[middle - 1])

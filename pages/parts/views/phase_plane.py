@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -132,7 +133,7 @@ def _are_close(plane: Plane, one: Landmark, other: Landmark) -> bool:
 
 def shorten_names(marks: Sequence[Landmark]) -> list[str]:
     """Join twins: lecun_normal and lecun_uniform together are "lecun"; frameworks have their own names."""
-    family = {mark.name: mark.name.removesuffix("_normal").removesuffix("_uniform") for mark in marks}
+    family = {mark.name: re.sub("_(normal|uniform|fan_out)$", "", mark.name) for mark in marks}
     families = list(family.values())
     return list(dict.fromkeys(FRAMEWORKS.get(name, first if families.count(first) > 1 else name)
                               for name, first in family.items()))

@@ -22,6 +22,7 @@ from pages.parts.views.phase_plane import (
 )
 from pages.parts.views.seed_points import seed_points
 from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.initializers import INITIALIZERS
 from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map
 
 WHY = r"""
@@ -179,7 +180,8 @@ def _landmarks(found: PhaseMap) -> str:
     """Markdown: every initializer and default, its place and the depth to which it trains."""
     places: dict[tuple[float, float, bool], list[Landmark]] = {}
     for mark in sorted(found.landmarks, key=lambda mark: mark.sigma_w2):
-        places.setdefault((mark.sigma_w2, mark.sigma_b2, mark.name == "identity"), []).append(mark)
+        fixed = bool(INITIALIZERS[mark.name].no_theory)
+        places.setdefault((mark.sigma_w2, mark.sigma_b2, fixed), []).append(mark)
     rows = []
     for (sigma_w2, sigma_b2, fixed), marks in places.items():
         at, names = marks[0].at, ", ".join(shorten_names(marks))
