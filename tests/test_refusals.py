@@ -40,7 +40,8 @@ REFUSED = {
         ({"initializer": "identity"}, "initializer"), ({"initializer": "zeros"}, "initializer"),
         ({"gamma": 0.0}, "gamma")],
     ProbeParams: [
-        ({"widths": (4096,) * 6}, "widths"), ({"widths": (64,) * 257, "batch": 4096}, "batch"),
+        ({"widths": (4096,) * 6}, "widths"), ({"widths": (512,) * 1001}, "widths"),
+        ({"widths": (64,) * 257, "batch": 4096}, "batch"),
         ({"widths": (256,) * 101, "batch": 192, "seeds": 32}, "seeds"),
         ({"widths": (1024,) * 15, "initializer": "orthogonal", "seeds": 1}, "widths"),
         ({"norm_scale": 0.5}, "norm_scale"), ({"input_scale": 0}, "input_scale"),
@@ -76,7 +77,8 @@ REFUSED = {
         ({"name": "digits", "noise": 0.5}, "noise")],
 }
 ALLOWED = [  # the largest that are: nets of the lecture, and a chain and a descent at their budgets
-    lambda: ProbeParams.uniform(256, 256), lambda: CompareParams.uniform(100, 256, batch=256),
+    lambda: ProbeParams.uniform(256, 256), lambda: CompareParams.uniform(1000, 100),
+    lambda: CompareParams.uniform(100, 256, batch=256),
     lambda: ProbeParams((4096, 4096, 4096)), lambda: ChainParams(width=32, depth=1000, seeds=200),
     lambda: ChainParams(kind="gaussian", width=32, depth=100, seeds=19),
     lambda: DescentParams(depth=1000, cap=5000)]
