@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
+from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
 from vgdash.quadrature import MASSES, NODES
@@ -68,7 +69,7 @@ def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:
     p = replace(candidates[0], last_scale=1.0)  # of a shut last layer the first step makes an open one
     if p.normalization == "batch" and p.batch <= SMALL_BATCH:
         p = replace(p, batch=LARGE_BATCH)
-    predicted = [one for one in candidates if one.initializer != "identity"]
+    predicted = [one for one in candidates if not INITIALIZERS[one.initializer].no_theory]
     found = {}
     if predicted:
         log_w = np.array([log_weights(replace(one, last_scale=1.0)) for one in predicted])
@@ -91,8 +92,9 @@ def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, bias
 
 
 def _measure(p: ProbeParams) -> Outlook:
-    """Outlook of the identity: every unit goes its own way, so a narrow net has the same."""
-    widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if p.residual == "none" else p.widths
+    """Outlook of the constant, or the identity: every unit goes its own way, so a narrow net has the same."""
+    narrow = p.initializer == "identity" and p.residual == "none"
+    widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if narrow else p.widths
     found = probe(replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0))
     with np.errstate(divide="ignore"):
         logs = np.log(found.q), np.log(found.grad2)

@@ -19,8 +19,17 @@ def findings(d: Diagnosis) -> tuple[Finding, ...]:
     """List the clauses of a diagnosis, the most important first."""
     if d.signal.behaviour == "dies":
         return (_dies(d),)
-    parts = _inputs, _dead, _saturated, _parallel, _first_loss, _depth, _formats, _scatter
+    parts = _symmetry, _inputs, _dead, _saturated, _parallel, _first_loss, _depth, _formats, _scatter
     return (_courses(d), *(finding for part in parts for finding in part(d)))
+
+
+def _symmetry(d: Diagnosis) -> list[Finding]:
+    """Equal rows have equal gradients; only random biases or dropout tell units apart."""
+    p = d.params
+    equal = p.initializer == "constant" and p.depth > 1 and p.keep == 1
+    if not equal or any(rule.law in ("normal", "uniform") for rule in p.biases):
+        return []
+    return [Finding("symmetry", "all units of a layer are equal, and training keeps them so", True)]
 
 
 # ---- signal and gradient
