@@ -28,6 +28,9 @@ def stream(trace: Trace, known: set[str]) -> list:
     """Find a residual stream that grows exponentially: by as much in its second half as in the first."""
     best, run = (0.0, []), []
     for join in trace.joins:
+        if join.normalized:  # adds the same to the stream each time
+            run = []
+            continue
         run = [*run, join] if join.chained and run else [join]
         if len(run) < 3 or not run[0].skip2 > 0:
             continue

@@ -153,7 +153,7 @@ def attach(trace: Trace) -> str:
     return code + better + effect
 
 
-SKIPS = '''
+SKIPS = {"torch": '''
 
 def skip(first, last):
     kept = []
@@ -163,8 +163,17 @@ def skip(first, last):
 
 for first, last in pairs:
     skip(model.get_submodule(first), model.get_submodule(last))
-# Predicted: the gradient's square grows by e or less in all, instead of at every layer.
-'''
+''', "keras": '''
+
+def skip(first, last):
+    kept, begin, end = [], first.call, last.call
+    first.call = lambda x, *args, **options: kept.append(x) or begin(x, *args, **options)
+    last.call = lambda x, *args, **options: kept.pop() + scale * end(x, *args, **options)
+
+
+for first, last in pairs:
+    skip(model.get_layer(first), model.get_layer(last))
+'''}
 
 
 def skips(trace: Trace, layers: list[Layer]) -> str:
@@ -172,9 +181,10 @@ def skips(trace: Trace, layers: list[Layer]) -> str:
     pairs, order = [], {a.path: i for i, a in enumerate(trace.layers)}
     for a in layers:
         after = trace.layers[order[a.path] + 1: a.next if a.next > order[a.path] else None]
-        norm = next((b.path for b in after if b.kind == "norm"), "")
+        norm = next((b.path for b in after if b.kind in ("norm", "scale")), "")
         if norm and a.fan_in == a.fan_out:
             pairs.append((a.path, norm))
     rows = "".join(f"    {pair!r},\n" for pair in pairs)
     table = f"scale = {max(len(pairs), 1)} ** -0.5\npairs = [\n{rows}]\n"
-    return table + (SKIPS if trace.framework == "torch" else "# Add x + scale·branch(x) around each pair.\n")
+    effect = "# Predicted: the gradient's square grows by e or less in all, instead of at every layer.\n"
+    return table + SKIPS.get(trace.framework, "# Compute x + scale * branch(x) around each pair.\n") + effect

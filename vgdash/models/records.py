@@ -111,6 +111,7 @@ class Join:
     out2: float
     last: tuple[int, ...] = ()
     chained: bool = False  # the skip comes from the join before it, without a normalization between them
+    normalized: bool = False  # the branch's size does not depend on the skip's
 
 
 @dataclass(frozen=True)

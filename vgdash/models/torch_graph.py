@@ -24,6 +24,8 @@ CONTRACTIONS = {**dict.fromkeys(CONVOLUTIONS, "convolution"), **dict.fromkeys(RE
 NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
 SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub", "cat", "concat", "concatenate", "stack", "lerp"}
 PRODUCTS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "true_divide", "itruediv"}
+SAME = {"to", "contiguous", "type", "float", "half", "double"}  # may return what they get
+TURNS = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another axis
 ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
 NAMES = {"clamp_min": "relu", "relu6": "relu", "threshold": "relu", "sin": "sine", "cos": "sine",
          "hardtanh": "hardtanh", "celu": "elu", "prelu": "leaky_relu", "rrelu": "leaky_relu",
@@ -36,14 +38,14 @@ SAMPLE = 65_536  # entries of which slopes are taken
 class Node:
     """One operation's result: its parents, the parameters it reads, and what was measured of it."""
 
-    __slots__ = ("act", "after", "data", "dim", "index", "kind", "op", "params",
+    __slots__ = ("act", "after", "call", "data", "dim", "index", "kind", "op", "params",
                  "parents", "path", "requires", "square")
 
     def __init__(self, index, op, parents, params, data, path):
         self.index, self.op, self.parents, self.params = index, op, parents, params
         self.data, self.path = data, path
         self.kind, self.square, self.dim = "", None, -1
-        self.act, self.after, self.requires = {}, {}, False
+        self.act, self.after, self.requires, self.call = {}, {}, False, None
 
 
 def tensors(*values) -> Iterator[torch.Tensor]:
@@ -85,14 +87,14 @@ def mean_square(x: torch.Tensor) -> float:
 
 
 class Recorder(TorchFunctionMode):
-    """Record every operation while it is active; ``measure`` is told of each one that has weights.
+    """Record every operation while it is active; ``tracer`` measures each one that has weights.
 
     ``named`` maps id(parameter) to its names. ``check``: look for the first number that is not finite.
     """
 
-    def __init__(self, model, measure, check: bool):
+    def __init__(self, model, tracer, check: bool):
         super().__init__()
-        self.measure = measure
+        self.tracer = tracer
         self.named: dict[int, list[str]] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
             self.named.setdefault(id(parameter), []).append(name)
@@ -130,7 +132,7 @@ class Recorder(TorchFunctionMode):
 
     def add(self, op, parents, params, data, path) -> Node:
         node = Node(len(self.nodes), op, parents, params, data, path)
-        node.dim = next((p.dim for p in parents if p.data), -1)
+        node.dim = next((p.dim for p in parents if p.data), -1) if op not in TURNS else -1
         self.nodes.append(node)
         return node
 
@@ -155,6 +157,8 @@ class Recorder(TorchFunctionMode):
         slopes = _slopes(op, args[0], parents) if data and args and op in SLOPES else {}
         out = func(*args, **kwargs)
         outs = list(tensors(out))
+        if outs and op in SAME and outs[0] is args[0]:
+            return out
         if outs and (parents or params):
             self._record(op, args, kwargs, given, parents, params, data, slopes, outs)
         elif outs:
@@ -180,7 +184,10 @@ class Recorder(TorchFunctionMode):
         elif (params and (op in CONTRACTIONS or op in PRODUCTS)) or op in NORMS:
             node.kind = CONTRACTIONS.get(op, "norm" if op in NORMS else "scale")
             node.dim = 1 if node.kind == "convolution" else node.dim if node.kind in ("norm", "scale") else -1
-            self.measure(node, args, kwargs, given, first)
+            self.tracer.measure(node, args, kwargs, given, first)
+        elif op in SUMS and params and (call := _own_layer(parents)) is not None:
+            bias = [t for t in given if id(t) in self.named or not getattr(self.node(t), "data", True)]
+            self.tracer.add_bias(call, bias[0], first)
         elif op in SUMS and len({p.index for p in parents if p.data}) > 1:
             node.kind = "join"
             node.square = mean_square(first)
@@ -193,6 +200,12 @@ class Recorder(TorchFunctionMode):
         if first.is_floating_point() and not first.requires_grad and any(
                 t.requires_grad for t in given) and len(self.cuts) < 20:
             self.cuts.append(_place(op))
+
+
+def _own_layer(parents) -> dict | None:
+    """Return the layer to whose outputs alone something is added."""
+    data = [p for p in parents if p.data]
+    return data[0].call if len(data) == 1 and data[0].kind in ("linear", "convolution") else None
 
 
 def _slopes(op: str, z, parents) -> dict[str, float]:

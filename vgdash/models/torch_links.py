@@ -10,7 +10,7 @@ from vgdash.models.records import MATRICES, Join, Layer
 from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
 STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
-NEAR = 12  # operations within which a normalization or an activation written by hand is complete
+NEAR = 32  # operations within which a normalization or an activation written by hand is complete
 
 
 class Links:
@@ -78,7 +78,7 @@ class Links:
             if (len({p.index for p in user.parents if p.data}) > 1 and len(users) == 1) or user.op in STOPS:
                 return found
             if user.kind == "norm":
-                found["norm"] |= call is None or call["divides"]
+                found["norm"] |= self._divides(user)
             if user.act and "act" not in found:
                 found["act"] = {**user.act, "after": user.after, "square": user.square}
             node = user
@@ -92,10 +92,33 @@ class Links:
             if any(self.matrices >> m.index & 1 for m in between):
                 return None
             if all(above >> u.index & 1 for u in users) and len({p.index for p in n.parents if p.data}) > 1:
-                if n.op in PRODUCTS:
-                    found["norm"] |= any(m.op in ROOTS for m in between)
+                found["norm"] |= self._divides(n)
                 return n
         return None
+
+    def _divides(self, node) -> bool:
+        """Test if a node divides by its input's own size: a normalization, or x · rsqrt(mean(x²)) by hand."""
+        if node.kind == "norm":
+            call = self.calls.get(node.index)
+            return call is None or call["divides"]
+        data = {p.index for p in node.parents if p.data}
+        return node.op in PRODUCTS and len(data) > 1 and any(
+            m.op in ROOTS and self.above[node.index] >> m.index & 1
+            and self.depth[m.index] == self.depth[node.index]
+            for m in self.nodes[max(node.index - NEAR, 0):node.index])
+
+    def _open(self, skip, branch) -> bool:
+        """Test if a way leads from the skip to the branch's end without a normalization."""
+        waiting, seen = [branch], set()
+        while waiting:
+            node = waiting.pop()
+            if node is skip:
+                return True
+            below = self.above[node.index] >> skip.index & 1
+            if node.index not in seen and below and not self._divides(node):
+                waiting += [p for p in node.parents if p.data]
+            seen.add(node.index)
+        return False
 
     def _residual(self, n):
         """Describe a sum as a skip and a branch, or return None."""
@@ -108,7 +131,7 @@ class Links:
             return None
         own = (self.above[branch.index] | 1 << branch.index) & ~self.above[skip.index] & self.matrices
         last = [i for i in self.calls if own >> i & 1 and self.depth[i] == self.depth[branch.index]]
-        return n, skip, last
+        return n, skip, last, self._open(skip, branch)
 
     def _chained(self, skip) -> bool:
         while skip.kind != "join":
@@ -117,7 +140,7 @@ class Links:
             if len(parents) != 1 or (call is not None and call.get("divides", call["kind"] in MATRICES)):
                 return False
             skip = next(iter(parents.values()))
-        return any(n is skip for n, _, _ in self.residual)
+        return any(n is skip for n, *_ in self.residual)
 
 
 def merge(calls, layers, links) -> list[Layer]:
@@ -140,7 +163,7 @@ def merge(calls, layers, links) -> list[Layer]:
                 changes[name] = max(getattr(m, name) for m in many)
             changes |= {"bypassed": all(m.bypassed for m in many), "last": any(m.last for m in many)}
         merged.append(replace(first, **changes))
-    for n, skip, last in links.residual:
-        links.joins.append(Join(n.path, skip.square, n.square,
-                                tuple(dict.fromkeys(place[i] for i in last)), links._chained(skip)))
+    for n, skip, last, is_open in links.residual:
+        layers_of = tuple(dict.fromkeys(place[i] for i in last))
+        links.joins.append(Join(n.path, skip.square, n.square, layers_of, links._chained(skip), not is_open))
     return merged

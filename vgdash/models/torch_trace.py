@@ -19,9 +19,12 @@ ROWS = 64  # inputs that are compared with each other
 
 def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()) -> Trace:
     """Measure ``model`` at its present weights. Nothing of it changes."""
-    model = unwrapped(model)
-    tracer = Tracer(model, formats)
-    with unchanged(model), torch.inference_mode(False), torch.enable_grad():
+    return measured(Tracer(unwrapped(model), formats), inputs, targets, loss, rate)
+
+
+def measured(tracer: Tracer, inputs, targets, loss, rate: float) -> Trace:
+    """Run a tracer's forward and backward pass, and leave its model as it was."""
+    with unchanged(tracer.model), torch.inference_mode(False), torch.enable_grad():
         outputs = tracer.forward(inputs)
         return tracer.backward(outputs, targets, loss, rate)
 
@@ -29,12 +32,14 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
 class Tracer:
     """Measurements of the calls of one model, in order of use."""
 
+    framework = "torch"
+
     def __init__(self, model, formats):
         self.model, self.formats = model, formats
         self.types = {p.dtype for p in model.parameters()}
         half = torch.float16 in self.types
         self.calls: list[dict] = []
-        self.recorder = Recorder(model, self.measure, half)
+        self.recorder = Recorder(model, self, half)
         self.tiny = "float16" in formats
 
     def forward(self, inputs):
@@ -50,7 +55,7 @@ class Tracer:
                    hooks.register_module_forward_hook(recorder.leave))
         try:
             with recorder:
-                args, named = self.given = arguments(self.model, inputs)
+                args, named = self.given = self.arguments(inputs)
                 outputs = self.model(*args, **named)
         finally:
             for handle in handles:
@@ -77,7 +82,7 @@ class Tracer:
         own = [p for p in node.params if any(o.data_ptr() == w.data_ptr() for w in weights
                for o in (self.parameter(p),))] or list(node.params)
         name = self.name(own) if own else ""
-        path = name.rpartition(".")[0].split(".parametrizations")[0] if name else recorder.here
+        path = self.path_of(name) if name else recorder.here
         found = {"node": node, "path": path, "weight": name, "kind": kind, "params": node.params, "own": own,
                  "others": tuple(self.recorder.named[p][0] for p in own if kind == "recurrent"
                                  and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
@@ -97,7 +102,23 @@ class Tracer:
         if kind in MATRICES:
             found.update(cosines(out.detach(), node.dim))
         watch(out, found["gout"])
+        node.call = found
         self.calls.append(found)
+
+    def add_bias(self, found: dict, bias, out) -> None:
+        """Measure the outputs of a layer whose bias is added by an operation of its own."""
+        found.update(out2=mean_square(out), out_mean=float(out.detach().mean(dtype=torch.float32)),
+                     out_largest=largest(out), bias2=mean_square(bias), gout=self.slot(),
+                     bias_mean=float(bias.detach().mean(dtype=torch.float32)), **cosines(out.detach(), -1))
+        watch(out, found["gout"])
+
+    def arguments(self, inputs) -> tuple[tuple, dict]:
+        """Return what the model is called with."""
+        return arguments(self.model, inputs)
+
+    def path_of(self, name: str) -> str:
+        """Return the path of the module that owns a parameter."""
+        return name.rpartition(".")[0].split(".parametrizations")[0]
 
     def slot(self) -> dict:
         return {"tiny": 0} if self.tiny else {}
@@ -178,7 +199,7 @@ class Tracer:
         outs = [t for t in tensors(outputs) if t.is_floating_point()]
         kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
         return Trace(
-            "torch", tuple(layers), tuple(links.joins), min(kinds, key=len, default="float32"),
+            self.framework, tuple(layers), tuple(links.joins), min(kinds, key=len, default="float32"),
             float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate, self.recorder.broken,
             tuple(dict.fromkeys(self.recorder.cuts)), shrunk, tuple(self.formats))
 
@@ -226,13 +247,17 @@ class Tracer:
                 if g is not None and bool(g.any()) and bool(torch.isfinite(g).all()):
                     moved[p] -= 0.01 * g / g.abs().max()
             leaves = {p: t.detach().requires_grad_() for p, t in moved.items()}
-            swap = {name: leaves[p] for p in leaves for name in self.recorder.named[p]}
-            value = value_of(torch.func.functional_call(self.model, swap, args, named))
+            value = value_of(self.run_with(leaves, args, named))
             taken = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
             now = dict(zip(leaves, taken, strict=True))
         for c in waiting:
             c["stuck"] = all(is_zero(now.get(p)) for p in c["own"])
             c["again"] = [now[p] for p in c["own"] if now.get(p) is not None]
+
+    def run_with(self, leaves, args, named):
+        """Run the model with other values in the place of its parameters."""
+        swap = {name: leaves[p] for p in leaves for name in self.recorder.named[p]}
+        return torch.func.functional_call(self.model, swap, args, named)
 
     def rounded_away(self, value, learning, grads) -> float:
         """Return the share of the gradient's squares that loss scaling brings back: 0 if nothing was lost."""
