@@ -12,8 +12,8 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
     """Measure a Keras model as in training. Nothing of it changes."""
     if keras.backend.backend() != "torch":
         raise ParamError(
-            "model", "a Keras model with the torch backend", keras.backend.backend(), "Set KERAS_BACKEND=torch, "
-            "or inspect its weights alone: {v.path: v.numpy() for v in model.weights}.")
+            "model", "a Keras model with the torch backend", keras.backend.backend(),
+            "Set KERAS_BACKEND=torch, or inspect its weights alone: {v.path: v.numpy() for v in model.weights}.")
     from vgdash.models.torch_trace import Tracer, measured
 
     class KerasTracer(Tracer):
