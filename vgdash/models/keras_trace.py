@@ -13,7 +13,7 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
     if keras.backend.backend() != "torch":
         raise ParamError(
             "model", "a Keras model with the torch backend", keras.backend.backend(),
-            "Set KERAS_BACKEND=torch, or inspect its weights alone: {v.path: v.numpy() for v in model.weights}.")
+            "Set KERAS_BACKEND=torch, or inspect weights alone: {v.path: v.numpy() for v in model.weights}.")
     from vgdash.models.torch_trace import Tracer, measured
 
     class KerasTracer(Tracer):
