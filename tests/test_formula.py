@@ -66,14 +66,14 @@ def test_a_parameter_set_keeps_the_spelling_and_the_address_gives_it_back():
 
 @pytest.mark.parametrize(("text", "said"), {
     "9**9**9*z": "Column 7: a power is a number from -8 to 8", "z*-": "Column 4: this is not a formula",
-    "z.real": "Column 1: only numbers", "__import__('os')": "Column 1: __import__ is not a known function",
-    "2*foo(z)": "Column 3: foo is not a known function. Known are abs", "tanh(x)": "Column 6: x is not known",
+    "z.real": "Column 1: only numbers", "__import__('os')": "Column 1: `__import__` is not a known function",
+    "2*foo(z)": "Column 3: `foo` is not a known function. Known", "tanh(x)": "Column 6: `x` is not known",
     "z+": "this is not a formula", "z*(2": "Column 3: this is not a formula", "": "Column 1",
     "1e999*z": "Column 1: this is not a finite number", "z+1/0": "Column 3: this is not a finite number",
     "sin(3)": "must depend on z", "z*[1]": "Column 3: only numbers", "(lambda: z)()": "Column 1",
     "z\x00": "Column 2: write plain letters", "z²": "Column 2: write plain letters",
-    "z if z>0 else 0": "Column 1: only numbers", "tanh(z,2)": "Column 1: tanh takes 1 value",
-    "where(z,1,2)": "Column 1: write where", "True*z": "Column 1: only", "1j*z": "Column 1: only numbers",
+    "z if z>0 else 0": "Column 1: only numbers", "tanh(z,2)": "Column 1: `tanh` takes 1 value",
+    "where(z,1,2)": "Column 1: write `where", "True*z": "Column 1: only", "1j*z": "Column 1: only numbers",
     "z" + "+z" * LONGEST: "at most 200 characters", "+".join("z" * 60): "at most 80 numbers",
     "tanh(" * 30 + "z" + ")" * 30: "nested too deeply",
 }.items())

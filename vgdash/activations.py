@@ -1,7 +1,7 @@
 """Activation functions: one record holds the value, the slope and the gains.
 
 ``ACTIVATIONS[name]`` for linear, relu, leaky_relu, elu, selu, gelu (tanh form), silu, mish, softplus,
-softsign, tanh, sigmoid; ``ACTIVATIONS[text]`` for a formula over z, such as "z*sigmoid(1.702*z)".
+softsign, tanh, sigmoid; or ``ACTIVATIONS["z*sigmoid(1.702*z)"]`` for a formula over z.
 """
 
 from __future__ import annotations
@@ -322,9 +322,8 @@ def _resolved(activation: Activation) -> Resolved:
 class ActivationRule(Choice):
     """The name of an activation, or a formula over z, kept in one spelling."""
 
-    @property
-    def text(self) -> str:
-        return "the name of an activation or a formula over z"
+    open = True
+    text = "the name of an activation or a formula over z"
 
     def check(self, field, value):
         if not isinstance(value, str):

@@ -85,7 +85,7 @@ def read(text: str, named: Mapping[str, Any]) -> tuple:
         tree = ast.parse(plain, mode="eval").body
     except SyntaxError as error:
         raise Misread(f"Column {error.offset or len(plain) + 1}: this is not a formula. Check brackets and "
-                      "signs; write 2*z for a product and z**2 for a power.") from None
+                      "signs; write `2*z` for a product and `z**2` for a power.") from None
     except (ValueError, MemoryError, RecursionError):
         raise Misread("The brackets are nested too deeply.") from None
     count = sum(isinstance(node, ast.expr) for node in ast.walk(tree))
@@ -93,7 +93,7 @@ def read(text: str, named: Mapping[str, Any]) -> tuple:
         raise Misread(f"A formula has at most {MOST_NODES} numbers and signs; this one has {count}.")
     found = _Reader(named).node(tree)
     if is_constant(found):
-        raise Misread("A formula must depend on z, such as z*sigmoid(1.702*z).")
+        raise Misread("A formula must depend on z, such as `z*sigmoid(1.702*z)`.")
     return found
 
 
@@ -113,7 +113,7 @@ class _Reader:
                 return Z
             case ast.Name(id=name):
                 if name not in CONSTANTS:
-                    raise _misread(node, f"{name[:20]} is not known. The variable is z.")
+                    raise _misread(node, f"`{name[:20]}` is not known. The variable is z.")
                 return (name,)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 found = ("neg", read(operand))
@@ -127,7 +127,7 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 found = self.call(node, name, args, read)
             case _:
-                raise _misread(node, "only numbers, z, + - * / ** and functions can stand here.")
+                raise _misread(node, "only numbers, z, `+ - * / **` and functions can stand here.")
         if is_constant(found) and not math.isfinite(number(found)):
             raise _misread(node, "this is not a finite number.")
         return found
@@ -138,10 +138,10 @@ class _Reader:
             match args:
                 case [ast.Compare(left=left, ops=[op], comparators=[right]), a, b] if type(op) in COMPARISONS:
                     return ("where", (COMPARISONS[type(op)], read(left), read(right)), read(a), read(b))
-            raise _misread(node, "write where(z>0, a, b), with one comparison and two values.")
+            raise _misread(node, "write `where(z>0, a, b)`, with one comparison and two values.")
         if name not in (known := {*FUNCTIONS, *PAIRS, *self.named}):
-            raise _misread(node, f"{name[:20]} is not a known function. Known are "
-                                 f"{', '.join(sorted(known | {'where'}))}.")
+            raise _misread(node, f"`{name[:20]}` is not a known function. Known are "
+                                 f"`{' '.join(sorted(known | {'where'}))}`.")
         inner, wanted = [read(arg) for arg in args], 2 if name in PAIRS else 1
         if name in WITH_NUMBER and len(inner) == 1 and is_constant(inner[0]):
             inner = [Z, *inner]
@@ -150,7 +150,7 @@ class _Reader:
                 return (name, *inner)
             inner = inner[:1]
         if len(inner) != wanted:
-            raise _misread(node, f"{name} takes {wanted} value{'s' * (wanted > 1)}.")
+            raise _misread(node, f"`{name}` takes {wanted} value{'s' * (wanted > 1)}.")
         return ("call", self.named[name], *inner) if name in self.named else (name, *inner)
 
 

@@ -147,6 +147,7 @@ class Choice(Rule):
     """One of the named ``options``."""
 
     options: tuple[str, ...]
+    open = False  # True if other text is taken too
 
     @property
     def text(self) -> str:

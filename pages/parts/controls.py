@@ -23,6 +23,7 @@ COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as
 NARROW, WIDE = 150, 200  # pixels of a select box in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 UNDER_WAY = 3.0  # seconds in which an answer reaches its browser, over a slow line too
+TYPED = "Choose one, or type a formula over z, such as `z*sigmoid(1.702*z)`, `leaky_relu(5)` or `sin(30*z)`."
 REFUSALS = 5  # sentences about one address at most
 
 
@@ -258,9 +259,12 @@ class Controls:
                          format_func=lambda value: self.rules[key].to_query(value)[0])
 
     def select(self, key: str, label: str, **more: Any) -> None:
-        """Draw a select box of all options."""
-        options = self.rules[key].options
-        st.selectbox(label, options, options.index(self.value(key)), **more, **self._widget(key))
+        """Draw a select box of all options; where the rule takes other text too, one can type it."""
+        rule, value = self.rules[key], self.value(key)
+        if rule.open:
+            more |= {"accept_new_options": True, "help": TYPED}
+        options = rule.options if value in rule.options else (*rule.options, value)
+        st.selectbox(label, options, options.index(value), **more, **self._widget(key))
 
     def segments(self, key: str, label: str, **more: Any) -> None:
         """Draw all options side by side, to choose one."""

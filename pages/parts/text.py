@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 
 from vgdash.params import ParamError, Params
-from vgdash.spelling import count, layers, listed, number, plain, ten_to, times
+from vgdash.spelling import code, count, layers, listed, number, plain, ten_to, times
 
 LONGEST_NAME = 120  # characters; file systems take 255 bytes
 
@@ -42,7 +42,7 @@ def escaped(text: str) -> str:
 
 def harmless(text: str) -> str:
     """Make text from outside safe in Markdown: letters, digits and a few signs, cut to 40 characters."""
-    return re.sub(r"[^\w .,+%-]", "·", text)[:40].replace("_", r"\_")
+    return re.sub(r"([_*])", r"\\\1", re.sub(r"[^\w .,+%()*/-]", "·", text)[:40])
 
 
 def refusal(error: ParamError) -> str:

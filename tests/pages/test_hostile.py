@@ -14,7 +14,7 @@ BEYOND = {  # kind of widget: field of the protocol, and values in it that none 
     "slider": ("double_array_value", [[1e300], [math.nan], [-math.inf], [], [1.0, 2.0, 3.0]]),
     "select_slider": ("string_array_value", [["![](http://127.0.0.1:9)"], [], ["1", "2"], [HUGE]]),
     "number_input": ("double_value", [1e300, -1e300, math.nan, math.inf]),
-    "selectbox": ("string_value", ["<script>alert(1)</script>", HUGE, ""]),
+    "selectbox": ("string_value", ["<script>alert(1)</script>", HUGE, "", "9**9**9*z", "(" * 190, "exp(z)"]),
     "multiselect": ("string_array_value", [["nobody"], [], ["he_normal"] * 1000, [HUGE]]),
     "button_group": ("string_array_value", [["nobody"], [], ["a", "b"]]),
     "text_input": ("string_value", ["10x999999999", "4096x257", "0-0", "-1", "nan", "1e9", "<b>784</b>-10",

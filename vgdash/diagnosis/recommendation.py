@@ -18,7 +18,7 @@ from vgdash.diagnosis.outlook import FORGIVEN, Outlook, judge, outlooks
 from vgdash.params import ParamError
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record
-from vgdash.spelling import number, ten_to
+from vgdash.spelling import code, number, ten_to
 from vgdash.theory.averages import log_moment, log_slope
 from vgdash.theory.layerwise import bias_moments, log_weights
 
@@ -235,5 +235,5 @@ def _explain_gains(p: ProbeParams) -> str:
     forward, backward = (p.keep * float(np.exp(-log(p.activation, 0.0))) for log in (log_moment, log_slope))
     agree = "the same number" if abs(forward - backward) < 0.01 * forward else "one number cannot be both"
     dropout = f" with {p.keep:.0%} of its units kept" if p.keep < 1 else ""
-    return (f"At E[z²] = 1, {p.activation}{dropout} wants n_in·Var(w) = {forward:.3g} forward and "
+    return (f"At E[z²] = 1, {code(p.activation)}{dropout} wants n_in·Var(w) = {forward:.3g} forward and "
             f"n_out·Var(w) = {backward:.3g} backward: {agree}.")

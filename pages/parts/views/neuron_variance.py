@@ -83,8 +83,9 @@ def _drawing(p: NeuronParams) -> str:
     inputs = [(f"x{str(i + 1).translate(SUBSCRIPT)}", number(one.x[i], 1), f"× {number(one.w[i], 1)}")
               for i in drawn]
     z, a = number(one.z, 1), number(one.a, 1)
-    words = f"One neuron with {count(p.n, 'input')}: z = {z}, a = {p.activation}(z) = {a}"
-    return neuron(inputs, z, a, p.activation, p.n > DRAWN, words)
+    f = p.activation if p.activation.isidentifier() else "f"
+    words = f"One neuron with {count(p.n, 'input')}: z = {z}, a = {f}(z) = {a}"
+    return neuron(inputs, z, a, f, p.n > DRAWN, words)
 
 
 def _histogram(found: NeuronVariance) -> pa.Table:

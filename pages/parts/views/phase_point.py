@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import count, layers, listed, markdown_table, number, plain, times
+from pages.parts.text import code, count, layers, listed, markdown_table, number, plain, times
 from pages.parts.views.phase_plane import (
     cell_size,
     plane_tables,
@@ -95,7 +95,8 @@ def _initializers_at(found: PhaseMap) -> list[Landmark]:
 def _verdict(found: PhaseMap) -> str:
     """Say where the point is, how deep it trains, and the diagnosis of the nets that are drawn."""
     at, measured = found.opened, found.profile.measured
-    subject = f"{at.activation} at σ_w² = {spell_variance(at.sigma_w2)}, σ_b² = {spell_variance(at.sigma_b2)}"
+    place = f"σ_w² = {spell_variance(at.sigma_w2)}, σ_b² = {spell_variance(at.sigma_b2)}"
+    subject = f"{code(at.activation)} at {place}"
     said = f"{count(found.params.depth, 'layer')}: {diagnose(measured.params, measured).sentence}"
     trains = f"trains to **{layers(found.depth)}**"
     if _runs_away(found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pages.parts.text import code
 from vgdash.sweep import SweepParams, Trainability
 
 
@@ -17,7 +18,7 @@ def small_sweep(activation: str, sigma_b2: float) -> SweepParams:
 def describe_map(found: Trainability) -> str:
     """Count the cells that agree with 6 xi_c, of those that lie clearly on one side of it."""
     p, depths = found.params, np.array(found.params.depths)[:, None]
-    setting = (f"{p.activation}, {p.dataset}, width {p.width}, {p.steps:,} steps of {p.optimizer} at "
+    setting = (f"{code(p.activation)}, {p.dataset}, width {p.width}, {p.steps:,} steps of {p.optimizer} at "
                f"{p.learning_rate:g}, σ_b² = {p.sigma_b2:g}")
     if not np.isfinite(found.predicted).any():
         return f"{setting}. There is no line of 6 ξ_c: nothing settles at any of these variances."
