@@ -44,7 +44,7 @@ NODES, MASSES = _log_spaced()  # (640,) each: E[g(z)] = MASSES @ g(NODES)
 # ---- a rule for one function
 
 RATIO = 0.25  # of ln|z|: panels where f is smooth
-PANELS = 4096  # at most; sin(30 z) is resolved up to |z| = 400
+PANELS = 2048  # at most; sin(30 z) is resolved up to |z| = 100
 FEW = 32  # halvings that rounding explains
 TAIL = 10.0  # standard deviations that count: e^(-z²/2) is 1e-22 there
 STRAIGHT = 1e-4  # |z| below which f follows from f(0) and f', whatever its formula cancels

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
 from vgdash.quadrature import MASSES, NODES
+from vgdash.theory.averages import mean
 from vgdash.theory.layerwise import LARGEST, bias_moments, log_gradients, log_weights, propagate_moments
 
 LN10 = math.log(10)
@@ -42,6 +43,7 @@ FORGIVEN = 0.5  # decades above 1 of the last layer: 1 nat above ln K, gone afte
 UNEVEN = 10.0  # S from which nets of the table learn worse
 MEASURED_WIDTH, MEASURED_BATCH = 128, 16  # of the net that is measured where there is no theory
 SMALL_BATCH, LARGE_BATCH = 3, 64  # up to 3 inputs the gradient through batch normalization has no mean
+NO_SLOPE = 1e-12  # E[f'²] that counts as 0
 LOG_Q = np.arange(-60.0, 60.5, 0.5)  # beyond them f is its own power law
 
 
@@ -144,9 +146,13 @@ def _variance(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, orthogon
     return np.where(skips, (2 * chi + k * chi**2) / (1 + chi) ** 2, k).sum(axis=-1)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _slope_spread(activation: Activation) -> np.ndarray:
     """E[f'⁴]/E[f'²]² - 1 at each of ``LOG_Q``."""
+    if activation.tree:
+        scale = np.exp(LOG_Q / 2)
+        second, fourth = (mean(activation, lambda z, k=k: activation.df(z) ** k, scale) for k in (2, 4))
+        return np.clip(fourth / np.maximum(second, NO_SLOPE) ** 2, 1, 1 / NO_SLOPE) - 1
     squares = activation.df(np.exp(LOG_Q / 2)[:, None] * NODES) ** 2
     squares = squares / squares.max(axis=1, keepdims=True)
     return (squares**2 @ MASSES) / (squares @ MASSES) ** 2 - 1

@@ -163,7 +163,7 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
         if p.normalization == "none" and p.rescale == "none" and p.last_scale == 1 and not p.last_bias:
             changes += [("layer normalization", {"normalization": "layer"}),
                         ("batch normalization", {"normalization": "batch"})]
-        changes += [(f"{name} in place of {p.activation}", {"activation": name})
+        changes += [(f"{name} in place of {code(p.activation)}", {"activation": name})
                     for name in OTHERS if name != p.activation]
     best: dict[str, Remedy] = {}
     for name, change in changes:
