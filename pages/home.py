@@ -1,41 +1,92 @@
-"""Home. One chart to drag, and the questions as cards."""
+"""Home. Three nets that learn, one chart to drag, three doors, and a card for every page."""
 
 import streamlit as st
 
-from pages.parts import charts, shell
+from pages.parts import charts, elements, results, shell
+from pages.parts.scenes import SCENES
+from pages.parts.state import session
 from vgdash.number_formats import FORMATS
 
 DEPTH = 150
+PATH = (  # of ten minutes: a scene, and what it shows
+    ("linear_chain", "0.5", "One factor in every layer: 0.5 vanishes"),
+    ("linear_chain", "gradients too", "The gradient vanishes the same way"),
+    ("neuron_variance", "ReLU halves", "One neuron: how large may a weight be?"),
+    ("initializers", "ReLU", "50 layers: which rule survives?"),
+    ("training", "only He learns", "30 layers learn to read digits, or do not"),
+)
 CARDS = (
     ("linear_chain", "Multiply by W a hundred times: what is left?",
-     "One factor per layer. 1.5 explodes, 0.5 vanishes, and 0.9 only takes longer.", {"scene": "0.9"}),
+     "1.5 explodes, 0.5 vanishes. 0.9 vanishes too, only more slowly."),
     ("neuron_variance", "How large may a weight be?",
-     "A neuron adds n terms. The more it adds, the smaller each weight must be.", {"scene": "n = 4"}),
-    ("initializers", "Does the signal survive fifty layers? And the way back?",
-     "Compare initializers forward and backward, layer by layer, theory over measurement.", {}),
+     "A neuron adds n terms. The more it adds, the smaller each weight must be."),
+    ("initializers", "Does the signal survive 50 layers, and does the gradient survive the way back?",
+     "Compare initializers layer by layer: theory as lines, measurement as points."),
     ("training", "Who learns, who stands still, who blows up?",
-     "Thirty layers, real handwritten digits, several initializers side by side, live.", {}),
+     "Train several nets side by side, live, on handwritten digits."),
+    ("trainable_depth", "How deep can it go?",
+     "A map shows for every activation where deep nets train."),
+    ("published", "Do we agree with the literature?",
+     "Published numbers, computed again here. And mistakes that circulate."),
 )
+OWN_NET = {"widths": "784-256x10-10", "initializers": ["pytorch_default", "he_normal"],
+           "of": "pytorch_default"}
 
 
 def draw() -> None:
-    st.title("Why deep networks go silent, or explode", anchor=False)
-    st.markdown("Each layer multiplies what passes through it, forwards and backwards. Do that 150 times "
-                "and only one factor is safe: **1**. Choosing the first weights well is how a network starts "
-                "near it. **Drag c and see.**")
+    st.title("vgdash: why gradients vanish or explode, and how the first weights decide it", anchor=False)
+    st.markdown("**Vanishing gradients** keep a deep net from learning. Each layer multiplies the signal, "
+                "and the gradient on its way back. Good **weight initialization** starts every layer with a "
+                "factor close to 1.")
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.markdown("**Three nets of 16 layers learn two spirals.** Only their first weights differ.")
+        elements.film(results.film())
+    with right:
+        st.markdown(f"**One factor c in every layer.** Drag c: what is left after {DEPTH} layers?")
+        _chain()
+    _doors()
+    st.markdown("## All pages", anchors=False)
+    for first in range(0, len(CARDS), 3):
+        for column, (stem, question, line) in zip(st.columns(3), CARDS[first:first + 3], strict=True):
+            with column.container(border=True, height="stretch"):
+                st.markdown(f"**{question}**  \n{line}")
+                st.page_link(shell.path(stem), label=f"Open {dict(shell.PAGES)[stem]}",
+                             icon=":material/arrow_forward:")
+
+
+def _chain() -> None:
     half, single = FORMATS["float16"], FORMATS["float32"]
     limits = (("float16 overflows", half.log10_largest),
               ("float16 reaches zero", half.log10_smallest_subnormal),
               ("float32 reaches zero", single.log10_smallest_subnormal))
-    st.vega_lite_chart(charts.draggable_chain(DEPTH, limits), key="drag", width="stretch",
+    st.vega_lite_chart(charts.draggable_chain(DEPTH, limits, 225), key="drag", width="stretch",
                        alt="Size of the activations (solid) and of the gradients (dashed) by layer, "
                            "for a factor c that you drag")
-    for pair in (CARDS[:2], CARDS[2:]):
-        for column, (stem, question, line, state) in zip(st.columns(2), pair, strict=True):
-            with column.container(border=True, height="stretch"):
-                st.markdown(f"**{question}**  \n{line}")
-                st.page_link(shell.path(stem), label="Open", icon=":material/arrow_forward:",
-                             query_params=state)
+
+
+def _doors() -> None:
+    teach, learn, fix = st.columns(3)
+    with teach.container(border=True, height="stretch"):
+        st.markdown(f"**I teach**  \nA walk of {len(SCENES)} scenes, with questions for the room. "
+                    "Key N goes on, key P goes back.")
+        with st.container(key="next-scene"):  # the key N finds its link here
+            _scene(SCENES[0].page, SCENES[0].name, "Start the walk", ":material/arrow_forward:")
+    with learn.container(border=True, height="stretch", gap="xxsmall"):
+        st.markdown("**I learn**  \nTen minutes, five steps. What you have seen is ticked.")
+        for page, name, words in PATH:
+            done = (page, name) in session().seen
+            icon = ":material/check_circle:" if done else ":material/radio_button_unchecked:"
+            _scene(page, name, f"{words} (seen)" if done else words, icon)
+    with fix.container(border=True, height="stretch"):
+        st.markdown("**My net does not train**  \nType the widths of your layers. See where the signal and "
+                    "the gradient die, and copy the code that starts the net well.")
+        st.page_link(shell.path("initializers"), label="Check my net", icon=":material/arrow_forward:",
+                     query_params=OWN_NET)
+
+
+def _scene(page: str, name: str, label: str, icon: str) -> None:
+    st.page_link(shell.path(page), label=label, icon=icon, query_params={"scene": name})
 
 
 shell.show(draw)

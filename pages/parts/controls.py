@@ -106,6 +106,7 @@ class Controls:
                     self.then()
         if here.scene is not None:
             mine.at = (self.page, here.scene)
+            mine.seen.add(mine.at)
         self.hurried = arrived and time.monotonic() - mine.sent_at < UNDER_WAY
         self.write_address(again=not arrived)
 

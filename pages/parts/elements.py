@@ -24,6 +24,17 @@ _pictures = v2.component("vgdash_pictures", html='<div class="charts"></div>',
                          css=(PARTS / "pictures.css").read_text(), js=(PARTS / "pictures.js").read_text())
 
 
+_film = v2.component("vgdash_spirals", css=(PARTS / "spirals.css").read_text(),
+                     js=(PARTS / "spirals.js").read_text(), html="""<div class="film"><div class="nets"></div>
+<div class="row"><label>How large do the weights start? <input type="range" min="0"></label>
+<output></output><button type="button">Play again</button></div></div>""")
+
+
+def film(data: dict[str, Any]) -> None:
+    """Play the film of ``views.spirals``: the browser draws it, the server does nothing more."""
+    _film(data=data, key="film")
+
+
 def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str, alt: str,
           height: int | None = None, on_select: Callable[[], None] | Literal["ignore"] = "ignore") -> None:
     """Draw a chart. While its specification stays the same, a new table only moves the marks in the browser.

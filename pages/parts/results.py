@@ -17,7 +17,7 @@ from pages.parts import concurrency, questions
 from pages.parts.scenes import SCENES
 from pages.parts.state import session
 from pages.parts.views import advice as advice_views
-from pages.parts.views import chain_steps, singular_values, trainability_map
+from pages.parts.views import chain_steps, singular_values, spirals, trainability_map
 from pages.parts.views import histograms as histogram_views
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
@@ -148,6 +148,11 @@ def phases(p: PhaseParams) -> phase_views.PhaseView:
 def shipped_map() -> tuple[str, pa.Table]:
     found = shipped()
     return trainability_map.describe_map(found), trainability_map.map_table(found)
+
+
+@remembered(1)
+def film() -> dict[str, Any]:
+    return spirals.film_view()
 
 
 @remembered(100, long=lambda question, p: isinstance(p, TrainParams))

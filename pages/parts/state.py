@@ -46,6 +46,7 @@ class Session:
 
     page: str = ""  # name of the page shown last
     at: tuple[str, str] | None = None  # page and name of the scene entered last
+    seen: set[tuple[str, str]] = field(default_factory=set)  # page and name of every scene entered
     generation: int = 0  # part of every control's key; one more whenever the server sets values
     sent_at: float = -math.inf  # time.monotonic() when an address was last sent to the browser
     present: bool = False  # large type, for a projector

@@ -153,7 +153,7 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> Spec:
 
 
 @cached_spec
-def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...]) -> Spec:
+def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], height: int = HEIGHT) -> Spec:
     """Draw c^l over the layers l of a linear chain; the browser computes it while a slider is dragged.
 
     ``limits``: rules, as (text, log10 of the size).
@@ -196,5 +196,5 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...]) -> Spec:
         end("gradient", "backward", "datum.layer == 0 && c < 1", 16),
         end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
     ]
-    return compile_spec(layers, 40, params=[slider("c", 0.9, 0.5, 1.5, 0.01, "drag the factor c ")],
+    return compile_spec(layers, 40, height, params=[slider("c", 0.7, 0.5, 1.5, 0.01, "drag the factor c ")],
                         datasets={"limits": [{"y": size, "text": text} for text, size in limits]})
