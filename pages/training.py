@@ -24,9 +24,10 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 
 
 def draw() -> None:
-    controls = Controls("training", TrainParams, BESIDE, linked=("dataset", "normalization"),
-                        fragments=("buttons", "results"),
-                        then=training_panel.start_when_ready)
+    controls = Controls("training", TrainParams, BESIDE, linked=("dataset", "normalization", "look"),
+                        fragments=("buttons", "results"), then=training_panel.start_when_ready)
+    if training_panel.watched(training_panel.RUN) is None:  # no page opens empty
+        training_panel.start_when_ready()
 
     def row() -> None:
         controls.select("dataset", "data", width=NARROW)
@@ -53,9 +54,12 @@ def draw() -> None:
         net_controls(controls, norm_reaches_last=False)
 
     def looks() -> None:
+        look = controls.value("look")
         controls.segments("look", "look at", label_visibility="collapsed")
-        controls.select("of", "of", label_visibility="collapsed", width=WIDE)
-        controls.select("statistic", "by layer", label_visibility="collapsed", width=WIDE)
+        if look in (GRADIENTS, HISTOGRAMS):
+            controls.select("of", "of the net from", width=WIDE)
+        if look == LAYERS:
+            controls.select("statistic", "show", width=WIDE)
 
     def buttons() -> None:
         p, _ = controls.params()
@@ -85,8 +89,8 @@ def _results(shown: page.Results) -> None:
     if value("look") == RATES:
         _rates(p)
     if run is None or not run.snapshots:
-        shown.verdict(f"{len(p.initializers)} initializers, {p.depth} layers, the same data and the same "
-                      "draw: press **Run**.")
+        shown.verdict(f"{len(p.initializers)} nets of {p.depth} layers differ only in their first weights. "
+                      "Which one learns?")
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)
@@ -144,8 +148,7 @@ def _main(tables, look: str, statistic: str, run) -> None:
         elements.chart(tables["histograms"], spec, f"histograms {last}",
                        "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
-        st.info("A decision is drawn on a plane, for two features. "
-                "Choose spirals, circles, moons or gaussians.")
+        st.info("A decision is drawn for two features. Choose spirals, circles, moons or gaussians.")
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:

@@ -25,7 +25,7 @@ STORE = Store()  # the runs of this server, shared by all sessions
 
 
 def start_when_ready() -> None:
-    """Start the run of the page's settings when its buttons are drawn. For scenes and links."""
+    """Start the run of the settings when the buttons are drawn, or show the one that the server has."""
     session().start = RUN
 
 

@@ -59,12 +59,12 @@ def running(visitor):
     stop(visitor)
 
 
-def test_a_plain_visit_starts_nothing_and_run_a_run_that_ends_with_charts_and_a_verdict(visitor):
-    visitor.open("training")
-    expect(visitor.run_bar().get_by_role("button")).to_have_text(re.compile(r"Run \(about .* s\)"))
-    assert "press Run" in visitor.verdict()
-    assert not visitor.page.locator("[data-testid=stVegaLiteChart]").count()
-
+def test_a_plain_visit_shows_a_run_and_run_again_one_that_ends_with_charts_and_a_verdict(visitor):
+    visitor.open("")
+    visitor.go("Training")
+    says(visitor, r"1,500 steps in .* s\.")
+    assert visitor.settle().verdict().startswith("Step 1,500:")
+    assert visitor.charts().count() >= 2
     visitor.more()
     steps = visitor.slider("steps")
     steps.focus()
@@ -84,7 +84,7 @@ def test_a_link_and_a_scene_start_their_runs_by_themselves(visitor):
     visitor.open(link("training", SHORT), quiet=False)
     says(visitor, r"40 steps in .* s\.")
     assert visitor.settle().verdict().startswith("Step 40:")
-    visitor.open("training").enter("sigmoid", quiet=False)
+    visitor.open("training").enter("gamma, not first", quiet=False)
     says(visitor, r"Step [\d,]+ of|steps in")
     stop(visitor)
 

@@ -108,7 +108,7 @@ def test_a_forged_message_that_clears_caches_clears_nothing_of_others(counted):
     with Session(port) as visitor, Session(port) as forger:
         forger.open("linear_chain", "seed=8")
         visitor.open("training", urllib.parse.urlencode({**SHARED, "seed": "7"}))
-        forger.open("training")
+        forger.open("neuron_variance")
         forger.socket.send(BackMsg(clear_cache=True).SerializeToString())
         assert not forger.send().exceptions
         assert not forger.open("linear_chain", "seed=8").exceptions
