@@ -23,20 +23,28 @@ BESIDE = {
 def draw() -> None:
     controls = Controls("linear_chain", ChainParams, BESIDE, linked=("kind", "scale"))
 
+    def crowded() -> bool:
+        """Test if the row has no room for the depth, which then stands behind More."""
+        return controls.value("kind") == "diagonal" and controls.value("scale") == STEPS
+
     def row() -> None:
         kind, look = controls.value("kind"), controls.value("scale")
         unused = kind == "gaussian" and look != LEARNING
+        both = kind == "diagonal"
         controls.slider("factor", "factor c (used by the learning chart)" if unused else
-                        "factor c of each layer", 0.01)
-        if kind == "diagonal":
+                        f"factor c of {'the first unit' if both else 'each layer'}", 0.01)
+        if both:
             controls.slider("factor2", "factor c₂ of the second unit", 0.01)
-        controls.slider("depth", "depth L")
+        if not crowded():
+            controls.slider("depth", "depth L")
         controls.segments("scale", "show")
         if look == STEPS:
             controls.number("step", "step", width=WIDE)
 
     def more() -> None:
         controls.select("kind", "matrices")
+        if crowded():
+            controls.slider("depth", "depth L")
         controls.number("x1", "start vector x, first component")
         controls.number("x2", "start vector x, second component")
         if controls.value("kind") == "gaussian":

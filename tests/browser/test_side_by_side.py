@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 # page: a control, and how many charts one side has
-PAGES = {"linear_chain": ("factor", 1), "neuron_variance": ("n", 2), "initializers": ("gamma", 2)}
+PAGES = {"linear_chain": ("factor", 1), "neuron_variance": ("n", 3), "initializers": ("gamma", 2)}
 PLACES = """() => {
   const columns = [...document.querySelectorAll('[data-testid=stColumn]')];
   return columns.filter(one => /^[AB]: /.test(one.innerText)).map(one => {

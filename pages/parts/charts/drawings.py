@@ -58,7 +58,7 @@ def _unit(x: float, y: float, value: str, log10_size: float) -> str:
     far = min(abs(log10_size) / DECADES, 1)
     colour, opacity = ((INK["vanishing"], 0.5 * (1 - far)) if log10_size <= 0 else
                        (INK["exploding"], 0.3 + 0.7 * far))
-    dy = -UNIT - 9 if y < 105 else UNIT + 20
+    dy = -UNIT - 11 if y < 105 else UNIT + 22
     return (f'<circle cx="{x:.0f}" cy="{y}" r="{UNIT}" fill="{colour}" fill-opacity="{opacity:.2f}" '
             f'stroke="currentColor" stroke-width="1.5"/>' + _text(x, y + dy, escape(value), 16))
 
