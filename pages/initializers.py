@@ -48,6 +48,7 @@ def draw() -> None:
         own = controls.value("widths") is not None
         controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
         controls.typed("widths", "or your own widths, input first", "784-512-256-10")
+        controls.typed("kernels", "sides of convolutions by layer (1: dense)", "3-3-3-1")
         controls.number("gamma", "γ, multiplies the weights")
         controls.number("sigma_b2", "σ_b², variance of the biases (0: the initializer's own)")
         controls.steps("batch", "inputs in the batch", [2, 8, 16, 32, 64, 128, 256, 512])

@@ -118,6 +118,12 @@ def test_the_nearest_allowed_value_is_told_for_what_is_a_number(values, said):
         Sample(**values)
 
 
+def test_no_numbers_are_an_empty_text_where_they_may_be_none():
+    rule = Integers(1, 31, 0, 1000)
+    assert rule.parse("kernels", rule.to_query(())) == rule.parse("kernels", [" "]) == ()
+    assert rule.parse("kernels", rule.to_query((3, 3, 1))) == (3, 3, 1)
+
+
 def test_widths_are_spelled_short():
     assert Sample(widths=(784, 512, 512, 512, 10)).to_query()["widths"] == ["784-512x3-10"]
 

@@ -47,7 +47,10 @@ REFUSED = {
         ({"norm_scale": 0.5}, "norm_scale"), ({"input_scale": 0}, "input_scale"),
         ({"normalization": "layer", "last_scale": 0}, "last_scale"),
         ({"normalization": "batch", "last_bias": 1}, "last_bias"),
-        ({"rescale": "lsuv", "last_scale": 0}, "last_scale")],
+        ({"rescale": "lsuv", "last_scale": 0}, "last_scale"),
+        ({"widths": (64,) * 5, "kernels": (3, 3)}, "kernels"), ({"kernels": (0,)}, "kernels"),
+        ({"kernels": (3,), "initializer": "orthogonal"}, "kernels"),
+        ({"kernels": (3,), "initializer": "identity"}, "kernels")],
     TrainParams: [
         ({"widths": (64, 32, 2)}, "widths"), ({"dataset": "spirals"}, "widths"),
         ({"widths": (64, *(1024,) * 255, 10)}, "widths"),

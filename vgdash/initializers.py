@@ -96,6 +96,20 @@ class Initializer:
         """Return the realized variance of the entries of W at gamma = 1: scale^2 times that of the base."""
         return self.scale(fan_in, fan_out) ** 2 * self.base.variance(fan_in, fan_out)
 
+    def layer_variance(self, fan_in: int, fan_out: int, kernel: int) -> float:
+        """Return Var(w) of a dense layer that does what a convolution of side ``kernel`` does.
+
+        Its fans are kernel² times the channels, and kernel² weights join each pair of them.
+        """
+        area = kernel**2
+        return area * self.variance(area * fan_in, area * fan_out)
+
+    def layer_scale(self, fan_in: int, fan_out: int, kernel: int) -> float:
+        """Return the factor of the base draw that gives ``layer_variance``; without a kernel ``scale``."""
+        if kernel == 1 or not (base := self.base.variance(fan_in, fan_out)):
+            return self.scale(fan_in, fan_out)
+        return math.sqrt(self.layer_variance(fan_in, fan_out, kernel) / base)
+
     def draw(self, fan_in: int, fan_out: int, rng: np.random.Generator | int, gamma: float = 1.0,
              dtype=np.float32) -> np.ndarray:
         """Draw a weight matrix ``(fan_out, fan_in)``; ``gamma`` multiplies it, so its variance gains gamma^2.

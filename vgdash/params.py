@@ -230,6 +230,8 @@ class Integers(Rule):
 
     def parse(self, field, texts):
         numbers: list[int] = []
+        if not (texts[-1].strip() or self.shortest):
+            return ()
         parts = texts[-1].replace(",", "-").split("-")
         for place, part in enumerate(parts, 1):
             number, _, times = part.strip().partition("x")

@@ -128,6 +128,26 @@ def test_the_last_layer_has_its_own_scale_and_bias(framework, scale, bias):
     np.testing.assert_allclose(changed[1][1], bias or usual[1][1], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "gamma"),
+                         [("pytorch_default", 1.0), ("he_normal", 1.0), ("he_normal", 1.7)])
+def test_convolutions_are_initialized_by_their_own_fans(name, gamma):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    widths, kernels = (16, 32, 24), (3, 5)
+    model = run(export(name, "relu", "pytorch", widths, gamma, kernels=kernels))["model"]
+    layers = [layer for layer in model if isinstance(layer, torch.nn.Conv2d)]
+    for layer, n, m, side in zip(layers, widths, widths[1:], kernels, strict=False):
+        w = layer.weight.detach().numpy().astype(float)
+        assert w.shape == (m, n, side, side)
+        variance = gamma**2 * INITIALIZERS[name].variance(side**2 * n, side**2 * m)
+        assert (w**2).mean() == pytest.approx(variance, rel=FIVE * math.sqrt(2 / w.size))
+        limit = (1 / (side**2 * n)) ** 0.5 if name == "pytorch_default" else 0.0
+        assert abs(layer.bias.detach().numpy()).max() == pytest.approx(limit, rel=0.3)
+    assert model(torch.zeros(2, 16, 8, 8)).shape == (2, 24, 8, 8)
+    with pytest.raises(ParamError, match="framework must be pytorch for convolutions, received 'jax'"):
+        export(name, "relu", "jax", widths, kernels=(3,))
+
+
 @RUNNABLE
 @pytest.mark.parametrize("name", [*ACTIVATIONS, *FORMULAS, "max(z,gelu(z))-min(mish(2*z),0.1*z)",
                                   "selu(z)+softsign(-z)+where(1>z,0.2*z,0.2)", "leaky_relu(2*z,0.3)**1"])

@@ -57,6 +57,22 @@ def ended(page, store):
     return sound(page.run())
 
 
+NET = {"norm_scale": "scale of the normalization", "last_scale": "last layer: multiplies its weights",
+       "last_bias": "last layer: all its biases", "input_mean": "inputs: then added"}
+
+
+@pytest.mark.usefixtures("no_runs")
+@pytest.mark.parametrize(("name", "state", "drawn"), [
+    ("initializers", {}, {"last_scale", "last_bias", "input_mean"}),
+    ("initializers", {"normalization": "layer"}, {"norm_scale", "input_mean"}),
+    ("initializers", {"rescale": "lsuv"}, {"last_bias", "input_mean"}),
+    ("initializers", {"normalization": "layer", "last_scale": "0"}, set(NET) - {"last_bias"}),
+    ("training", {"normalization": "layer"}, set(NET)), ("training", {}, set(NET) - {"norm_scale"})])
+def test_controls_of_the_net_stand_where_they_act_or_have_been_set(name, state, drawn):
+    labels = [field.label for field in opened(name, **state).number_input]
+    assert {key for key, label in NET.items() if any(one.startswith(label) for one in labels)} == drawn
+
+
 @pytest.mark.usefixtures("no_runs")
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.page}: {scene.name}")
 def test_every_scene_is_drawn_under_the_line_that_it_says(scene):

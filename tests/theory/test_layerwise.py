@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate
 
 from tests.pair_quadrature import pair_mean, pair_nodes
 from vgdash.activations import ACTIVATIONS
@@ -14,7 +13,6 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.layerwise import PREDICTED, predict
-from vgdash.theory.offset import averages_about, pair_cosine_about
 
 LN10 = math.log(10)
 SEEDS = 200
@@ -255,55 +253,6 @@ def test_whatever_is_not_a_number_has_its_reason(**fields):
     low, high = prediction.interval("grad2")
     assert prediction.reason or (low <= high).all()
     assert ((prediction.saturated >= 0) & (prediction.saturated <= 1 + 1e-12)).all()
-
-
-def test_the_default_of_pytorch_settles_at_its_biases():
-    """q = 1/(3n) + q/6, so 1/(3n)/(1 - 1/6); at width 512 7.8125e-4."""
-    assert predict(ProbeParams.uniform(50, 512, "relu", "pytorch_default")).q[-1] == pytest.approx(7.8125e-4)
-    uneven = predict(ProbeParams((400, 100, 50, 25), "relu", "pytorch_default")).q
-    np.testing.assert_allclose(uneven, [401 / 1200, 401 / 7200 + 1 / 300, uneven[1] / 6 + 1 / 150])
-
-
-def test_fifty_layers_of_nn_linear_are_what_is_measured_and_predicted():
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    p = ProbeParams.uniform(50, 512, "relu", "pytorch_default", batch=32, seeds=3)
-    theirs = []
-    for _ in range(3):
-        z, x = None, torch.randn(32, 512)
-        with torch.no_grad():
-            for _ in range(50):
-                z = torch.nn.Linear(512, 512)(x)
-                x = torch.relu(z)
-        theirs.append(float((z**2).mean()))
-    # a seed's ln q: five layers count (1/6 a layer), each with 5/512; biases 0.8/512
-    spread = 4 * math.sqrt(0.012)
-    np.testing.assert_allclose(np.log10([*theirs, *probe(p).q[:, -1]]), predict(p).log10_q[-1],
-                               atol=spread / LN10)
-
-
-@pytest.mark.parametrize(("mean", "s", "r"), [
-    (0.1, 0.4, 0.3), (0.1, 0.1, 0.9), (1.0, 0.16, 0.2), (-0.5, 0.2, 0.0), (0.5, 0.05, 0.5), (2.0, 3.0, 0.5)])
-@pytest.mark.parametrize("name", ["relu", "elu", "gelu", "tanh", "sigmoid"])
-def test_averages_about_a_mean_are_those_of_adaptive_quadrature(name, mean, s, r):
-    a, log_q = ACTIVATIONS[name], math.log(mean**2 + s**2)
-
-    def expectation(g):
-        return sum(integrate.quad(lambda z: g(z) * math.exp(-((z - mean) / s) ** 2 / 2), low, high,
-                                  epsabs=1e-13, epsrel=1e-12, points=[mean] if low < mean < high else None,
-                                  limit=200)[0]
-                   for low, high in ((min(mean, 0) - 9 * s, 0), (0, max(mean, 0) + 9 * s))
-                   ) / s / math.sqrt(2 * math.pi)
-
-    found = averages_about(a, mean, log_q)
-    expected = [expectation(g) for g in (lambda z: float(a.f(z)) ** 2, lambda z: float(a.df(z)) ** 2, a.f)]
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
-    rng = np.random.default_rng(0)
-    u, v = rng.standard_normal((2, 400_000))
-    u, v = (a.f(mean + s * x) for x in (u, r * u + math.sqrt(1 - r * r) * v))
-    products = u * v / found[0]
-    cosine = pair_cosine_about(a, mean, log_q, (r * s * s + mean**2) / (mean**2 + s**2))
-    assert cosine == pytest.approx(products.mean(), abs=5 * products.std() / math.sqrt(400_000))
 
 
 def test_the_frame_holds_one_row_a_layer():

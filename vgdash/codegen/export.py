@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.formula_source import FRAMEWORKS, formula_source
-from vgdash.codegen.recipe import Recipe
+from vgdash.codegen.recipe import Recipe, spell_list
 from vgdash.initializers import TRUNCATED_STD
-from vgdash.params import Choice
+from vgdash.params import Choice, ParamError
 from vgdash.probe.params import ProbeParams
 
 
@@ -42,28 +42,33 @@ class Framework:
 
 
 def export(initializer: str, activation: str, framework: str, widths: Sequence[int] = (784, 512, 512, 10),
-           gamma: float = 1.0, sigma_b2: float = 0.0, last_scale: float = 1.0, last_bias: float = 0.0) -> str:
+           gamma: float = 1.0, sigma_b2: float = 0.0, last_scale: float = 1.0, last_bias: float = 0.0,
+           kernels: Sequence[int] = ()) -> str:
     """Source text that builds the net ``widths`` (from the input to the last layer) in one of ``FRAMEWORKS``.
 
     Weights are those of ``INITIALIZERS[initializer]``, times ``gamma``, and biases its ``biases(sigma_b2)``;
-    ``last_scale`` and ``last_bias`` are those of ``ProbeParams``.
+    ``last_scale``, ``last_bias`` and ``kernels`` are those of ``ProbeParams``; the last only for PyTorch.
     NumPy, JAX and TensorFlow define ``layers``, a list of (w, b), and ``forward``; PyTorch and Keras
     ``model``. w is (fan_out, fan_in) in NumPy and PyTorch, (fan_in, fan_out) elsewhere. Raises
     ``ParamError``, a ``ValueError``, for values that ``ProbeParams`` refuses, and for an unknown framework.
     """
     values = {"initializer": initializer, "activation": activation, "widths": widths, "gamma": gamma,
-              "sigma_b2": sigma_b2, "last_scale": last_scale, "last_bias": last_bias}
+              "sigma_b2": sigma_b2, "last_scale": last_scale, "last_bias": last_bias, "kernels": kernels}
     rules = ProbeParams.rules()
     r = Recipe(**{name: rules[name].check(name, value) for name, value in values.items()})
     roots = {"std": r.root(1), "limit": r.root(3), "numpy_std": r.root(1, "np.sqrt({})"),
              "numpy_limit": r.root(3, "np.sqrt({})")}
     chosen = TEMPLATES[Choice(FRAMEWORKS).check("framework", framework)]
+    if r.kernels and framework != "pytorch":
+        raise ParamError("framework", "pytorch for convolutions", framework, "Leave kernels out.")
+    sides = r.kernels * (len(r.widths) - 1) if len(r.kernels) == 1 else r.kernels
     w = "w" if r.last_scale == 1 else f"{r.last_scale!r} * w"
     b = f"0 * b + {r.last_bias!r}" if r.last_bias else "b"
     end = "" if (w, b) == ("w", "b") else chosen.last.format(w=w, b=b)
     random_bias = r.bias.law in ("normal", "uniform")
     return chosen.text.format(
         r=r, about=r.about(chosen.shape), last=r.widths[-1], end=end,
+        layer=(CONVOLUTION if r.kernels else LINEAR).format(spell_list(sides)),
         **_activation(r.activation, framework),
         weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[r.bias.law].format(r=r),
         define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if random_bias else "",
@@ -152,23 +157,32 @@ def orthogonal(fan_in, fan_out):
 
 '''}
 
+LINEAR = """
+layers = []
+for fan_in, fan_out in zip(widths, widths[1:]):
+    layer = nn.Linear(fan_in, fan_out)
+"""
+CONVOLUTION = """\
+kernels = {}
+
+layers = []
+for channels, units, side in zip(widths, widths[1:], kernels):
+    layer = nn.Conv2d(channels, units, side, padding="same")
+    fan_in, fan_out = side**2 * channels, side**2 * units
+"""
 PYTORCH = Framework('''\
 {about}
 {imports}from torch import nn
 
 {r.list_of_widths}
-{module}
-layers = []
-for fan_in, fan_out in zip(widths, widths[1:]):
-    layer = nn.Linear(fan_in, fan_out)
-    {weight}
+{module}{layer}    {weight}
     {bias}
     layers += [layer, {activation}]
 model = nn.Sequential(*layers[:-1])  # no activation after the last layer
 {end}''', "w, b = model[-1].weight.data, model[-1].bias.data\nw[:], b[:] = {w}, {b}\n", biases={
     "zeros": "nn.init.zeros_(layer.bias)", "constant": "nn.init.constant_(layer.bias, {r.bias.value!r})",
     "normal": "nn.init.normal_(layer.bias, std={r.bias.value!r} ** 0.5)",
-    "uniform": "# b stays as nn.Linear draws it, from U(±1 / sqrt(fan_in))",
+    "uniform": "# b stays as PyTorch draws it, from U(±1 / sqrt(fan_in))",
 }, weights={
     "normal": "nn.init.normal_(layer.weight, std={std})",
     "truncated": f"std = {{std}} / {TRUNCATED_STD!r}  # before truncation\n"
@@ -190,7 +204,7 @@ model = nn.Sequential(*layers[:-1])  # no activation after the last layer
     "orthogonal": "nn.init.orthogonal_(layer.weight)",
     "identity": "nn.init.eye_(layer.weight)",
     "keras_default": "nn.init.xavier_uniform_(layer.weight)",
-    "pytorch_default": "# w stays as nn.Linear draws it, from U(±1 / sqrt(fan_in))",
+    "pytorch_default": "# w stays as PyTorch draws it, from U(±1 / sqrt(fan_in))",
 }, shape="fan_out, fan_in")
 
 KERAS_SCALING = 'VarianceScaling(scale={{r.scale}}, mode="{{r.mode}}", distribution="{}")'

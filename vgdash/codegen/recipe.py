@@ -36,6 +36,7 @@ class Recipe:
     sigma_b2: float
     last_scale: float = 1.0
     last_bias: float = 0.0
+    kernels: tuple[int, ...] = ()
 
     @property
     def base(self) -> str:

@@ -82,6 +82,7 @@ class _Settings(_Architecture):
     last_bias: float = real(0.0, -100.0, 100.0)
     input_scale: float = real(1.0, 1e-3, 1e3)
     input_mean: float = real(0.0, -1e3, 1e3)
+    kernels: tuple[int, ...] = integers((), 1, 31, 0, 1000)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,6 +126,14 @@ class _Settings(_Architecture):
             if getattr(self, name) != usual and self.normalization != "none":
                 raise ParamError(name, f"{usual} with normalization", getattr(self, name),
                                  "Normalization takes it away again: change norm_scale.")
+        if len(self.kernels) not in (0, 1, self.depth):
+            raise ParamError("kernels", f"one number, or one for each of the {self.depth} layers",
+                             Unquoted(f"{len(self.kernels):,} numbers"), "1 stands for a dense layer.")
+        for name in self.names:
+            fixed = INITIALIZERS[name].no_theory or name == "orthogonal"
+            if fixed and max(self.kernels, default=1) > 1:
+                raise ParamError("kernels", f"1 for {name}", Unquoted(self.to_query()["kernels"][0]),
+                                 "Its weights are not independent: no dense layer does what its kernel does.")
         if self.last_scale != 1 and self.rescale != "none":
             raise ParamError("last_scale", "1 with rescaling", self.last_scale,
                              "Rescaling divides it out again: take rescale none.")
@@ -142,8 +151,10 @@ class ProbeParams(_Settings, _OneInitializer):
     (layer 1 excepted); scaled: the branch times 1/sqrt(number of branches); zero: the weights of the branches
     are 0. ``keep``: share of units that dropout keeps, scaled by 1/keep. ``rescale`` lsuv: each layer's
     weights are divided by the standard deviation of W a. ``last_scale`` multiplies the weights of the last
-    layer; ``last_bias``, if it is not 0, is all its biases. A URL query may hold depth and width instead of
-    widths.
+    layer; ``last_bias``, if it is not 0, is all its biases. ``kernels``: the sides of square convolutions by
+    layer, or one side for all; widths count channels then, the initializer sees side² times the fans, and the
+    nets are dense ones that multiply signal and gradient as the convolutions do. A URL query may hold depth
+    and width instead of widths.
 
     Raises ``ParamError`` beyond 400 MB or about three seconds of work, before anything is computed.
     """
@@ -151,7 +162,9 @@ class ProbeParams(_Settings, _OneInitializer):
     @property
     def scales(self) -> list[float]:
         """The factor of each layer's base draw."""
-        scales = [self.gamma * INITIALIZERS[self.initializer].scale(*fans) for fans in pairwise(self.widths)]
+        one = INITIALIZERS[self.initializer]
+        scales = [self.gamma * one.layer_scale(n, m, kernel)
+                  for (n, m), kernel in zip(pairwise(self.widths), self.sides, strict=True)]
         return [*scales[:-1], scales[-1] * self.last_scale]
 
     @property
@@ -164,6 +177,16 @@ class ProbeParams(_Settings, _OneInitializer):
     def biased(self) -> bool:
         """Test if any bias differs from 0."""
         return any(rule.law != "zeros" for rule in self.biases)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The side of each layer's kernel; 1 of a dense layer."""
+        return self.kernels if len(self.kernels) == self.depth else (self.kernels or (1,)) * self.depth
+
+    @property
+    def fans_in(self) -> tuple[int, ...]:
+        """The fan-in that initializers see, by layer."""
+        return tuple(side**2 * n for side, n in zip(self.sides, self.widths[:-1], strict=True))
 
     @property
     def skips(self) -> tuple[float | None, ...]:

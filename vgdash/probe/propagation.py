@@ -63,8 +63,9 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
 
     biases = None
     if p.biased:
-        biases = [rule.draw(*fans, stream(p.seed, draw, layer, "bias"))
-                  for layer, (rule, fans) in enumerate(zip(p.biases, pairwise(p.widths), strict=True), 1)]
+        layers = enumerate(zip(p.biases, p.fans_in, p.widths[1:], strict=True), 1)
+        biases = [rule.draw(fan_in, units, stream(p.seed, draw, layer, "bias"))
+                  for layer, (rule, fan_in, units) in layers]
     net = Net(
         ACTIVATIONS[p.activation], drawn, scales, skips,
         biases=biases,

@@ -171,17 +171,17 @@ class ForwardMoments:
 
 def log_weights(p: ProbeParams) -> np.ndarray:
     """Return ln Var(W[l]) by layer, gamma included, ``(depth,)``; -inf for weights of 0."""
-    variance = cache(INITIALIZERS[p.initializer].variance)  # most layers have the shape of the layer before
+    variance = cache(INITIALIZERS[p.initializer].layer_variance)  # most layers repeat a shape
     squares = np.array([
-        0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m)
-        for n, m, skip in zip(p.widths[:-1], p.widths[1:], p.skips, strict=True)])
+        0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m, side)
+        for n, m, side, skip in zip(p.widths[:-1], p.widths[1:], p.sides, p.skips, strict=True)])
     squares[-1] *= p.last_scale**2
     return safe_log(squares)
 
 
 def bias_moments(p: ProbeParams) -> np.ndarray:
     """Return mean and variance of the biases by layer, ``(2, depth)``."""
-    layers = zip(p.biases, p.widths[:-1], strict=True)
+    layers = zip(p.biases, p.fans_in, strict=True)
     return np.array([(rule.mean, rule.variance(fan_in)) for rule, fan_in in layers]).T
 
 

@@ -52,8 +52,8 @@ def advice_view(seen: Probe, framework: str) -> AdviceView:
     head = (f"Choose **{found.initializer}**{details}." if found.change else
             f"Keep **{p.initializer}**.")
     code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2,
-                  p.last_scale, p.last_bias)
-    if left_out := _left_out(p):
+                  p.last_scale, p.last_bias, p.kernels if framework == "pytorch" else ())
+    if left_out := _left_out(p) + ["convolutions"] * (bool(p.kernels) and framework != "pytorch"):
         code = (f"# The choice holds for the net with {listed(left_out)}, "
                 f"which this code leaves to you.\n{code}")
     failure = " ".join([f"{p.initializer}: {said.sentence[0].lower()}{said.sentence[1:]}", *said.details])
@@ -91,7 +91,7 @@ def _balance(said: Diagnosis) -> str:
     """
     p, course = said.params, said.signal
     small_batch = p.normalization == "batch" and p.batch <= SMALL_BATCH
-    changed = p.residual != "none" or p.rescale != "none" or p.norm_scale != 1
+    changed = p.residual != "none" or p.rescale != "none" or p.norm_scale != 1 or p.kernels
     if changed or p.keep < 1 or p.depth < 2 or small_batch:
         return ""
     middle = max(2, len(p.widths) // 2)
