@@ -49,8 +49,7 @@ REFUSED = {
         ({"normalization": "batch", "last_bias": 1}, "last_bias"),
         ({"rescale": "lsuv", "last_scale": 0}, "last_scale"),
         ({"widths": (64,) * 5, "kernels": (3, 3)}, "kernels"), ({"kernels": (0,)}, "kernels"),
-        ({"kernels": (3,), "initializer": "orthogonal"}, "kernels"),
-        ({"kernels": (3,), "initializer": "identity"}, "kernels")],
+        ({"kernels": (3,), "initializer": "constant"}, "kernels")],
     TrainParams: [
         ({"widths": (64, 32, 2)}, "widths"), ({"dataset": "spirals"}, "widths"),
         ({"widths": (64, *(1024,) * 255, 10)}, "widths"),

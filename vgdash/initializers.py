@@ -99,9 +99,10 @@ class Initializer:
     def layer_variance(self, fan_in: int, fan_out: int, kernel: int) -> float:
         """Return Var(w) of a dense layer that does what a convolution of side ``kernel`` does.
 
-        Its fans are kernel² times the channels, and kernel² weights join each pair of them.
+        Its fans are kernel² times the channels, and kernel² weights join each pair of them. Orthogonal and
+        identity kernels have only their middle (delta-orthogonal, Xiao et al. 2018, arXiv 1806.05393; Dirac).
         """
-        area = kernel**2
+        area = 1 if self.base.name in ("orthogonal", "identity") else kernel**2
         return area * self.variance(area * fan_in, area * fan_out)
 
     def layer_scale(self, fan_in: int, fan_out: int, kernel: int) -> float:

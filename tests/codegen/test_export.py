@@ -144,6 +144,14 @@ def test_convolutions_are_initialized_by_their_own_fans(name, gamma):
         limit = (1 / (side**2 * n)) ** 0.5 if name == "pytorch_default" else 0.0
         assert abs(layer.bias.detach().numpy()).max() == pytest.approx(limit, rel=0.3)
     assert model(torch.zeros(2, 16, 8, 8)).shape == (2, 24, 8, 8)
+    with torch.no_grad():
+        middle = run(export("orthogonal", "linear", "pytorch", (8, 8), 1.5, kernels=(3,)))["model"][0].weight
+        x = torch.randn(2, 8, 6, 6)
+        net = run(export("identity", "linear", "pytorch", (8, 8), 1.5, kernels=(3,)))["model"]
+        torch.testing.assert_close(net(x), 1.5 * x)
+    w = middle[:, :, 1, 1].detach().numpy()
+    np.testing.assert_allclose(w @ w.T, 2.25 * np.eye(8), atol=1e-5)
+    assert (middle**2).sum().item() == pytest.approx((w**2).sum(), rel=1e-6)
     with pytest.raises(ParamError, match="framework must be pytorch for convolutions, received 'jax'"):
         export(name, "relu", "jax", widths, kernels=(3,))
 

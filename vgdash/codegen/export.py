@@ -36,6 +36,8 @@ class Framework:
     shape: str = "fan_in, fan_out"
 
     def weight(self, r: Recipe) -> str:
+        if r.kernels and r.base in KERNEL_WEIGHTS:
+            return KERNEL_WEIGHTS[r.base]
         if r.gamma == 1 and r.initializer in self.named:
             return self.named[r.initializer]
         return self.weights.get(f"{r.base} over fan" if r.mode else r.base) or self.weights[r.base]
@@ -170,6 +172,11 @@ for channels, units, side in zip(widths, widths[1:], kernels):
     layer = nn.Conv2d(channels, units, side, padding="same")
     fan_in, fan_out = side**2 * channels, side**2 * units
 """
+KERNEL_WEIGHTS = {
+    "orthogonal": "nn.init.zeros_(layer.weight)\n    middle = layer.weight.data[:, :, side // 2, side // 2]\n"
+                  "    nn.init.orthogonal_(middle, gain={r.gamma!r})",
+    "identity": "nn.init.dirac_(layer.weight)\n    layer.weight.data.mul_({r.gamma!r})",
+}
 PYTORCH = Framework('''\
 {about}
 {imports}from torch import nn

@@ -130,10 +130,9 @@ class _Settings(_Architecture):
             raise ParamError("kernels", f"one number, or one for each of the {self.depth} layers",
                              Unquoted(f"{len(self.kernels):,} numbers"), "1 stands for a dense layer.")
         for name in self.names:
-            fixed = INITIALIZERS[name].no_theory or name == "orthogonal"
-            if fixed and max(self.kernels, default=1) > 1:
+            if name == "constant" and max(self.kernels, default=1) > 1:
                 raise ParamError("kernels", f"1 for {name}", Unquoted(self.to_query()["kernels"][0]),
-                                 "Its weights are not independent: no dense layer does what its kernel does.")
+                                 "Its kernels sum up neighbours, which no dense layer does.")
         if self.last_scale != 1 and self.rescale != "none":
             raise ParamError("last_scale", "1 with rescaling", self.last_scale,
                              "Rescaling divides it out again: take rescale none.")
