@@ -6,7 +6,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.models import broken_paths, broken_weights, healthy_more, healthy_nets  # noqa: E402, F401
+from tests.models import (  # noqa: E402, F401
+    broken_more,
+    broken_paths,
+    broken_rest,
+    broken_weights,
+    healthy_more,
+    healthy_nets,
+    healthy_rest,
+    healthy_wider,
+)
 from tests.models.nets import BROKEN as MORE_BROKEN  # noqa: E402
 from tests.models.nets import HEALTHY as MORE_HEALTHY  # noqa: E402
 from tests.models.zoo.models import MODELS  # noqa: E402
@@ -15,7 +24,8 @@ from vgdash import assert_healthy, inspect  # noqa: E402
 
 STEPS = {"pointcloud_half": 6}
 RATES = 0.001, 0.01
-UNCURED = ("half_overflow",)  # has two faults: its weights are named once its numbers are finite
+UNCURED = {  # two faults, one behind the other; and no code leads a gradient through NumPy or argmin
+    "half_overflow", "convT_he", "numpy_trip", "vq_no_straight_through", "autocast_half"}
 
 
 def right(report, causes, layers) -> bool:

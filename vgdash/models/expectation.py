@@ -24,7 +24,7 @@ LIMITS = {
     "offset": (25.0, 9.0),  # squared mean beside the variance, and mean square
     "loss": 3.0,  # first loss beside that of guessing; He in the last layer gives 1.4
     "last layer": 4.0,  # its output's mean square beside its input's; He has 2
-    "fan": 8.0,  # a layer beside what its activation wants, in a net whose variance fits another fan
+    "fan": 3.5,  # a layer beside what its activation wants, in a net whose variance fits another fan
     "recurrent": (16.0, 0.4),  # gain of a recurrent layer; PyTorch's default has 0.4
     "rounded": 0.5,  # share of the gradient that float16 rounds to 0
 }

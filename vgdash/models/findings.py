@@ -7,10 +7,11 @@ the weights at fault; here are the gradient's path, inputs, outputs and number f
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from vgdash.models.course import course, flat, single, stream
 from vgdash.models.expectation import LIMITS, finding, is_dead, number, plain
-from vgdash.models.fixes import attach, fill, redraw, revive, scale, standardize, wider
+from vgdash.models.fixes import attach, fill, redraw, revive, scale, standardize, wider, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
 from vgdash.number_formats import FORMATS
 
@@ -104,27 +105,36 @@ def _input(trace, known):
 
 
 def _output(trace, known):
-    last = [a for a in trace.layers if a.last and a.kind in MULTIPLYING and a.in2 > 0 and not a.zero]
-    high = [a for a in last if a.out2 / a.in2 >= LIMITS["last layer"]]
-    if not high or not (math.isfinite(trace.loss) or trace.framework == "weights"):
+    guessed, last = math.isfinite(trace.guess), [a for a in trace.layers if a.last and not a.zero]
+    if not (math.isfinite(trace.loss) or trace.framework == "weights"):
         return []
-    a = max(high, key=lambda a: a.out2 / a.in2)
-    guessed = math.isfinite(trace.guess)
-    if not (trace.loss > LIMITS["loss"] * trace.guess if guessed
-            else min(a.out2, a.out2 / a.in2) > LIMITS["one layer"]):
+    if guessed and trace.loss <= LIMITS["loss"] * trace.guess:
         return []
+    matrices = [a for a in last if a.kind in MULTIPLYING and a.in2 > 0]
+    ends = [a for a in last if a.kind == "scale"] if matrices else []  # a learnt scale after them
+    if not matrices:  # products of embeddings
+        matrices = [replace(a, in2=a.out2) for a in last if a.kind == "embedding" and a.out2 > 0]
+    final = trace.output2 if trace.output2 < math.inf and (len(matrices) == 1 or ends) else 0.0
+    if matrices and matrices[0].kind == "embedding":
+        final = max(trace.output2, 0.0)
+    high = [(a, max(a.out2, final)) for a in matrices if max(a.out2, final) / a.in2 >= LIMITS["last layer"]]
+    if not high or not (guessed or min(high[0][1], high[0][1] / high[0][0].in2) > LIMITS["one layer"]):
+        return []
+    a, size = max(high, key=lambda pair: pair[1] / pair[0].in2)
     said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
-    return finding("output_scale", high, f"{said}The last layer multiplies the mean square by "
-                   f"{number(a.out2 / a.in2)}, to {number(a.out2)}; 1 or less is wanted.",
-                   scale(trace, high, lambda b: 1 / math.sqrt(b.out2),
-                               "the outputs' mean square is 1 or less, the first loss near that of guessing"))
+    sizes = {b.path: size for b, size in high}
+    root = 4 if a.kind == "embedding" else 2  # the output is a product of two
+    return finding("output_scale", [b for b, _ in high] + ends, f"{said}The last layer multiplies the mean "
+                   f"square by {number(size / a.in2)}, to {number(size)}; 1 or less is wanted.",
+                   scale(trace, [with_bias(b) for b, _ in high], lambda b: sizes[b.path] ** (-1 / root),
+                         "the outputs' mean square is 1 or less, the first loss near that of guessing"))
 
 
 # ---- number formats
 
 def _overflow(trace, known):
     largest = [max(x for x in (a.in_largest, a.out_largest, 0.0) if x == x) for a in trace.layers]
-    if trace.broken and trace.format == "float16":
+    if trace.broken:
         place, high = Layer(trace.broken), max((x for x in largest if x < math.inf), default=0.0)
         said = f"The first infinite number stands in {trace.broken}; elsewhere the largest is {number(high)}"
     elif "float16" in trace.formats and max(largest, default=0.0) > FORMATS["float16"].largest:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from vgdash.models.expectation import wanted_gain
 from vgdash.models.records import MULTIPLYING, Layer, Trace
@@ -76,27 +77,24 @@ def redraw(trace: Trace, layers: list[Layer], gain: Callable[[Layer], float] | N
     return _loop(trace, "std", _names(layers, std), effect)
 
 
-def bias_of(layer: Layer) -> str:
-    """Name the bias that stands beside a layer's weights."""
-    mark = "/" if "/" in layer.weight else "."
-    stem, _, leaf = layer.weight.rpartition(mark)
-    name = {"kernel": "bias", "gamma": "beta"}.get(leaf, "bias")
-    return f"{stem}{mark}{name}" if stem else name
+def with_bias(layer: Layer) -> Layer:
+    """Let the bias be scaled with the weights, where there is one."""
+    return replace(layer, others=(*layer.others, layer.bias)) if layer.bias else layer
 
 
 def revive(trace: Trace, layers: list[Layer]) -> str:
     """Set the biases that hold units off to 0; where there are none, draw the weights anew."""
-    biased = [a for a in layers if a.bias2 > 0.1 * max(a.out2 - a.bias2, 0.0)]
+    biased = [a for a in layers if a.bias and a.bias2 > 0.1 * max(a.out2 - a.bias2, 0.0)]
     if biased:
-        return fill(trace, [bias_of(a) for a in biased], 0.0, "half of the units are on")
+        return fill(trace, [a.bias for a in biased], 0.0, "half of the units are on")
     return redraw(trace, layers)
 
 
 def unsaturate(trace: Trace, layers: list[Layer]) -> str:
     """Set large biases to 0; where there are none, divide the weights by the size of their outputs."""
-    biased = [a for a in layers if a.bias2 > 0.5 * a.out2]
+    biased = [a for a in layers if a.bias and a.bias2 > 0.5 * a.out2]
     if biased:
-        return fill(trace, [bias_of(a) for a in biased], 0.0, "units leave the flat ends")
+        return fill(trace, [a.bias for a in biased], 0.0, "units leave the flat ends")
     return scale(trace, [a for a in layers if a.out2 > 0], lambda a: 1 / math.sqrt(a.out2),
                  "E[z²] is 1, and units leave the flat ends")
 
@@ -131,6 +129,8 @@ class Attached(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in CUTS:
             return args[0]
+        if function is torch.Tensor.numpy:  # nothing leads back from NumPy
+            return args[0].data.numpy()
         with torch.enable_grad():
             found = function(*args, **(kwargs or {}))
             return args[0] + (found - args[0]).detach() if function in STEPS else found

@@ -63,6 +63,7 @@ class Layer:
     calls: int = 1
     next: int = -1
     source: str = "inputs"
+    bias: str = ""  # its name
     others: tuple[str, ...] = ()
     first: bool = False
     last: bool = False

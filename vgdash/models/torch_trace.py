@@ -14,6 +14,7 @@ from vgdash.models.torch_graph import Recorder, largest, mean_square, square, te
 from vgdash.models.torch_links import Links, merge
 from vgdash.params import ParamError
 
+GATES = {"lstm": 4, "lstm_cell": 4, "gru": 3, "gru_cell": 3}  # a unit of each has a row
 ROWS = 64  # inputs that are compared with each other
 
 
@@ -109,7 +110,8 @@ class Tracer:
         """Measure the outputs of a layer whose bias is added by an operation of its own."""
         found.update(out2=mean_square(out), out_mean=float(out.detach().mean(dtype=torch.float32)),
                      out_largest=largest(out), bias2=mean_square(bias), gout=self.slot(),
-                     bias_mean=float(bias.detach().mean(dtype=torch.float32)), **cosines(out.detach(), -1))
+                     bias_mean=float(bias.detach().mean(dtype=torch.float32)), bias=self.named(bias),
+                     **cosines(out.detach(), -1))
         watch(out, found["gout"])
 
     def arguments(self, inputs) -> tuple[tuple, dict]:
@@ -128,6 +130,12 @@ class Tracer:
             self.parameters = {id(p): p for p in self.model.parameters()}
         return self.parameters[key]
 
+    def named(self, t) -> str:
+        """Name a parameter, or the one that a tensor comes from."""
+        node = self.recorder.node(t)
+        keys = (id(t),) if id(t) in self.recorder.named or node is None else tuple(node.params)
+        return next((self.recorder.named[key][0] for key in keys), "")
+
     def name(self, own) -> str:
         """Name of the first own matrix: the one under the module that runs, where a weight has several."""
         names = [n for p in sorted(own, key=lambda p: -self.parameter(p).dim())
@@ -137,7 +145,7 @@ class Tracer:
 
     def weights(self, kind, op, weights, bias, args, out, source) -> dict:
         """Fans and moments of the weights that an operation reads."""
-        w, area, groups, units = weights[0].detach(), 1, 1, 0
+        w, area, groups, units = torch.atleast_1d(weights[0].detach()), 1, 1, 0
         fan_out, fan_in = w.shape[0], (w[0].numel() if w.dim() > 1 and w.shape[0] else 1)
         if op.startswith("conv"):
             area = w[0, 0].numel()
@@ -166,6 +174,7 @@ class Tracer:
                 "variance": max(weight2 - mean * mean, 0.0), "weight_largest": top,
                 "entries": w.numel(), "bias2": mean_square(bias[0]) if bias else 0.0,
                 "bias_mean": float(bias[0].detach().float().mean()) if bias else 0.0,
+                "bias": self.named(bias[0]) if bias else "",
                 "zero": weight2 == 0 and not any(bool(x.any()) for x in weights), "same": same, "axis": units,
                 "kind": kind}
 
@@ -280,10 +289,9 @@ class Tracer:
                  "none" if len(taken) < len(asked)
                  else "zero" if total == 0 and not any(bool(g.any()) for g in taken) else "reaches")
         seen = c.get("again", taken)
-        same = c["same"] and bool(seen) and seen[0].dim() > 1
-        if same:
-            g = seen[0].movedim(c["axis"], 0)
-            same = _close(g, 1e-4 * float(g.abs().max()))
+        seen = [g.movedim(c["axis"], 0).chunk(GATES.get(c["node"].op, 1)) for g in seen if g.dim() > 1]
+        same = c["same"] and bool(seen) and all(
+            _close(g, 1e-4 * float(g.abs().max())) for gates in seen for g in gates)
         follow = links.follow(c["node"])
         act = follow.get("act", {})
         shares = ("off", "dead", "saturated", "units") if not follow["passed"] else ()
@@ -295,7 +303,8 @@ class Tracer:
         after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
         keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
                 "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
-                "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others")
+                "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others",
+                "bias")
         return Layer(
             **{k: c[k] for k in keys if k in c}, after2=after2, activation=act.get("name", ""),
             **{k: act[k] for k in shares if k in act},

@@ -35,7 +35,9 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
         if array.ndim == 1:
             normed |= leaf in ("gamma", "running_mean", "moving_mean") or leaf == "weight"
         elif "bias" not in leaf and not np.issubdtype(array.dtype, np.integer):
-            layers.append(_layer(name, leaf, array, _bias(weights, name)))
+            beside = _bias(weights, name)
+            layers.append(replace(_layer(name, leaf, array, _array(weights[beside]) if beside else None),
+                                  bias=beside))
     if not layers:
         raise ParamError("model", "weights with at least one matrix", ", ".join(list(weights)[:5]),
                          "Give the arrays by name, as a state_dict does.")
@@ -53,11 +55,10 @@ def _array(value) -> np.ndarray | None:
     return array if array.dtype.kind in "fiu" else None
 
 
-def _bias(weights: Mapping, name: str) -> np.ndarray | None:
-    for leaf, beside in (("weight", "bias"), ("kernel", "bias")):
-        if name.endswith(leaf) and (other := name[:-len(leaf)] + beside) in weights:
-            return _array(weights[other])
-    return None
+def _bias(weights: Mapping, name: str) -> str:
+    """Name the bias that stands beside a matrix."""
+    stem = name.removesuffix("weight").removesuffix("kernel")
+    return stem + "bias" if stem != name and stem + "bias" in weights else ""
 
 
 def _layer(name: str, leaf: str, w: np.ndarray, bias: np.ndarray | None) -> Layer:

@@ -1,0 +1,183 @@
+"""Healthy models in other architectures: mixtures, custom functions, diffusion, long stacks."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.models.nets import UNet, ce, data, healthy, img
+from tests.models.zoo.models import GPT, he, initialize, mlp, sentences, token_loss
+
+
+@healthy
+def checkpointed():
+    from torch.utils.checkpoint import checkpoint
+
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.h = mlp([64, 64], nn.ReLU), mlp([64, 64], nn.ReLU), nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.h(
+                F.relu(
+                    checkpoint(
+                        self.b, F.relu(checkpoint(self.a, x, use_reentrant=False)), use_reentrant=False
+                    )
+                )
+            )
+
+    x, t = data()
+    return M(), x, t, ce
+
+
+@healthy
+def hf_like():
+    class Outputs(dict):
+        def __getattr__(self, k):
+            return self[k]
+
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.e = GPT(2, 32, 61, 16, True)
+
+        def forward(self, input_ids, labels=None):
+            layer = self.e(input_ids)
+            return Outputs(loss=token_loss(layer, labels), logits=layer)
+
+    x, t = sentences(16, 16, 61)
+    return M(), {"input_ids": x, "labels": t}, None, None
+
+
+@healthy
+def groupnorm_deep_res():
+    class Bk(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.g1, self.c1, self.g2, self.c2 = (
+                nn.GroupNorm(4, 16),
+                nn.Conv2d(16, 16, 3, padding=1),
+                nn.GroupNorm(4, 16),
+                nn.Conv2d(16, 16, 3, padding=1),
+            )
+
+        def forward(self, x):
+            return x + self.c2(F.silu(self.g2(self.c1(F.silu(self.g1(x))))))
+
+    x, t = img()
+    return (
+        nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1),
+            *[Bk() for _ in range(20)],
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(16, 10),
+        ),
+        x,
+        t,
+        ce,
+    )
+
+
+@healthy
+def ddpm_unet():
+    class T(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.u = UNet()
+            self.t = mlp([32, 64, 3], nn.SiLU)
+
+        def forward(self, x, t):
+            f = torch.exp(-torch.arange(16) * 0.5)
+            e = torch.cat([torch.sin(t[:, None] * f), torch.cos(t[:, None] * f)], 1)
+            return self.u(x + self.t(e)[:, :, None, None])
+
+    return (
+        T(),
+        (torch.randn(8, 3, 16, 16), torch.randint(1000, (8,)).float()),
+        torch.randn(8, 2, 16, 16),
+        F.mse_loss,
+    )
+
+
+@healthy
+def gan_d_bce():
+    x = torch.randn(32, 64)
+    return (
+        nn.Sequential(*mlp([64, 128, 1], nn.LeakyReLU), nn.Sigmoid()),
+        x,
+        torch.ones(32, 1),
+        F.binary_cross_entropy,
+    )
+
+
+@healthy
+def prelu_he():
+    x, t = data()
+    m = mlp([64] + [64] * 10 + [10], nn.PReLU)
+    initialize(m[:-1], nn.Linear, he)
+    return m, x, t, ce
+
+
+@healthy
+def batch_of_one():
+    x, t = data()
+    return mlp([64, 64, 10], nn.ReLU), x[:1], t[:1], ce
+
+
+@healthy
+def siamese_shared():
+    class M(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.e = mlp([64, 64, 32], nn.ReLU)
+
+        def forward(self, a, b):
+            return (self.e(a) - self.e(b)).pow(2).sum(1)
+
+    return (
+        M(),
+        (torch.randn(32, 64), torch.randn(32, 64)),
+        torch.arange(32) % 2,
+        lambda d, y: (y * d + (1 - y) * F.relu(1 - d)).mean(),
+    )
+
+
+@healthy
+def deep_prenorm_xavier():
+    x, t = sentences(4, 16, 61)
+    m = GPT(24, 64, 61, 16, False)
+    initialize(m, nn.Linear, nn.init.xavier_uniform_)
+    return m, x, t, token_loss
+
+
+@healthy
+def inception():
+    class Inception(nn.Module):
+        def __init__(self, c):
+            super().__init__()
+            self.a, self.b, self.c = (
+                nn.Conv2d(c, 8, 1),
+                nn.Conv2d(c, 8, 3, padding=1),
+                nn.Conv2d(c, 8, 5, padding=2),
+            )
+            [he(q.weight) for q in (self.a, self.b, self.c)]
+
+        def forward(self, x):
+            return F.relu(torch.cat([self.a(x), self.b(x), self.c(x)], 1))
+
+    x, t = img()
+    return (
+        nn.Sequential(
+            Inception(3),
+            Inception(24),
+            Inception(24),
+            Inception(24),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(24, 10),
+        ),
+        x,
+        t,
+        ce,
+    )
