@@ -130,7 +130,7 @@ def dead_in_transformer():
     return T(), x, t, ce
 
 
-@broken("weights_small", each("layer.{}", *range(20)))
+@broken("weights_small", each("layers.{}", *range(20)))
 def custom_function_deep():
     class Sw(torch.autograd.Function):
         @staticmethod
