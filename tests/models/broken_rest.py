@@ -186,7 +186,7 @@ def inception_default():
     )
 
 
-@broken("weights_small", {f"layer.{i}" for i in range(30)})
+@broken("weights_small", {f"layers.{i}" for i in range(30)})
 def swish_by_hand():
     class M(nn.Module):
         def __init__(self):
