@@ -18,8 +18,8 @@ BY_HAND = {"zeros": 0, "small_normal": 1e-4, "standard_normal": 1, "lecun_normal
            "he_uniform": 2 / 8, "lecun_fan_out": 1 / 24, "he_fan_out": 2 / 24,
            "bert_normal": 0.02**2 * stats.truncnorm.var(-2, 2), "uniform": 1 / 3, "constant": 0,
            "orthogonal": 1 / 24, "identity": 8 / 192 - (8 / 192) ** 2,
-           "pytorch_default": 1 / 24, "keras_default": 2 / 32, "flax_default": 1 / 8,
-           "playground_default": 1 / 12}
+           "siren": 6 / 8 / 30**2 / 3, "pytorch_default": 1 / 24, "keras_default": 2 / 32,
+           "flax_default": 1 / 8, "playground_default": 1 / 12}
 
 
 def test_the_variances_are_those_of_the_formulas():

@@ -2,8 +2,8 @@
 
 ``INITIALIZERS[name]`` for zeros, small_normal, standard_normal, lecun_normal, lecun_uniform, glorot_normal,
 glorot_uniform, he_normal, he_uniform, lecun_fan_out, he_fan_out, bert_normal, uniform, constant, orthogonal,
-identity; and what frameworks do if nothing is said: pytorch_default, keras_default, flax_default,
-playground_default, the only ones with biases of their own.
+identity, siren; and what frameworks do if nothing is said: pytorch_default, keras_default, flax_default,
+playground_default. Only these and siren have biases of their own.
 
 Every Gaussian initializer scales the same base draw, so one seed gives a paired comparison of all of them.
 """
@@ -82,6 +82,7 @@ class Initializer:
     base: Base
     scale: Callable[[int, int], float]
     bias: BiasRule = BiasRule()
+    first: Callable[[int], float] = lambda fan_in: 1.0  # multiplies the weights of the first layer
 
     def biases(self, sigma_b2: float) -> BiasRule:
         """Return the rule of the biases: N(0, sigma_b2); if that is 0 what the initializer says itself."""
@@ -221,6 +222,11 @@ INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
     Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
                 "Saxe et al. 2014 (arXiv 1312.6120)", BASES["orthogonal"], _fixed(1.0)),
     Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
+    Initializer("siren", r"\frac{2}{30^2\,n_{in}}",
+                "Sitzmann et al. 2020 (arXiv 2006.09661) for sin(30*z): U(±sqrt(6/n)/30), in the first layer "
+                "U(±1/n); biases of nn.Linear, as in its code",
+                BASES["uniform"], lambda fan_in, fan_out: math.sqrt(2 / fan_in) / 30,
+                BiasRule("uniform", 1.0), first=lambda fan_in: 30 / math.sqrt(6 * fan_in)),
     Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}",
                 "PyTorch nn.Linear, weights and biases U(-1/sqrt(n), 1/sqrt(n))",
                 BASES["uniform"], lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in)),

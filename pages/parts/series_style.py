@@ -40,6 +40,7 @@ SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     "constant": (6, DASHED, "square"),
     "orthogonal": (5, SOLID, "triangle-right"),
     "identity": (6, SOLID, "triangle-left"),
+    "siren": (4, DOTTED, "wedge"),
     "pytorch_default": (5, DASHDOT, "stroke"),
     "keras_default": (3, DASHDOT, "stroke"),
     "flax_default": (2, DASHDOT, "stroke"),

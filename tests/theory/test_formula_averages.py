@@ -95,3 +95,15 @@ def test_nets_measure_the_prediction(text):
         error = np.sqrt(np.maximum(band.variance, 1e-9) / p.seeds) / math.log(10)
         away = np.abs(np.log10(getattr(measured, name)).mean(axis=0) - center) / error
         assert away.max() < 5, name
+
+
+def test_siren_keeps_its_law_through_the_layers():
+    """Sitzmann et al. 2020: without biases 30 z is N(0, 1), so E[a²] = (1 - e^-2)/2 = 0.43; with them more.
+
+    Its biases are uniform and half of z, so that z is not quite Gaussian: that moves E[a²] by some percent.
+    """
+    p = ProbeParams((2, *(256,) * 8), "sin(30*z)", "siren", seeds=16, batch=64)
+    assert p.scales[0] == pytest.approx(math.sqrt(1 / 3) / 2)  # U(±1/n), n = 2
+    measured, predicted = probe(p), predict(p)
+    assert measured.a2.mean(axis=0)[1:] == pytest.approx(predicted.a2[1:], abs=0.03)
+    assert predicted.a2[1:] == pytest.approx(0.45, abs=0.06)

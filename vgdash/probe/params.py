@@ -164,6 +164,7 @@ class ProbeParams(_Settings, _OneInitializer):
         one = INITIALIZERS[self.initializer]
         scales = [self.gamma * one.layer_scale(n, m, kernel)
                   for (n, m), kernel in zip(pairwise(self.widths), self.sides, strict=True)]
+        scales[0] *= one.first(self.fans_in[0])
         return [*scales[:-1], scales[-1] * self.last_scale]
 
     @property

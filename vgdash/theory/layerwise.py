@@ -175,6 +175,7 @@ def log_weights(p: ProbeParams) -> np.ndarray:
     squares = np.array([
         0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m, side)
         for n, m, side, skip in zip(p.widths[:-1], p.widths[1:], p.sides, p.skips, strict=True)])
+    squares[0] *= INITIALIZERS[p.initializer].first(p.fans_in[0]) ** 2
     squares[-1] *= p.last_scale**2
     return safe_log(squares)
 

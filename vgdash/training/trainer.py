@@ -84,7 +84,9 @@ class Trainer:
                     for which, name in enumerate(p.initializers):
                         if bases[which] == family:
                             for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
-                                group.weights(layer)[i] = base * (gamma * INITIALIZERS[name].scale(*fans))
+                                rule = INITIALIZERS[name]
+                                first = rule.first(fans[0]) if layer == 1 else 1.0
+                                group.weights(layer)[i] = base * (gamma * rule.scale(*fans) * first)
                 for which, name in enumerate(p.initializers):
                     rule = INITIALIZERS[name].biases(p.sigma_b2)
                     if last and p.last_bias:
