@@ -35,10 +35,11 @@ def top(controls: Controls, question: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="walk"):
             _steps(controls)
     key = _pills_key(controls)
+    labels = {scene.name: scene.label for scene in scenes.of_page(controls.page)}
     with st.container(key="scene"):
         st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key,
                  label_visibility="collapsed", on_change=_pick, args=(controls, key),
-                 format_func=lambda name: scenes.SCENE_BY_NAME[controls.page, name].label)
+                 format_func=labels.__getitem__)
 
 
 def current(controls: Controls) -> Scene | None:

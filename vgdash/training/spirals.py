@@ -1,6 +1,6 @@
 """Three nets learn the spirals from first weights of several scales: the frames that Home plays.
 
-    python -m vgdash.training.spirals    # trains 21 nets in some 20 s, writes spirals.npz beside this file
+    python -m vgdash.training.spirals    # trains 21 nets in some 20 s, writes datasets/spirals.npz
 
 The file holds nothing but what this command computes: its points are drawn by ``load("spirals")``. It has the
 licence of the code.
@@ -17,7 +17,7 @@ from vgdash.records import Record
 from vgdash.training.params import TrainParams
 from vgdash.training.trainer import train
 
-FILE = Path(__file__).with_suffix(".npz")
+FILE = Path(__file__).parent.parent / "datasets" / "spirals.npz"
 SCALES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)  # gamma: all weights of a net times this
 NETS = ("small_normal", "lecun_normal", "he_normal")
 LEVELS = 64  # of an answer, from class 0 to class 1
