@@ -33,7 +33,12 @@ class Links:
                 self.depth[i] = max(self.depth[i], self.depth[p.index])
             self.depth[i] += i in self.calls and node.kind in MATRICES
         self.sums = [n for n in nodes if n.kind == "join"]
-        self.matrices = sum(1 << i for i, c in self.calls.items() if c["kind"] in MATRICES)
+        self.inputs = [n for n in nodes if n.op == "input"]
+        self.matrices = self.before_matrices = 0
+        for i, c in self.calls.items():
+            if c["kind"] in MATRICES:
+                self.matrices |= 1 << i
+                self.before_matrices |= self.above[i]
         self.joins, self.used = [], 0
         self.residual = [found for n in self.sums if (found := self._residual(n))]
 
@@ -42,12 +47,11 @@ class Links:
 
     def source(self, node) -> str:
         """Name the one input that a node reads, "inputs" if there are more."""
-        names = {n.path for n in self.nodes if n.op == "input" and self.above[node.index] >> n.index & 1}
+        names = {n.path for n in self.inputs if self.above[node.index] >> n.index & 1}
         return names.pop() if len(names) == 1 else "inputs"
 
     def is_last(self, node) -> bool:
-        later = (i for i in self.calls if self.above[i] >> node.index & 1)
-        return not any(self.matrices >> i & 1 for i in later)
+        return not self.before_matrices >> node.index & 1
 
     def bypassed(self, node) -> bool:
         """Test if a way with fewer layers leads from the same data around the node to a sum after it."""
@@ -155,7 +159,7 @@ def merge(calls, layers, links) -> list[Layer]:
         first, many = layers[members[0]], [layers[i] for i in members]
         following = links.follow(calls[members[-1]]["node"]).get("call")
         to = place.get(following["node"].index, -1) if following else -1
-        changes = {"next": -1 if to == k else to, "calls": len(many)}
+        changes = {"next": -1 if to == k else to}
         if len(many) > 1:
             for name in ("in2", "out2", "after2"):
                 changes[name] = float(np.mean([getattr(m, name) for m in many]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from vgdash.models.torch_links import Links, merge
 from vgdash.params import ParamError
 
 GATES = {"lstm": 4, "lstm_cell": 4, "gru": 3, "gru_cell": 3}  # a unit of each has a row
+MOST_CALLS = 32  # of one weight that are measured: a loop over time has hundreds
 ROWS = 64  # inputs that are compared with each other
 
 
@@ -25,8 +28,15 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
 
 def measured(tracer: Tracer, inputs, targets, loss, rate: float) -> Trace:
     """Run a tracer's forward and backward pass, and leave its model as it was."""
-    with unchanged(tracer.model), torch.inference_mode(False), torch.enable_grad():
+    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in tracer.model.parameters()):
+        raise ParamError("model", "a module whose weights exist", "lazy layers", "Call it once with a batch.")
+    stance = getattr(torch.compiler, "set_stance", None)  # compiled parts run as they were written
+    eager = stance("force_eager") if stance else nullcontext()
+    with unchanged(tracer.model), eager, torch.inference_mode(False), torch.enable_grad():
         outputs = tracer.forward(inputs)
+        if not tracer.calls:
+            raise ParamError("model", "a module that computes with weights of its own",
+                             type(tracer.model).__name__, "Inspect the module that has the layers.")
         return tracer.backward(outputs, targets, loss, rate)
 
 
@@ -40,6 +50,7 @@ class Tracer:
         self.types = {p.dtype for p in model.parameters()}
         half = torch.float16 in self.types
         self.calls: list[dict] = []
+        self.count: dict[str, int] = {}
         self.recorder = Recorder(model, self, half)
         self.tiny = "float16" in formats
 
@@ -84,6 +95,9 @@ class Tracer:
                for o in (self.parameter(p),))] or list(node.params)
         name = self.name(own) if own else ""
         path = self.path_of(name) if name else recorder.here
+        self.count[name] = self.count.get(name, 0) + 1
+        if name and self.count[name] > MOST_CALLS:
+            return
         found = {"node": node, "path": path, "weight": name, "kind": kind, "params": node.params, "own": own,
                  "others": tuple(self.recorder.named[p][0] for p in own if kind == "recurrent"
                                  and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
@@ -202,6 +216,7 @@ class Tracer:
             if (node := self.recorder.node(t)) is not None and node.requires:
                 links.used |= links.live[node.index] | 1 << node.index
         layers = merge(self.calls, [self.layer(c, links, grads, used, rate) for c in self.calls], links)
+        layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
             entries = sum(c["gout"].get("entries", 0) for c in self.calls)
             shrunk = sum(c["gout"].get("tiny", 0) for c in self.calls) / entries if entries else NAN
