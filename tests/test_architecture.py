@@ -113,7 +113,8 @@ RUNTIME = {"numpy", "pandas", "threadpoolctl", "vgdash"} | sys.stdlib_module_nam
 OPTIONAL = {"vgdash.sweep.__main__": {"distributed"},  # only if a scheduler is given
             # only if such a model is inspected
             "vgdash.models.keras_trace": {"keras"},
-            **{f"vgdash.models.torch_{name}": {"torch"} for name in ("call", "graph", "links", "trace")}}
+            **{f"vgdash.models.torch_{name}": {"torch"}
+               for name in ("call", "graph", "links", "measure", "trace")}}
 
 VOCABULARY = ("params", "activations", "formula", "formula_shape", "initializers", "layers", "number_formats",
               "quadrature", "parallel", "records", "spelling")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import weakref
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.models.torch_measure import mean_square, slopes_of, watch
 
 CONVOLUTIONS = {f"conv{way}{n}d" for way in ("", "_transpose") for n in (1, 2, 3)}
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
@@ -30,9 +29,7 @@ ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "l
 NAMES = {"clamp_min": "relu", "relu6": "relu", "threshold": "relu", "sin": "sine", "cos": "sine",
          "hardtanh": "hardtanh", "celu": "elu", "prelu": "leaky_relu", "rrelu": "leaky_relu",
          "hardswish": "silu", "maximum": "relu", "clip": "clamp"}
-FLAT = {"tanh", "sigmoid", "softsign"}  # flat at both ends
 SLOPES = {*ACTIVATIONS, "hardtanh", "sine"} - {"linear"}
-SAMPLE = 65_536  # entries of which slopes are taken
 
 
 class Node:
@@ -59,31 +56,6 @@ def tensors(*values) -> Iterator[torch.Tensor]:
             yield from tensors(*value)
         elif hasattr(value, "__dataclass_fields__"):
             yield from tensors(*vars(value).values())
-
-
-def square(x: torch.Tensor) -> float:
-    """Return the sum of squares of all entries, in float64 where float32 ends."""
-    x = x.detach()
-    if not (x.is_floating_point() or x.is_complex()) or not x.numel():
-        return math.nan
-    dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else None
-    root = float(torch.linalg.vector_norm(x, dtype=dtype))
-    if root < 1e-15 or not math.isfinite(root):
-        root = float(torch.linalg.vector_norm(x.double()))
-    return root * root if root < 1e150 else math.inf
-
-
-def largest(x: torch.Tensor) -> float:
-    """Return the largest absolute value of the entries."""
-    if not x.numel() or not x.is_floating_point():
-        return math.nan
-    low, high = torch.aminmax(x.detach())
-    return max(-float(low), float(high))
-
-
-def mean_square(x: torch.Tensor) -> float:
-    """Return the mean of the squares of all entries."""
-    return square(x) / max(x.numel(), 1)
 
 
 class Recorder(TorchFunctionMode):
@@ -154,7 +126,7 @@ class Recorder(TorchFunctionMode):
         data = any(node.data for node in parents) or (op in EMBEDDINGS and bool(params))
         if op == "clamp" and kwargs.get("min", args[1] if len(args) > 1 else None) == 0:
             op = "relu"
-        slopes = _slopes(op, args[0], parents) if data and args and op in SLOPES else {}
+        slopes = slopes_of(op, args[0], parents) if data and args and op in SLOPES else {}
         out = func(*args, **kwargs)
         outs = list(tensors(out))
         if outs and op in SAME and outs[0] is args[0]:
@@ -206,42 +178,6 @@ def _own_layer(parents) -> dict | None:
     """Return the layer to whose outputs alone something is added."""
     data = [p for p in parents if p.data]
     return data[0].call if len(data) == 1 and data[0].kind in ("linear", "convolution") else None
-
-
-def _slopes(op: str, z, parents) -> dict[str, float]:
-    """Return the shares of entries that are off or saturated, and of units that are dead."""
-    if not isinstance(z, torch.Tensor) or not z.dim() or not z.numel():
-        return {}
-    z, dim = z.detach(), next((p.dim for p in parents if p.data), -1)
-    dim = 1 if dim == 1 and z.dim() > 2 else -1
-    rows = z.movedim(dim, -1).reshape(-1, z.shape[dim])
-    if op == "relu":
-        on = rows > 0
-        return {"off": 1 - float(torch.count_nonzero(on)) / on.numel(), "saturated": 0.0,
-                "dead": 1 - float(on.any(0).float().mean()), "units": rows.shape[1]}
-    sample = rows[::max(1, len(rows) // max(32, SAMPLE // rows.shape[1]))].float().cpu().numpy()
-    if op == "hardtanh":
-        flat = np.abs(sample) >= 1
-    elif op == "sine":
-        flat = np.zeros_like(sample, bool)
-    else:
-        flat = ACTIVATIONS[op].saturated(sample)
-    share, both = float(flat.mean()), op in FLAT or op == "hardtanh"
-    return {"off": 0.0 if both else share, "saturated": share if both else 0.0,
-            "dead": 0.0 if both else float((flat & (sample < 0)).all(0).mean()), "units": rows.shape[1]}
-
-
-def watch(t: torch.Tensor, into: dict) -> None:
-    """Put the sum of squares and the number of entries of a tensor's gradient ``into``."""
-    if not t.requires_grad or t.is_leaf:
-        return
-
-    def measure(gradient):
-        into["square"] = into.get("square", 0.0) + square(gradient)
-        into["entries"] = into.get("entries", 0) + gradient.numel()
-        if "tiny" in into:  # half of float16's smallest number or less becomes 0
-            into["tiny"] += int(torch.count_nonzero((gradient.abs() <= 2.0**-25) & (gradient != 0)))
-    t.register_hook(measure)
 
 
 def _place(op: str) -> str:

@@ -6,19 +6,18 @@ import math
 from contextlib import nullcontext
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch.nn.modules import module as hooks
 
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
 from vgdash.models.torch_call import arguments, guessed_loss, quiet, unchanged, unwrapped
-from vgdash.models.torch_graph import Recorder, largest, mean_square, square, tensors, watch
+from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, merge
+from vgdash.models.torch_measure import close, cosines, largest, mean_square, square, watch, weights_of
 from vgdash.params import ParamError
 
 GATES = {"lstm": 4, "lstm_cell": 4, "gru": 3, "gru_cell": 3}  # a unit of each has a row
 MOST_CALLS = 32  # of one weight that are measured: a loop over time has hundreds
-ROWS = 64  # inputs that are compared with each other
 
 
 def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()) -> Trace:
@@ -102,7 +101,8 @@ class Tracer:
                  "others": tuple(self.recorder.named[p][0] for p in own if kind == "recurrent"
                                  and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
                  "gin": self.slot(), "gout": self.slot()}
-        found.update(self.weights(kind, node.op, weights, bias, args, out, source))
+        found.update(weights_of(kind, node.op, weights, bias, args, out, source))
+        found["bias"] = self.named(bias[0]) if bias else ""
         if kind == "norm":
             training = kwargs.get("training", args[5] if len(args) > 5 else False)
             stale = node.op == "batch_norm" and not training
@@ -156,41 +156,6 @@ class Tracer:
                  for n in self.recorder.named[p]]
         here = self.recorder.here
         return next((n for n in names if n.rpartition(".")[0] == here), names[0])
-
-    def weights(self, kind, op, weights, bias, args, out, source) -> dict:
-        """Fans and moments of the weights that an operation reads."""
-        w, area, groups, units = torch.atleast_1d(weights[0].detach()), 1, 1, 0
-        fan_out, fan_in = w.shape[0], (w[0].numel() if w.dim() > 1 and w.shape[0] else 1)
-        if op.startswith("conv"):
-            area = w[0, 0].numel()
-            if "transpose" in op:
-                stride = out.shape[2:].numel() / max(source.shape[2:].numel(), 1)
-                groups = max(out.shape[1] // w.shape[1], 1)
-                fan_in, fan_out, units = w.shape[0] / groups * area / max(stride, 1), w.shape[1] * area, 1
-            else:
-                groups = max(source.shape[1] // w.shape[1], 1)
-                fan_out = w.shape[0] / groups * area
-        elif kind == "embedding":
-            fan_in, fan_out, units = 1, w.shape[1], 1
-        elif kind == "linear" and op != "linear":
-            left = bool(args) and args[0] is weights[0]
-            fan_in, fan_out = (w.shape[-1], w.shape[-2]) if left else (w.shape[-2], w.shape[-1])
-            units = 0 if left else w.dim() - 1
-        elif kind == "recurrent":
-            fan_in = sum(x[0].numel() for x in weights[:2])
-        weight2 = sum(square(x) for x in weights) / max(sum(x.numel() for x in weights), 1)
-        mean = float(w.mean(dtype=torch.float32)) if w.numel() else 0.0
-        rows = w.movedim(units, 0)
-        top = largest(w) if w.numel() else 0.0
-        same = (kind in MATRICES and rows.shape[0] > 1 and _close(rows[:2], 1e-6 * top)
-                and _close(rows, 1e-6 * top))
-        return {"fan_in": fan_in, "fan_out": fan_out, "area": area, "groups": groups, "weight2": weight2,
-                "variance": max(weight2 - mean * mean, 0.0), "weight_largest": top,
-                "entries": w.numel(), "bias2": mean_square(bias[0]) if bias else 0.0,
-                "bias_mean": float(bias[0].detach().float().mean()) if bias else 0.0,
-                "bias": self.named(bias[0]) if bias else "",
-                "zero": weight2 == 0 and not any(bool(x.any()) for x in weights), "same": same, "axis": units,
-                "kind": kind}
 
     # ---- backward
 
@@ -306,7 +271,7 @@ class Tracer:
         seen = c.get("again", taken)
         seen = [g.movedim(c["axis"], 0).chunk(GATES.get(c["node"].op, 1)) for g in seen if g.dim() > 1]
         same = c["same"] and bool(seen) and all(
-            _close(g, 1e-4 * float(g.abs().max())) for gates in seen for g in gates)
+            close(g, 1e-4 * float(g.abs().max())) for gates in seen for g in gates)
         follow = links.follow(c["node"])
         act = follow.get("act", {})
         shares = ("off", "dead", "saturated", "units") if not follow["passed"] else ()
@@ -329,24 +294,3 @@ class Tracer:
             first=links.reads_input(c["node"]), source=links.source(c["node"]), last=links.is_last(c["node"]),
             bypassed=links.bypassed(c["node"]), normalized=follow.get("norm", False),
             identical=same, stuck=c.get("stuck", False), gradient=state)
-
-
-def _close(rows, error: float) -> bool:
-    """Test if all rows equal the first."""
-    return float((rows - rows[:1]).abs().max()) <= error
-
-
-def cosines(out, dim) -> dict[str, float]:
-    """Return the mean cosine of two inputs' outputs, and of two tokens' within one input."""
-    if not out.is_floating_point() or out.dim() < 2 or out.shape[0] < 2:
-        return {}
-    found = {"correlation": _mean_cosine(out[:ROWS].flatten(1).float())}
-    if out.dim() == 3 and dim == -1 and out.shape[1] > 1:
-        found["token_cosine"] = float(np.mean([_mean_cosine(x.float()) for x in out[:8]]))
-    return found
-
-
-def _mean_cosine(rows) -> float:
-    rows = torch.nn.functional.normalize(rows, dim=1)
-    n = len(rows)
-    return (square(rows.sum(0)) / n - 1) / (n - 1) if n > 1 else NAN
