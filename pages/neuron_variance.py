@@ -69,7 +69,7 @@ def _distributions(shown, side: str, other) -> None:
         table = getattr(shown, name)
         with column:
             elements.chart(charts.with_extent_of(table, other and getattr(other, name)),
-                           charts.histogram(quantity, "density", other is not None, 140), f"{name}{side}",
+                           charts.histogram(quantity, "density", other is not None, 120), f"{name}{side}",
                            f"Histogram of {quantity} over its predicted density")
 
 

@@ -54,7 +54,7 @@ def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str,
 
 def drawing(svg: str) -> None:
     """Draw a picture made of SVG and HTML, of our own text, escaped: ``st.html`` would take SVG out."""
-    st.markdown(svg, unsafe_allow_html=True)
+    st.markdown(f"<div>{svg}</div>", unsafe_allow_html=True)  # inside a block Markdown reads nothing else
 
 
 @contextmanager

@@ -80,9 +80,9 @@ def neuron(inputs: Sequence[tuple[str, str, str]], z: str, a: str, activation: s
 
     ``gap``: inputs before the last one are left out.
     """
-    height, middle = 158, 79
-    step = 128 / max(len(inputs) - 1, 1)
-    places = [middle] if len(inputs) == 1 else [15 + step * i for i in range(len(inputs))]
+    height, middle = 146, 73
+    step = 118 / max(len(inputs) - 1, 1)
+    places = [middle] if len(inputs) == 1 else [14 + step * i for i in range(len(inputs))]
     parts = []
     for y, (name, x, w) in zip(places, inputs, strict=True):
         slope = (middle - y) / (330 - 128)
