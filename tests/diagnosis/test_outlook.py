@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.diagnosis.outlook import FORGIVEN, UNEVEN, outlooks
+from vgdash.diagnosis.outlook import FORGIVEN, RELATED, UNEVEN, outlooks
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import residual_factors
 from vgdash.probe.probe import ProbeParams, probe
@@ -38,13 +38,45 @@ def test_relu_with_lecun_halves_signal_and_gradient_in_every_layer():
     uniform(200, 100, "softplus", "orthogonal", gamma=3.0),
     ProbeParams((784, 512, 512, 256, 10), "softsign", "playground_default", gamma=2.0),
 ], ids=str)
-def test_signal_gradient_and_difference_are_those_of_predict(p):
+def test_signal_and_gradient_are_those_of_predict(p):
     theory, found, units = predict(p), outlook(p), np.log10(p.widths[1:])
     assert found.forward == pytest.approx(theory.log10_q[-1], abs=1e-9)
     assert found.backward == pytest.approx(theory.log10_grad2[0], abs=1e-9)
     ranges = [np.ptp(theory.log10_grad2), np.ptp(theory.log10_grad2 + units)]
     assert found.gradient == pytest.approx(min(ranges), abs=1e-9)
-    assert found.difference == pytest.approx(-math.log10(1 - max(0, theory.correlation[-2])), abs=1e-9)
+
+
+def arc_cosine(c):
+    """Cho & Saul 2009: the cosine behind ReLU."""
+    return (math.sqrt(1 - c * c) + c * (math.pi - math.acos(c))) / math.pi
+
+
+@pytest.mark.parametrize(("depth", "keep"), [(2, 1.0), (3, 1.0), (30, 1.0), (10, 0.8)])
+def test_the_difference_that_relu_leaves_is_that_of_the_arc_cosine_kernel(depth, keep):
+    related, unrelated = RELATED, 0.0
+    for _ in range(depth - 2):
+        related, unrelated = keep * arc_cosine(related), keep * arc_cosine(unrelated)
+    expected = -math.log10((related - unrelated) / RELATED)
+    found = outlook(uniform(depth, 100, "relu", "he_normal", keep=keep))
+    assert found.difference == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize(("activation", "residual"), [("relu", "none"), ("tanh", "none"), ("relu", "scaled")])
+def test_the_difference_that_batch_normalization_leaves_is_that_of_random_nets(activation, residual):
+    width, depth, f = 400, 8, ACTIVATIONS[activation].f
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 200, width))
+    z = np.concatenate([one, RELATED * one + math.sqrt(1 - RELATED**2) * other])
+    skips = residual_factors((width,) * (depth + 1), residual)
+    for layer in range(depth - 1):
+        u = (f(z) if layer else z) @ rng.standard_normal((width, width))
+        branch = (u - u.mean(axis=0)) / u.std(axis=0)
+        z = branch if skips[layer] is None else z + skips[layer] * branch
+    sizes = np.linalg.norm(z, axis=1)
+    cosine = ((z[:200] * z[200:]).sum(axis=1) / sizes[:200] / sizes[200:]).mean()
+    found = outlook(uniform(depth, width, activation, "he_normal", normalization="batch", residual=residual,
+                            batch=400))
+    assert RELATED * 10**-found.difference == pytest.approx(cosine, rel=0.1)  # finite width and batch
 
 
 @pytest.mark.parametrize(("activation", "orthogonal", "residual"), [

@@ -4,7 +4,8 @@
                  layers are below 1, where an activation that bends is straight; and what all branches add
                  less than the signal beside them, because the net is a shallow one then
 ``gradient``     range of log10 E[δ²] over the layers: a step that suits one layer does nothing in another
-``difference``   -log10(1 - cosine) of two unrelated inputs in the last hidden layer: what tells them apart
+``difference``   -log10 of what the last hidden layer keeps of the difference between the cosines of related
+                 (0.6) and unrelated inputs: ordered nets make all inputs one, chaos, dropout and batches none
 ``unevenness``   2 log10(1 + S/10), S the relative variance of the squared singular values of ∂z[L]/∂z[1]:
                  twice, for the way forward and the way back
 
@@ -35,11 +36,12 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
 from vgdash.quadrature import MASSES, NODES
-from vgdash.theory.averages import mean
+from vgdash.theory.averages import correlation_series, map_correlation, mean
 from vgdash.theory.layerwise import LARGEST, bias_moments, log_gradients, log_weights, propagate_moments
 
 LN10 = math.log(10)
 FORGIVEN = 0.5  # decades above 1 of the last layer: 1 nat above ln K, gone after few steps
+RELATED = 0.6  # cosine of two related inputs, as in ``theory.trainable_depth``
 UNEVEN = 10.0  # S from which nets of the table learn worse
 MEASURED_WIDTH, MEASURED_BATCH = 128, 16  # of the net that is measured where there is no theory
 SMALL_BATCH, LARGE_BATCH = 3, 64  # up to 3 inputs the gradient through batch normalization has no mean
@@ -88,9 +90,25 @@ def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, bias
 
     ``log_w`` ``(candidates, depth)`` and ``biases`` ``(2, candidates, depth)`` are those of ``layerwise``.
     """
-    forward = propagate_moments(p, log_w, p.input_cosine, biases)
-    return _figures(p, forward.log_q, log_gradients(p, forward), forward.correlation, np.asarray(orthogonal),
-                    last_scale)
+    cosines = p.input_cosine + np.array([0.0, RELATED]) * (1 - p.input_cosine)
+    forward = propagate_moments(p, log_w[:, None], cosines, biases[:, :, None])
+    log_q, log_grad2 = forward.log_q[:, 0], log_gradients(p, forward)[:, 0]
+    apart = np.diff(forward.correlation, axis=1)[:, 0]
+    if p.normalization == "batch":
+        apart = _kept_by_batches(p, log_q)
+    return _figures(p, log_q, log_grad2, apart, np.asarray(orthogonal), last_scale)
+
+
+def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
+    """Cosine of related inputs by layer, above that of unrelated ones, which a batch's mean removes."""
+    activation, apart = ACTIVATIONS[p.activation], np.full(log_q.shape, RELATED)
+    for layer in range(1, p.depth):
+        series, before = correlation_series(activation, log_q[:, layer - 1]), apart[:, layer - 1]
+        related, unrelated = (p.keep * map_correlation(series, c) for c in (before, np.zeros(len(log_q))))
+        branch = (related - unrelated) / (1 - unrelated)
+        share = 1 - np.exp(log_q[:, layer - 1] - log_q[:, layer]) if p.skips[layer] else 1.0
+        apart[:, layer] = share * branch + (1 - share) * before
+    return apart
 
 
 def _measure(p: ProbeParams) -> Outlook:
@@ -100,19 +118,19 @@ def _measure(p: ProbeParams) -> Outlook:
     found = probe(replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0))
     with np.errstate(divide="ignore"):
         logs = np.log(found.q), np.log(found.grad2)
-    figures = _figures(p, *logs, found.correlation, np.array(True), p.last_scale)
+    figures = _figures(p, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale)
     return Outlook(*figures[0].tolist())._replace(unevenness=0.0)
 
 
-def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, cosine: np.ndarray,
+def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, apart: np.ndarray,
              orthogonal: np.ndarray, last_scale: float) -> np.ndarray:
     there = np.isfinite(log_grad2).all(axis=-1) & (log_q < math.inf).all(axis=-1)
     grad2 = np.where(there[:, None], log_grad2, 0.0)
     spread = np.minimum(np.ptp(grad2, axis=-1), np.ptp(grad2 + np.log(p.widths[1:]), axis=-1)) / LN10
-    hidden = np.minimum(cosine[:, -2], 1.0) if p.depth > 1 else np.zeros(len(log_q))
+    apart = apart[:, -2] / RELATED if p.depth > 1 else np.ones(len(log_q))
     with np.errstate(divide="ignore"):
         forward = log_q[:, -1] / LN10 + 2 * np.log10(last_scale)
-        difference = np.where(np.isnan(hidden), math.inf, -np.log10(1 - np.maximum(hidden, 0.0)))
+        difference = -np.log10(np.clip(np.nan_to_num(apart, nan=0.0), 0.0, 1.0))
     return np.stack([
         forward, (log_grad2[:, 0] - log_grad2[:, -1]) / LN10,
         np.maximum(forward - FORGIVEN, 0.0) + _straightness(p, log_q) + _silence(p, log_q),
