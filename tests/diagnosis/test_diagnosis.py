@@ -136,8 +136,18 @@ def test_relu_and_he_make_inputs_parallel_and_selu_does_not():
     assert f"parallel within {found.correlation.layers} layers" in found.sentence
     other = diagnose(ProbeParams(widths, "selu", "lecun_normal", batch=8))
     assert not other.correlation.parallel
-    assert other.learns
     assert not found.learns
+
+
+def test_a_net_that_only_adam_trains_is_named_and_one_that_learns_all_the_same():
+    fading = diagnose(uniform(12, 256, "tanh", "lecun_normal", gamma=0.3, batch=8))
+    assert fading.learns is False
+    assert "Adam can still train this; SGD cannot." in (fading.sentence, *fading.details)
+    mild = diagnose(uniform(8, 256, "relu", "lecun_normal", batch=8))
+    assert mild.learns
+    assert mild.gradient.behaviour == "vanishes"
+    assert "SGD learns all the same." in mild.details
+    assert not any("SGD trains" in text for text in mild.details)
 
 
 def test_half_of_a_one_sided_function_is_off_and_not_saturated():

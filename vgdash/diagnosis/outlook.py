@@ -32,6 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
+from vgdash.diagnosis.thresholds import ADAM, ADAM_GRADIENT, FAILS, LEARNS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
@@ -63,6 +64,17 @@ class Outlook(NamedTuple):
     def difficulty(self) -> float:
         """Sum of the last four: 0 is as easy as can be."""
         return sum(self[2:])
+
+    @property
+    def learns(self) -> bool | None:
+        """True if SGD learns from nearly all such starts, False if from hardly any, None between."""
+        decades = self.gradient + self.difference + self.unevenness
+        return True if decades < LEARNS else False if decades > FAILS else None
+
+    @property
+    def adam_learns(self) -> bool:
+        """Test if Adam learns from most such starts."""
+        return ADAM_GRADIENT * self.gradient + self.difference + self.unevenness < ADAM
 
 
 def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:
@@ -119,7 +131,8 @@ def _measure(p: ProbeParams) -> Outlook:
     with np.errstate(divide="ignore"):
         logs = np.log(found.q), np.log(found.grad2)
     figures = _figures(p, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale)
-    return Outlook(*figures[0].tolist())._replace(unevenness=0.0)
+    equal = min(p.widths[1:]) - 1 if p.initializer == "constant" else 0  # S of a matrix of rank 1
+    return Outlook(*figures[0].tolist())._replace(unevenness=2 * math.log10(1 + equal / UNEVEN))
 
 
 def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, apart: np.ndarray,

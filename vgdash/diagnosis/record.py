@@ -12,7 +12,8 @@ from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.first_failure import FormatFailure
 from vgdash.diagnosis.first_loss import FirstLoss
 from vgdash.diagnosis.nets import DeadNets
-from vgdash.diagnosis.thresholds import LOST, MOVED
+from vgdash.diagnosis.outlook import Outlook, outlooks
+from vgdash.diagnosis.thresholds import MOVED
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record
 from vgdash.theory.trainable_depth import trainable_depth
@@ -94,14 +95,15 @@ class Diagnosis(Record):
         """Layers over which gradients and differences of inputs survive; inf if nothing ends it."""
         return trainable_depth(self.params)
 
+    @cached_property
+    def outlook(self) -> Outlook:
+        """Hindrances to training from this start, in decades."""
+        return outlooks([self.params])[0]
+
     @property
-    def learns(self) -> bool:
-        """Test if plain SGD is expected to learn from this start."""
-        ways = (self.signal, self.gradient)
-        still = any(way.behaviour == "dies" or abs(way.total) > LOST for way in ways)
-        alike = self.correlation.parallel and self.gradient.behaviour != "vanishes"
-        lost = still or alike or self.dead_nets.share > 0.5
-        return self.params.depth == 1 or not lost
+    def learns(self) -> bool | None:
+        """True if SGD is expected to learn from this start, False if not, None if it may or may not."""
+        return False if self.dead_nets.share > 0.5 else self.outlook.learns
 
     @property
     def sentence(self) -> str:

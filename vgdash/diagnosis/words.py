@@ -19,7 +19,8 @@ def findings(d: Diagnosis) -> tuple[Finding, ...]:
     """List the clauses of a diagnosis, the most important first."""
     if d.signal.behaviour == "dies":
         return (_dies(d),)
-    parts = _symmetry, _inputs, _dead, _saturated, _parallel, _first_loss, _depth, _formats, _scatter
+    parts = (_symmetry, _inputs, _dead, _saturated, _parallel, _first_loss, _training, _depth, _formats,
+             _scatter)
     return (_courses(d), *(finding for part in parts for finding in part(d)))
 
 
@@ -149,9 +150,19 @@ def spell_loss(loss: float) -> str:
     return plain(loss, 3) if loss < 1e5 else number(loss)
 
 
+def _training(d: Diagnosis) -> list[Finding]:
+    if d.learns is None:
+        return [Finding("training", "SGD may or may not learn from this start")]
+    if d.learns:
+        return [Finding("training", "SGD learns all the same")] if _courses(d).trouble else []
+    adam = d.outlook.adam_learns and d.dead_nets.share <= 0.5
+    return [Finding("training", "Adam can still train this; SGD cannot" if adam else
+                    "neither SGD nor Adam is likely to learn from this start")]
+
+
 def _depth(d: Diagnosis) -> list[Finding]:
     steady = d.gradient.behaviour in ("holds", "settles", "power_law") and not d.correlation.parallel
-    if steady or not d.trainable_depth < d.params.depth:  # which takes 10 ms to compute
+    if steady or d.learns or not d.trainable_depth < d.params.depth:  # which takes 10 ms to compute
         return []
     return [Finding("trainable_depth", f"plain SGD trains {layers(d.trainable_depth)} of this kind")]
 
