@@ -41,7 +41,8 @@ def stream(trace: Trace, known: set[str]) -> list:
     if not run:
         return []
     rate, n = total ** (1 / len(run)), len(run)
-    layers = [trace.layers[i] for join in run if join.out2 / join.skip2 > math.sqrt(rate) for i in join.last]
+    layers = [trace.layers[i] for join in run
+              if join.out2 / join.skip2 - 1 > (rate - 1) / 4 for i in join.last]
     cured = number((1 + (rate - 1) / n) ** n)
     return finding("stream_grows", layers, (
         f"Each of {n} branches multiplies the stream's mean square by {number(rate)}, {number(total)} in all."

@@ -12,28 +12,22 @@ from dataclasses import replace
 from vgdash.models.expectation import wanted_gain
 from vgdash.models.records import MULTIPLYING, Layer, Trace
 
-FORMS = {
-    "torch": """import torch
-
-{table}
-parameters = dict(model.named_parameters(remove_duplicate=False))
+FORMS = {  # of names and values, both by the framework
+    "torch": ("import torch\n", """parameters = dict(model.named_parameters(remove_duplicate=False))
 with torch.no_grad():
-    for name, {item} in {item}s.items():
+    for {item}, names in {item}s.items():
+        for name in names:
+            {line}
+"""),
+    "keras": ("import keras\n", """variables = {{variable.path: variable for variable in model.weights}}
+for {item}, names in {item}s.items():
+    for name in names:
         {line}
-""",
-    "keras": """import keras
-
-{table}
-variables = {{variable.path: variable for variable in model.weights}}
-for name, {item} in {item}s.items():
-    {line}
-""",
-    "weights": """import numpy as np
-
-{table}
-for name, {item} in {item}s.items():
-    {line}
-""",
+"""),
+    "weights": ("import numpy as np\n", """for {item}, names in {item}s.items():
+    for name in names:
+        {line}
+"""),
 }
 LINES = {
     "factor": ("parameters[name].mul_(factor)", "variables[name].assign(variables[name] * factor)",
@@ -45,13 +39,21 @@ LINES = {
             "variables[name].assign(keras.random.normal(variables[name].shape, stddev=std))",
             "weights[name] = np.random.default_rng().normal(0, std, np.shape(weights[name]))"),
 }
+CLOSE = 1.05  # values that differ by less are one: a sampled variance is no better known
 
 
 def _loop(trace: Trace, item: str, table: dict[str, float], effect: str) -> str:
-    rows = "".join(f"    {name!r}: {value:.6g},\n" for name, value in table.items())
+    groups: dict[float, list[str]] = {}
+    for name, value in table.items():
+        near = (k for k in groups if k == value or (value and 1 / CLOSE < k / value < CLOSE))
+        groups.setdefault(next(near, value), []).append(name)
+    rows = ""
+    for value, names in groups.items():
+        lines = [", ".join(map(repr, names[i:i + 5])) for i in range(0, len(names), 5)]
+        rows += f"    {value:.4g}: [{(',' + chr(10) + ' ' * 8).join(lines)}],\n"
+    head, loop = FORMS[trace.framework]
     line = LINES[item][tuple(FORMS).index(trace.framework)]
-    code = FORMS[trace.framework].format(item=item, line=line, table=f"{item}s = {{\n{rows}}}")
-    return f"{code}# Predicted: {effect}.\n"
+    return f"{head}\n{item}s = {{\n{rows}}}\n{loop.format(item=item, line=line)}# Predicted: {effect}.\n"
 
 
 def _names(layers: Iterable[Layer], value: Callable[[Layer], float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from vgdash.models.records import MATRICES
 STYLE = """
 .vg{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:1rem auto;padding:0 1rem}
 .vg{color:#1b1f24;background:#fff}
-.vg h1{font-size:1.5rem}.vg pre{background:#f3f4f6;padding:.7rem;overflow:auto;border-radius:6px}
+.vg h1{font-size:1.5rem}.vg pre{background:#f3f4f6;padding:.7rem;overflow:auto;max-height:22rem}
 .vg table{border-collapse:collapse;width:100%;font-size:13px}.vg .wide{overflow-x:auto}
 .vg th,.vg td{text-align:right;padding:.2rem .5rem;border-bottom:1px solid #ddd;white-space:nowrap}
 .vg th:nth-child(2),.vg td:nth-child(2),.vg th:nth-child(3),.vg td:nth-child(3){text-align:left}
@@ -24,7 +24,7 @@ SERIES = (  # what is drawn: title, colour, whether as a line
 )
 COLUMNS = (
     ("layer", lambda a: a.path), ("kind", lambda a: a.kind), ("fan_in", lambda a: number(a.fan_in)),
-    ("fan_in·Var(w)", lambda a: _known(a.gain) if a.kind in MATRICES else ""),
+    ("fan_in·E[w²]", lambda a: _known(a.gain) if a.kind in MATRICES else ""),
     ("initializer", lambda a: a.initializer), ("E[in²]", lambda a: _known(a.in2)),
     ("E[out²]", lambda a: _known(a.out2)), ("out²/predicted", lambda a: _known(a.out2 / a.predicted)
                                             if a.predicted > 0 else ""),
@@ -88,8 +88,9 @@ def _chart(report) -> str:
     step = max(1, (high - low) // 8)
     parts = [f"<svg viewBox='0 0 {width} {height}' role='img' aria-label='Mean squares by layer'>"]
     for v in range(low, high + 1, step):
+        power = number(10.0**v).removeprefix("1.0·")
         parts.append(f"<line x1='{left}' x2='{width - 20}' y1='{y(v):.1f}' y2='{y(v):.1f}' stroke='#ddd'/>"
-                     f"<text x='{left - 8}' y='{y(v) + 4:.1f}' text-anchor='end'>{number(10.0**v)}</text>")
+                     f"<text x='{left - 8}' y='{y(v) + 4:.1f}' text-anchor='end'>{power}</text>")
     for k, (name, colour, line, ys) in enumerate(series):
         dots = [(x(i), y(v)) for i, v in enumerate(ys) if v is not None]
         if line:
