@@ -18,7 +18,7 @@ from pages.parts.text import escaped
 from vgdash.params import MAX_TEXT, Params
 
 SIDE_BY_SIDE = ("linear_chain", "neuron_variance", "initializers")  # pages that can draw A beside B
-VERSION = "1"  # of the links; a later one would read the old meaning from this
+VERSION = "1"  # of the links; later defaults would read the old ones from this
 LONGEST = 4  # differences between A and B that are named
 
 
@@ -174,9 +174,9 @@ def _set_quiet(quiet: bool) -> NoReturn:
 # ---- links, projector
 
 def link(controls: Controls) -> str:
-    """Return the address of this very state: every value spelled out, with the version of the spelling."""
+    """Return the shortest address of this very state, with the version of its spelling and its defaults."""
     here = urlsplit(st.context.url or "http://localhost:8501/")
-    state = {**controls.query(), **controls.full_query(), "v": VERSION}
+    state = {**controls.query(), "v": VERSION}
     return urlunsplit((here.scheme, here.netloc, here.path, urlencode(state, doseq=True), ""))
 
 
@@ -205,7 +205,7 @@ def _keep(controls: Controls, state: str) -> None:
 @st.dialog("Share", width="medium")
 def _share(controls: Controls) -> None:
     address = link(controls)
-    st.markdown("Whoever opens this sees the very same state.")
+    st.markdown("Scan or copy: it opens exactly this view.")
     try:
         st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=400)
     except segno.DataOverflowError:  # 2,953 characters; only a link made by hand
