@@ -232,8 +232,8 @@ def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
     names = ["lecun_normal", "he_normal", "standard_normal"]
     said = verdict(opened("initializers", initializers=names, depth="50", width="256"))
     assert "50 layers: he_normal holds." in said
-    assert "lecun_normal vanishes, ×0.50 a layer." in said
-    assert "standard_normal explodes, ×128 a layer." in said
+    assert "lecun_normal vanishes, ×0.50 a layer" in said
+    assert "standard_normal explodes, ×128 a layer" in said
 
 
 def test_a_training_run_is_plotted_as_trained(own_store):

@@ -172,7 +172,7 @@ def test_where_nothing_passes_there_is_no_correlation_and_the_page_says_so():
 def test_without_a_fixed_point_the_verdict_says_so_and_by_how_much_it_grows():
     text = phase_view(PhaseParams("relu", 3.0, 0.05)).verdict
     assert "**no fixed point: the variance grows without bound (×1.5 a layer)**" in text
-    assert "Signal and gradient explode, ×1.50 a layer." in text
+    assert "Signal and gradient explode, ×1.50 a layer" in text
 
 
 @settings(max_examples=6, deadline=None)

@@ -126,7 +126,7 @@ def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more)
 def test_lost_digits_are_not_called_zero_and_float64_does_not_end_where_float32_does(depth, digits, zero):
     found = probe(ProbeParams.uniform(depth, 100, "relu", "small_normal"))
     verdict, formats = comparison_view([found]).verdict, advice_view(found, "pytorch").formats
-    assert "small_normal vanishes, ×0.0050 a layer." in verdict
+    assert "small_normal vanishes, ×0.0050 a layer" in verdict
     assert found.q[0, digits - 1] > 0
     assert zero is None or found.q[0, zero - 1] == 0 < found.q[0, zero - 2]
     rows = {line.split("|")[1].strip(): line for line in formats.splitlines() if line.startswith("| ")}

@@ -43,11 +43,11 @@ class FormatFailure:
 
     @property
     def sentence(self) -> str:
-        """Failures but the loss of digits; empty if the format survives."""
-        failures = _at_layers(("overflows at layer {}", self.overflow),
-                              ("reaches zero at layer {}", self.zero),
-                              ("has an infinite gradient at layer {}", self.gradient_overflow),
-                              ("has no gradient left at layer {}", self.gradient_zero))
+        """First failure each way, but the loss of digits; empty if the format survives."""
+        forward = (self.overflow, "overflows"), (self.zero, "reaches zero")
+        back = (self.gradient_overflow, "its gradient overflows"), (self.gradient_zero, "its gradient ends")
+        first = [*sorted(one for one in forward if one[0])[:1], *sorted(one for one in back if one[0])[-1:]]
+        failures = [f"{what} at layer {layer}" for layer, what in first]
         return f"{self.name} {' and '.join(failures)}" if failures else ""
 
 

@@ -19,9 +19,10 @@ def findings(d: Diagnosis) -> tuple[Finding, ...]:
     """List the clauses of a diagnosis, the most important first."""
     if d.signal.behaviour == "dies":
         return (_dies(d),)
-    parts = (_symmetry, _inputs, _dead, _saturated, _parallel, _first_loss, _training, _depth, _formats,
+    parts = (_symmetry, _inputs, _dead, _parallel, _saturated, _first_loss, _training, _depth, _formats,
              _scatter)
-    return (_courses(d), *(finding for part in parts for finding in part(d)))
+    said = [finding for part in parts for finding in part(d)]
+    return (_courses(d), *sorted(said, key=lambda finding: not finding.trouble))
 
 
 def _symmetry(d: Diagnosis) -> list[Finding]:
@@ -71,7 +72,7 @@ def describe(course: Course) -> str:
 def figure(course: Course) -> str:
     """Spell the number that describes a course: "×0.50 a layer", "like 1/depth", "×768 in layer 1"."""
     if course.behaviour == "settles":
-        return f"a mean square of {number(course.limit)}"
+        return number(course.limit)
     if course.behaviour == "dies":
         return f"0 from layer {course.worst_layer} on"
     if course.behaviour == "power_law":

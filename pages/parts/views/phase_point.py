@@ -42,7 +42,7 @@ found to train down to about $6\,\xi_c$ layers (Schoenholz et al. 2017).
 These are factors at the end, $q^*$ and $c^*$. Real inputs start elsewhere, and may come near only after
 hundreds of layers. So the depth named here follows $q$ and $c$ from the input on: it ends where two inputs
 have forgotten how alike they were (down to $e^{-6}$, as $6\,\xi_c$ layers do near the end), or where
-gradients are a thousand times too small or too large.
+squared gradients have fallen below $10^{-5}$ or grown beyond $10^{3.5}$, as in nets that did not learn.
 
 By layer, lines are this theory; points are measured, with the range of the nets.
 """
