@@ -12,7 +12,7 @@ from vgdash.linear_chain import ChainParams
 from vgdash.params import Choice, Integer
 
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
-STEPS, LEARNING = "step by step", "learning"  # looks beside the log and the linear axis
+STEPS, LEARNING = "steps", "learning"  # looks beside the log and the linear axis
 BESIDE = {
     "scale": (Choice(("log", "linear", STEPS, LEARNING)), "log"),
     "step": (Integer(0, LAST_STEP), 0),

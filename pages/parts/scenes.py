@@ -65,7 +65,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("linear_chain", "halves", "½, ¼, ⅛ …: the same on a linear axis.", CHAIN,
           {"factor": 0.5, "depth": 9, "scale": "linear"}),
     Scene("linear_chain", "step by step", "One matrix after the other: W[2]W[1]x.", CHAIN,
-          {"factor": 0.5, "depth": 9, "scale": "step by step"}),
+          {"factor": 0.5, "depth": 9, "scale": "steps"}),
     Scene("linear_chain", "0.9", "0.9 vanishes too, only more slowly.", CHAIN,
           {"factor": 0.9, "depth": 152}, "nine_tenths"),
     Scene("linear_chain", "1.2", "And 1.2 explodes more slowly.", CHAIN, {"factor": 1.2}),

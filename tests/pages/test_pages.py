@@ -136,7 +136,7 @@ def test_the_halves_of_the_lecture_stand_at_their_points(scale):
 @pytest.mark.parametrize(("depth", "steps"), [(1, 2), (2, 4), (3, 6), (4, 7), (150, 8)])
 def test_the_chain_step_by_step_writes_one_line_more_at_each_step_and_stops_at_the_output(depth, steps):
     for step in (0, 1, 7):
-        page = opened("linear_chain", scale="step by step", depth=str(depth), step=str(step))
+        page = opened("linear_chain", scale="steps", depth=str(depth), step=str(step))
         drawing = next(text.value for text in page.markdown if "<svg" in text.value)
         lines = re.findall(r'<div class="(now|later|)">(.*?)</div>', drawing)
         assert len(lines) == steps

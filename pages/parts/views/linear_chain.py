@@ -51,8 +51,8 @@ called the Lyapunov exponent.
 
 Lines: this exponent. Points: the middle one (median) of the chains drawn. Shaded: 8 of 10 chains lie here.
 """
-FORMATS_NOTE = """A *subnormal* number is so small that it keeps only some of its digits. “Loses digits” means
-subnormal."""
+FORMATS_NOTE = """Number formats are named after their bits: float16 and bfloat16 have 16, float32 has 32,
+float64 has 64. “Loses digits”: the numbers are so small (*subnormal*) that they keep only some digits."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ def _flow(trained: Descent) -> tuple[np.ndarray, np.ndarray]:
 def _steps(trained: Descent) -> pa.Table:
     """Steps by depth, as log10: the limit of small steps as a line, and a point for each depth."""
     cap, log10_steps = trained.params.cap, np.log10(np.maximum(trained.steps, 1))
-    limit = charts.rows("limit", "", [trained.depths.mean()], [np.log10(cap)], text=[f"cap of {cap:,} steps"])
+    limit = charts.rows("limit", "", [trained.depths.mean()], [np.log10(cap)],
+                        text=[f"limit of {cap:,} steps"])
     parts = [limit, charts.rows("line", "small steps", *_flow(trained))]
     for outcome in OUTCOMES:
         there = trained.outcome == outcome
