@@ -130,7 +130,10 @@ class Nets(ForwardBackward):
             counted = min(self.layout.batch, len(examples) - start)
             losses += self._losses[:, :counted].sum(axis=1)
             hits += self._hits[:, :counted].sum(axis=1)
-        return losses / len(examples), hits / len(examples)
+        losses /= len(examples)
+        if examples.labels.shape[1] == 1:
+            return losses, 1 - 2 * losses / examples.labels.var()
+        return losses, hits / len(examples)
 
     def predict_batches(self, examples: Examples) -> Iterator[int]:
         """Predict all rows in batches; yield the first row of each while activations and ``shares`` are its
