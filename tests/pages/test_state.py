@@ -13,7 +13,7 @@ from tests.pages.wire import Session, state
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Choice
 
-BESIDE = {"scale": (Choice(("log", "linear", "learning")), "log")}
+BESIDE = {"scale": (Choice(("log", "linear", "learning", "step by step")), "log")}
 
 
 class Rerun(Exception):
@@ -242,7 +242,7 @@ def test_every_control_and_every_way_to_a_state_leads_to_its_address(visitor):
     visitor.send(state(visitor.page.widget("scene").id, "string_array_value", ["halves"]))
     assert visitor.query == "scene=halves"
     visitor.click("to-next")
-    assert visitor.query == "scene=0.9"
+    assert visitor.query == "scene=step+by+step"
     visitor.click("to-previous")
     visitor.query = "factor=1.2&depth=9"  # Back
     assert "×1.20 a layer" in visitor.send().verdict
