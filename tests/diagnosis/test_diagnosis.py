@@ -201,6 +201,7 @@ def test_nets_outweigh_a_theory_that_they_do_not_follow():
     uniform(50, 32, "relu", "he_normal", normalization="batch", batch=2),
     uniform(30, 32, "tanh", "he_normal", rescale="lsuv"), uniform(30, 32, "mish", "orthogonal", keep=0.5),
     uniform(30, 32, "relu", "small_normal", residual="zero"), uniform(6, 16, "gelu", "he_normal", gamma=0.0),
+    uniform(9, 3, "elu", "lecun_normal", gamma=1e-162), uniform(9, 3, "relu", "he_normal", gamma=1e-160),
     ProbeParams((2, 64, 64, 3), "softplus", "playground_default"), uniform(4, 8, "elu", "standard_normal"),
 ], ids=str)
 def test_every_net_has_a_short_sentence_without_riddles(p):

@@ -63,8 +63,9 @@ def _direction(theory: Prediction, name: str, classify: Callable, nets: np.ndarr
     widths, end = theory.params.widths, -1 if name == "q" else 0
     curve, band = getattr(theory, f"log10_{name}"), getattr(theory, f"band_{name}")
     predicted = None if np.isnan(curve).any() else classify(curve, widths)
-    low, high = (bound[end] - curve[end] for bound in theory.interval(name))
-    scatter = max(abs(low), abs(high)) if np.isfinite(band.variance[end]) else math.nan
+    scatter = math.nan
+    if np.isfinite(band.variance[end]) and np.isfinite(curve[end]):
+        scatter = max(abs(bound[end] - curve[end]) for bound in theory.interval(name))
     if math.isnan(scatter) and len(seen.q) > 1 and np.isfinite(values := seen.log10(name)[:, end]).all():
         scatter = 2 * float(values.std(ddof=1))
     return Direction(predicted, classify(nets, widths), scatter)

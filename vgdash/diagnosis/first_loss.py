@@ -65,7 +65,7 @@ def _expected(theory: Prediction, log_q: float, classes: int) -> float:
     """Average over the scatter of ln q from input to input and from net to net, where it is known."""
     band = theory.band_q
     variance = float(band.one[-1])
-    if not variance >= 0:
+    if not (variance >= 0 and math.isfinite(log_q)):
         return cross_entropy(math.exp(min(log_q, 600.0)), classes)
     mean = float(band.mean[-1]) - (variance - float(band.variance[-1])) / 2  # of one input
     values = [cross_entropy(math.exp(min(log_q + mean + math.sqrt(variance) * node, 600.0)), classes)
