@@ -155,6 +155,20 @@ def test_a_healthy_model_passes_and_a_broken_one_fails_with_its_findings():
     assert "parameters[name].fill_(value)" in str(caught.value)
 
 
+def test_numbers_that_are_not_finite_are_a_finding():
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2)), torch.randn(16, 8)
+    loss = inspect(model, x, torch.ones(16, 2), lambda o, t: (o.sum() * 0).log() + float("nan"))
+    assert [f.cause for f in loss.findings] == ["output_scale"]
+    with torch.no_grad():
+        model[2].weight[0, 0] = float("nan")
+    found = inspect(model, x, torch.ones(16, 2))
+    assert [f.layers for f in found.findings] == [("2",)]
+    exec(found.findings[0].fix, {"model": model})
+    assert_healthy(model, x, torch.ones(16, 2))
+    weights = {"a.weight": np.full((3, 3), np.nan)}
+    assert inspect(weights).findings[0].layers == ("a",)
+
+
 def test_float16_is_asked_of_a_float32_model():
     model, x = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4)), torch.randn(256, 64)
     assert assert_healthy(model, x, formats=("float16",)).formats()["float16"] == ""

@@ -24,7 +24,7 @@ def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
     for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, course, flat,
-                 single, _output, _underflow):
+                 single, _output, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -154,3 +154,17 @@ def _underflow(trace, known):
     low = [a for a in layers if a.gradient == "zero" or a.grad_out2 < (4 * smallest) ** 2]
     return finding("float16_underflow", low or layers, f"float16 rounds {trace.shrunk:.0%} of the gradient "
                    "to 0: its smallest number is 6.0·10⁻⁸.", wider(trace))
+
+
+def _infinite(trace, known):
+    """Name the first layer whose numbers are not finite, where no other cause explains them."""
+    wrong = [a for a in trace.layers if not math.isfinite(a.weight2) or a.out2 == math.inf]
+    if known or not (wrong or not math.isfinite(trace.loss)) or (trace.framework == "weights" and not wrong):
+        return []
+    if not wrong:
+        return finding("output_scale", list(trace.layers[-1:]), "The loss is no finite number; all outputs are.",
+                       "# Look at the loss: a logarithm of 0, or a division by 0.\n")
+    a = wrong[0]
+    where = "weights" if not math.isfinite(a.weight2) else "outputs"
+    code = redraw(trace, [b for b in wrong if not math.isfinite(b.weight2)] or [a])
+    return finding("weights_large", [a], f"The first numbers that are not finite: {where} of {a.path}.", code)

@@ -110,7 +110,7 @@ def _course(layers: list[Layer], activation: str, normed: bool) -> list[Layer]:
             saturated=float(gaussian_mean(flat)) if all(ends) and not last else 0.0,
             dead=a.dead if ends == [True, False] and not last else 0.0,
             identical=a.identical and after_it is not None and after_it.stuck,
-            stuck=a.zero and any(b.zero for b in layers if b is not a)))
+            stuck=chain and a.zero and any(b.zero for b in layers if b is not a)))
         q = after if chain else 1.0
     gradient = 1.0
     for place in range(len(found) - 1, -1, -1):
