@@ -162,7 +162,7 @@ def _infinite(trace, known):
     if known or not (wrong or not math.isfinite(trace.loss)) or (trace.framework == "weights" and not wrong):
         return []
     if not wrong:
-        return finding("output_scale", list(trace.layers[-1:]), "The loss is no finite number; all outputs are.",
+        return finding("output_scale", list(trace.layers[-1:]), "The loss is not finite; all outputs are.",
                        "# Look at the loss: a logarithm of 0, or a division by 0.\n")
     a = wrong[0]
     where = "weights" if not math.isfinite(a.weight2) else "outputs"

@@ -45,7 +45,7 @@ def unchanged(model):
             vars(module).clear()
             vars(module).update(before)
             for key, value in copies.items():
-                if isinstance(value, dict) and value != before[key]:
+                if isinstance(value, dict):
                     before[key].clear()
                     before[key].update(value)
 

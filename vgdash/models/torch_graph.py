@@ -28,7 +28,7 @@ TURNS = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another
 ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
 NAMES = {"clamp_min": "relu", "relu6": "relu", "threshold": "relu", "sin": "sine", "cos": "sine",
          "hardtanh": "hardtanh", "celu": "elu", "prelu": "leaky_relu", "rrelu": "leaky_relu",
-         "hardswish": "silu", "maximum": "relu", "clip": "clamp"}
+         "hardswish": "silu", "clip": "clamp"}
 SLOPES = {*ACTIVATIONS, "hardtanh", "sine"} - {"linear"}
 
 
@@ -126,6 +126,10 @@ class Recorder(TorchFunctionMode):
         data = any(node.data for node in parents) or (op in EMBEDDINGS and bool(params))
         if op == "clamp" and kwargs.get("min", args[1] if len(args) > 1 else None) == 0:
             op = "relu"
+        if op in SUMS and data:  # before an addition in place
+            for t in given:
+                if (p := self.node(t)) is not None and p.square is None:
+                    p.square = mean_square(t)
         slopes = slopes_of(op, args[0], parents) if data and args and op in SLOPES else {}
         out = func(*args, **kwargs)
         outs = list(tensors(out))
@@ -163,9 +167,6 @@ class Recorder(TorchFunctionMode):
         elif op in SUMS and len({p.index for p in parents if p.data}) > 1:
             node.kind = "join"
             node.square = mean_square(first)
-            for t in given:
-                if (p := self.node(t)) is not None and p.square is None and p is not node:
-                    p.square = mean_square(t)
         if ((self.check or first.dtype == torch.float16) and not self.broken and first.is_floating_point()
                 and not bool(torch.isfinite(first.detach()).all())):
             self.broken = self.here or "(the model)"
