@@ -186,7 +186,9 @@ def leaky_resid_linear():
 
         def forward(self, x):
             for layer in self.layers:
-                x = x + F.leaky_relu(layer(x))
+                branch = F.leaky_relu(layer(x))
+                branch += x  # in place, as many residual nets have it
+                x = branch
             return self.head(x)
 
     x, t = data()

@@ -40,7 +40,7 @@ def state(model):
              for m in model.modules()]
     return ({k: v.clone() for k, v in model.state_dict().items()}, hooks,
             [None if p.grad is None else p.grad.clone() for p in model.parameters()],
-            [p.requires_grad for p in model.parameters()], [id(p) for p in model.parameters()], model.seen, model.cache["last"],
+            [(p.requires_grad, id(p)) for p in model.parameters()], model.seen, model.cache["last"],
             torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
 
 
