@@ -229,6 +229,8 @@ def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_noth
     for stem in dict.fromkeys(stem for stem, *_ in TOO_LARGE):
         with Session(port) as visitor:
             visitor.open(stem)
+            while visitor.page.timers:
+                visitor.tick()
     before = resident(process)
     for stem, query, named in TOO_LARGE:
         with Session(port) as visitor:

@@ -13,7 +13,7 @@ from tests.pages.wire import Session, state
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Choice
 
-BESIDE = {"scale": (Choice(("log", "linear", "learning", "step by step")), "log")}
+BESIDE = {"scale": (Choice(("log", "linear", "steps", "learning")), "log")}
 
 
 class Rerun(Exception):
