@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import charts, elements, page, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.net_controls import net_controls
+from pages.parts.net_controls import class_controls, net_controls
 from pages.parts.presenter import presenting
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from pages.parts.views.training_details import FRAMES, STATISTICS, rates
@@ -45,9 +45,8 @@ def draw() -> None:
         controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 5, 8])
         controls.number("seed", "seed")
         controls.number("clip", "clip the gradient's norm (0: off)")
-        controls.slider("label_noise", "wrong labels, share", 0.05)
-        if controls.value("dataset") != "wave" or "loss" in controls.here.values:
-            controls.select("loss", "loss")
+        controls.slider("keep", "dropout keeps", 0.01)
+        class_controls(controls)
         controls.select("normalization", "normalization")
         controls.select("residual", "residual branches")
         controls.number("sigma_b2", "σ_b², variance of the first biases (0: the initializer's own)")

@@ -1,4 +1,4 @@
-"""Controls of nets that two pages share: scale of the normalization, last layer, inputs."""
+"""Controls that show only where they act: scale of the normalization, last layer, inputs; labels and loss."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def net_controls(controls: Controls, norm_reaches_last: bool) -> None:
             ("input_mean", "inputs: then added", True)):
         if acts or key in controls.here.values:
             controls.number(key, label)
+
+
+def class_controls(controls: Controls) -> None:
+    """Draw wrong labels and the loss where the data have classes; numbers leave no choice."""
+    classes, changed = controls.value("dataset") != "wave", controls.here.values
+    if classes or "label_noise" in changed:
+        controls.slider("label_noise", "wrong labels, share", 0.05)
+    if classes or "loss" in changed:
+        controls.select("loss", "loss")

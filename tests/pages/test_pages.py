@@ -69,8 +69,13 @@ NET = {"norm_scale": "scale of the normalization", "last_scale": "last layer: mu
     ("initializers", {"normalization": "layer", "last_scale": "0"}, set(NET) - {"last_bias"}),
     ("training", {"normalization": "layer"}, set(NET)), ("training", {}, set(NET) - {"norm_scale"})])
 def test_controls_of_the_net_stand_where_they_act_or_have_been_set(name, state, drawn):
-    labels = [field.label for field in opened(name, **state).number_input]
+    page = opened(name, **state)
+    labels = [field.label for field in page.number_input]
     assert {key for key, label in NET.items() if any(one.startswith(label) for one in labels)} == drawn
+    for dataset in ("wave", "moons") if name == "training" else ():
+        page = opened(name, dataset=dataset, **state)
+        labels = {widget.label for widget in (*page.slider, *page.selectbox)}
+        assert ({"wrong labels, share", "loss"} <= labels) is (dataset == "moons")
 
 
 @pytest.mark.usefixtures("no_runs")
