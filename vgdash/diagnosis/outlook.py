@@ -118,7 +118,9 @@ def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
         series, before = correlation_series(activation, log_q[:, layer - 1]), apart[:, layer - 1]
         related, unrelated = (p.keep * map_correlation(series, c) for c in (before, np.zeros(len(log_q))))
         branch = (related - unrelated) / (1 - unrelated)
-        share = 1 - np.exp(log_q[:, layer - 1] - log_q[:, layer]) if p.skips[layer] else 1.0
+        with np.errstate(invalid="ignore"):  # both -inf where weights are 0
+            grown = np.nan_to_num(log_q[:, layer] - log_q[:, layer - 1])
+        share = 1 - np.exp(-grown) if p.skips[layer] else 1.0
         apart[:, layer] = share * branch + (1 - share) * before
     return apart
 

@@ -143,8 +143,12 @@ def _best_gamma(p: ProbeParams) -> float:
 
 
 def _identity(p: ProbeParams) -> list[Candidate]:
-    """The identity, where it fills at least half of each layer, and there is no skip connection anyway."""
-    if p.residual != "none" or (np.array(p.widths[1:-1]) > 2 * np.minimum.accumulate(p.widths)[:-2]).any():
+    """The identity, where it fills half of each layer, without skip connections, which are one anyway.
+
+    Under batch normalization no theory tells related inputs from others.
+    """
+    half_empty = (np.array(p.widths[1:-1]) > 2 * np.minimum.accumulate(p.widths)[:-2]).any()
+    if p.residual != "none" or p.normalization == "batch" or half_empty:
         return []
     start = replace(p, initializer="identity", gamma=1.0, sigma_b2=0.0)
     return list(zip([start], outlooks([start]), strict=True))
