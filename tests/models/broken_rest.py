@@ -186,6 +186,33 @@ def inception_default():
     )
 
 
+class Repeated(nn.Module):
+    """One layer, used again and again."""
+
+    def __init__(self, gain):
+        super().__init__()
+        self.first, self.shared, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+        std((gain / 64) ** 0.5)(self.shared.weight)
+
+    def forward(self, x):
+        x = self.first(x)
+        for _ in range(14):
+            x = F.relu(self.shared(x))
+        return self.head(x)
+
+
+@broken("weights_small", {"shared"})
+def repeated_small():
+    x, t = data()
+    return Repeated(1 / 3), x, t, ce
+
+
+@broken("weights_large", {"shared"})
+def repeated_large():
+    x, t = data()
+    return Repeated(18), x, t, ce
+
+
 @broken("weights_small", {f"layers.{i}" for i in range(30)})
 def swish_by_hand():
     class M(nn.Module):

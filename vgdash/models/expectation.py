@@ -101,7 +101,7 @@ def other_fan(layers: list[Layer]) -> str:
             most = max(most, hits / len(layers))
         return most
 
-    right = fits(lambda a: a.fan_in)
+    right = max(fits(lambda a: a.fan_in), fits(lambda a: (a.fan_in + a.fan_out) / 2))  # or Glorot's
     for name, fan_of in OTHER_FANS.items():
         differ = sum(abs(math.log(fan_of(a) / a.fan_in)) > 0.4 for a in layers)
         if differ > 0.5 * len(layers) and fits(fan_of) >= max(0.8, right + 0.1):

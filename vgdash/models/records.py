@@ -15,7 +15,7 @@ MATRICES = (*MULTIPLYING, "embedding", "recurrent", "attention")
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer with weights of its own, at one forward and one backward pass.
+    """One call of a layer with weights of its own, at one forward and one backward pass.
 
     Squares are means over all entries, ``nan`` where not measured. ``fan_in`` counts the kernel's area and
     one group's channels: the number of products in a sum. ``after2`` is E[f(out)²], what comes next reads.
@@ -56,7 +56,6 @@ class Layer:
     grad_after: float = NAN
     grad_out2: float = NAN
     grad_weight2: float = NAN
-    grad_largest: float = NAN
     update: float = NAN
     correlation: float = NAN
     token_cosine: float = NAN

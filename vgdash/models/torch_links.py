@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from vgdash.models.records import MATRICES, Join, Layer
 from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
@@ -147,27 +145,15 @@ class Links:
         return any(n is skip for n, *_ in self.residual)
 
 
-def merge(calls, layers, links) -> list[Layer]:
-    """Make one record of the calls of each weight, and number the links between layers."""
-    groups: dict[tuple, list[int]] = {}
-    for i, c in enumerate(calls):
-        if c["kind"] in MATRICES or c["own"]:
-            groups.setdefault((c["path"], c["weight"]), []).append(i)
-    place = {calls[i]["node"].index: k for k, members in enumerate(groups.values()) for i in members}
-    merged = []
-    for k, members in enumerate(groups.values()):
-        first, many = layers[members[0]], [layers[i] for i in members]
-        following = links.follow(calls[members[-1]]["node"]).get("call")
-        to = place.get(following["node"].index, -1) if following else -1
-        changes = {"next": -1 if to == k else to}
-        if len(many) > 1:
-            for name in ("in2", "out2", "after2"):
-                changes[name] = float(np.mean([getattr(m, name) for m in many]))
-            for name in ("in_largest", "out_largest"):
-                changes[name] = max(getattr(m, name) for m in many)
-            changes |= {"bypassed": all(m.bypassed for m in many), "last": any(m.last for m in many)}
-        merged.append(replace(first, **changes))
+def linked(calls, layers: list[Layer], links: Links) -> list[Layer]:
+    """Number the links between the calls of layers, and describe the sums of skips and branches."""
+    kept = [i for i, c in enumerate(calls) if c["kind"] in MATRICES or c["own"]]
+    place = {calls[i]["node"].index: k for k, i in enumerate(kept)}
+    found = []
+    for i in kept:
+        following = links.follow(calls[i]["node"]).get("call")
+        found.append(replace(layers[i], next=place.get(following["node"].index, -1) if following else -1))
     for n, skip, last, is_open in links.residual:
-        layers_of = tuple(dict.fromkeys(place[i] for i in last))
-        links.joins.append(Join(n.path, skip.square, n.square, layers_of, links._chained(skip), not is_open))
-    return merged
+        ends = tuple(place[i] for i in last)
+        links.joins.append(Join(n.path, skip.square, n.square, ends, links._chained(skip), not is_open))
+    return found

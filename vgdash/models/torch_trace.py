@@ -12,7 +12,7 @@ from torch.nn.modules import module as hooks
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
 from vgdash.models.torch_call import arguments, guessed_loss, quiet, unchanged, unwrapped
 from vgdash.models.torch_graph import Recorder, tensors
-from vgdash.models.torch_links import Links, merge
+from vgdash.models.torch_links import Links, linked
 from vgdash.models.torch_measure import close, cosines, largest, mean_square, square, watch, weights_of
 from vgdash.params import ParamError
 
@@ -180,7 +180,7 @@ class Tracer:
         for t in tensors(outputs) if value.requires_grad else ():
             if (node := self.recorder.node(t)) is not None and node.requires:
                 links.used |= links.live[node.index] | 1 << node.index
-        layers = merge(self.calls, [self.layer(c, links, grads, used, rate) for c in self.calls], links)
+        layers = linked(self.calls, [self.layer(c, links, grads, used, rate) for c in self.calls], links)
         layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
             entries = sum(c["gout"].get("entries", 0) for c in self.calls)
