@@ -73,14 +73,14 @@ def _results(shown: page.Results) -> None:
         st.markdown(WHY + (WHY_RANDOM if p.kind == "gaussian" else ""))
         if found.counting:
             st.markdown(f"{found.counting}\n\n{found.first}")
-        st.markdown("**Where each number format gives up**, layer by layer in that format:\n\n"
-                    f"{found.formats}")
-        st.caption(FORMATS_NOTE)
     with right:
         st.markdown("**And learning?**")
         if look != LEARNING:
             _learning(found, "", 190)
         st.markdown(found.learning)  # below the chart: its length changes, and the chart must not jump
+        st.markdown("**Where each number format gives up**, layer by layer in that format:\n\n"
+                    f"{found.formats}")
+        st.caption(FORMATS_NOTE)
     elements.table_and_download(lambda: results.table(p), text.file_name("linear-chain", p), "chain", p)
 
 

@@ -54,7 +54,7 @@ export default function({ data, parentElement }) {
       if (status.textContent !== words) status.textContent = words;
       canvas.setAttribute('aria-label', `${name}, after ${step.toLocaleString('en')} steps: ${words}`);
     });
-    said.textContent = `×${data.scales[scale]} · step ${step.toLocaleString('en')}`;
+    said.textContent = `weights ×${data.scales[scale]} · step ${step.toLocaleString('en')}`;
   };
   const tick = now => {
     if (!running || !root.isConnected) return;

@@ -47,10 +47,10 @@ def test_less_motion_shows_the_end_and_the_slider_chooses_the_scale(watching):
     end = film(visitor)
     visitor.page.wait_for_timeout(300)
     assert visitor.page.evaluate(SEEN) == end
-    assert end["said"] == "×1 · step 2,000"
+    assert end["said"] == "weights ×1 · step 2,000"
     visitor.page.get_by_label("How large do the weights start?").press("End")
     largest = film(visitor)
-    assert largest["said"] == "×2 · step 2,000"
+    assert largest["said"] == "weights ×2 · step 2,000"
     assert ["blew up" in name for name in largest["names"]] == [False, True, True]
 
 

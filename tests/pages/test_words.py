@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams
 from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
 from vgdash.single_neuron import NeuronParams
+from vgdash.spelling import fraction, ten_to
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():
@@ -47,6 +49,14 @@ def test_values_behind_more_count_however_long_the_others_are(widths):
     *((seconds, *pair) for pair in ((0.0, "0.1 s"), (0.26, "0.3 s"), (12.4, "12 s"), (200, "3 min 20 s")))])
 def test_a_minus_is_no_hyphen_and_a_duration_never_nothing(write, value, text):
     assert write(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("1/2", "½"), ("-1/8", "−⅛"), ("27/8", "27/8"), ("-4", "−4"), ("0", "0"), ("1/8192", "1/8,192"),
+    ("1/16384", "6.1·10⁻⁵"), ("10001/3", "3,334")])
+def test_a_fraction_is_written_as_one_while_its_numbers_are_short(value, text):
+    assert fraction(Fraction(value)) == text
+    assert fraction(Fraction(3, 2) ** 2000) == ten_to(2000 * math.log10(1.5)), "no float could hold it"
 
 
 @pytest.mark.parametrize(("factor", "depth", "rate"), [
