@@ -6,6 +6,7 @@ from pages.parts import charts, elements, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import net_controls
 from pages.parts.presenter import presenting
+from pages.parts.views import same_net
 from pages.parts.views.histograms import share_axes
 from pages.parts.views.initializers import (
     COURSE,
@@ -88,6 +89,7 @@ def _results(shown: page.Results) -> None:
         absent = "" if one.initializer == wanted else f"{wanted} is not compared here. "
         st.markdown("**What fails first, and what to choose instead.** "
                     f"{absent}{advice.failure} {advice.balance}\n\n{advice.choice}")
+        elements.net_link("training", "Train these very nets on the digits", same_net.trained(p))
         with elements.drawer("Code to paste", "code", ":material/code:") as opened:
             if opened:
                 shown.controls.select("framework", "for", label_visibility="collapsed", width=WIDE)

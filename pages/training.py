@@ -6,6 +6,7 @@ from pages.parts import charts, elements, page, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import class_controls, net_controls
 from pages.parts.presenter import presenting
+from pages.parts.views import same_net
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from pages.parts.views.training_details import FRAMES, STATISTICS, rates
 from vgdash.initializers import INITIALIZERS
@@ -20,24 +21,27 @@ BESIDE = {
 }
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 HEIGHT = 215
+WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512]
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0]
 
 
 def draw() -> None:
-    controls = Controls("training", TrainParams, BESIDE, linked=("dataset", "normalization", "look"),
-                        fragments=("buttons", "results"), then=training_panel.start_when_ready)
+    controls = Controls("training", TrainParams, BESIDE, ("dataset", "normalization", "look", "widths"),
+                        ("buttons", "results"), training_panel.start_when_ready)
+    own = controls.value("widths") is not None  # they say how deep, and how wide
     if training_panel.watched(training_panel.RUN) is None:  # no page opens empty
         training_panel.start_when_ready()
 
     def row() -> None:
         controls.select("dataset", "data", width=NARROW)
-        controls.steps("depth", "depth L", DEPTHS)
+        controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
         controls.select("activation", "activation", width=NARROW)
         controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
 
     def more() -> None:
         controls.several("initializers", "initializers")
-        controls.steps("width", "width of the hidden layers", [2, 4, 8, 16, 32, 64, 100, 128, 256, 512])
+        controls.steps("width", "width of the hidden layers", WIDTHS, disabled=own)
+        controls.typed("widths", "or your own widths, input first", "64-512-256-10")
         controls.select("optimizer", "optimizer")
         controls.number("gamma", "γ, multiplies the first weights")
         controls.steps("batch", "batch", [8, 16, 32, 64, 128, 256])
@@ -53,9 +57,8 @@ def draw() -> None:
         net_controls(controls, norm_reaches_last=False)
 
     def looks() -> None:
-        look = controls.value("look")
         controls.segments("look", "look at", label_visibility="collapsed")
-        if look in (GRADIENTS, HISTOGRAMS):
+        if (look := controls.value("look")) in (GRADIENTS, HISTOGRAMS):
             controls.select("of", "of the net from", width=WIDE)
         if look == LAYERS:
             controls.select("statistic", "show", width=WIDE)
@@ -88,14 +91,14 @@ def _results(shown: page.Results) -> None:
     if value("look") == RATES:
         _rates(p)
     if run is None or not run.snapshots:
-        shown.verdict(f"{len(p.initializers)} nets of {p.depth} layers differ only in their first weights. "
-                      "Which one learns?")
+        shown.verdict(f"{len(p.initializers)} nets of {p.depth} layers differ only in their first weights.")
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)
     _main(found.tables, value("look"), value("statistic"), run)
     if not presenting():
         st.markdown(found.ranking)
+        elements.net_link("initializers", "Measure these nets before training", same_net.measured(p))
 
 
 def _rates(p: TrainParams) -> None:
@@ -126,20 +129,17 @@ def _main(tables, look: str, statistic: str, run) -> None:
         heat, updates = st.columns(2)
         with heat:
             elements.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
-                           "Size of the gradient by layer and step. "
-                           "A layer whose row is dark learns nothing.")
+                           "Size of the gradient by layer and step. A layer of a dark row learns nothing.")
         with updates:
             spec = charts.curves("step", "update : weight", height=HEIGHT)
             elements.chart(tables["updates"], spec, "updates",
-                           "Update divided by weight, median layer, by step, log axis. "
-                           "Healthy is about a thousandth.")
+                           "Update : weight, median layer, by step, log axis. A thousandth is healthy.")
     elif look == LAYERS:
         spec = charts.scrubbed_lines(*STATISTICS[statistic], FRAMES - 1 if run.over else 0)
         elements.chart(tables["layers"], spec, f"layers {run.over}",
                        "A statistic by layer, for each initializer, at a moment of the run")
     elif look == HISTOGRAMS and not run.params.histogram_layers:
-        st.info("A net of one layer has no hidden layer, so there are no activations to draw. "
-                "Take two layers or more.")
+        st.info("A net of one layer has no hidden layer to draw. Take two layers or more.")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
         spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units",

@@ -12,7 +12,7 @@ import pyarrow as pa
 import streamlit as st
 from streamlit.components import v2
 
-from pages.parts import charts
+from pages.parts import charts, shell
 from pages.parts.state import session
 from vgdash.codegen.notebook import notebook
 from vgdash.params import Params
@@ -62,6 +62,12 @@ def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
     """Draw a drawer for details, closed at first. Yields True if open: draw the content then."""
     with st.expander(label, key=key, on_change="rerun", icon=icon) as opened:
         yield opened.open
+
+
+def net_link(page: str, label: str, query: dict[str, str] | None) -> None:
+    """Draw a link that opens another page with the same net, if there is one."""
+    if query is not None:
+        st.page_link(shell.path(page), label=label, icon=":material/arrow_forward:", query_params=query)
 
 
 def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str,

@@ -1,0 +1,40 @@
+"""From Initializers one press trains the very net, and one press leads back."""
+
+import pytest
+
+from pages.parts.views import same_net
+from tests.opened import control, opened
+from vgdash.probe.params import CompareParams
+from vgdash.training.params import TrainParams
+
+
+@pytest.mark.parametrize("p", [
+    CompareParams(widths=(784, 512, 256, 10), activation="tanh", initializers=("he_normal",), gamma=1.5),
+    CompareParams.uniform(30, 32, "gelu", ("lecun_normal",), residual="scaled", keep=0.9, sigma_b2=0.1),
+    CompareParams(widths=(3, 7), activation="linear", initializers=("zeros",))], ids=str)
+def test_a_net_goes_to_training_and_back(p):
+    def read(kind, query):
+        return kind.parse_lenient({key: [value] for key, value in query.items()}, text=True)
+
+    there, refused = read(TrainParams, same_net.trained(p))
+    assert not refused
+    assert (there.widths[0], there.widths[-1]) == (64, 10)
+    assert there.widths[1:-1] == p.widths[1:-1]
+    back, refused = read(CompareParams, same_net.measured(there))
+    assert not refused
+    for name in same_net.SHARED:
+        assert getattr(p, name) == getattr(there, name) == getattr(back, name)
+    assert back.widths == there.widths
+
+
+def test_a_net_too_wide_to_train_has_no_link():
+    assert same_net.trained(CompareParams(widths=(64, 2048, 10))) is None
+
+
+def test_the_link_opens_training_with_the_widths(monkeypatch):
+    from pages.parts import training_panel
+    monkeypatch.setattr(training_panel, "start_when_ready", lambda: None)
+    query = same_net.trained(CompareParams(widths=(784, 20, 10, 10), activation="tanh"))
+    page = opened("training", **query)
+    assert not page.warning
+    assert control(page, "text_input", "widths").value == "64-20-10x2"
