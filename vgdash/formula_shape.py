@@ -73,7 +73,7 @@ def refuse_unbounded(f: Callable, df: Callable, breaks: tuple[float, ...]) -> No
     if not slope.max() <= STEEPEST:
         raise Misread(f"Its slope is {np.nanmax(slope):.3g} at z = {z[np.nanargmax(slope)]:.3g}. "
                       f"The largest allowed is {STEEPEST:,.0f}.")
-    if slope.max() < FLATTEST:
+    if slope[np.abs(z) > 1e-3].max() < FLATTEST:
         raise Misread("Its slope is 0 everywhere, so no gradient passes.")
     if abs(value[z == 0][0]) > LARGEST:
         raise Misread(f"At z = 0 it is {value[z == 0][0]:.3g}. The largest allowed is {LARGEST:,.0f}.")

@@ -48,6 +48,8 @@ PANELS = 2048  # at most; sin(30 z) is resolved up to |z| = 100
 FEW = 32  # halvings that rounding explains
 TAIL = 10.0  # standard deviations that count: e^(-z²/2) is 1e-22 there
 STRAIGHT = 1e-4  # |z| below which f follows from f(0) and f', whatever its formula cancels
+NOISY = 1e-7  # |z| below which f' is that at this |z|: sin(z)/z and its like cancel
+SMOOTH, THINNEST = 1e-3, 1e-5  # |z|, and width over |z|, of panels that are not halved
 ABSCISSAE, ABSCISSA_WEIGHTS = np.polynomial.legendre.leggauss(16)
 _LAST_TERMS = np.linalg.inv(np.polynomial.legendre.legvander(ABSCISSAE, 15)).T[:, -2:]
 
@@ -89,17 +91,22 @@ def resolve(f: Callable, df: Callable, breaks: tuple[float, ...]) -> Resolved:
 
     Panels are halved until the last two of 16 coefficients are below 1e-10, small |z| first.
     """
+    def slope_at(rho: np.ndarray) -> np.ndarray:
+        return df(np.copysign(np.maximum(np.abs(rho), NOISY), rho))
+
     powers = np.exp(np.arange(-144, 149) * RATIO)
     edges = np.unique(np.concatenate([-powers, [0.0], powers, breaks]))
     low, high, done, reach = edges[:-1], edges[1:], [], float(powers[-1])
-    tops = [float(np.abs(g(ABSCISSAE)).max()) for g in (f, df)]
+    tops = [float(np.abs(g(ABSCISSAE)).max()) for g in (f, slope_at)]
     for _ in range(24):
         rho = _nodes(low, high)
         rough = np.zeros(len(low), dtype=bool)
-        for g, top in zip((f, df), tops, strict=True):
+        rounding = tops[0] * 2e-15 / np.abs(low + high)  # of a slope in which terms of 1/z cancel
+        for g, top in zip((f, slope_at), tops, strict=True):
             values = g(rho)
             rest = np.abs(values @ _LAST_TERMS).max(axis=1)
-            rough |= rest > 1e-10 * np.abs(values).max(axis=1) + 1e-14 * top
+            rough |= rest > 1e-10 * np.abs(values).max(axis=1) + 1e-14 * top + rounding
+        rough &= (high - low > THINNEST * np.abs(low + high)) & (np.abs(low + high) > SMOOTH)
         done.append(np.stack([low[~rough], high[~rough]]))
         low, high = low[rough], high[rough]
         if not low.size:
@@ -117,10 +124,10 @@ def resolve(f: Callable, df: Callable, breaks: tuple[float, ...]) -> Resolved:
     low, high = low[order], high[order]
     rho = _nodes(low, high).ravel()
     weight = np.multiply.outer((high - low) / 2, ABSCISSA_WEIGHTS).ravel()
-    value, slope = f(rho), df(rho)
+    value, slope = f(rho), slope_at(rho)
     near = np.abs(rho) < min([STRAIGHT, *(abs(b) for b in breaks if b)])
-    z, zero = rho[near], np.copysign(1e-30, rho[near])
-    value[near] = f(np.zeros(1)) + z / 6 * (df(zero) + 4 * df(z / 2) + df(z))
+    z, zero = rho[near], np.copysign(NOISY, rho[near])
+    value[near] = f(np.zeros(1)) + z / 6 * (slope_at(zero) + 4 * slope_at(z / 2) + slope_at(z))
     return Resolved(rho, weight, value, slope, np.unique([low, high]), reach, len(low) > len(edges) + FEW)
 
 
