@@ -30,7 +30,7 @@ def adaptive(text, scale):
     return quad_vec(integrand, -9, 9, epsabs=1e-11, epsrel=1e-9, norm="max", points=places[1:-1])[0]
 
 
-@pytest.mark.parametrize(("text", "scale"), zip(FORMULAS, itertools.cycle([0.3, 2.0, 1.0])))
+@pytest.mark.parametrize(("text", "scale"), [*zip(FORMULAS, itertools.cycle([0.3, 2.0, 1.0]))])
 def test_averages_agree_with_adaptive_quadrature(text, scale):
     a, log_q = ACTIVATIONS[text], 2 * math.log(scale)
     moment, slope, value = adaptive(text, scale)
