@@ -135,15 +135,16 @@ def _output(trace, known):
 def _overflow(trace, known):
     largest = [max(x for x in (a.in_largest, a.out_largest, 0.0) if x == x) for a in trace.layers]
     if trace.broken:
-        place, high = Layer(trace.broken), max((x for x in largest if x < math.inf), default=0.0)
+        high = max((x for x in largest if x < math.inf), default=0.0)
+        readers = [a for a, x in zip(trace.layers, largest, strict=True) if x == math.inf]
+        places = [Layer(trace.broken.removeprefix("(the model)")), *readers[:1]]
         said = f"The first infinite number stands in {trace.broken}; elsewhere the largest is {number(high)}"
     elif "float16" in trace.formats and max(largest, default=0.0) > FORMATS["float16"].largest:
-        place, high = next((a, x) for a, x in zip(trace.layers, largest, strict=True)
-                           if x > FORMATS["float16"].largest)
-        said = f"The largest entry at {place.path} is {number(high)}"
+        places = [a for a, x in zip(trace.layers, largest, strict=True) if x > FORMATS["float16"].largest][:1]
+        said = f"The largest entry at {places[0].path} is {number(max(largest))}"
     else:
         return []
-    return finding("float16_overflow", [place], f"{said}; float16 ends at 65,504.", wider(trace))
+    return finding("float16_overflow", places, f"{said}; float16 ends at 65,504.", wider(trace))
 
 
 def _underflow(trace, known):

@@ -59,7 +59,8 @@ class Report:
     def sentence(self) -> str:
         """Say the judgement in at most 110 characters."""
         if self.healthy:
-            return f"Healthy: {len(self.layers)} layers pass signal and gradient on as theory says."
+            many = "s pass" if len(self.layers) > 1 else " passes"
+            return f"Healthy: {len(self.layers)} layer{many} signal and gradient on as theory says."
         worst = self.findings[0]
         more = f" (and {len(worst.layers) - 1} more)" if len(worst.layers) > 1 else ""
         rest = f"; {len(self.findings) - 1} more findings" if len(self.findings) > 1 else ""

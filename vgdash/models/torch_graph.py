@@ -15,7 +15,7 @@ from vgdash.models.torch_measure import mean_square, slopes_of, watch
 CONVOLUTIONS = {f"conv{way}{n}d" for way in ("", "_transpose") for n in (1, 2, 3)}
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
 EMBEDDINGS = {"embedding", "embedding_bag"}
-ATTENTION = {"multi_head_attention_forward"}
+ATTENTION = {"multi_head_attention_forward", "bilinear"}  # of which no sum of products is predicted
 LINEAR = {"linear", "matmul", "mm", "bmm", "addmm", "einsum", "tensordot", "rmatmul"}
 CONTRACTIONS = {**dict.fromkeys(CONVOLUTIONS, "convolution"), **dict.fromkeys(RECURRENT, "recurrent"),
                 **dict.fromkeys(EMBEDDINGS, "embedding"), **dict.fromkeys(ATTENTION, "attention"),

@@ -170,6 +170,7 @@ class Tracer:
         if value.requires_grad and learning:
             half = torch.float16 in self.types
             taken = torch.autograd.grad(value, list(learning.values()), allow_unused=True, retain_graph=half)
+            taken = [g.coalesce().values() if g is not None and g.is_sparse else g for g in taken]
             grads = dict(zip(learning, taken, strict=True))
             if half:
                 for c in self.calls:  # the second pass is not to be added to the first
