@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vgdash.activations import ACTIVATIONS
 from vgdash.probe.params import ProbeParams
-from vgdash.theory.fixed_points import fixed_point
-from vgdash.theory.trainable_depth import FAINT, FIERCE, MEMORY, trainable_depth, trainable_depths
+from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation
+from vgdash.theory.fixed_points import fixed_point, safe_log
+from vgdash.theory.trainable_depth import FAINT, FIERCE, MEMORY, STARTS, trainable_depth, trainable_depths
 
 uniform = ProbeParams.uniform
 
@@ -54,12 +56,25 @@ def test_nothing_ends_tanh_at_the_origin_of_its_edge_nor_branches_that_are_shut(
     assert math.isnan(trainable_depth(uniform(20, 32, "relu", "identity")))
 
 
-def test_depths_beyond_those_followed_go_on_as_power_or_exponential():
-    assert depth_at("linear", 0.99) == pytest.approx(1147, rel=0.01)  # exponential
-    short, long = (6 * fixed_point("tanh", w, 0.05).xi_c for w in (1.6, 1.7))
-    assert depth_at("tanh", 1.6, 0.05) < depth_at("tanh", 1.7, 0.05)
-    assert depth_at("tanh", 1.7, 0.05) < 1.2 * long
-    assert short < long
+@pytest.mark.parametrize(("activation", "sigma_w2", "sigma_b2"), [
+    ("selu", 0.5625, 0.0), ("tanh", 1.8, 0.05), ("tanh", 1.7, 0.05), ("elu", 1.0, 0.0)])
+def test_depths_beyond_the_layers_that_are_followed_are_those_of_all_layers(activation, sigma_w2, sigma_b2):
+    log_w, log_b = (safe_log(value) for value in (sigma_w2, sigma_b2))
+    log_q, gradient = np.logaddexp(log_w, log_b), 0.0
+    c = (sigma_w2 * STARTS + sigma_b2) / (sigma_w2 + sigma_b2)
+    record = ACTIVATIONS[activation]
+    limit, layer = fixed_point(activation, sigma_w2, sigma_b2).c_star, 1
+    limit = 1.0 if math.isnan(limit) else limit
+    far = np.abs(STARTS - limit).max() * math.exp(-MEMORY)
+    while -FAINT < gradient < FIERCE and np.abs(c - limit).max() > far:
+        gradient += log_w + log_slope(activation, log_q)
+        signal, series = log_w + log_moment(activation, log_q), correlation_series(record, log_q)
+        log_q = np.logaddexp(signal, log_b)
+        c = 1 + np.exp(signal - log_q) * (map_correlation(series, c) - 1)
+        layer += 1
+    assert layer > 256
+    assert depth_at(activation, sigma_w2, sigma_b2) == pytest.approx(layer, rel=0.15)
+    assert depth_at("linear", 0.99) == pytest.approx(1147, rel=0.01)  # an exponential exactly
 
 
 def test_a_net_has_the_depth_of_its_middle_layer_with_its_biases():

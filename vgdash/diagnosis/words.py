@@ -163,7 +163,7 @@ def _training(d: Diagnosis) -> list[Finding]:
 
 def _depth(d: Diagnosis) -> list[Finding]:
     steady = d.gradient.behaviour in ("holds", "settles", "power_law") and not d.correlation.parallel
-    if steady or d.learns or not d.trainable_depth < d.params.depth:  # which takes 10 ms to compute
+    if steady or d.learns is not False or not d.trainable_depth < d.params.depth:  # which takes 10 ms
         return []
     return [Finding("trainable_depth", f"plain SGD trains {layers(d.trainable_depth)} of this kind")]
 

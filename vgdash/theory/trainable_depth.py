@@ -25,7 +25,7 @@ from vgdash.theory.layerwise import bias_moments, log_gradients, log_weights, pr
 FAINT, FIERCE = 5 * math.log(10), 3.5 * math.log(10)  # ln of a factor of the squared gradient
 MEMORY = 6.0  # "trainable to about 6 xi_c"
 STARTS = np.array([0.0, 0.6])  # correlations of two inputs
-FOLLOWED = (32, 128)  # layers, the second if need be; from there on, octaves change as the last two did
+FOLLOWED = (32, 128, 256)  # layers, more if need be; from there on, octaves change as the last two did
 ANY = 5e4  # layers that count as infinite
 WIDTH = 64  # of a net that stands for all widths: only fan_in·Var(w) matters
 SETTINGS = ("normalization", "residual", "keep", "norm_scale", "input_scale", "input_mean")  # of all layers

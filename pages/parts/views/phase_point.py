@@ -97,7 +97,8 @@ def _verdict(found: PhaseMap) -> str:
     at, measured = found.opened, found.profile.measured
     place = f"σ_w² = {spell_variance(at.sigma_w2)}, σ_b² = {spell_variance(at.sigma_b2)}"
     subject = f"{code(at.activation)} at {place}"
-    said = f"{count(found.params.depth, 'layer')}: {diagnose(measured.params, measured).sentence}"
+    sentence = diagnose(measured.params, measured).sentence
+    said = f"{count(found.params.depth, 'layer')}: {sentence[0].lower()}{sentence[1:]}"
     trains = f"trains to **{layers(found.depth)}**"
     if _runs_away(found):
         first = number(10 ** found.profile.log10_q[0], 2)
