@@ -68,8 +68,8 @@ def test_the_band_holds_for_a_larger_batch_and_for_widths_that_change(name, gain
 @pytest.mark.parametrize(("mean", "scale"), [(0.7, 1.0), (2.0, 0.5), (0.0, 3.0)])
 @pytest.mark.parametrize("name", ["relu", "tanh"])
 def test_the_band_holds_for_inputs_with_a_mean_and_a_scale(name, mean, scale):
-    p = ProbeParams((40, *(64,) * 5), name, "lecun_normal", gamma=1.2, batch=4, input_mean=mean,
-                    input_scale=scale)
+    p = ProbeParams((12, 128, 128, 128), name, "lecun_normal", gamma=1.2, batch=2, input_mean=mean,
+                    input_scale=scale)  # few features: most of the scatter is theirs
     assert_bands_hold(p, 1.44, rng=2)
 
 

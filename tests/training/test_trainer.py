@@ -248,6 +248,7 @@ def test_a_function_is_learned_to_r2_near_1_and_a_net_that_knows_nothing_has_hal
     assert last.loss[0, 0] == pytest.approx(0.5, abs=0.15)  # batches of 32: the variance of 32 is 18 % off
     with np.errstate(all="ignore"):
         loss, r2 = trainer.groups[0].evaluate(trainer.groups[0].held_out)
+    np.testing.assert_allclose(last.accuracy, 1 - 2 * last.loss, rtol=1e-5)
     np.testing.assert_allclose(r2, 1 - 2 * loss / p.data.y_test.var(), rtol=1e-5)
     assert np.mean([shot.held_out[0, 0] for shot in shots]) < 0.02  # the best constant has 0
 
