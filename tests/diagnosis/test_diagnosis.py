@@ -67,6 +67,8 @@ def test_pytorchs_default_settles_with_its_biases():
     assert found.signal.limit == pytest.approx(7.8e-4, rel=0.02)  # 1/(3n) / (1 - 1/6); PyTorch 7.7e-4
     assert found.gradient.factor == pytest.approx(1 / 6, rel=0.01)
     assert not any(one.zero for one in found.number_formats)
+    layer = found.number_formats[0].gradient_zero
+    assert f"float16: its gradient ends at layer {layer}." in found.details
     assert not found.learns
 
 
@@ -208,6 +210,6 @@ def test_every_net_has_a_short_sentence_without_riddles(p):
     found = diagnose(p)
     for text in (found.sentence, *found.details):
         assert len(text) <= LONGEST
-        assert text[0].isupper() or text[0].isdigit() or text.startswith("float16 ")
+        assert text[0].isupper() or text[0].isdigit() or text.startswith("float16")
         assert text.endswith(".")
         assert not any(word in text for word in ("nan", "inf", "None", "_", "e-0", "e+"))

@@ -48,7 +48,8 @@ class FormatFailure:
         back = (self.gradient_overflow, "its gradient overflows"), (self.gradient_zero, "its gradient ends")
         first = [*sorted(one for one in forward if one[0])[:1], *sorted(one for one in back if one[0])[-1:]]
         failures = [f"{what} at layer {layer}" for layer, what in first]
-        return f"{self.name} {' and '.join(failures)}" if failures else ""
+        link = ": " if failures and failures[0].startswith("its") else " "
+        return f"{self.name}{link}{' and '.join(failures)}" if failures else ""
 
 
 @dataclass(frozen=True)
