@@ -254,17 +254,21 @@ def _two(op: str, u: Any, du: Any, v: Any, dv: Any, z: np.ndarray) -> tuple[Any,
     if op == "**":
         value = u * u if v == 2 else np.power(u, v)
         return value, 0.0 if flat else _product(v * (u if v == 2 else np.power(u, v - 1)), du)
-    if op in WITH_NUMBER:
-        elu = op == "elu"
-        left = v * (np.expm1(np.minimum(u, 0)) if elu else u)
-        slope = 0.0 if flat else _product(_select(u > 0, 1.0, left + v if elu else v, z), du)
+    if op == "leaky_relu":
+        slope = 0.0 if flat else _product((u > 0) * z.dtype.type(1 - v) + v, du)
+        return (np.maximum if v <= 1 else np.minimum)(u, v * u), slope
+    if op == "elu":
+        left = v * np.expm1(np.minimum(u, 0))
+        slope = 0.0 if flat else _product(_select(u > 0, 1.0, left + v, z), du)
         return _select(u > 0, u, left, z), slope
     value = PAIRS[op](u, v)
     if flat:
         return value, 0.0
     tie = np.minimum(du, dv) if op == "max" else np.maximum(du, dv)  # there, the slope of the left side
-    return value, _select(value > v, du, _select(value > u, dv, tie, z), z) if op == "max" else _select(
-        value < v, du, _select(value < u, dv, tie, z), z)
+    first, second = value != v, value != u
+    if isinstance(du, float) and isinstance(dv, float):  # three times as fast
+        return value, first * z.dtype.type(du - tie) + second * z.dtype.type(dv - tie) + z.dtype.type(tie)
+    return value, _select(first, du, _select(second, dv, tie, z), z)
 
 
 def _select(test: Any, a: Any, b: Any, z: np.ndarray) -> np.ndarray:
