@@ -37,12 +37,14 @@ def draw() -> None:
             controls.slider("factor2", "factor c₂ of the second unit", 0.01)
         if not crowded():
             controls.slider("depth", "depth L")
-        controls.segments("scale", "show")
+        controls.segments("scale", "show", help="log, linear: sizes by layer on that axis. steps: the net, "
+                          "multiplied matrix by matrix. learning: gradient descent, by depth.")
         if look == STEPS:
             controls.number("step", "step", width=WIDE)
 
     def more() -> None:
-        controls.select("kind", "matrices")
+        controls.select("kind", "matrices", help="scaled identity: C = c·I. diagonal: C = diag(c, c₂). "
+                        "gaussian: random numbers, others in every layer.")
         if crowded():
             controls.slider("depth", "depth L")
         controls.number("x1", "start vector x, first component")

@@ -11,13 +11,16 @@ from vgdash.single_neuron import NeuronParams
 INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512,
           1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
 
+RULE = ("1/n: LeCun, called Xavier in the lecture. 2/n: He, for ReLU. 2/(n_in+n_out): Glorot, called Xavier "
+        "in the frameworks. 1 and 0.01^2: the same variance whatever n is.")
+
 
 def draw() -> None:
     controls = Controls("neuron_variance", NeuronParams)
 
     def row() -> None:
         controls.steps("n", "inputs n of the neuron", INPUTS)
-        controls.select("rule", "rule for Var(w)", width=WIDE)
+        controls.select("rule", "rule for Var(w)", width=WIDE, help=RULE)
         controls.select("activation", "activation g", width=NARROW)
 
     def more() -> None:
