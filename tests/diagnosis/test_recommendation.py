@@ -9,6 +9,7 @@ import pytest
 from vgdash.diagnosis.outlook import outlooks
 from vgdash.diagnosis.recommendation import CHANGE, EASY, HARD, NAMED, TUNED, WINS, recommend
 from vgdash.initializers import INITIALIZERS
+from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
 from vgdash.training.trainer import TrainParams, train
 
@@ -142,3 +143,12 @@ def test_what_an_activation_wants_is_said_if_nothing_else_is_between_layers(more
 def test_no_layer_of_the_identity_is_half_empty():
     assert "identity" in recommend(ProbeParams((64, *(128,) * 20, 10), "relu", "zeros")).names
     assert "identity" not in recommend(ProbeParams((2, *(128,) * 20, 10), "relu", "zeros")).names
+
+
+def test_a_start_whose_draw_would_take_too_long_is_no_candidate():
+    large = ProbeParams.uniform(50, 512, "relu", "pytorch_default")
+    with pytest.raises(ParamError, match="operations"):
+        replace(large, initializer="orthogonal")
+    found = recommend(large)
+    assert "orthogonal" not in found.names
+    assert {"he_normal", "identity"} <= set(found.names)

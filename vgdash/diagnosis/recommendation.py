@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -115,8 +116,15 @@ def _price(candidate: Candidate) -> float:
     return seen.difficulty + PRICES.get(p.initializer, 0.0) + TUNING * (p.gamma != 1)
 
 
+def _starts(p: ProbeParams, names: tuple[str, ...], bias: float = 0.0) -> Iterator[ProbeParams]:
+    """Yield the net with other weights, but for those whose draw would take too long for so large a net."""
+    for name in names:
+        with suppress(ParamError):
+            yield replace(p, initializer=name, gamma=1.0, sigma_b2=bias)
+
+
 def _named(p: ProbeParams) -> list[Candidate]:
-    sets = [replace(p, initializer=name, gamma=1.0, sigma_b2=0.0) for name in NAMED]
+    sets = list(_starts(p, NAMED))
     return list(zip(sets, outlooks(sets), strict=True))
 
 
@@ -124,8 +132,7 @@ def _tuned(p: ProbeParams) -> list[Candidate]:
     """Weights with their best gamma; normalization and rescaling divide it out again."""
     if p.normalization != "none" or p.rescale != "none":
         return []
-    plain = [replace(p, initializer=name, gamma=1.0, sigma_b2=bias)
-             for name in TUNED for bias in sorted({0.0, p.sigma_b2})]
+    plain = [one for bias in sorted({0.0, p.sigma_b2}) for one in _starts(p, TUNED, bias)]
     sets = [replace(one, gamma=_best_gamma(one)) for one in plain]
     return [candidate for one in sets for candidate in zip([one], outlooks([one]), strict=True)]
 
@@ -150,8 +157,8 @@ def _identity(p: ProbeParams) -> list[Candidate]:
     half_empty = (np.array(p.widths[1:-1]) > 2 * np.minimum.accumulate(p.widths)[:-2]).any()
     if p.residual != "none" or p.normalization == "batch" or half_empty:
         return []
-    start = replace(p, initializer="identity", gamma=1.0, sigma_b2=0.0)
-    return list(zip([start], outlooks([start]), strict=True))
+    starts = list(_starts(p, ("identity",)))
+    return list(zip(starts, outlooks(starts), strict=True))
 
 
 # ---- remedies
