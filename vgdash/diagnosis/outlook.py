@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.diagnosis.thresholds import ADAM, ADAM_GRADIENT, FAILS, LEARNS
+from vgdash.diagnosis.thresholds import ADAM, ADAM_FAILS, ADAM_GRADIENT, FAILS, LEARNS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
@@ -72,9 +72,10 @@ class Outlook(NamedTuple):
         return True if decades < LEARNS else False if decades > FAILS else None
 
     @property
-    def adam_learns(self) -> bool:
-        """Test if Adam learns from most such starts."""
-        return ADAM_GRADIENT * self.gradient + self.difference + self.unevenness < ADAM
+    def adam_learns(self) -> bool | None:
+        """Return the same for Adam."""
+        decades = ADAM_GRADIENT * self.gradient + self.difference + self.unevenness
+        return True if decades < ADAM else False if decades > ADAM_FAILS else None
 
 
 def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:

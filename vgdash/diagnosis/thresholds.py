@@ -38,8 +38,9 @@ MENDED = Threshold(0.02, "Nats above ln K after the last layer is scaled down: n
 LEARNS = Threshold(4.0, "Decades of gradient, difference and unevenness together: below it 19 of 20 nets "
                        "that were trained learned with SGD (datasets/ADVICE.md).")
 FAILS = Threshold(8.0, "The same as LEARNS: above it 19 of 20 nets did not learn.")
-ADAM = Threshold(3.75, "The same for Adam, which divides by the size of the gradient, so that its decades "
-                       "count ADAM_GRADIENT: below it 9 of 10 learned.")
-ADAM_GRADIENT = Threshold(0.15, "Weight of the gradient's decades: fitted to the same nets.")
+ADAM = Threshold(2.0, "The same for Adam, which divides by the size of the gradient, so that its decades "
+                      "count ADAM_GRADIENT: below it 19 of 20 learned.")
+ADAM_FAILS = Threshold(10.0, "The same as ADAM: above it none learned.")
+ADAM_GRADIENT = Threshold(0.15, "Weight of the gradient's decades for Adam: fitted to the nets of the table.")
 
 THRESHOLDS = {name: value for name, value in globals().items() if isinstance(value, Threshold)}

@@ -156,9 +156,9 @@ def _training(d: Diagnosis) -> list[Finding]:
         return [Finding("training", "SGD may or may not learn from this start")]
     if d.learns:
         return [Finding("training", "SGD learns all the same")] if _courses(d).trouble else []
-    adam = d.outlook.adam_learns and d.dead_nets.share <= 0.5
-    return [Finding("training", "Adam can still train this; SGD cannot" if adam else
-                    "neither SGD nor Adam is likely to learn from this start")]
+    adam = {True: "Adam can still train this; SGD cannot", None: "SGD cannot train this; Adam perhaps",
+            False: "neither SGD nor Adam can train this"}
+    return [Finding("training", adam[d.dead_nets.share <= 0.5 and d.outlook.adam_learns])]
 
 
 def _depth(d: Diagnosis) -> list[Finding]:
