@@ -40,7 +40,7 @@ LEARNS = Threshold(4.0, "Decades of gradient, difference and unevenness together
 FAILS = Threshold(8.0, "The same as LEARNS: above it 19 of 20 nets did not learn.")
 ADAM = Threshold(2.0, "The same for Adam, which divides by the size of the gradient, so that its decades "
                       "count ADAM_GRADIENT: below it 19 of 20 learned.")
-ADAM_FAILS = Threshold(10.0, "The same as ADAM: above it none learned.")
+ADAM_FAILS = Threshold(10.0, "The same as ADAM: above it no net of the table learned.")
 ADAM_GRADIENT = Threshold(0.15, "Weight of the gradient's decades for Adam: fitted to the nets of the table.")
 
 THRESHOLDS = {name: value for name, value in globals().items() if isinstance(value, Threshold)}
