@@ -13,12 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from vgdash.diagnosis.courses import gradient_course, signal_course
-from vgdash.diagnosis.first_failure import first_failure
-from vgdash.diagnosis.first_loss import first_loss
 from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves, one_sided
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
-from vgdash.diagnosis.words import findings
+from vgdash.diagnosis.words import remarks, troubles
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
@@ -37,10 +35,9 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     gradients = _direction(inner, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
-    failure = first_failure(seen, theory)
     found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if off else flat,
-                      flat if off else 0.0, first_loss(seen, theory), failure.formats, theory.reason)
-    return replace(found, findings=findings(found))
+                      flat if off else 0.0, seen, theory, remark=remarks)
+    return replace(found, troubles=troubles(found))
 
 
 def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.ndarray, np.ndarray]:

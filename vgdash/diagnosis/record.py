@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from vgdash.diagnosis.courses import Course
-from vgdash.diagnosis.first_failure import FormatFailure
-from vgdash.diagnosis.first_loss import FirstLoss
+from vgdash.diagnosis.first_failure import FormatFailure, first_failure
+from vgdash.diagnosis.first_loss import FirstLoss, first_loss
 from vgdash.diagnosis.nets import DeadNets
 from vgdash.diagnosis.outlook import Outlook, outlooks
 from vgdash.diagnosis.thresholds import MOVED
 from vgdash.probe.params import ProbeParams
+from vgdash.probe.probe import Probe
 from vgdash.records import Record
+from vgdash.theory.layerwise import Prediction
 from vgdash.theory.trainable_depth import trainable_depth
 
 LONGEST = 110  # characters of a sentence
@@ -75,10 +78,10 @@ class Diagnosis(Record):
     dead_nets: DeadNets
     saturated: float  # largest share of flat units in a layer; 0 for one-sided functions
     off: float  # the same for functions that are flat on one side, which rest at about a half; else 0
-    first_loss: FirstLoss | None  # None if there is one output
-    number_formats: tuple[FormatFailure, ...]  # in the order of FORMATS, by the largest entry
-    reason: str  # why theory misses, or is approximate; empty if all is well
-    findings: tuple[Finding, ...] = ()  # all that there is to say, the most important first
+    nets: Probe  # measured
+    theory: Prediction
+    troubles: tuple[Finding, ...] = ()  # the course of signal and gradient, then what is wrong besides
+    remark: Callable[[Diagnosis], tuple[Finding, ...]] = lambda found: ()  # lists what else there is to say
 
     @property
     def signal(self) -> Course:
@@ -89,6 +92,26 @@ class Diagnosis(Record):
     def gradient(self) -> Course:
         """E[δ²] from the last layer to the first."""
         return self.gradients.course
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that there is to say, the most important first."""
+        return *self.troubles, *self.remark(self)
+
+    @cached_property
+    def first_loss(self) -> FirstLoss | None:
+        """Softmax cross-entropy of the last layer before the first step; None if there is one output."""
+        return first_loss(self.nets, self.theory)
+
+    @cached_property
+    def number_formats(self) -> tuple[FormatFailure, ...]:
+        """First layers whose largest entry leaves each format, in the order of ``FORMATS``."""
+        return first_failure(self.nets, self.theory).formats
+
+    @property
+    def reason(self) -> str:
+        """Limits of the theory here in words; empty if all is well."""
+        return self.theory.reason
 
     @cached_property
     def trainable_depth(self) -> float:
@@ -108,7 +131,7 @@ class Diagnosis(Record):
     @property
     def sentence(self) -> str:
         """The diagnosis in at most 110 characters: the first finding, and the troubles that still fit."""
-        return _sentence("; ".join(finding.text for finding in self.findings[:self._said]))
+        return _sentence("; ".join(finding.text for finding in self.troubles[:self._said]))
 
     @property
     def details(self) -> tuple[str, ...]:
@@ -118,15 +141,15 @@ class Diagnosis(Record):
     @property
     def besides(self) -> str:
         """Troubles besides the course of signal and gradient, in one line."""
-        return "; ".join(finding.text for finding in self.findings[1:] if finding.trouble)
+        return "; ".join(finding.text for finding in self.troubles[1:])
 
     @property
     def _said(self) -> int:
         """Number of findings in ``sentence``."""
-        length, said = len(self.findings[0].text) + 1, 1
-        for finding in self.findings[1:]:
+        length, said = len(self.troubles[0].text) + 1, 1
+        for finding in self.troubles[1:]:
             length += len("; " + finding.text)
-            if length > LONGEST or not finding.trouble:
+            if length > LONGEST:
                 break
             said += 1
         return said

@@ -15,14 +15,24 @@ NEAR = 0.15  # of the power
 PLURALS = {"vanishes": "vanish", "is": "are"}
 
 
-def findings(d: Diagnosis) -> tuple[Finding, ...]:
-    """List the clauses of a diagnosis, the most important first."""
+def troubles(d: Diagnosis) -> tuple[Finding, ...]:
+    """Say what signal and gradient do, then what is wrong besides, the most important first."""
     if d.signal.behaviour == "dies":
         return (_dies(d),)
-    parts = (_symmetry, _inputs, _dead, _parallel, _saturated, _first_loss, _training, _depth, _formats,
-             _scatter)
-    said = [finding for part in parts for finding in part(d)]
-    return (_courses(d), *sorted(said, key=lambda finding: not finding.trouble))
+    return (_courses(d), *(finding for finding in _besides(d) if finding.trouble))
+
+
+def remarks(d: Diagnosis) -> tuple[Finding, ...]:
+    """Say what else there is; takes 10 to 20 ms where the trainable depth is in question."""
+    if d.signal.behaviour == "dies":
+        return ()
+    more = [finding for part in (_training, _depth, _formats, _scatter) for finding in part(d)]
+    return *(finding for finding in _besides(d) if not finding.trouble), *more
+
+
+def _besides(d: Diagnosis) -> list[Finding]:
+    parts = _symmetry, _inputs, _dead, _parallel, _saturated, _first_loss
+    return [finding for part in parts for finding in part(d)]
 
 
 def _symmetry(d: Diagnosis) -> list[Finding]:
@@ -138,8 +148,10 @@ def _parallel(d: Diagnosis) -> list[Finding]:
 
 def _first_loss(d: Diagnosis) -> list[Finding]:
     """Speak of the softmax of an output layer: a layer unlike the one before it, or the only one."""
-    loss, widths = d.first_loss, d.params.widths
-    if loss is None or loss.excess < FIRST_LOSS or (len(widths) > 2 and widths[-1] == widths[-2]):
+    widths = d.params.widths
+    if (len(widths) > 2 and widths[-1] == widths[-2]) or (loss := d.first_loss) is None:
+        return []
+    if loss.excess < FIRST_LOSS:
         return []
     said = f"the first loss is {spell_loss(loss.expected)}, not {spell_loss(loss.guess)}"
     mended = f"a last layer {times(loss.scale)} would start at a loss of {spell_loss(loss.mended)}"
