@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import subprocess
-import sys
 from dataclasses import fields, replace
 from html.parser import HTMLParser
 
@@ -14,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgdash import ParamError, Report, inspect
+from vgdash.__main__ import main
 from vgdash.models.findings import CAUSES
 from vgdash.models.records import Layer
 from vgdash.models.report import LARGEST_FILE, WORDS
@@ -169,7 +168,7 @@ def test_every_cause_has_its_words():
     assert len(Report(long).sentence) <= 110
 
 
-def test_the_command_line_says_by_its_status_what_it_found(tmp_path):
+def test_the_command_line_says_by_its_status_what_it_found(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch")
     (tmp_path / "mine.py").write_text(
         "import torch\nfrom torch import nn\n"
@@ -178,25 +177,17 @@ def test_the_command_line_says_by_its_status_what_it_found(tmp_path):
         "def bad():\n    model, inputs = good()\n    return model, inputs * 1e4\n",
         encoding="utf-8",
     )
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "vgdash", "inspect", *arguments],
-            cwd=tmp_path,
-            text=True,
-            capture_output=True,
-            env={"PYTHONPATH": ":".join(p for p in sys.path if p)},
-            timeout=60,
-        )
-
-    good, bad = run("mine:good", "--json", "run.json"), run("mine:bad", "--html", "run.html")
-    assert (good.returncode, bad.returncode) == (0, 1), good.stderr + bad.stderr
-    assert good.stdout.startswith("Healthy")
-    assert "input_scale: 0" in bad.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["inspect", "mine:good", "--json", "run.json"]) == 0
+    assert capsys.readouterr().out.startswith("Healthy")
     assert Report.load(tmp_path / "run.json").healthy
+    assert main(["inspect", "mine:bad", "--html", "run.html"]) == 1
+    assert "input_scale: 0" in capsys.readouterr().out
     assert (tmp_path / "run.html").exists()
-    for wrong in ("mine:none", "model.pt"):
-        found = run(wrong)
-        assert found.returncode == 2
-        assert re.search(r"\w", found.stderr)
-        assert "Traceback" not in found.stderr
+    for wrong in ("mine:none", "nowhere:good", "none.safetensors", "model.pt"):
+        assert main(["inspect", wrong]) == 2
+        assert re.search(r"\w", capsys.readouterr().err)
+    with pytest.raises(SystemExit) as caught:
+        main(["inspect"])
+    assert caught.value.code == 2
