@@ -86,7 +86,7 @@ class Layer:
     @property
     def initializer(self) -> str:
         """Named initializer with the nearest variance, or "" if none is within sampling error."""
-        if self.kind not in MULTIPLYING or not self.entries or math.isnan(self.fan_in):
+        if self.kind not in MULTIPLYING or not (self.entries and 1 <= self.fan_in < math.inf > self.fan_out):
             return ""
         fans = max(round(self.fan_in), 1), max(round(self.fan_out), 1)
         # √3 for a uniform distribution, and 4 standard errors of the root mean square

@@ -14,13 +14,18 @@ import pandas as pd
 
 from vgdash.models.expectation import expected_after
 from vgdash.models.findings import findings_of
-from vgdash.models.records import MATRICES, Finding, Layer, Trace
+from vgdash.models.fixes import FORMS
+from vgdash.models.records import KINDS, MATRICES, Finding, Layer, Trace
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
 
 VERSION = 1
 AGAIN = "Save the report anew."
 LARGEST_FILE = 1_000_000  # bytes of a report that is read
+COUNTS = ("area", "groups")
+UNSIGNED = ("fan_in", "fan_out", "variance", "weight2", "weight_largest", "entries", "bias2", "in2",
+            "in_largest", "out2", "out_largest", "after2", "off", "dead", "saturated", "units", "grad_in",
+            "grad_out", "grad_after", "grad_out2", "grad_weight2", "update")
 MOST_ITEMS, LONGEST_TEXT = 20_000, 500
 WORDS = {
     "detached": "no gradient reaches", "float16_overflow": "float16 overflows at",
@@ -112,7 +117,19 @@ class Report:
         indices = [a.next for a in trace.layers] + [i for join in trace.joins for i in join.last]
         if any(not -1 <= i < count for i in indices) or any(i < 0 for join in trace.joins for i in join.last):
             raise ParamError("next", f"a layer from 0 to {count - 1}", "another number", AGAIN)
-        return cls(trace)
+        for a in trace.layers:
+            signed = {name: getattr(a, name) for name in UNSIGNED if getattr(a, name) < 0}
+            signed |= {name: getattr(a, name) for name in COUNTS if not 0 < getattr(a, name) < math.inf}
+            if signed or a.kind not in KINDS:
+                raise ParamError("layers", "sizes of 0 or more, of a known kind", signed or a.kind, AGAIN)
+        if trace.framework not in FORMS:
+            raise ParamError("framework", f"one of {', '.join(FORMS)}", trace.framework, AGAIN)
+        report = cls(trace)
+        try:
+            report.frame()  # and with it every finding
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            raise ParamError("report", "numbers that a model can have", "others", AGAIN) from None
+        return report
 
     def save(self, path: str | Path) -> None:
         """Write the report as a JSON file."""
