@@ -138,8 +138,8 @@ def test_more_opened_and_closed_on_the_way(walker):
         walker.walk("n", scene.say).agree()
     if not walker.page.get_by_test_id("stPopoverBody").count():
         walker.more()
-    walker.press("factor2", times=2).agree()
-    assert walker.query()["factor2"] == ["0.52"]
+    walker.press("learning_rate", times=2).agree()
+    assert walker.query()["learning_rate"] == ["0.1"]
     walker.page.keyboard.press("Escape")
     walker.press("factor").agree()
     walker.walk("n", SCENES[4].say).agree()
