@@ -124,7 +124,7 @@ SCENES: tuple[Scene, ...] = (
           {"activation": "sigmoid", "depth": 10, "initializers": RULES}, "sigmoid_learners"),
     Scene("training", "a step too large", "A good start does not survive a bad learning rate.", LEFT,
           {"learning_rate": 1.0, "depth": 10,
-           "initializers": ("lecun_normal", "he_normal", "standard_normal")}, "learning_rate_one", "η = 1"),
+           "initializers": ("standard_normal", "lecun_normal", "he_normal")}, "learning_rate_one", "η = 1"),
     Scene("training", "a step that saves",
           "Twenty times the step wakes a bad start, and the good one is done long before.", LEFT,
           {"learning_rate": 0.2, "depth": 10, "width": 32, "steps": 600, "initializers": LECUN_HE}),
