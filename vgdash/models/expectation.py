@@ -110,5 +110,6 @@ def other_fan(layers: list[Layer]) -> str:
 
 
 def finding(cause: str, layers: list[Layer], evidence: str, fix: str, size: float = 0.0) -> list[Finding]:
-    """Return the one finding as a list."""
-    return [Finding(cause, tuple(dict.fromkeys(a.path for a in layers)), evidence, fix, size)]
+    """Return the one finding as a list, empty if no layer is at fault."""
+    paths = tuple(dict.fromkeys(a.path for a in layers))
+    return [Finding(cause, paths, evidence, fix, size)] if paths else []
