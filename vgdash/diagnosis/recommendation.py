@@ -30,7 +30,7 @@ PRICES = {"orthogonal": 0.1, "identity": 0.5}  # that these must save besides
 NAMED = ("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
          "orthogonal")  # they follow the width of the layers; the first of equals is chosen
 TUNED = ("lecun_normal", "orthogonal")  # those whose gamma is tuned
-GAMMAS = np.geomspace(0.05, 50.0, 49)  # 15 % steps, twice refined between the neighbours of the best
+GAMMAS = np.geomspace(0.02, 50.0, 57)  # 15 % steps, twice refined between the neighbours of the best
 HARD = 2.5  # decades of difficulty from which remedies are looked for: below, nearly all nets learned
 WINS = 1.0  # decades that a remedy must save
 WIDER = 4  # times as many units in each hidden layer
@@ -91,7 +91,7 @@ def recommend(p: ProbeParams) -> Recommendation:
     """Find the initializer, gamma and bias variance from which ``p`` learns best, by theory.
 
     Candidates: ``NAMED`` at gamma 1 and without bias; Gaussian and orthogonal weights with the gamma, from
-    0.05 to 50, of least difficulty, with and without the present bias; the identity, which is measured, where
+    0.02 to 50, of least difficulty, with and without the present bias; the identity, which is measured, where
     no layer is more than twice as wide as one before it. If the best is hard, remedies are looked for.
     """
     present, = outlooks([p])

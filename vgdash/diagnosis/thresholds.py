@@ -35,7 +35,7 @@ SATURATED = Threshold(0.5, "Share of saturated units: most of a layer passes no 
 FIRST_LOSS = Threshold(0.2, "Nats above ln K: the loss curve begins with a drop that teaches nothing.")
 MISLEADS = Threshold(2.0, "Nats above ln K: the net is sure of wrong answers, and must unlearn them first.")
 MENDED = Threshold(0.02, "Nats above ln K after the last layer is scaled down: no curve shows them.")
-LEARNS = Threshold(4.0, "Decades of gradient, difference and unevenness together: below it 19 of 20 nets "
+LEARNS = Threshold(3.5, "Decades of gradient, difference and unevenness together: below it 19 of 20 nets "
                        "that were trained learned with SGD (datasets/ADVICE.md).")
 FAILS = Threshold(8.0, "The same as LEARNS: above it 19 of 20 nets did not learn.")
 ADAM = Threshold(2.0, "The same for Adam, which divides by the size of the gradient, so that its decades "
