@@ -41,16 +41,16 @@ def verdicts(table):
 
 
 def test_the_table_holds_every_named_initializer_of_its_nets(table):
-    assert len(table) >= 150
-    assert all({name for name, _ in found} >= set(NAMED[:-2]) for found in table.values())
+    assert len(table) >= 200
+    assert all({name for name, _ in found} >= set(NAMED) for found in table.values())
 
 
 def test_recommendations_regret_little_and_are_no_worse_than_what_users_had(table):
     judged = judge_advice(table)
     assert len(judged) >= 0.95 * len(table)  # theory that moves asks for gammas that are not in the table
     regrets = np.array([one.regret for one in judged])
-    assert share(regrets <= 0.02) >= 0.94
-    assert share(regrets <= 0.05) >= 0.97
+    assert share(regrets <= 0.02) >= 0.93
+    assert share(regrets <= 0.05) >= 0.96
     assert share(one.below_user > 0.02 for one in judged) <= 0.01
 
 
