@@ -84,8 +84,8 @@ def read(text: str, named: Mapping[str, Any]) -> tuple:
     try:
         tree = ast.parse(plain, mode="eval").body
     except SyntaxError as error:
-        raise Misread(f"Column {error.offset or len(plain) + 1}: this is not a formula. Check brackets and "
-                      "signs; write `2*z` for a product and `z**2` for a power.") from None
+        raise Misread(f"Column {error.offset or len(plain) + 1}: this is not a formula. Check the "
+                      "brackets, and that every product has its sign.") from None
     except (ValueError, MemoryError, RecursionError):
         raise Misread("The brackets are nested too deeply.") from None
     count = sum(isinstance(node, ast.expr) for node in ast.walk(tree))
