@@ -45,7 +45,9 @@ window.WebSocket = class extends Plain {
   }
   send(data) { window.__sent = performance.now(); super.send(data); }
 };"""
-ANSWERED = f"""quiet => ({SETTLED})() && window.__answered >= window.__sent
+# the server is silent about a tick of a fragment that is gone
+ANSWERED = f"""quiet => ({SETTLED})()
+  && (window.__answered >= window.__sent || performance.now() - window.__sent > 3000)
   && performance.now() - window.__acted > quiet"""
 STILL = f"""quiet => ({ANSWERED})(quiet)
   && performance.now() - Math.max(window.__changed, window.__answered) > quiet"""

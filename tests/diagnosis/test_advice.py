@@ -1,4 +1,4 @@
-"""Advice and verdicts against training: the table that ships, and a dozen nets trained afresh."""
+"""Advice and verdicts against training: the table that ships, and some nets trained afresh."""
 
 from dataclasses import replace
 
@@ -26,12 +26,15 @@ from tests.benchmarks.bench_advice import (
 from vgdash.diagnosis.recommendation import recommend
 from vgdash.training.trainer import train
 
-AFRESH = [(net, user) for net, user in drawn(2, 60) if net.depth <= 8][:12]  # of a draw that is in no table
+AFRESH = [(net, user) for net, user in drawn(2, 60) if net.depth <= 8][:6]  # of a draw that is in no table
+
+
+SAMPLE = 3  # every so many nets of the table are judged here; ``bench_advice`` without a number judges all
 
 
 @pytest.fixture(scope="module")
 def table():
-    return read()
+    return {(draw, net): found for (draw, net), found in read().items() if net % SAMPLE == 1}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,8 @@ def verdicts(table):
     return [(net.optimizer, learned, seen) for _, net, _, learned, seen in judge_verdicts(table)]
 
 
-def test_the_table_holds_every_named_initializer_of_its_nets(table):
+def test_the_table_holds_every_named_initializer_of_its_nets():
+    table = read()
     assert len(table) >= 200
     assert all({name for name, _ in found} >= set(NAMED) for found in table.values())
 
@@ -80,16 +84,16 @@ def test_nets_trained_afresh_regret_as_little():
         regrets.append(max(one.mean(chance) - ours.mean(chance) - np.hypot(one.error, ours.error)
                            for one in found.values()))
         below.append(found[user].mean(chance) - ours.mean(chance) - np.hypot(found[user].error, ours.error))
-    assert share(np.array(regrets) <= 0.02) >= 11 / 12
+    assert share(np.array(regrets) <= 0.02) >= 5 / 6
     assert max(below) <= 0.02
 
 
-def test_remedies_that_are_offered_win_in_training(table):
+def test_remedies_that_are_offered_win_in_training():
     """8 layers of sigmoids and 12 of softplus, from the recommended start and from each remedy."""
     for draw, index in ((1, 25), (0, 119)):
         net, user = NETS[draw][index]
         found = recommend(as_probed(net, user))
-        plain = find(table[draw, index], (found.initializer, found.gamma)).mean(0.1)
+        plain = find(read()[draw, index], (found.initializer, found.gamma)).mean(0.1)
         assert found.remedies
         for remedy in found.remedies:
             p = remedy.choice

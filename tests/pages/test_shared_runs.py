@@ -18,7 +18,7 @@ from tests.server import port_of, serving
 from vgdash.training.trainer import TrainParams
 
 HALL, DIFFERENT = 20, 10
-SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "2000",
+SHARED = {"depth": "12", "width": "48", "initializers": "he_normal,zeros,lecun_normal", "steps": "4000",
           "batch": "32"}
 HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optimizer": "adam", "steps": "3",
          "batch": "8"}
