@@ -238,7 +238,8 @@ def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_noth
             assert not page.exceptions
             said = [sentence.startswith(named) and "left out" in sentence for sentence in page.warnings]
             assert any(said), (query, page.warnings)
-    assert resident(process) - before < 100e6, "what is left of each set is the page's default"
+    # not refused, each takes gigabytes; what else the server does meanwhile takes hundreds of megabytes
+    assert resident(process) - before < 400e6, "what is left of each set is the page's default"
 
 
 def test_a_net_too_large_for_sixteen_rates_at_once_is_said_on_the_page(visitor):
