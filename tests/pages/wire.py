@@ -191,6 +191,12 @@ class Session:
         message.rerun_script.is_auto_rerun = True
         return self.exchange(message)
 
+    def rest(self) -> Page:
+        """Tick until no run goes on."""
+        while self.page.has("stop"):
+            self.tick()
+        return self.page
+
     def exchange(self, message: BackMsg) -> Page:
         """Send it, and hear what comes until the script has finished."""
         self.socket.send(message.SerializeToString())

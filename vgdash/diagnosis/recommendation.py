@@ -103,7 +103,8 @@ def recommend(p: ProbeParams) -> Recommendation:
     remedies = tuple(sorted(_remedies(choice, chosen), key=lambda remedy: remedy.outlook.difficulty))
     sets, figures = zip(*ranking, strict=True)
     return Recommendation(p, choice, chosen, present, remedies,
-                          _explain(p, present, choice, chosen, remedies), tuple(c.initializer for c in sets),
+                          _explain(p, present, choice, chosen, min(named, key=_price), remedies),
+                          tuple(c.initializer for c in sets),
                           np.array([c.gamma for c in sets]), np.array([c.sigma_b2 for c in sets]),
                           np.array(figures))
 
@@ -200,12 +201,18 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
 
 # ---- words
 
-def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outlook,
+def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outlook, usual: Candidate,
              remedies: tuple[Remedy, ...]) -> tuple[str, ...]:
-    """Short sentences: what stands in the way of the net as it is and of the choice, why, and what helps."""
+    """Short sentences: what stands in the way of the net as it is and of the choice, why, and what helps.
+
+    ``usual``: the best of ``NAMED``, for those who do not want the identity.
+    """
     said = [f"{_name(p)}: {_describe(present)}."]
     said += ([f"{_name(choice)}: {_describe(seen)}."] if choice != p else
              ["Nothing else is clearly better."])
+    if choice.initializer == "identity" != p.initializer:
+        said.insert(1, "With W = I every layer hands on what it gets, until training moves it.")
+        said.append(f"Of the usual formulas {_name(usual[0])} comes closest: {_describe(usual[1])}.")
     if p.normalization == "none" and p.residual == "none" and p.rescale == "none" and p.depth > 1:
         said.append(_explain_gains(p))
     if remedies:

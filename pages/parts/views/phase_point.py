@@ -97,8 +97,12 @@ def _verdict(found: PhaseMap) -> str:
     at, measured = found.opened, found.profile.measured
     place = f"σ_w² = {spell_variance(at.sigma_w2)}, σ_b² = {spell_variance(at.sigma_b2)}"
     subject = f"{code(at.activation)} at {place}"
-    sentence = diagnose(measured.params, measured).sentence
+    diagnosis = diagnose(measured.params, measured)
+    sentence = diagnosis.sentence
     said = f"{count(found.params.depth, 'layer')}: {sentence[0].lower()}{sentence[1:]}"
+    fades = {"vanishes", "explodes"} & {diagnosis.signal.behaviour, diagnosis.gradient.behaviour}
+    if fades and found.params.depth <= found.depth:
+        said = f"{said[:-1]}, which is still enough to train."
     trains = f"trains to **{layers(found.depth)}**"
     if _runs_away(found):
         first = number(10 ** found.profile.log10_q[0], 2)
