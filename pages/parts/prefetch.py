@@ -5,6 +5,7 @@ A new request of any session replaces the waiting steps, and delays the scenes u
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -45,6 +46,7 @@ def start(scenes: Iterable[Task]) -> None:
     threading.Thread(target=_work, name="prefetch", daemon=True).start()
 
 
+@atexit.register
 def stop() -> None:
     """Wait for the computation under way and begin no other.
 

@@ -26,15 +26,12 @@ TRIALS = 3
 
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
-    """Prepare the server as it starts, and end its threads as it stops. Open a browser unless headless."""
+    """Prepare the server as it starts. Open a browser unless headless."""
     limit_memory()
     await asyncio.to_thread(_prepare)
-    from pages.parts import prefetch
-
     if not st.get_option("server.headless"):
         threading.Thread(target=webbrowser.open, args=(_url(),), name="browser", daemon=True).start()
     yield
-    await asyncio.to_thread(prefetch.stop)
 
 
 def _url() -> str:

@@ -5,6 +5,8 @@ Buttons and progress are drawn by different fragments: a fragment that ticks hol
 
 from __future__ import annotations
 
+import atexit
+
 import pandas as pd
 import streamlit as st
 
@@ -22,6 +24,7 @@ BUSY = 0.02  # seconds of server time for one tick; the more watchers, the longe
 RUN, RATES, SWEEP = "run", "rates", "sweep"  # kinds of runs; a session watches one of each
 
 STORE = Store()  # the runs of this server, shared by all sessions
+atexit.register(STORE.close)
 
 
 def start_when_ready() -> None:

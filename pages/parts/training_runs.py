@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakSet
 
 from vgdash.parallel import WORKERS
 from vgdash.sweep import Cell, SweepParams, cells
@@ -155,6 +156,7 @@ class Store:
         self.memory, self.make = memory, make
         self.rate, self._tried = FIRST_RATE, 0.0
         self._runs: OrderedDict[TrainParams | SweepParams, Run] = OrderedDict()  # in the order of the queue
+        self._threads: WeakSet[threading.Thread] = WeakSet()
         self._lock = threading.RLock()
 
     def ask(self, p: TrainParams | SweepParams, visitor: str) -> Run:
@@ -238,6 +240,15 @@ class Store:
             if not self._known():
                 self.rate = self._tried = max(self._tried, p.effort / max(time.monotonic() - start, 1e-3))
 
+    def close(self) -> None:
+        """Stop all runs and wait for their threads: Python aborts if one is inside NumPy as it ends."""
+        with self._lock:
+            for run in self._runs.values():
+                if not run.over:
+                    self._stop(run, "the server ends")
+        for thread in tuple(self._threads):
+            thread.join()
+
     # ---- inside
 
     def _known(self) -> bool:
@@ -270,7 +281,9 @@ class Store:
     def _begin(self, run: Run) -> None:
         run.state, run.started = "running", time.monotonic()
         try:
-            threading.Thread(target=self._compute, args=(run,), daemon=True, name="vgdash-run").start()
+            thread = threading.Thread(target=self._compute, args=(run,), daemon=True, name="vgdash-run")
+            thread.start()
+            self._threads.add(thread)
         except RuntimeError as problem:  # no more threads on this machine
             run.state, run.error, run.ended = "failed", str(problem), run.started
 

@@ -1,11 +1,14 @@
 """Shared runs: one computation for all with the same parameters, a line for the others, a bounded store."""
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
 import pytest
 
 from pages.parts.training_runs import Full, Store, trainer
+from tests.opened import ROOT
 from tests.pages.slow import SMALL, wait_for
 
 
@@ -89,3 +92,19 @@ def test_the_rate_is_not_measured_where_runs_have_told_it():
     store.measure_rate(SMALL)
     assert (len(made), store.rate) == (1, found)
     assert found != before
+
+
+def test_when_python_ends_no_thread_of_a_run_computes_any_more():
+    """Python aborts now and then if one does: "terminate called without an active exception"."""
+    program = """
+import atexit, threading
+atexit.register(lambda: print([thread.name for thread in threading.enumerate() if "vgdash" in thread.name]))
+from pages.parts.training_panel import STORE
+from vgdash.training.params import TrainParams
+run = STORE.ask(TrainParams(steps=20_000), "visitor")
+while not run.snapshots:
+    pass
+"""
+    python = [sys.executable, "-c", program]
+    ended = subprocess.run(python, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
