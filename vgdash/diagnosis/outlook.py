@@ -118,7 +118,8 @@ def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
     for layer in range(1, p.depth):
         series, before = correlation_series(activation, log_q[:, layer - 1]), apart[:, layer - 1]
         related, unrelated = (p.keep * map_correlation(series, c) for c in (before, np.zeros(len(log_q))))
-        branch = (related - unrelated) / (1 - unrelated)
+        left = 1 - unrelated  # 0 where a layer gives all inputs the same
+        branch = np.divide(related - unrelated, left, out=np.zeros_like(left), where=left > 0)
         with np.errstate(invalid="ignore"):  # both -inf where weights are 0
             grown = np.nan_to_num(log_q[:, layer] - log_q[:, layer - 1])
         share = 1 - np.exp(-grown) if p.skips[layer] else 1.0
