@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import keras
 
 from vgdash.models.records import Trace
@@ -23,27 +25,19 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
 
         def __init__(self, model, formats):
             super().__init__(model, formats)
-            layers = list(model._flatten_layers())
-            names = [one.name for one in layers]
-            self.owner = {}
-            for one in layers:
-                for variable in [*one._trainable_variables, *one._non_trainable_variables]:
-                    self.recorder.named[id(variable._value)] = [variable.path]
-                    self.owner[variable.path] = one.name if names.count(one.name) == 1 else one.path
+            self.variables = {id(v.value): v for v in model.variables}
+            self.recorder.named.update((key, [v.path]) for key, v in self.variables.items())
+            owners = {v.path.rpartition("/")[0] for v in model.variables}
+            names = Counter(owner.rpartition("/")[2] for owner in owners)
+            self.owners = {o: o.rpartition("/")[2] for o in owners if names[o.rpartition("/")[2]] == 1}
 
         def path_of(self, name):
-            return self.owner.get(name, name)
+            owner = name.rpartition("/")[0]
+            return self.owners.get(owner, owner)
 
         def run_with(self, leaves, args, named):
-            variables = {id(v._value): v for v in self.model.variables}
-            own = {p: variables[p]._value for p in leaves}
-            try:
-                for p, value in leaves.items():
-                    variables[p]._value = value
+            with keras.StatelessScope([(self.variables[p], value) for p, value in leaves.items()]):
                 return self.model(*args, **named)
-            finally:
-                for p, value in own.items():
-                    variables[p]._value = value
 
         def arguments(self, inputs):
             return (inputs,), {"training": True}
@@ -51,12 +45,12 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     if targets is not None:
         targets = keras.tree.map_structure(keras.ops.convert_to_tensor, targets)
-    state = [(v, v._value.detach().clone()) for v in model.variables if not v.trainable]
+    state = [(v, v.value.detach().clone()) for v in model.variables if not v.trainable]
     try:
         return measured(KerasTracer(model, formats), inputs, targets, _loss(model, loss, targets), rate)
     finally:
         for variable, saved in state:
-            variable._value.detach().copy_(saved)
+            variable.value.detach().copy_(saved)
 
 
 def _loss(model, loss, targets):
