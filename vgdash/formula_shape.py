@@ -77,3 +77,9 @@ def refuse_unbounded(f: Callable, df: Callable, breaks: tuple[float, ...]) -> No
         raise Misread("Its slope is 0 everywhere, so no gradient passes.")
     if abs(value[z == 0][0]) > LARGEST:
         raise Misread(f"At z = 0 it is {value[z == 0][0]:.3g}. The largest allowed is {LARGEST:,.0f}.")
+
+
+def sine_frequency(f: Callable, df: Callable) -> float | None:
+    """Return ω > 0 of f(z) = ±sin(ω z); None of other functions."""
+    slope, z = float(df(np.zeros(1))[0]), np.linspace(-10, 10, 501)
+    return abs(slope) if slope and np.allclose(f(z), np.sin(slope * z)) else None

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vgdash.activations import ACTIVATIONS
+from vgdash.formula_shape import sine_frequency
+
 # std of the standard normal cut at +-2, sqrt(1 - 2·2·phi(2)/(2·Phi(2) - 1)); Keras and JAX divide by it
 TRUNCATED_STD = 0.87962566103423978
 
@@ -195,6 +198,15 @@ def _of_fan_out(scale):
     return lambda fan_in, fan_out: scale(fan_out, fan_in)
 
 
+def _siren(omega: float) -> Initializer:
+    return Initializer(
+        "siren", rf"\frac{{2}}{{{omega:g}^2\,n_{{in}}}}",
+        "Sitzmann et al. 2020 (arXiv 2006.09661) for sin(ω*z), ω that of the activation or 30: "
+        "U(±sqrt(6/n)/ω), in the first layer U(±1/n); biases of nn.Linear, as in its code",
+        BASES["uniform"], lambda fan_in, fan_out: math.sqrt(2 / fan_in) / omega,
+        BiasRule("uniform", 1.0), first=lambda fan_in: omega / math.sqrt(6 * fan_in))
+
+
 _LECUN = "LeCun et al. 1998; called Xavier in the lecture, sqrt(1/n[l-1])"
 _GLOROT = "Glorot & Bengio 2010; called Glorot or Xavier by the frameworks"
 _HE = "He et al. 2015 (arXiv 1502.01852)"
@@ -222,11 +234,7 @@ INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
     Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
                 "Saxe et al. 2014 (arXiv 1312.6120)", BASES["orthogonal"], _fixed(1.0)),
     Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
-    Initializer("siren", r"\frac{2}{30^2\,n_{in}}",
-                "Sitzmann et al. 2020 (arXiv 2006.09661) for sin(30*z): U(±sqrt(6/n)/30), in the first layer "
-                "U(±1/n); biases of nn.Linear, as in its code",
-                BASES["uniform"], lambda fan_in, fan_out: math.sqrt(2 / fan_in) / 30,
-                BiasRule("uniform", 1.0), first=lambda fan_in: 30 / math.sqrt(6 * fan_in)),
+    _siren(30.0),
     Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}",
                 "PyTorch nn.Linear, weights and biases U(-1/sqrt(n), 1/sqrt(n))",
                 BASES["uniform"], lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in)),
@@ -239,3 +247,10 @@ INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
                 "TensorFlow Playground nn.ts, weights U(-1/2, 1/2), all biases 0.1",
                 BASES["uniform"], _fixed(math.sqrt(1 / 12)), BiasRule("constant", 0.1)),
 )}
+
+
+def initializer_for(name: str, activation: str) -> Initializer:
+    """Return the record of ``name``; that of siren for the frequency of a sine, sin(ω*z)."""
+    function = ACTIVATIONS[activation]
+    omega = sine_frequency(function.f, function.df) if name == "siren" else None
+    return _siren(omega) if omega else INITIALIZERS[name]

@@ -64,9 +64,11 @@ def drawer(label: str, key: str, icon: str) -> Iterator[bool]:
         yield opened.open
 
 
-def net_link(page: str, label: str, query: dict[str, str] | None) -> None:
-    """Draw a link that opens another page with the same net, if there is one."""
-    if query is not None:
+def net_link(page: str, label: str, query: dict[str, str] | str) -> None:
+    """Draw a link that opens another page with the same net, or the sentence that says why there is none."""
+    if isinstance(query, str):
+        st.caption(query)
+    else:
         st.page_link(shell.path(page), label=label, icon=":material/arrow_forward:", query_params=query)
 
 

@@ -57,5 +57,8 @@ def file_name(page: str, p: Params) -> str:
     usual = type(p)().to_query()
     changed = {key: texts for key, texts in p.to_query().items() if texts != usual[key]}
     name = "_".join([page, *(f"{key}-{'-'.join(texts)}" for key, texts in changed.items())])
-    name = re.sub(r"[^\w.-]+", "-", name).replace("-_", "_").rstrip("-.")
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 9]}-{zlib.crc32(name.encode()):08x}"
+    short = re.sub(r"[^\w.-]+", "-", name).replace("-_", "_").rstrip("-.")
+    formula = re.search(r"[^\w., -]", name)  # its signs are lost
+    if formula or len(short) > LONGEST_NAME:
+        return f"{short[:LONGEST_NAME - 9]}-{zlib.crc32(name.encode()):08x}"
+    return short

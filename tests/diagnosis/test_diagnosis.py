@@ -8,6 +8,7 @@ import pytest
 
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.first_failure import first_failure
+from vgdash.diagnosis.nets import dead_nets, expected_dead
 from vgdash.diagnosis.record import LONGEST
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.theory.layerwise import predict
@@ -128,6 +129,20 @@ def test_one_dead_net_is_a_share_however_many_nets_are_drawn():
     assert dead.expected == pytest.approx(0.128, abs=4 * error)  # 2,000 nets in NumPy
     assert diagnose(uniform(50, 64, "relu", "he_normal", batch=8)).dead_nets.expected == 0
     assert diagnose(uniform(50, 8, "tanh", "lecun_normal", batch=8)).dead_nets.expected == 0
+
+
+@pytest.mark.parametrize("p", [
+    uniform(30, 8, "relu", "he_normal", batch=16, input_mean=3.0),
+    uniform(6, 24, "relu(z-1)", "he_normal", gamma=1.25, batch=16),
+    uniform(12, 5, "relu(z+0.5)", "he_normal", batch=16),
+    uniform(12, 4, "max(0,z)", "he_normal", keep=0.7, batch=4)], ids=str)
+def test_the_expected_share_of_dead_nets_is_that_of_many_nets(p):
+    """Inputs with a mean are alike and die together; a ramp that begins right of 0 dies more easily."""
+    drawn, expected = 256, expected_dead(p)
+    found = [dead_nets(probe(replace(p, seeds=32, seed=seed))) for seed in range(0, drawn, 32)]
+    dead = np.mean(found)
+    assert 0.005 < expected < 0.9
+    assert dead == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) * (1 / drawn + 1e-3)))
 
 
 def test_relu_and_he_make_inputs_parallel_and_selu_does_not():

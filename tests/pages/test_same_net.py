@@ -27,8 +27,20 @@ def test_a_net_goes_to_training_and_back(p):
     assert back.widths == there.widths
 
 
-def test_a_net_too_wide_to_train_has_no_link():
-    assert same_net.trained(CompareParams(widths=(64, 2048, 10))) is None
+@pytest.mark.parametrize(("settings", "said"), [
+    ({"widths": (64, 2048, 10)}, "widths[1] must be a whole number from 1 to 1,024"),
+    ({"widths": (64, 32, 10), "kernels": (3,)}, "cannot train these convolutions"),
+    ({"widths": (64, 32, 10), "kernels": (1, 5)}, "cannot train these convolutions"),
+    ({"widths": (64, 32, 10), "normalization": "batch", "norm_scale": 0.0},
+     "norm scale must be at least 0.001 in training. It is not learned here")])
+def test_a_net_that_training_does_not_take_has_a_sentence_in_place_of_a_link(settings, said):
+    assert said in same_net.trained(CompareParams(**settings))
+    assert isinstance(same_net.trained(CompareParams(widths=(64, 32, 10), kernels=(1,))), dict)
+
+
+def test_the_page_says_that_training_has_no_convolutions():
+    page = opened("initializers", widths="64-32-10", kernels="3")
+    assert any("cannot train these convolutions" in one.value for one in page.caption)
 
 
 def test_the_link_opens_training_with_the_widths(monkeypatch):

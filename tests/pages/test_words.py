@@ -43,6 +43,13 @@ def test_values_behind_more_count_however_long_the_others_are(widths):
     assert max(map(len, names)) <= LONGEST_NAME
 
 
+def test_formulas_that_differ_in_a_sign_have_files_of_their_own():
+    texts = "tanh(z)+0.1*z", "tanh(z)-0.1*z", "tanh(z)*0.1+z", "tanh(z)/0.1+z"
+    names = {file_name("initializers", CompareParams(activation=text)) for text in texts}
+    assert len(names) == len(texts)
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in names), names
+
+
 @pytest.mark.parametrize(("write", "value", "text"), [
     *((number, *pair) for pair in (
         (-0.25, "−0.25"), (-3e-9, "−3.0·10⁻⁹"), (float("-inf"), "−∞"), (0.0, "0"), (-0.0, "0"))),

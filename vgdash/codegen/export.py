@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.formula_source import FRAMEWORKS, formula_source
 from vgdash.codegen.recipe import Recipe, spell_list
-from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
+from vgdash.initializers import TRUNCATED_STD, initializer_for
 from vgdash.params import Choice, ParamError
 from vgdash.probe.params import ProbeParams
 
@@ -67,7 +67,7 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
     w = "w" if r.last_scale == 1 else f"{r.last_scale!r} * w"
     b = f"0 * b + {r.last_bias!r}" if r.last_bias else "b"
     end = "" if (w, b) == ("w", "b") else chosen.last.format(w=w, b=b)
-    if (first := INITIALIZERS[r.initializer].first(r.widths[0] * (*sides, 1)[0] ** 2)) != 1:
+    if (first := initializer_for(r.initializer, r.activation).first(r.widths[0] * (*sides, 1)[0] ** 2)) != 1:
         end = "# the first layer\n" + chosen.last.format(w=f"{first!r} * w", b="b").replace("-1", "0") + end
     random_bias = r.bias.law in ("normal", "uniform")
     return chosen.text.format(

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 
-from vgdash.initializers import INITIALIZERS, BiasRule
+from vgdash.initializers import INITIALIZERS, BiasRule, initializer_for
 
 RUN = 4  # equal widths in a row from which [512] * 4 is shorter than the numbers
 COLUMNS = 100  # of a line of widths
@@ -56,7 +56,7 @@ class Recipe:
     @cached_property
     def _law(self) -> tuple[Fraction, str]:
         """Var(w) at gamma 1: a fraction over the fan of the mode, "fan_in", "fan_avg" or "" for none."""
-        variance = INITIALIZERS[self.initializer].variance
+        variance = initializer_for(self.initializer, self.activation).variance
         for mode, (fan, *_) in FANS.items() if self.base in LAWS else ():
             scales = [variance(*shape) * fan(*shape) for shape in SHAPES]
             if all(math.isclose(scale, scales[0]) for scale in scales):

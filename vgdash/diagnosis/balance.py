@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, any_activation
-from vgdash.initializers import INITIALIZERS, BiasRule
+from vgdash.initializers import INITIALIZERS, BiasRule, initializer_for
 from vgdash.layers import AXES
 from vgdash.params import ParamError, Params, choice, integer, real
 from vgdash.theory.averages import log_moment, log_slope, mean
@@ -47,7 +47,8 @@ class BalanceParams(Params):
     @property
     def variance(self) -> float:
         """Var(w), with gamma."""
-        return self.gamma**2 * INITIALIZERS[self.initializer].variance(self.fan_in, self.fan_out)
+        one = initializer_for(self.initializer, self.activation)
+        return self.gamma**2 * one.variance(self.fan_in, self.fan_out)
 
     @property
     def sigma_w2(self) -> float:

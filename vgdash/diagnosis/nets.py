@@ -6,18 +6,22 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 
-from vgdash.activations import ACTIVATIONS
+from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import TINY, Probe
+from vgdash.theory.layerwise import log_weights, propagate_moments
 
 LEAST = TINY**2  # mean square that a signal passes in float32 on its way to 0, if it shrinks
 DRAWN, INPUTS, WEIGHTS = 1000, 64, 4e6  # small nets, their inputs, and weights of all of them at most: 0.1 s
 SELDOM = 0.002
 INFINITE = 60.0  # |z| that stands for infinity: an exponential is 0 there
+FAR_LEFT = np.array([-INFINITE, -6.0])  # a ramp may begin left of 0; GELU is 0 only left of both
+QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 1000) for i in range(1000)])
 
 
 @dataclass(frozen=True)
@@ -68,30 +72,46 @@ def one_sided(p: ProbeParams) -> bool:
 def expected_dead(p: ProbeParams) -> float:
     """Return the share of nets in which a layer is off for the whole batch, from ``DRAWN`` small nets.
 
-    Only functions that are 0 left of 0 die, without bias, normalization and skip connections. For one input
-    it is 1 - Π (1 - 2^-width), which is an upper bound: below ``SELDOM`` nothing is drawn.
+    Only functions that are 0 far left of 0 die, without bias, normalization and skip connections. For one
+    input it is 1 - Π (1 - off^width), off = P(f(z) = 0), ½ for ReLU, which is an upper bound: below
+    ``SELDOM`` nothing is drawn.
     """
-    f = ACTIVATIONS[p.activation].f
+    activation = ACTIVATIONS[p.activation]
     plain = p.biases[0].law == "zeros" and p.gamma and p.normalization == p.residual == "none"
     random = p.initializer != "zeros" and not INITIALIZERS[p.initializer].no_theory
-    if not plain or not random or np.abs(f(np.array([-3.0, -0.5]))).any():
+    if not plain or not random or activation.f(FAR_LEFT).any():
         return 0.0
-    bound = 1 - math.prod(1 - (1 - p.keep / 2) ** width for width in p.widths[1:-1])
-    return _draw_dead(p.widths, min(p.batch, INPUTS), p.keep) if bound > SELDOM else 0.0
+    log_w, off = log_weights(p), 0.5
+    if not activation.homogeneous:
+        scales = np.exp(propagate_moments(p, log_w).log_q[:-1, None] / 2)
+        off = (activation.f(scales * QUANTILES) == 0).mean(axis=1)
+    bound = 1 - np.prod(1 - (1 - p.keep * (1 - off)) ** np.array(p.widths[1:-1]))
+    if bound <= SELDOM:
+        return 0.0
+    deviations = () if activation.homogeneous else tuple(np.exp(log_w / 2).tolist())
+    inputs = p.input_scale, p.input_mean
+    return _draw_dead(activation, p.widths, min(p.batch, INPUTS), p.keep, inputs, deviations)
 
 
 @lru_cache(maxsize=64)
-def _draw_dead(widths: tuple[int, ...], batch: int, keep: float) -> float:
-    """Share of dead nets among random ReLU nets of these widths; scales do not matter."""
+def _draw_dead(activation: Activation, widths: tuple[int, ...], batch: int, keep: float,
+               inputs: tuple[float, float], deviations: tuple[float, ...]) -> float:
+    """Share of dead nets among random ones of these widths.
+
+    ``inputs``: their scale and mean. ``deviations`` of the weights by layer; of ReLU these do not matter.
+    """
     nets = int(np.clip(WEIGHTS / sum(n * m for n, m in pairwise(widths)), 20, DRAWN))
     rng = np.random.default_rng(0)
     a, dead = rng.standard_normal((nets, batch, widths[0]), dtype=np.float32), np.zeros(nets, bool)
-    for n, m in pairwise(widths[:-1]):
-        weights = rng.standard_normal((nets, n, m), dtype=np.float32) * np.float32(math.sqrt(2 / n))
-        a = np.maximum(a @ weights, 0)
+    a = a * np.float32(inputs[0]) + np.float32(inputs[1])
+    for layer, (n, m) in enumerate(pairwise(widths[:-1])):
+        weights = rng.standard_normal((nets, n, m), dtype=np.float32)
+        weights *= np.float32(deviations[layer] if deviations else math.sqrt(2 / n))
+        a = activation.f(a @ weights)
         if keep < 1:
             a *= rng.random(a.shape, dtype=np.float32) < keep
-        sizes = a.max(axis=(1, 2), keepdims=True)
+        sizes = np.abs(a).max(axis=(1, 2), keepdims=True)
         dead |= sizes.ravel() == 0
-        a /= np.where(sizes > 0, sizes, 1)
+        if not deviations:
+            a /= np.where(sizes > 0, sizes, 1)
     return float(dead.mean())

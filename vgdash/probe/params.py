@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from vgdash.activations import any_activation
-from vgdash.initializers import INITIALIZERS, BiasRule
+from vgdash.initializers import INITIALIZERS, BiasRule, initializer_for
 from vgdash.layers import AXES, RESIDUALS, residual_factors
 from vgdash.parallel import MOST_WORKERS
 from vgdash.params import Integer, ParamError, Params, Unquoted, choice, choices, integer, integers, real
@@ -161,7 +161,7 @@ class ProbeParams(_Settings, _OneInitializer):
     @property
     def scales(self) -> list[float]:
         """The factor of each layer's base draw."""
-        one = INITIALIZERS[self.initializer]
+        one = initializer_for(self.initializer, self.activation)
         scales = [self.gamma * one.layer_scale(n, m, kernel)
                   for (n, m), kernel in zip(pairwise(self.widths), self.sides, strict=True)]
         scales[0] *= one.first(self.fans_in[0])

@@ -24,6 +24,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation, ActivationRule
+from vgdash.formula_shape import sine_frequency
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.formula_averages import Averages, average_one, average_two, is_uneven
 
@@ -36,6 +37,7 @@ LOG_RANGE = 2 * STEP * REACH  # the same for ln q
 # Terms in ψ. Measured error relative to E[f²], for all activations and correlations: 1e-8 for q from 1e-3 to
 # 100. At larger q bounded activations turn within ψ = 1/√q: up to 1e-4.
 SERIES = 48
+SINE_SERIES = 144  # the same of sin(ω z), which turns within ψ = 1/(ω√q): 1e-4 at 1/150
 ANGLES = 65  # of a sector
 UNEVEN_REACH = 72  # the same for pairs of a formula with kinks elsewhere than at 0, or that oscillates
 TINY = 1e-140  # replaces an average of a formula that is smaller: its square is still a number
@@ -121,18 +123,19 @@ def _normalize_formula(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
 # ---- averages of two inputs
 
 def correlation_series(activation: Activation, log_q) -> np.ndarray:
-    """Return the series in ψ of E[f(u) f(v)] / E[f(u)²] at ``log_q`` ``(…)``: ``(…, SERIES)``."""
+    """Return the series in ψ of E[f(u) f(v)] / E[f(u)²] at ``log_q`` ``(…)``: ``(…, terms)``."""
     return _pair_table(activation)(log_q)
 
 
 def map_correlation(series: np.ndarray, correlation) -> np.ndarray:
     """Return E[f(u) f(v)] / E[f(u)²] at a ``correlation`` ``(…)``, from its ``correlation_series``."""
-    return np.minimum(np.vecdot(series, chebyshev(correlation, SERIES)), 1.0)  # rounding could lift it above
+    mapped = np.vecdot(series, chebyshev(correlation, series.shape[-1]))
+    return np.minimum(mapped, 1.0)  # rounding could lift it above
 
 
 def correlation_slope(series: np.ndarray, correlation: np.ndarray) -> np.ndarray:
     """Return the derivative of ``map_correlation``, for correlations below 1: q E[f'(u) f'(v)] / E[f(u)²]."""
-    order, psi = np.arange(SERIES), np.arccos(correlation)
+    order, psi = np.arange(series.shape[-1]), np.arccos(correlation)
     phi = np.arccos(1 - psi * 2 / math.pi)
     by_phi = np.vecdot(series, order * np.sin(phi[..., None] * order))
     return by_phi * 2 / (math.pi * np.sin(phi) * np.sin(psi))
@@ -142,15 +145,28 @@ def correlation_slope(series: np.ndarray, correlation: np.ndarray) -> np.ndarray
 def _pair_table(activation: Activation) -> Interpolant:
     def normalize(averages: np.ndarray, log_q: np.ndarray) -> np.ndarray:
         whole = averages.sum(axis=0)  # the value at ψ = 0
-        one = np.eye(SERIES)[0][:, None, None]  # where f is 0 all inputs become one
+        one = np.eye(len(averages))[0][:, None, None]  # where f is 0 all inputs become one
         return np.where(whole > 0, averages / np.where(whole > 0, whole, 1.0), one)
 
+    if omega := sine_frequency(activation.f, activation.df):
+        return Interpolant(_pairs_of_sine(omega), REACH, normalize)
     if is_uneven(activation):
         pairs = series_of_pairs(activation, lambda f, df: [(f, f)], SERIES, UNEVEN_REACH, fine=2)
         return Interpolant(pairs, UNEVEN_REACH, normalize)
     rho = radii(REACH, PAIR_BELOW)
     series = angle_series(lambda u, v: [activation.f(u) * activation.f(v)], rho, ANGLES, SERIES)[0]
     return Interpolant(slide(series.T, REACH, PAIR_BELOW, 2), REACH, normalize)
+
+
+def _pairs_of_sine(omega: float) -> Averages:
+    """Return E[sin ωu sin ωv] = (e^(-k(1 - c)) - e^(-k(1 + c)))/2, k = ω²q, as a series in ψ."""
+    c = np.cos(math.pi * _chebyshev_points(SINE_SERIES))[:, None, None]
+
+    def averages(log_q: np.ndarray) -> np.ndarray:
+        k = omega**2 * np.exp(log_q)
+        values = np.sign(c) * np.exp(k * (np.abs(c) - 1)) * -np.expm1(-2 * k * np.abs(c)) / 2
+        return np.einsum("a...,at->t...", values, _transform(SINE_SERIES))
+    return averages
 
 
 def series_of_pairs(activation: Activation, products: Callable, terms: int, reach: int,

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.initializers import INITIALIZERS
+from vgdash.initializers import INITIALIZERS, initializer_for
 from vgdash.layers import EPSILON, plain_norm_scale
 from vgdash.probe.params import ProbeParams
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
@@ -171,11 +171,12 @@ class ForwardMoments:
 
 def log_weights(p: ProbeParams) -> np.ndarray:
     """Return ln Var(W[l]) by layer, gamma included, ``(depth,)``; -inf for weights of 0."""
-    variance = cache(INITIALIZERS[p.initializer].layer_variance)  # most layers repeat a shape
+    one = initializer_for(p.initializer, p.activation)
+    variance = cache(one.layer_variance)  # most layers repeat a shape
     squares = np.array([
         0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m, side)
         for n, m, side, skip in zip(p.widths[:-1], p.widths[1:], p.sides, p.skips, strict=True)])
-    squares[0] *= INITIALIZERS[p.initializer].first(p.fans_in[0]) ** 2
+    squares[0] *= one.first(p.fans_in[0]) ** 2
     squares[-1] *= p.last_scale**2
     return safe_log(squares)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS, any_activation
-from vgdash.initializers import INITIALIZERS
+from vgdash.initializers import INITIALIZERS, initializer_for
 from vgdash.params import Params, integer, real
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
@@ -142,7 +142,7 @@ def landmarks(activation: str, fan_in: int, gamma: float = 1.0) -> tuple[Landmar
     sigma_w2 = fan_in·gamma²·Var(w) and sigma_b2 = E[b²], rounded to six digits.
     """
     variances = [(fan_in * gamma**2 * one.variance(fan_in, fan_in), one.bias.square(fan_in))
-                 for one in INITIALIZERS.values()]
+                 for one in (initializer_for(name, activation) for name in INITIALIZERS)]
     w, b = np.array([[float(f"{value:.6g}") for value in pair] for pair in variances]).T
     found, depths = solve(ACTIVATIONS[activation], w, b), trainable_depths(activation, w, b).tolist()
     return tuple(Landmark(name, w[i].item(), b[i].item(), found.point(i), NOTES.get(name, ""), depths[i])

@@ -78,7 +78,7 @@ class TrainParams(Params):
     residual: str = choice("none", RESIDUALS)
     keep: float = real(1.0, 0.01, 1.0)
     loss: str = choice("auto", ("auto", "cross_entropy", "squared_error"))
-    norm_scale: float = real(1.0, 1e-3, 100)
+    norm_scale: float = real(1.0, 0, 100)
     last_scale: float = real(1.0, 0, 100)
     last_bias: float = real(0.0, -100, 100)
     input_scale: float = real(1.0, 1e-3, 1e3)
@@ -289,6 +289,10 @@ class TrainParams(Params):
         if self.norm_scale != 1 and self.normalization == "none":
             raise ParamError("norm_scale", "1 without normalization", self.norm_scale,
                              "It multiplies what normalization gives: choose batch or layer.")
+        if self.norm_scale < 1e-3:
+            raise ParamError("norm_scale", "at least 0.001 in training", self.norm_scale,
+                             "It is not learned here, so what 0 shuts stays shut: take residual zero without "
+                             "normalization, whose branches open.")
         if self.batch > (rows := len(self.data.x_train)):
             raise ParamError("batch", f"at most the {rows:,} training examples of {self.dataset}", self.batch)
         if self.normalization == "batch" and self.batch == 1:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from vgdash.initializers import BASES, INITIALIZERS, BiasRule
+from vgdash.initializers import BASES, INITIALIZERS, BiasRule, initializer_for
 from vgdash.parallel import WORKERS, single_threaded_blas
 from vgdash.probe.random_weights import stream
 from vgdash.training.engine import Examples, Nets
@@ -84,7 +84,7 @@ class Trainer:
                     for which, name in enumerate(p.initializers):
                         if bases[which] == family:
                             for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
-                                rule = INITIALIZERS[name]
+                                rule = initializer_for(name, p.activation)
                                 first = rule.first(fans[0]) if layer == 1 else 1.0
                                 group.weights(layer)[i] = base * (gamma * rule.scale(*fans) * first)
                 for which, name in enumerate(p.initializers):
