@@ -1,33 +1,26 @@
-"""Initializers. Does the signal survive fifty layers? And the way back?"""
+"""Initializers. Does the signal survive 50 layers, and does the gradient survive the way back?"""
 
 import streamlit as st
 
-from pages.parts import charts, elements, page, prefetch, results, shell, text
+from pages.parts import charts, elements, names, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import net_controls
 from pages.parts.presenter import presenting
+from pages.parts.views import initializers as views
 from pages.parts.views import same_net
 from pages.parts.views.histograms import share_axes
-from pages.parts.views.initializers import (
-    COURSE,
-    HISTOGRAMS,
-    LEFT_OVER,
-    LOOKS_AT,
-    SPECTRUM,
-    STATISTICS,
-    WEIGHT_GRADIENT,
-    WHY,
-)
 from vgdash.codegen.export import FRAMEWORKS
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice
 from vgdash.probe.probe import CompareParams, ProbeParams
 
+QUESTION = "Does the signal survive 50 layers, and does the gradient survive the way back?"
 BESIDE = {
-    "look": (Choice(LOOKS_AT), COURSE),
+    "look": (Choice(views.LOOKS_AT), views.COURSE),
     "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
+LINKED = ("widths", "normalization", "rescale", "initializers", "look")
 COURSE_HEIGHT = 262
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
@@ -37,7 +30,7 @@ WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
 
 def draw() -> None:
-    controls = Controls("initializers", CompareParams, BESIDE, linked=("widths", "normalization", "rescale"))
+    controls = Controls("initializers", CompareParams, BESIDE, LINKED)
 
     def row() -> None:
         own = controls.value("widths") is not None  # they say how deep, and how wide
@@ -51,23 +44,23 @@ def draw() -> None:
         controls.typed("widths", "or your own widths, input first", "784-512-256-10")
         controls.typed("kernels", "sides of convolutions by layer (1: dense)", "3-3-3-1")
         controls.number("gamma", "γ, multiplies the weights")
-        controls.number("sigma_b2", "σ_b², variance of the biases (0: the initializer's own)")
-        controls.steps("batch", "inputs in the batch", [2, 8, 16, 32, 64, 128, 256, 512])
-        controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
-        controls.number("seed", "seed")
+        controls.number("sigma_b2", "σb², variance of the biases (0: the initializer's own)")
+        controls.steps("batch", "batch size", [2, 8, 16, 32, 64, 128, 256, 512])
+        controls.steps("seeds", "random nets per initializer", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32])
+        controls.number("seed", "seed of the random numbers")
         controls.select("normalization", "normalization")
-        controls.select("residual", "residual branches")
-        controls.slider("keep", "dropout keeps", 0.01)
+        controls.select("residual", "skip connections")
+        controls.slider("keep", "dropout: share kept", 0.01)
         controls.select("rescale", "data-dependent rescaling")
         net_controls(controls, norm_reaches_last=True)
 
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
-        controls.select("of", "a closer look at", label_visibility="collapsed", width=WIDE)
+        if controls.value("look") in views.CLOSER:
+            controls.select("of", "for", controls.params()[0].initializers, width=WIDE)
 
-    question = "Does the signal survive fifty layers? And the way back?"
-    if page.show(controls, question, _results, row, more, looks):
-        st.markdown(f"{WHY}\n\n{LEFT_OVER}")
+    if page.show(controls, QUESTION, _results, row, more, looks):
+        st.markdown(f"{views.WHY}\n\n{views.LEFT_OVER}")
 
 
 def _results(shown: page.Results) -> None:
@@ -86,19 +79,20 @@ def _results(shown: page.Results) -> None:
             st.caption(found.remarks)
     with right:
         advice = results.advice(p, one.initializer, framework)
-        absent = "" if one.initializer == wanted else f"{wanted} is not compared here. "
+        if look not in views.CLOSER:
+            shown.controls.select("of", "a closer look at", p.initializers)
         st.markdown("**What fails first, and what to choose instead.** "
-                    f"{absent}{advice.failure} {advice.balance}\n\n{advice.choice}")
+                    f"{advice.failure} {advice.balance}\n\n{advice.choice}")
         elements.net_link("training", "Train these very nets on the digits", same_net.trained(p))
         with elements.drawer("Code to paste", "code", ":material/code:") as opened:
             if opened:
-                shown.controls.select("framework", "for", label_visibility="collapsed", width=WIDE)
+                shown.controls.select("framework", "framework", width=WIDE)
                 st.code(advice.code, language="python", wrap_lines=True)
         label = "Every initializer, and every number format"
         with elements.drawer(label, "ranking", ":material/list:") as opened:
             if opened:
-                st.markdown(f"{advice.ranking}\n\n"
-                            f"**Where each number format gives up**, {one.initializer}:\n\n{advice.formats}")
+                st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, "
+                            f"{names.short(one.initializer)}:\n\n{advice.formats}")
     elements.table_and_download(lambda: results.table(p), text.file_name("initializers", p), "comparison", p)
 
 
@@ -109,25 +103,25 @@ def _compute(p: CompareParams, name: str, framework: str) -> None:
 
 
 def _one(p: CompareParams, name: str) -> ProbeParams:
-    """Return the net of the initializer ``name``; where that one is not compared, the first."""
-    return next((q for q in p.probes if q.initializer == name), p.probes[0])
+    """Return the net of the initializer ``name``; where that one is not compared, the last."""
+    return next((q for q in p.probes if q.initializer == name), p.probes[-1])
 
 
 def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: CompareParams | None) -> None:
     extent = "extent " if other else ""
-    if look == COURSE:
+    if look == views.COURSE:
         _course(results.comparison(p), side, other and results.comparison(other), f"{extent}{PARTS}")
-    elif look in HISTOGRAMS:
-        letter, of = HISTOGRAMS[look]
+    elif look in views.HISTOGRAMS:
+        letter, of = views.HISTOGRAMS[look]
         shown = results.histograms(one, of)
         table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer), of))
-        y_title = "density" if base is None else "share per decade"
+        y_title = "density" if base is None else "share per power of ten"
         spec = charts.scrubbed_histograms(shown.last, letter, y_title, extent=other is not None, base=base)
         elements.chart(table, spec, f"{look}{side}{shown.last}{base}",
                        f"Histogram of {letter} in one layer, to be chosen by the slider in the chart, "
                        "over the predicted density")
         st.caption(shown.words)
-    elif look == SPECTRUM:
+    elif look == views.SPECTRUM:
         with st.spinner("Computing singular values …"):
             shown = results.spectrum(one)
             beside = other and results.spectrum(_one(other, one.initializer))
@@ -137,9 +131,11 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
         st.caption(shown.words)
     else:
         table = charts.with_extent_of(results.shares(p, look), other and results.shares(other, look))
-        decades = look == WEIGHT_GRADIENT
-        spec = charts.curves("layer", STATISTICS[look], decades=decades, parts=f"{extent}{SHARES}")
-        elements.chart(table, spec, f"{look}{side}", f"{STATISTICS[look]} by layer, for each initializer")
+        decades = look == views.WEIGHT_GRADIENT
+        spec = charts.curves("layer", views.STATISTICS[look], decades=decades, parts=f"{extent}{SHARES}")
+        elements.chart(table, spec, f"{look}{side}",
+                       f"{views.STATISTICS[look]} by layer, for each initializer")
+        st.caption(views.MEANINGS[look])
 
 
 def _course(shown, side: str, other, parts: str) -> None:

@@ -3,16 +3,14 @@
 import streamlit as st
 
 from pages.parts import charts, elements, page, prefetch, results, shell, text
-from pages.parts.controls import NARROW, WIDE, Controls
+from pages.parts.controls import NARROW, Controls
 from pages.parts.presenter import presenting
 from pages.parts.views.neuron_variance import LEGEND, WHY
 from vgdash.single_neuron import NeuronParams
 
 INPUTS = [1, 2, 3, 4, 6, 8, 10, 16, 32, 64, 100, 128, 256, 512,
           1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
-
-RULE = ("1/n: LeCun, called Xavier in the lecture. 2/n: He, for ReLU. 2/(n_in+n_out): Glorot, called Xavier "
-        "in the frameworks. 1 and 0.01^2: the same variance whatever n is.")
+RULE_WIDTH = 290  # pixels: the names of the rules are long
 
 
 def draw() -> None:
@@ -20,12 +18,12 @@ def draw() -> None:
 
     def row() -> None:
         controls.steps("n", "inputs n of the neuron", INPUTS)
-        controls.select("rule", "rule for Var(w)", width=WIDE, help=RULE)
+        controls.select("rule", "rule for Var(w)", width=RULE_WIDTH)
         controls.select("activation", "activation g", width=NARROW)
 
     def more() -> None:
         controls.number("gamma", "γ (multiplies the weights)")
-        controls.steps("n_out", "neurons in the layer, n_out (used by Glorot's rule)", INPUTS)
+        controls.steps("n_out", "neurons in the layer, nₒᵤₜ (used by Glorot's rule)", INPUTS)
         controls.segments("distribution", "distribution of the weights")
         controls.number("mean", "mean of the inputs")
         controls.number("std", "standard deviation of the inputs")

@@ -20,13 +20,13 @@ def draw() -> None:
 
     def row() -> None:
         controls.select("activation", "activation", width=NARROW)
-        controls.steps("sigma_w2", "σ_w² = fan_in · Var(w)", results.slopes(controls.value("activation")))
-        controls.steps("sigma_b2", "σ_b² = Var(b)", BIASES)
-        controls.steps("fan_in", "fan-in", FANS, width=WIDE)
+        controls.steps("sigma_w2", "σw² = n · Var(w)", results.slopes(controls.value("activation")))
+        controls.steps("sigma_b2", "σb² = Var(b)", BIASES)
+        controls.steps("fan_in", "fan-in n", FANS, width=WIDE)
 
     def more() -> None:
         controls.number("gamma", "γ, multiplies every initializer's weights")
-        controls.slider("depth", "layers shown")
+        controls.slider("depth", "layers to plot")
 
     if page.show(controls, "How deep can it go?", _results, row, more):
         _measured(controls)
@@ -55,7 +55,7 @@ def _results(shown: page.Results) -> None:
 
 
 def _open(controls: Controls) -> None:
-    """Set σ_w² and σ_b² to the place on the plane that the last click added or took away."""
+    """Set σw² and σb² to the place on the plane that the last click added or took away."""
     here, rules = controls.here, PhaseParams.rules()
     try:
         points = st.session_state["plane"]["selection"]["picked"]  # {} when nothing is picked any more
@@ -76,7 +76,7 @@ def _measured(controls: Controls) -> None:
     with left:
         said, table = results.shipped_map()
         elements.chart(table, charts.measured_map(), "shipped",
-                       "Accuracy of trained nets over σ_w² and depth, with the line of 6 ξ_c")
+                       "Accuracy of trained nets over σw² and depth, with the line of 6 ξc")
         st.caption(said + " Computed once; it ships with vgdash.")
     with right:
         page.fragment(controls.page, "map-button", lambda: training_panel.sweep_button(
@@ -91,7 +91,7 @@ def _map() -> None:
         st.markdown(training_panel.progress(run, run.params))
     if found is not None:
         elements.chart(trainability_map.map_table(found), charts.measured_map(), "swept",
-                       "Accuracy of the nets trained here, by σ_w² and depth")
+                       "Accuracy of the nets trained here, by σw² and depth")
         st.caption(trainability_map.describe_map(found))
 
 

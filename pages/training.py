@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, elements, page, shell, text, training_panel
+from pages.parts import charts, elements, names, page, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import class_controls, net_controls
 from pages.parts.presenter import presenting
@@ -19,6 +19,7 @@ BESIDE = {
     "statistic": (Choice(tuple(STATISTICS)), "grad2"),
     "goal": (Real(0.1, 1.0), 0.9),
 }
+LINKED = ("dataset", "normalization", "look", "widths", "initializers")
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 HEIGHT = 215
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512]
@@ -26,7 +27,7 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 
 
 def draw() -> None:
-    controls = Controls("training", TrainParams, BESIDE, ("dataset", "normalization", "look", "widths"),
+    controls = Controls("training", TrainParams, BESIDE, LINKED,
                         ("buttons", "results"), training_panel.start_when_ready)
     own = controls.value("widths") is not None  # they say how deep, and how wide
     if training_panel.watched(training_panel.RUN) is None:  # no page opens empty
@@ -44,22 +45,22 @@ def draw() -> None:
         controls.typed("widths", "or your own widths, input first", "64-512-256-10")
         controls.select("optimizer", "optimizer")
         controls.number("gamma", "γ, multiplies the first weights")
-        controls.steps("batch", "batch", [8, 16, 32, 64, 128, 256])
+        controls.steps("batch", "batch size", [8, 16, 32, 64, 128, 256])
         controls.steps("steps", "steps", [50, 100, 200, 400, 600, 1000, 2000, 5000, 10000])
-        controls.steps("seeds", "nets of each (seeds)", [1, 2, 3, 5, 8])
-        controls.number("seed", "seed")
+        controls.steps("seeds", "random nets per initializer", [1, 2, 3, 5, 8])
+        controls.number("seed", "seed of the random numbers")
         controls.number("clip", "clip the gradient's norm (0: off)")
-        controls.slider("keep", "dropout keeps", 0.01)
+        controls.slider("keep", "dropout: share kept", 0.01)
         class_controls(controls)
         controls.select("normalization", "normalization")
-        controls.select("residual", "residual branches")
-        controls.number("sigma_b2", "σ_b², variance of the first biases (0: the initializer's own)")
+        controls.select("residual", "skip connections")
+        controls.number("sigma_b2", "σb², variance of the first biases (0: the initializer's own)")
         net_controls(controls, norm_reaches_last=False)
 
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
         if (look := controls.value("look")) in (GRADIENTS, HISTOGRAMS):
-            controls.select("of", "of the net from", width=WIDE)
+            controls.select("of", "net", controls.params()[0].initializers, width=WIDE)
         if look == LAYERS:
             controls.select("statistic", "show", width=WIDE)
 
@@ -151,9 +152,9 @@ def _main(tables, look: str, statistic: str, run) -> None:
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:
-                st.markdown(f"**{name}**")
+                st.markdown(f"**{names.long(name)}**")
                 elements.chart(table, charts.decision(), f"decision {name}",
-                               f"What the net of {name} decides on the plane, and the data")
+                               f"What the net of {names.short(name)} decides on the plane, and the data")
 
 
 shell.show(draw)

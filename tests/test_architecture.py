@@ -180,10 +180,10 @@ NO_COMPUTATION = {  # of vgdash, for pages and all other parts
     "parameter sets": {"Params", "ChainParams", "DescentParams", "NeuronParams", "ProbeParams",
                        "CompareParams", "PhaseParams", "TrainParams"},
     "rules": {"Rule", "Choice", "Choices", "Flag", "Integer", "Integers", "Real", "Text", "ParamError"},
-    "registries": {"FORMATS", "FRAMEWORKS", "INITIALIZERS"},
+    "registries": {"ACTIVATIONS", "FORMATS", "FRAMEWORKS", "INITIALIZERS"},
     "constants": {"MAX_TEXT", "HIGHEST_BIAS", "ROWS"},
     "a record, and the text of a notebook": {"Outcome", "notebook"},
-    "spelling": {"count", "layers", "listed", "number", "plain", "code", "ten_to", "times"},
+    "spelling": {"count", "layers", "listed", "number", "plain", "ten_to", "times"},
 }
 OUTSIDE = [*PAGES, *(file for file in PARTS if file.parent.name == "parts" and file.stem not in DOORS)]
 

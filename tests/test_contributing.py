@@ -25,12 +25,12 @@ def _arctan_slope(z, out):
 
 
 ACTIVATIONS["arctan"] = Activation(
-    name="arctan", formula=r"\\arctan z", source="", value=_arctan, slope=_arctan_slope,
+    name="arctan", title="arctan", formula=r"\\arctan z", source="", value=_arctan, slope=_arctan_slope,
     code=("np.arctan(z)", "Arctan()", "arctan", "jnp.arctan(z)", "tf.atan(z)"))
 ''',
     "vgdash/initializers.py": '''
 INITIALIZERS["half_he"] = Initializer(
-    name="half_he", formula=r"\\frac{1}{2 n_{in}}", source="",
+    name="half_he", title="half of He · 1/(2n)", short="half He", formula=r"\\frac{1}{2 n_{in}}", source="",
     base=BASES["normal"], scale=lambda fan_in, fan_out: math.sqrt(1 / (2 * fan_in)))
 ''',
     "vgdash/published/chains.py": '''

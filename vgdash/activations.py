@@ -30,15 +30,15 @@ SATURATION = 0.05  # a unit counts as saturated where its slope is below this sh
 class Activation:
     """An activation function a = f(z).
 
-    ``value(z, out)`` and ``slope(z, out)`` write f(z) and f'(z) into ``out`` (not ``z`` itself) and keep the
-    floating type of ``z``. ``slope_of_output(a, out)`` is f' as a function of a = f(z), or None where f is
-    not monotone. At a kink the slope is that of the left side. ``formula`` is LaTeX, ``source`` the paper,
-    ``code`` the source text of f in NumPy, PyTorch, Keras, JAX and TensorFlow, ``framework_gain`` that of
-    PyTorch's ``calculate_gain``, or None. ``tree`` is that of a typed formula, whose branches end at
-    ``breaks``.
+    ``title`` is the name that people use, ``formula`` LaTeX, ``source`` the paper. ``value(z, out)`` and
+    ``slope(z, out)`` write f(z) and f'(z) into ``out`` (not ``z`` itself) in the floating type of ``z``.
+    ``slope_of_output(a, out)`` is f' as a function of a = f(z), or None where f is not monotone. At a kink
+    the slope is that of the left side. ``code``: f in NumPy, PyTorch, Keras, JAX and TensorFlow;
+    ``framework_gain``: PyTorch's. ``tree`` is that of a typed formula, whose branches end at ``breaks``.
     """
 
     name: str
+    title: str
     formula: str
     source: str
     code: tuple[str, str, str, str, str]
@@ -57,6 +57,11 @@ class Activation:
     def df(self, z, out: np.ndarray | None = None) -> np.ndarray:
         """Return f'(z), elementwise, in the floating type of ``z`` (integers become float64)."""
         return _apply(self.slope, z, out)
+
+    @property
+    def said(self) -> str:
+        """The name for sentences: a formula is code, which Markdown leaves alone."""
+        return f"`{self.name}`" if self.tree else self.title
 
     @cached_property
     def forward_gain(self) -> float:
@@ -125,7 +130,6 @@ def _leaky_slope(z, out):
 
 def _exponential_left(scale, alpha):
     """Return ELU or SELU: scale·z right of 0, scale·alpha·(e^z - 1) left of it; with both slopes."""
-
     def value(z, out):
         np.multiply(scale * alpha, np.expm1(np.minimum(z, 0)), out=out)
         np.multiply(scale, z, out=out, where=z > 0)
@@ -244,51 +248,49 @@ class _Activations(dict[str, Activation]):
 _SIGMOID_CODE, _SOFTPLUS_CODE = "0.5 * (1 + np.tanh(z / 2))", "np.logaddexp(0, z)"
 
 ACTIVATIONS: dict[str, Activation] = _Activations({a.name: a for a in (
-    Activation("linear", r"z", "", ("z", "nn.Identity()", '"linear"', "z", "z"),
+    Activation("linear", "linear", r"z", "", ("z", "nn.Identity()", '"linear"', "z", "z"),
                np.positive, _ones, _ones, framework_gain=1.0),
-    Activation("relu", r"\max(0, z)", "Nair & Hinton 2010",
+    Activation("relu", "ReLU", r"\max(0, z)", "Nair & Hinton 2010",
                ("np.maximum(0, z)", "nn.ReLU()", '"relu"', "jax.nn.relu(z)", "tf.nn.relu(z)"),
                _relu, _step, _step, framework_gain=math.sqrt(2), kinks=(0.0,)),
-    Activation("leaky_relu", r"\max(0.01\,z, z)", "Maas, Hannun & Ng 2013",
+    Activation("leaky_relu", "leaky ReLU", r"\max(0.01\,z, z)", "Maas, Hannun & Ng 2013",
                (f"np.where(z > 0, z, {LEAKY_SLOPE} * z)", f"nn.LeakyReLU(negative_slope={LEAKY_SLOPE})",
                 f"keras.layers.LeakyReLU(negative_slope={LEAKY_SLOPE})",
                 f"jax.nn.leaky_relu(z, negative_slope={LEAKY_SLOPE})",
                 f"tf.nn.leaky_relu(z, alpha={LEAKY_SLOPE})"),
                _leaky, _leaky_slope, _leaky_slope,
                framework_gain=math.sqrt(2 / (1 + LEAKY_SLOPE**2)), kinks=(0.0,)),
-    Activation("elu", r"z \text{ if } z > 0 \text{ else } e^z - 1", "Clevert et al. 2016 (arXiv 1511.07289)",
+    Activation("elu", "ELU", r"z \text{ if } z > 0 \text{ else } e^z - 1",
+               "Clevert et al. 2016 (arXiv 1511.07289)",
                ("np.where(z > 0, z, np.expm1(np.minimum(0, z)))", "nn.ELU()", '"elu"', "jax.nn.elu(z)",
-                "tf.nn.elu(z)"),
-               *_exponential_left(1.0, 1.0), kinks=(0.0,)),
-    Activation("selu", r"\lambda z \text{ if } z > 0 \text{ else } \lambda\alpha(e^z - 1)",
+                "tf.nn.elu(z)"), *_exponential_left(1.0, 1.0), kinks=(0.0,)),
+    Activation("selu", "SELU", r"\lambda z \text{ if } z > 0 \text{ else } \lambda\alpha(e^z - 1)",
                "Klambauer et al. 2017 (arXiv 1706.02515)",
                (f"{SELU_SCALE} * np.where(z > 0, z, {SELU_ALPHA} * np.expm1(np.minimum(0, z)))", "nn.SELU()",
                 '"selu"', "jax.nn.selu(z)", "tf.nn.selu(z)"),
                *_exponential_left(SELU_SCALE, SELU_ALPHA), framework_gain=0.75, kinks=(0.0,)),
-    Activation("gelu", r"\tfrac{z}{2}\left(1 + \tanh\!\left(\sqrt{2/\pi}\,(z + 0.044715 z^3)\right)\right)",
+    Activation("gelu", "GELU",
+               r"\tfrac{z}{2}\left(1 + \tanh\!\left(\sqrt{2/\pi}\,(z + 0.044715 z^3)\right)\right)",
                "Hendrycks & Gimpel 2016 (arXiv 1606.08415)",
                (f"0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + {GELU_CUBIC} * z**3)))",
                 'nn.GELU(approximate="tanh")', "lambda z: keras.activations.gelu(z, approximate=True)",
-                "jax.nn.gelu(z, approximate=True)", "tf.nn.gelu(z, approximate=True)"),
-               _gelu, _gelu_slope),
-    Activation("silu", r"z\,\sigma(z)", "Elfwing et al. 2018 (arXiv 1702.03118)",
+                "jax.nn.gelu(z, approximate=True)", "tf.nn.gelu(z, approximate=True)"), _gelu, _gelu_slope),
+    Activation("silu", "SiLU", r"z\,\sigma(z)", "Elfwing et al. 2018 (arXiv 1702.03118)",
                (f"z * {_SIGMOID_CODE}", "nn.SiLU()", '"silu"', "jax.nn.silu(z)", "tf.nn.silu(z)"),
                _silu, _silu_slope),
-    Activation("mish", r"z \tanh(\ln(1 + e^z))", "Misra 2019 (arXiv 1908.08681)",
+    Activation("mish", "Mish", r"z \tanh(\ln(1 + e^z))", "Misra 2019 (arXiv 1908.08681)",
                (f"z * np.tanh({_SOFTPLUS_CODE})", "nn.Mish()", '"mish"', "jax.nn.mish(z)",
-                "z * tf.nn.tanh(tf.nn.softplus(z))"),
-               _mish, _mish_slope),
-    Activation("softplus", r"\ln(1 + e^z)", "Dugas et al. 2000",
+                "z * tf.nn.tanh(tf.nn.softplus(z))"), _mish, _mish_slope),
+    Activation("softplus", "softplus", r"\ln(1 + e^z)", "Dugas et al. 2000",
                (_SOFTPLUS_CODE, "nn.Softplus()", '"softplus"', "jax.nn.softplus(z)", "tf.nn.softplus(z)"),
                _softplus, _sigmoid, _softplus_slope_of_output),
-    Activation("softsign", r"z / (1 + |z|)", "Turian et al. 2009",
+    Activation("softsign", "softsign", r"z / (1 + |z|)", "Turian et al. 2009",
                ("z / (1 + np.abs(z))", "nn.Softsign()", '"softsign"', "jax.nn.soft_sign(z)",
-                "tf.nn.softsign(z)"),
-               _softsign, _softsign_slope, _softsign_slope_of_output),
-    Activation("tanh", r"\tanh z", "LeCun et al. 1998",
+                "tf.nn.softsign(z)"), _softsign, _softsign_slope, _softsign_slope_of_output),
+    Activation("tanh", "tanh", r"\tanh z", "LeCun et al. 1998",
                ("np.tanh(z)", "nn.Tanh()", '"tanh"', "jnp.tanh(z)", "tf.nn.tanh(z)"),
                np.tanh, _tanh_slope, _tanh_slope_of_output, framework_gain=5 / 3),
-    Activation("sigmoid", r"1 / (1 + e^{-z})", "Rumelhart et al. 1986",
+    Activation("sigmoid", "sigmoid", r"1 / (1 + e^{-z})", "Rumelhart et al. 1986",
                (_SIGMOID_CODE, "nn.Sigmoid()", '"sigmoid"', "jax.nn.sigmoid(z)", "tf.nn.sigmoid(z)"),
                _sigmoid, _sigmoid_slope, _sigmoid_slope_of_output, framework_gain=1.0),
 )})
@@ -308,7 +310,7 @@ def _of_formula(name: str) -> Activation:
     tree = formula.read(name, ACTIVATIONS)
     value, slope = formula.compiled(tree)
     breaks = find_breaks(tree)
-    found = Activation(name, name, "", (), value, slope, tree=tree, breaks=breaks)
+    found = Activation(name, name, name, "", (), value, slope, tree=tree, breaks=breaks)
     refuse_unbounded(found.f, found.df, breaks)
     return replace(found, kinks=find_kinks(found.df, breaks))
 

@@ -76,10 +76,13 @@ class BiasRule:
 class Initializer:
     """W = gamma · scale(fan_in, fan_out) · base draw, of shape ``(fan_out, fan_in)``, and its biases.
 
-    ``formula`` is LaTeX for Var(w), or for W, ``source`` the paper or the documentation.
+    ``title`` is the name for controls and legends, ``short`` for sentences and line ends. ``formula`` is
+    LaTeX for Var(w), or for W, ``source`` the paper or the documentation.
     """
 
     name: str
+    title: str
+    short: str
     formula: str
     source: str
     base: Base
@@ -200,7 +203,7 @@ def _of_fan_out(scale):
 
 def _siren(omega: float) -> Initializer:
     return Initializer(
-        "siren", rf"\frac{{2}}{{{omega:g}^2\,n_{{in}}}}",
+        "siren", "SIREN · for sin(ω·z)", "SIREN", rf"\frac{{2}}{{{omega:g}^2\,n_{{in}}}}",
         "Sitzmann et al. 2020 (arXiv 2006.09661) for sin(ω*z), ω that of the activation or 30: "
         "U(±sqrt(6/n)/ω), in the first layer U(±1/n); biases of nn.Linear, as in its code",
         BASES["uniform"], lambda fan_in, fan_out: math.sqrt(2 / fan_in) / omega,
@@ -212,38 +215,58 @@ _GLOROT = "Glorot & Bengio 2010; called Glorot or Xavier by the frameworks"
 _HE = "He et al. 2015 (arXiv 1502.01852)"
 
 INITIALIZERS: dict[str, Initializer] = {i.name: i for i in (
-    Initializer("zeros", r"0", "", BASES["zeros"], _fixed(1.0)),
-    Initializer("small_normal", r"0.01^2", "Krizhevsky et al. 2012", BASES["normal"], _fixed(0.01)),
-    Initializer("standard_normal", r"1", "", BASES["normal"], _fixed(1.0)),
-    Initializer("lecun_normal", r"\frac{1}{n_{in}}", _LECUN, BASES["normal"], _lecun),
-    Initializer("lecun_uniform", r"\frac{1}{n_{in}}", _LECUN, BASES["uniform"], _lecun),
-    Initializer("glorot_normal", r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["truncated"], _glorot),
-    Initializer("glorot_uniform", r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["uniform"], _glorot),
-    Initializer("he_normal", r"\frac{2}{n_{in}}", _HE, BASES["normal"], _he),
-    Initializer("he_uniform", r"\frac{2}{n_{in}}", _HE, BASES["uniform"], _he),
-    Initializer("lecun_fan_out", r"\frac{1}{n_{out}}", "variance_scaling, mode fan_out", BASES["normal"],
+    Initializer("zeros", "zeros", "zeros",
+                r"0", "", BASES["zeros"], _fixed(1.0)),
+    Initializer("small_normal", "too small · 0.01²", "0.01²",
+                r"0.01^2", "Krizhevsky et al. 2012", BASES["normal"], _fixed(0.01)),
+    Initializer("standard_normal", "too large · N(0, 1)", "N(0, 1)",
+                r"1", "", BASES["normal"], _fixed(1.0)),
+    Initializer("lecun_normal", "LeCun · 1/n (the lecture's Xavier)", "LeCun",
+                r"\frac{1}{n_{in}}", _LECUN, BASES["normal"], _lecun),
+    Initializer("lecun_uniform", "LeCun, uniform · 1/n", "LeCun uniform",
+                r"\frac{1}{n_{in}}", _LECUN, BASES["uniform"], _lecun),
+    Initializer("glorot_normal", "Glorot/Xavier · 2/(nᵢₙ+nₒᵤₜ)", "Glorot",
+                r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["truncated"], _glorot),
+    Initializer("glorot_uniform", "Glorot/Xavier, uniform · 2/(nᵢₙ+nₒᵤₜ)", "Glorot uniform",
+                r"\frac{2}{n_{in} + n_{out}}", _GLOROT, BASES["uniform"], _glorot),
+    Initializer("he_normal", "He · 2/n", "He",
+                r"\frac{2}{n_{in}}", _HE, BASES["normal"], _he),
+    Initializer("he_uniform", "He, uniform · 2/n", "He uniform",
+                r"\frac{2}{n_{in}}", _HE, BASES["uniform"], _he),
+    Initializer("lecun_fan_out", "LeCun, fan-out · 1/nₒᵤₜ", "LeCun fan-out",
+                r"\frac{1}{n_{out}}", "variance_scaling, mode fan_out", BASES["normal"],
                 _of_fan_out(_lecun)),
-    Initializer("he_fan_out", r"\frac{2}{n_{out}}", "PyTorch kaiming_normal_, mode fan_out", BASES["normal"],
+    Initializer("he_fan_out", "He, fan-out · 2/nₒᵤₜ", "He fan-out",
+                r"\frac{2}{n_{out}}", "PyTorch kaiming_normal_, mode fan_out", BASES["normal"],
                 _of_fan_out(_he)),
-    Initializer("bert_normal", r"(0.88 \cdot 0.02)^2",
+    Initializer("bert_normal", "BERT · 0.02², cut at ±0.04", "BERT",
+                r"(0.88 \cdot 0.02)^2",
                 "N(0, 0.02²) cut at ±0.04: initializer_range of BERT, Devlin et al. 2019 (arXiv 1810.04805)",
                 BASES["truncated"], _fixed(0.02 * TRUNCATED_STD)),
-    Initializer("uniform", r"\frac{1}{3}", "U(-1, 1): gamma is the limit", BASES["uniform"],
+    Initializer("uniform", "uniform · U(−1, 1)", "uniform",
+                r"\frac{1}{3}", "U(-1, 1): gamma is the limit", BASES["uniform"],
                 _fixed(math.sqrt(1 / 3))),
-    Initializer("constant", r"W = 1", "all weights are gamma", BASES["constant"], _fixed(1.0)),
-    Initializer("orthogonal", r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
+    Initializer("constant", "constant · all weights equal", "constant",
+                r"W = 1", "all weights are gamma", BASES["constant"], _fixed(1.0)),
+    Initializer("orthogonal", "orthogonal · WᵀW = I", "orthogonal",
+                r"\frac{1}{\max(n_{in}, n_{out})},\; W^T W = I",
                 "Saxe et al. 2014 (arXiv 1312.6120)", BASES["orthogonal"], _fixed(1.0)),
-    Initializer("identity", r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
+    Initializer("identity", "identity · W = I", "identity",
+                r"W = I", "Le et al. 2015 (arXiv 1504.00941)", BASES["identity"], _fixed(1.0)),
     _siren(30.0),
-    Initializer("pytorch_default", r"\frac{1}{3\,n_{in}}",
+    Initializer("pytorch_default", "PyTorch default · 1/(3n)", "PyTorch default",
+                r"\frac{1}{3\,n_{in}}",
                 "PyTorch nn.Linear, weights and biases U(-1/sqrt(n), 1/sqrt(n))",
                 BASES["uniform"], lambda fan_in, fan_out: math.sqrt(1 / (3 * fan_in)),
                 BiasRule("uniform", 1.0)),
-    Initializer("keras_default", r"\frac{2}{n_{in} + n_{out}}", "Keras Dense, glorot_uniform, biases 0",
+    Initializer("keras_default", "Keras default · Glorot uniform", "Keras default",
+                r"\frac{2}{n_{in} + n_{out}}", "Keras Dense, glorot_uniform, biases 0",
                 BASES["uniform"], _glorot),
-    Initializer("flax_default", r"\frac{1}{n_{in}}", "Flax Dense, truncated lecun_normal, biases 0",
+    Initializer("flax_default", "Flax default · LeCun, cut at 2σ", "Flax default",
+                r"\frac{1}{n_{in}}", "Flax Dense, truncated lecun_normal, biases 0",
                 BASES["truncated"], _lecun),
-    Initializer("playground_default", r"\frac{1}{12}",
+    Initializer("playground_default", "Playground default · U(−½, ½)", "Playground default",
+                r"\frac{1}{12}",
                 "TensorFlow Playground nn.ts, weights U(-1/2, 1/2), all biases 0.1",
                 BASES["uniform"], _fixed(math.sqrt(1 / 12)), BiasRule("constant", 0.1)),
 )}

@@ -32,11 +32,6 @@ def number(value: float, digits: int = 1) -> str:
     return "0" if value == 0 else ("−" if value < 0 else "") + ten_to(math.log10(abs(value)), digits)
 
 
-def code(name: str) -> str:
-    """Write a name as it is, and a formula as code, which Markdown leaves alone."""
-    return name if name.isidentifier() else f"`{name}`"
-
-
 def plain(value: float, significant: int = 3) -> str:
     """Write a number of ordinary size, rounded to significant digits, with separated thousands."""
     decimals = max(0, significant - 1 - math.floor(math.log10(abs(value)))) if value else 0

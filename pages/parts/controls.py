@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import streamlit as st
 
-from pages.parts import scenes, text
+from pages.parts import names, scenes, text
 from pages.parts.scenes import Scene
 from pages.parts.state import PageState, answer_next, session, take_answering
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
@@ -23,7 +23,6 @@ COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as
 NARROW, WIDE = 150, 200  # pixels of a select box in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
 UNDER_WAY = 3.0  # seconds in which an answer reaches its browser, over a slow line too
-TYPED = "Choose one, or type a formula over z, such as `z*sigmoid(1.702*z)`, `leaky_relu(5)` or `sin(30*z)`."
 REFUSALS = 5  # sentences about one address at most
 
 
@@ -234,9 +233,16 @@ class Controls:
         """Return the key of the widget that is drawn for a control."""
         return f"{key}-{session().generation}"
 
-    def _widget(self, key: str, beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
+    def _widget(self, key: str, more: Mapping[str, Any],
+                beside: Callable[[Any, bool], Any] | None = None) -> dict[str, Any]:
+        """Return the options that all widgets have; ``more`` are those of this one."""
         name = self._name(key)
-        return {"key": name, "on_change": self._changed, "args": (key, name, beside)}
+        return {"help": names.HELP.get(key), **more, "key": name, "on_change": self._changed,
+                "args": (key, name, beside)}
+
+    @staticmethod
+    def _shown(key: str) -> Callable[[Any], str]:
+        return lambda choice: names.value(key, choice)
 
     def options(self, key: str, usual: Sequence[Any]) -> list[Any]:
         """Return the usual options, the default, the value that a link has set, and the present one."""
@@ -247,8 +253,8 @@ class Controls:
         """Draw a slider over all values of a number."""
         rule = self.rules[key]
         st.slider(label, rule.low, rule.high, self.value(key), type(rule.low)(step),
-                  EXACT if isinstance(rule, Real) else None, **more,
-                  **self._widget(key, lambda value, up: _plain(value + step if up else value - step)))
+                  EXACT if isinstance(rule, Real) else None,
+                  **self._widget(key, more, lambda value, up: _plain(value + step if up else value - step)))
 
     def steps(self, key: str, label: str, usual: Sequence[Any], **more: Any) -> None:
         """Draw a slider over the usual values of a number, for quantities that span orders of magnitude."""
@@ -256,39 +262,42 @@ class Controls:
 
         def beside(value: Any, up: bool) -> Any:
             return options[min(max(options.index(value) + (1 if up else -1), 0), len(options) - 1)]
-        st.select_slider(label, options, self.value(key), **more, **self._widget(key, beside),
+        st.select_slider(label, options, self.value(key), **self._widget(key, more, beside),
                          format_func=lambda value: self.rules[key].to_query(value)[0])
 
-    def select(self, key: str, label: str, **more: Any) -> None:
-        """Draw a select box of all options; where the rule takes other text too, one can type it."""
+    def select(self, key: str, label: str, among: Sequence[str] = (), **more: Any) -> None:
+        """Draw a select box of all options; where the rule takes other text too, one can type it.
+
+        ``among``: the only ones that act now. The last of them stands for a value that does not.
+        """
         rule, value = self.rules[key], self.value(key)
-        if rule.open:
-            more |= {"accept_new_options": True, "help": TYPED}
-        options = rule.options if value in rule.options else (*rule.options, value)
-        st.selectbox(label, options, options.index(value), **more, **self._widget(key))
+        options = among or (rule.options if value in rule.options else (*rule.options, value))
+        value = value if value in options else options[-1]
+        st.selectbox(label, options, options.index(value), self._shown(key), accept_new_options=rule.open,
+                     **self._widget(key, more))
 
     def segments(self, key: str, label: str, **more: Any) -> None:
         """Draw all options side by side, to choose one."""
-        st.segmented_control(label, self.rules[key].options, default=self.value(key), required=True, **more,
-                             **self._widget(key))
+        st.segmented_control(label, self.rules[key].options, default=self.value(key), required=True,
+                             format_func=self._shown(key), **self._widget(key, more))
 
     def several(self, key: str, label: str, **more: Any) -> None:
         """Draw a select box of all options, to choose several."""
         rule: Choices = self.rules[key]
-        st.multiselect(label, rule.options, list(self.value(key)), max_selections=rule.at_most, **more,
-                       **self._widget(key))
+        st.multiselect(label, rule.options, list(self.value(key)), format_func=self._shown(key),
+                       max_selections=rule.at_most, **self._widget(key, more))
 
     def number(self, key: str, label: str, **more: Any) -> None:
         """Draw a field for a number."""
         rule = self.rules[key]
         st.number_input(label, rule.low, rule.high, self.value(key),
-                        format=EXACT if isinstance(rule, Real) else None, **more, **self._widget(key))
+                        format=EXACT if isinstance(rule, Real) else None, **self._widget(key, more))
 
     def typed(self, key: str, label: str, example: str) -> None:
         """Draw a text field for a value, written as in an address; empty, it does not count."""
         value = self.value(key)
         st.text_input(label, "" if value is None else self.rules[key].to_query(value)[0], placeholder=example,
-                      max_chars=MAX_TEXT, **self._widget(key))
+                      max_chars=MAX_TEXT, **self._widget(key, {}))
 
 
 def set_present(key: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import streamlit as st
 from streamlit.components import v2
 
-from pages.parts import charts, shell
+from pages.parts import charts, names, shell
 from pages.parts.state import session
 from vgdash.codegen.notebook import notebook
 from vgdash.params import Params
@@ -89,7 +89,7 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str,
                                    "application/x-ipynb+json", key=f"{key}_notebook", on_click="ignore",
                                    icon=":material/download:")
         _pictures(data={"name": name}, key=f"{key}_pictures")
-        table = frame()
+        table = names.readable(frame())
         short = {column: st.column_config.NumberColumn(format="%.5g")
                  for column in table.columns if table[column].dtype.kind == "f"}
         st.dataframe(table, hide_index=True, height=300, column_config=short,

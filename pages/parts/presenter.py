@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import segno
 import streamlit as st
 
-from pages.parts import results, scenes, shell
+from pages.parts import names, results, scenes, shell
 from pages.parts.controls import Controls, present_key, redraw_page, set_present
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
@@ -224,7 +224,7 @@ def kept(controls: Controls) -> Params | None:
 def difference(p: Params, other: Params) -> str:
     """List the values of ``p`` that ``other`` does not have, in words."""
     mine, theirs = _in_short(p), _in_short(other)
-    differing = [f"{key.replace('_', ' ')} {escaped(', '.join(mine[key])[:40])}"
+    differing = [f"{names.field(key)} {escaped(', '.join(names.value(key, one) for one in mine[key])[:40])}"
                  for key in mine if mine[key] != theirs.get(key)]
     return "; ".join(differing[:LONGEST]) or "the same"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pages.parts.text import number, ten_to, times
 from vgdash.chain_learning import DescentParams, descent
+from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams
@@ -115,11 +116,11 @@ def relu_half(p: NeuronParams) -> Reveal:
 
 
 @question("50 layers of ReLU. Whose signal survives?",
-          "lecun_normal, 1/n", "glorot_normal, 2/(n_in+n_out)", "he_normal, 2/n")
+          *(INITIALIZERS[name].title for name in ("lecun_normal", "glorot_normal", "he_normal")))
 def which_survives(p: CompareParams) -> Reveal:
     signals = {probe.initializer: predict(probe).log10_q for probe in p.probes}
     changes = {name: float(signals[name][-1] - signals[name][0]) for name in p.initializers}
-    each = " ".join(f"{name}: {ten_to(change)}." for name, change in changes.items())
+    each = " ".join(f"{INITIALIZERS[name].short}: {ten_to(change)}." for name, change in changes.items())
     return Reveal(_nearest(tuple(changes.values()), 0), f"{each} ReLU halves, so only 2/n puts it back.")
 
 
@@ -233,7 +234,7 @@ def _point(p: PhaseParams) -> FixedPoint:
     return fixed_point(p.activation, p.sigma_w2, p.sigma_b2)
 
 
-@question("Two inputs with nothing in common go through many layers of tanh. σ_w² = 1.5. "
+@question("Two inputs with nothing in common go through many layers of tanh. σw² = 1.5. "
           "What becomes of their correlation?",
           "it stays 0", "it settles between 0 and 1", "it goes to 1")
 def unlike_inputs(p: PhaseParams) -> Reveal:
@@ -242,7 +243,7 @@ def unlike_inputs(p: PhaseParams) -> Reveal:
                   f"It ends at {end:.2f}: after many layers both inputs give the same answer.")
 
 
-@question("Two inputs that differ by a hair go through many layers of tanh. σ_w² = 2.5. Where do they end?",
+@question("Two inputs that differ by a hair go through many layers of tanh. σw² = 2.5. Where do they end?",
           "as close as before", "at the same place", "far apart")
 def alike_inputs(p: PhaseParams) -> Reveal:
     point = _point(p)

@@ -7,8 +7,9 @@ import re
 import zlib
 from collections.abc import Iterable
 
+from pages.parts import names
 from vgdash.params import ParamError, Params
-from vgdash.spelling import code, count, layers, listed, number, plain, ten_to, times
+from vgdash.spelling import count, layers, listed, number, plain, ten_to, times
 
 LONGEST_NAME = 120  # characters; file systems take 255 bytes
 
@@ -48,8 +49,9 @@ def harmless(text: str) -> str:
 def refusal(error: ParamError) -> str:
     """Say what was left out, the rule, and what to do instead."""
     received = "nothing" if error.received == "()" else harmless(error.received.strip("'\""))
-    field = error.field.replace("_", " ")
-    return f"{field} must be {error.rule}; “{received}” was left out. {error.instead}".strip()
+    rule = re.sub(r"\w+_\w+", r"`\g<0>`", error.rule)  # the words of addresses
+    said = f"{names.field(error.field)} must be {rule}; “{received}” was left out."
+    return f"{said} {error.instead}".strip()
 
 
 def file_name(page: str, p: Params) -> str:

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import Any
 from unittest import mock
 
-from pages.parts import results, shell
+from pages.parts import names, results, shell
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import KINDS, SCENE_BY_NAME, Scene
+from vgdash.initializers import INITIALIZERS
 from vgdash.params import Integers, Params, Rule
 
 State = dict[str, str | list[str]]
@@ -108,6 +109,11 @@ def same_value(shown: str | None, spelled: str) -> bool:
         return shown == spelled
 
 
+def as_shown(key: str, texts: list[str]) -> str:
+    """Return a value of an address as its control shows it."""
+    return ",".join(names.value(key, text) for text in texts)
+
+
 def contradictions(shown: Mapping[str, Any]) -> list[str]:
     """Compare what is shown (``Visitor.state``) with its address; return a sentence for each difference."""
     stem, scene, p, values = meaning(shown["address"])
@@ -119,7 +125,10 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
     if shown["pills"] != ([known.label] if known else []):
         found.append(f"the pills {shown['pills']} are selected")
     for key, text in shown["controls"].items():
-        spelled = "" if values.get(key) is None else ",".join(rules[key].to_query(values[key]))
+        value = values.get(key)
+        if key == "of" and value not in p.initializers:  # the last one stands for it
+            value = p.initializers[-1]
+        spelled = "" if value is None else as_shown(key, rules[key].to_query(value))
         if key in rules and not same_value(text, spelled):
             found.append(f"{key} shows {text}, and is {spelled}")
     if shown["question"]:
@@ -145,9 +154,11 @@ def _of_another_run(shown: Mapping[str, Any], p: Any) -> list[str]:
     found = []
     if steps and next(filter(None, steps.groups())) != f"{p.steps:,}":
         found.append(f"the bar says {shown['bar']!r}, and a run has {p.steps:,} steps")
-    named = set(re.findall(r"\b[a-z]+_(?:normal|uniform|default)\b", shown["verdict"]))
-    if not named <= set(p.initializers):
-        found.append(f"the verdict names {named}, and {p.initializers} are trained")
+    said = shown["verdict"]
+    for one in sorted(INITIALIZERS.values(), key=lambda one: -len(one.short)):  # He uniform before He
+        said, times = re.subn(rf"(?<!\w){re.escape(one.short)}(?!\w)", "", said)
+        if times and one.name not in p.initializers:
+            found.append(f"the verdict names {one.short}, and {p.initializers} are trained")
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from pages.parts import shell
 from pages.parts.controls import COMMON
 from pages.parts.scenes import KINDS
-from tests.browser.states import STATES, link, page_of, same_value, texts
+from tests.browser.states import STATES, as_shown, link, page_of, same_value, texts
 from vgdash.linear_chain import linear_chain
 from vgdash.probe.probe import compare
 from vgdash.single_neuron import neuron_variance
@@ -23,7 +23,7 @@ def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(
     visitor.open_ended(link(stem, state))
     controls = visitor.controls()
     for key, asked in texts(state).items():
-        assert same_value(controls[key], ",".join(asked)), key
+        assert same_value(controls[key], as_shown(key, asked)), key
     assert not visitor.notices()
     assert visitor.query() == texts(state)
 
@@ -40,7 +40,7 @@ def test_a_copied_address_gives_every_control_the_verdict_and_the_table_exactly(
 
 def test_what_is_typed_and_picked_by_hand_stands_in_the_address(visitor):
     visitor.open("initializers")
-    visitor.page.get_by_role("button", name="Remove lecun_normal").last.click()
+    visitor.page.get_by_role("button", name="Remove LeCun · 1/n").last.click()
     visitor.settle().more()
     for key, text in (("widths", "100-50x3-10"), ("gamma", "1.125"), ("seed", "7")):
         visitor.type(key, text)

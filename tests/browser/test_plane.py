@@ -2,6 +2,7 @@
 
 import pytest
 
+from vgdash.initializers import INITIALIZERS
 from vgdash.theory.phase_diagram import COLUMNS, ROWS
 
 PLANE = ".st-key-plane"
@@ -55,7 +56,7 @@ def test_cells_fill_the_plane_and_leave_no_gap(plane):
 def test_a_click_on_the_plane_opens_that_point_also_again_and_address_and_sliders_follow(plane):
     place = at(plane, 3.0, 0.3)
     click(plane, place)
-    assert plane.verdict().startswith("tanh at σ_w² = 3, σ_b² = 0.3: chaotic")
+    assert plane.verdict().startswith("tanh at σw² = 3, σb² = 0.3: chaotic")
     assert plane.query() == {"sigma_w2": ["3"], "sigma_b2": ["0.3"]}
     assert (plane.controls()["sigma_w2"], plane.controls()["sigma_b2"]) == ("3", "0.3")
     assert plane.page.evaluate(SAME), "the chart was built again"
@@ -67,13 +68,13 @@ def test_a_click_on_the_plane_opens_that_point_also_again_and_address_and_slider
 
 def test_a_click_on_an_initializers_name_opens_where_it_really_is(plane):
     click(plane, plane.page.evaluate(LABEL, "Playground default 21.33 →"))
-    assert plane.verdict().startswith("tanh at σ_w² = 21.33, σ_b² = 0.01: chaotic")
+    assert plane.verdict().startswith("tanh at σw² = 21.33, σb² = 0.01: chaotic")
     assert plane.query() == {"sigma_w2": ["21.3333"], "sigma_b2": ["0.01"]}
 
 
 def test_the_plane_does_not_move_when_the_ring_stands_at_its_edge(plane):
     corner = plane.page.evaluate(PLACE, [1, 1])
-    click(plane, plane.page.evaluate(LABEL, "standard_normal 256 →"))
+    click(plane, plane.page.evaluate(LABEL, "N(0, 1) 256 →"))
     assert plane.page.evaluate(PLACE, [1, 1]) == pytest.approx(corner, abs=1)
 
 
@@ -81,5 +82,6 @@ def test_the_links_open_the_other_pages_at_the_point(plane):
     click(plane, at(plane, 2.5, 0.2))
     plane.open(plane.page.get_by_role("link", name="compare initializers there").get_attribute("href"))
     shown = plane.controls()
-    wanted = {"activation": "tanh", "initializers": "lecun_normal", "gamma": "1.58114", "sigma_b2": "0.2"}
+    wanted = {"activation": "tanh", "initializers": INITIALIZERS["lecun_normal"].title, "gamma": "1.58114",
+              "sigma_b2": "0.2"}
     assert {key: shown[key] for key in wanted} == wanted

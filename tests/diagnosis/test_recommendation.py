@@ -132,11 +132,11 @@ def test_nets_that_die_are_offered_wider_layers_and_shares():
 
 
 @pytest.mark.parametrize(("more", "wants"), [
-    ({}, "relu wants n_in·Var(w) = 2 "), ({"keep": 0.9}, "90% of its units kept wants n_in·Var(w) = 1.8 "),
+    ({}, "ReLU needs Var(w) = 2/n in both"), ({"keep": 0.9}, "90% of its units kept needs Var(w) = 1.8/n in"),
     ({"residual": "plain"}, ""), ({"rescale": "lsuv"}, ""), ({"normalization": "layer"}, "")])
 def test_what_an_activation_wants_is_said_if_nothing_else_is_between_layers(more, wants):
     said = " ".join(recommend(uniform(5, 256, "relu", "lecun_normal", **more)).why)
-    assert ("wants" in said) == bool(wants)
+    assert ("needs Var(w)" in said) == bool(wants)
     assert wants in said
 
 

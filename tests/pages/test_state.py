@@ -10,6 +10,7 @@ from pages.parts.controls import Controls
 from pages.parts.state import Session as State
 from pages.parts.state import answer_next, take_answering
 from tests.pages.wire import Session, state
+from vgdash.activations import ACTIVATIONS
 from vgdash.linear_chain import ChainParams
 from vgdash.params import Choice
 
@@ -190,7 +191,7 @@ def test_a_value_out_of_range_is_refused_and_the_default_counts_until_there_is_a
     change(page, "factor", 1.2)
     change(page, "factor", 7.0)
     (said,) = page.params()[1]
-    assert said.startswith("factor must be")
+    assert said.startswith("factor c must be")
     assert page.value("factor") == 1.5
     change(page, "depth", 20)
     assert page.params()[1] == [said]
@@ -273,7 +274,7 @@ def test_a_slider_keeps_a_value_that_another_control_takes_from_its_options(visi
     for activation in ("sigmoid", "relu"):
         page = visitor.send(state(page.widget("activation").id, "string_value", activation))
         assert not page.exceptions
-        assert f"{activation} at σ_w² = 0.8" in page.verdict
+        assert f"{ACTIVATIONS[activation].title} at σw² = 0.8" in page.verdict
 
 
 def test_a_click_on_the_plane_leaves_every_control_of_the_page_usable(visitor):
@@ -282,7 +283,7 @@ def test_a_click_on_the_plane_leaves_every_control_of_the_page_usable(visitor):
     page = visitor.send(state(page.widget("plane").id, "string_value", picked))
     page = visitor.send(state(page.widget("gamma").id, "double_value", 1.5))
     assert visitor.query == "sigma_w2=2.5&gamma=1.5"
-    assert "σ_w² = 2.5" in page.verdict
+    assert "σw² = 2.5" in page.verdict
 
 
 def test_two_sessions_have_a_state_each(port):

@@ -73,7 +73,7 @@ def test_the_course_that_is_drawn_is_the_course_that_is_computed():
 def test_every_scene_opens_its_own_point(scene):
     p = scene.params
     text = phase_view(p).verdict
-    assert f"{p.activation} at σ_w² = {p.sigma_w2:.4g}, σ_b² = {p.sigma_b2:.4g}: **" in text
+    assert f"{ACTIVATIONS[p.activation].said} at σw² = {p.sigma_w2:.4g}, σb² = {p.sigma_b2:.4g}: **" in text
     assert f"trains to **{layers(phase_map(p).depth)}**" in text
     assert not re.search(r"\bnan\b|\binf\b|not a number", text)
 
@@ -93,7 +93,7 @@ def test_every_initializer_has_a_label_and_no_two_labels_share_a_row(activation,
     still = phase_view(PhaseParams(activation, fan_in=fan_in)).plane["marks"].to_pandas()
     points, labels = still[still.part.isin(["point", "beyond"])], still[still.part.str.startswith("label")]
     said = "; ".join(points.text)
-    assert all(f"{mark.name}: " in said for mark in landmarks(activation, fan_in))
+    assert all(f"{INITIALIZERS[mark.name].title}: " in said for mark in landmarks(activation, fan_in))
     assert len(labels) == len(points)
     heights = np.sort(labels.y)
     assert np.diff(heights).min() > 0.02  # of 0.5 over 300 pixels: twelve pixels of a line of fourteen
@@ -202,10 +202,10 @@ def test_every_click_opens_its_place_also_the_second_on_the_same(visitor):
     """The browser picks with one click on a place and unpicks with the next."""
     here, there, beyond = ({"sigma_w2": w, "sigma_b2": b} for w, b in ((2.5, 0.05), (2, 0), (21.3333, 0.01)))
     visitor.open("trainable_depth")
-    clicks = (([here], "2.5, σ_b² = 0.05: **chaotic**"), ([here, there], "2, σ_b² = 0: "), ([there], "2.5, "),
-              ([], "2, "), ([here], "2.5, "), ([here, beyond], "21.33, σ_b² = 0.01: "))
+    clicks = (([here], "2.5, σb² = 0.05: **chaotic**"), ([here, there], "2, σb² = 0: "), ([there], "2.5, "),
+              ([], "2, "), ([here], "2.5, "), ([here, beyond], "21.33, σb² = 0.01: "))
     for picked, opened in clicks:
-        assert f"tanh at σ_w² = {opened}" in click(visitor, *picked).verdict, picked
+        assert f"tanh at σw² = {opened}" in click(visitor, *picked).verdict, picked
 
 
 def test_what_is_no_point_and_a_selection_of_another_shape_open_nothing_and_break_nothing(visitor):

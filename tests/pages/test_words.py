@@ -143,7 +143,7 @@ def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more)
 def test_lost_digits_are_not_called_zero_and_float64_does_not_end_where_float32_does(depth, digits, zero):
     found = probe(ProbeParams.uniform(depth, 100, "relu", "small_normal"))
     verdict, formats = comparison_view([found]).verdict, advice_view(found, "pytorch").formats
-    assert "small_normal vanishes, ×0.0050 a layer" in verdict
+    assert "0.01² vanishes, ×0.0050 a layer" in verdict
     assert found.q[0, digits - 1] > 0
     assert zero is None or found.q[0, zero - 1] == 0 < found.q[0, zero - 2]
     rows = {line.split("|")[1].strip(): line for line in formats.splitlines() if line.startswith("| ")}
@@ -156,8 +156,8 @@ def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_width
     view = comparison_view([*probes.values()])
     found = probes["he_normal"].log10("grad2").mean(axis=0)
     assert found[0] - found[-1] < -1 < found[0] + math.log10(512) - found[-1] - math.log10(10)
-    assert "lecun_normal and he_normal hold." in view.verdict
-    assert "small_normal vanishes" in view.verdict
+    assert "LeCun and He hold." in view.verdict
+    assert "0.01² vanishes" in view.verdict
     assert "or its sum" in view.remarks
     assert "or its sum" not in comparison_view([probe(ProbeParams.uniform(3, 8))]).remarks
 
@@ -174,7 +174,7 @@ def test_nets_that_leave_the_interval_of_a_steady_theory_at_the_end_of_their_way
 def test_the_table_has_the_figures_of_the_verdict_and_what_the_nets_do():
     found = probe(ProbeParams.uniform(30, 50, "relu", "lecun_normal", seeds=4))
     view = comparison_view([found])
-    (row,) = (line for line in view.numbers.splitlines() if line.startswith("| lecun_normal"))
+    (row,) = (line for line in view.numbers.splitlines() if line.startswith("| LeCun"))
     for cell, name, way in zip(row.split("|")[2:4], ("q", "grad2"), ((0, -1), (-1, 0)), strict=True):
         predicted, seen = re.findall(r"×([\d.]+)", cell)
         values = found.log10(name)
@@ -230,7 +230,8 @@ def test_a_spectrum_says_when_its_lower_end_is_cut_and_is_a_sentence(depth, init
 def test_a_and_b_are_told_apart_as_they_are_written():
     rules = [NeuronParams(n=512, n_out=10, rule=rule) for rule in ("1/n", "2/(n_in+n_out)", "0.01^2")]
     shown = [re.sub(r"\\(.)", r"\1", difference(one, rules[i - 1])) for i, one in enumerate(rules)]
-    assert shown == ["rule 1/n", "rule 2/(n_in+n_out)", "rule 0.01^2"]
+    assert shown == ["rule 1/n · LeCun (the lecture's Xavier)", "rule 2/(nᵢₙ+nₒᵤₜ) · Glorot/Xavier",
+                     "rule 0.01²"]
     deep, shallow = CompareParams.uniform(100, 64), CompareParams.uniform(10, 64)
     assert (difference(deep, shallow), difference(shallow, deep)) == ("depth 100", "depth 10")
     assert difference(CompareParams((8, 16, 8)), CompareParams.uniform(10, 8)) == "widths 8-16-8"

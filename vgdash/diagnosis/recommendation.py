@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.nets import expected_dead
 from vgdash.diagnosis.outlook import FORGIVEN, Outlook, judge, outlooks
+from vgdash.initializers import INITIALIZERS
 from vgdash.params import ParamError
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record
-from vgdash.spelling import code, number, ten_to
+from vgdash.spelling import number, ten_to
 from vgdash.theory.averages import log_moment, log_slope
 from vgdash.theory.layerwise import bias_moments, log_weights
 
@@ -175,7 +177,8 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
         if p.normalization == "none" and p.rescale == "none" and p.last_scale == 1 and not p.last_bias:
             changes += [("layer normalization", {"normalization": "layer"}),
                         ("batch normalization", {"normalization": "batch"})]
-        changes += [(f"{name} in place of {code(p.activation)}", {"activation": name})
+        present = ACTIVATIONS[p.activation].said
+        changes += [(f"{ACTIVATIONS[name].said} in place of {present}", {"activation": name})
                     for name in OTHERS if name != p.activation]
     best: dict[str, Remedy] = {}
     for name, change in changes:
@@ -186,7 +189,7 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
         kind = next(iter(change))
         if there.difficulty < min(seen.difficulty - WINS,
                                   best[kind].outlook.difficulty if kind in best else math.inf):
-            figure = f"difficulty {number(there.difficulty)} in place of {number(seen.difficulty)} decades"
+            figure = f"difficulty {number(there.difficulty)}, not {number(seen.difficulty)}"
             best[kind] = Remedy(name, start, there, figure)
     yield from best.values()
     if (share := expected_dead(p)) > DEAD:
@@ -223,8 +226,8 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
 def _name(p: ProbeParams) -> str:
     gamma = [f"γ = {p.gamma:g}"] if p.gamma != 1 else []
-    bias = [f"σ_b² = {p.sigma_b2:g}"] if p.sigma_b2 else []
-    return p.initializer + (f" with {', '.join(gamma + bias)}" if gamma or bias else "")
+    bias = [f"σb² = {p.sigma_b2:g}"] if p.sigma_b2 else []
+    return INITIALIZERS[p.initializer].short + (f" with {', '.join(gamma + bias)}" if gamma or bias else "")
 
 
 def _describe(seen: Outlook) -> str:
@@ -249,9 +252,14 @@ def _times(decades: float) -> str:
 
 
 def _explain_gains(p: ProbeParams) -> str:
-    """The n·Var(w) that keeps E[z²] = 1 forward, and the one that keeps the gradient."""
+    """Say which Var(w) keeps E[z²] = 1 forward, and which one keeps the gradient."""
+    activation = ACTIVATIONS[p.activation]
     forward, backward = (p.keep * float(np.exp(-log(p.activation, 0.0))) for log in (log_moment, log_slope))
-    agree = "the same number" if abs(forward - backward) < 0.01 * forward else "one number cannot be both"
     dropout = f" with {p.keep:.0%} of its units kept" if p.keep < 1 else ""
-    return (f"At E[z²] = 1, {code(p.activation)}{dropout} wants n_in·Var(w) = {forward:.3g} forward and "
-            f"n_out·Var(w) = {backward:.3g} backward: {agree}.")
+    needs = f"{activation.said}{dropout} needs Var(w) = {forward:.3g}"
+    agree = abs(forward - backward) < 0.01 * forward
+    if agree and len(set(p.widths)) == 1:
+        return f"{needs}/n in both directions, so one choice fixes both."
+    at = "" if activation.homogeneous else " (at E[z²] = 1)"
+    either = "they agree where widths are equal" if agree else "no choice fixes both"
+    return f"{needs}/nᵢₙ forward{at} and {backward:.3g}/nₒᵤₜ backward: {either}."

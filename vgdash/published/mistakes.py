@@ -139,7 +139,7 @@ MISTAKES: tuple[Mistake, ...] = (
         said="A ReLU lets half of the gradient through, so each layer halves it.",
         why=("A gradient is a sum over many units, and sums grow with the mean of squares: the factor is "
              "√E[f'²] = 1/√2, not E[f'] = 1/2."),
-        setup="16 ReLU layers, σ_w² = 1",
+        setup="16 ReLU layers, σw² = 1",
         quantity="gradient √E[δ²]", at=0,
         curves=lambda: _gradient_by_mean_slope("lecun_normal"),
         page="initializers", state={"initializers": ("lecun_normal",), "depth": 16},
@@ -181,9 +181,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="two-xaviers",
         said="Xavier is Xavier.",
-        why=("Lectures mean Var(w) = 1/n_in, frameworks 2/(n_in + n_out). Where widths shrink, the second "
+        why=("Lectures mean Var(w) = 1/nᵢₙ, frameworks 2/(nᵢₙ + nₒᵤₜ). Where widths shrink, the second "
              "is larger, layer after layer."),
-        setup="From 1024 to 58 units, linear, 1/n_in expected and 2/(n_in + n_out) drawn",
+        setup="From 1024 to 58 units, linear, 1/nᵢₙ expected and 2/(nᵢₙ + nₒᵤₜ) drawn",
         quantity="E[z²]", at=-1,
         curves=_two_xaviers,
         page="initializers",
@@ -194,7 +194,7 @@ MISTAKES: tuple[Mistake, ...] = (
         said="The gain for ReLU is one over the standard deviation of its output.",
         why=("The next layer sums w·x, and E[x²] counts the mean of x too: 1/√E[x²] = √2. (One over the "
              "std fits weights whose mean is removed.)"),
-        setup="20 ReLU layers, weights N(0, 1/n) times 1/std(relu(z))",
+        setup="20 ReLU layers, weights N(0, 1/n) times 1/std(ReLU(z))",
         quantity="E[z²]", at=-1,
         curves=_std_gain,
         page="initializers",

@@ -129,9 +129,9 @@ def phase_map(p: PhaseParams) -> PhaseMap:
 NOTES = {"identity": "the identity is not random: only its variance stands here",
          "zeros": "nothing passes zeros",
          "constant": "the constant is not random: only its variance stands here",
-         "pytorch_default": "PyTorch: nn.Linear, its bias U(±1/√fan_in)",
-         "keras_default": "Keras: Dense, glorot_uniform and bias 0",
-         "flax_default": "Flax: Dense, truncated lecun_normal and bias 0",
+         "pytorch_default": "PyTorch: nn.Linear, its bias U(±1/√n)",
+         "keras_default": "Keras: Dense, Glorot uniform and bias 0",
+         "flax_default": "Flax: Dense, truncated LeCun and bias 0",
          "playground_default": "Playground: its bias, always 0.1, counts as E[b²] = 0.01"}
 
 

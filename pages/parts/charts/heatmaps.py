@@ -51,7 +51,7 @@ def heat_map(x_title: str, y_title: str, value_title: str, height: int = 260) ->
 @cached_spec
 def measured_map() -> Spec:
     """Draw trained accuracy over sigma_w2 and log10 of the depth, with the line of theory."""
-    base, x = alt.Chart(), x_channel("σ_w²", scale={"zero": False})
+    base, x = alt.Chart(), x_channel("σw²", scale={"zero": False})
     y = alt.Y("y:Q", scale=alt.Scale(nice=False, zero=False),
               axis=decades_axis("depth L", fine=True, grid=False))
     accuracy = alt.Color("value:Q", scale=alt.Scale(scheme="viridis", domain=[0, 1]),

@@ -52,7 +52,7 @@ def histogram(x_title: str, y_title: str, extent: bool = False, height: int = HE
 def spectrum(extent: bool = False) -> Spec:
     """Draw the density of log10 of the singular values, and a rule at their predicted root mean square."""
     mark = rows_of(alt.Chart(), "mark")
-    layers, x, _ = _bars("singular value of the input-output Jacobian", "share per decade", extent,
+    layers, x, _ = _bars("singular value of the input-output Jacobian", "share per power of ten", extent,
                          labelExpr=power_of_ten(), tickMinStep=1)
     rule = mark.mark_rule(strokeWidth=2.5).encode(x=x, color=ROW_COLOUR)
     name = mark.mark_text(align="left", **BOLD).encode(  # at a fixed place: no edge cuts it off

@@ -143,10 +143,10 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> Spec:
         rows_of(base, "line").mark_point(filled=True, size=40, opacity=1).encode(
             x=x, y=y, color=ROW_COLOUR, shape=MARKER),
         rows_of(base, "label").mark_text(align="right", dx=-8, **BOLD).encode(
-            x=x, y=y, color=ROW_COLOUR, text=alt.Text("series:N")),
+            x=x, y=y, color=ROW_COLOUR, text=TEXT),
         base.transform_aggregate(low="min(y)", high="max(y)").mark_point(opacity=0).encode(y=head)
             .transform_calculate(head=f"{HEADROOM} * datum.high - {HEADROOM - 1:.2f} * datum.low"),
-        caption(base, 12),
+        caption(rows_of(base, "line"), 12),
     ]
     moments = {"params": [slider("k", last, 0, last, 1, "drag through the run ")]} if last else {}
     return compile_spec(layers, 10, HEIGHT - 40, **moments)

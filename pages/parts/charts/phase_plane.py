@@ -61,14 +61,14 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
     in light and dark, as the plane has.
     """
     base = alt.Chart(alt.NamedData("marks"))
-    x = x_channel("σ_w² = fan_in · Var(w)", scale={"domain": [0, right]}, tickCount=8)
-    y = alt.Y("y:Q", title="σ_b² = Var(b)", scale=alt.Scale(domain=[0, top], nice=False),
+    x = x_channel("σw² = n · Var(w)", scale={"domain": [0, right]}, tickCount=8)
+    y = alt.Y("y:Q", title="σb² = Var(b)", scale=alt.Scale(domain=[0, top], nice=False),
               axis=alt.Axis(grid=False, tickCount=6, **FONT))
     ends, said = {"x": x, "y": y, **CORNER}, alt.Tooltip("said:N", title=" ")
     xi, trains = "format(pow(10, datum.value), '.3~r')", "format(6 * pow(10, datum.value), ',.2r')"
-    depth = f"'ξ_c = ' + {xi} + ' layers, 6 ξ_c = ' + {trains}"
+    depth = f"'ξc = ' + {xi} + ' layers, 6 ξc = ' + {trains}"
     depth = f"datum.value > 8 ? 'on the edge of chaos' : {depth}"
-    where = "'σ_w² ' + format(datum.sigma_w2, '.3~g') + ', σ_b² ' + format(datum.sigma_b2, '.3~g') + ': '"
+    where = "'σw² ' + format(datum.sigma_w2, '.3~g') + ', σb² ' + format(datum.sigma_b2, '.3~g') + ': '"
     wide, high = cell
     cells = alt.Chart(alt.NamedData("cells")).transform_calculate(
         x=f"datum.sigma_w2 < {1.2 * wide} ? 0 : datum.sigma_w2 - {wide / 2}",
@@ -77,7 +77,7 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         said=f"{where} + (isValid(datum.value) ? ({depth}) : 'the variance grows without bound')")
     settled, none = (cells.transform_filter(f"{sign}isValid(datum.value)") for sign in ("", "!"))
     legend = alt.Legend(
-        title="ξ_c, layers", titleOrient="left", orient="top", direction="horizontal", offset=4,
+        title="ξc, layers", titleOrient="left", orient="top", direction="horizontal", offset=4,
         labelExpr=power_of_ten(), values=[0, 1, 2], labelFontSize=13, titleFontSize=14, **INK,
         gradientLength={"expr": "min(220, 0.6 * width)"}, gradientThickness=12)
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=legend)

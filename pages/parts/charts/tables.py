@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pages.parts import names
 from pages.parts.series_style import SERIES_STYLES
 
 NUMBERS = ("x", "y", "low", "high")
@@ -22,11 +23,15 @@ Rows = dict[str, np.ndarray]
 
 
 def rows(part: str, series: str, x, y, low=np.nan, high=np.nan, text: str | Sequence[str] = "") -> Rows:
-    """Make rows of one part of one series; y that is not finite is left out (a log axis would collapse)."""
+    """Make rows of one part of one series; y that is not finite is left out (a log axis would collapse).
+
+    Without a ``text`` a label or a tooltip says what people call the series.
+    """
     x, y, low, high = np.broadcast_arrays(*(np.asarray(values, float) for values in (x, y, low, high)))
     keep = np.isfinite(y)
     count = int(keep.sum())
-    texts = [text or series] * count if isinstance(text, str) else list(itertools.compress(text, keep))
+    texts = ([text or names.short(series)] * count if isinstance(text, str) else
+             list(itertools.compress(text, keep)))
     slot = SERIES_STYLES[series].slot if series in SERIES_STYLES else 0
     return {"part": [part] * count, "x": x[keep], "y": y[keep], "low": low[keep], "high": high[keep],
             "series": [series] * count, "slot": [slot] * count, "text": texts}

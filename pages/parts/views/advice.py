@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from pages.parts import names
 from pages.parts.text import count, listed, markdown_table, number, ten_to, times
 from pages.parts.views.initializers import cached_diagnosis
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
 from vgdash.diagnosis.balance import BalanceParams, balance
 from vgdash.diagnosis.outlook import SMALL_BATCH
-from vgdash.diagnosis.recommendation import Recommendation, recommend
+from vgdash.diagnosis.recommendation import EASY, Recommendation, recommend
 from vgdash.diagnosis.record import Diagnosis
 from vgdash.params import ParamError
 from vgdash.probe.probe import Probe, ProbeParams
@@ -25,8 +26,10 @@ FORMATS_HEADER = """\
 FORMATS_NOTE = ("\n\nJudged by the largest entry of a layer. "
                 "The nets are computed in float32; the row of float64 is theory's.")
 RANKING_HEADER = """\
-| choice | γ | signal, in all | gradient, in all | difficulty |
+| choice | γ | signal, over all layers | gradient, over all layers | difficulty |
 |---|--:|--:|--:|--:|"""
+DIFFICULTY = ("\n\nDifficulty: how many factors of ten stand in the way of learning, in signal, gradient and "
+              f"the difference between inputs together. Of nets below {EASY:g}, all learned.")
 
 cached_recommendation = lru_cache(maxsize=256)(recommend)  # takes 10 to 150 ms
 
@@ -47,16 +50,17 @@ def advice_view(seen: Probe, framework: str) -> AdviceView:
     found = cached_recommendation(replace(p, seed=0, seeds=1))  # theory knows no seeds
     gamma = [f"γ = {found.gamma:.3g}"] if found.gamma != 1 or p.gamma != 1 else []
     sigma_b2 = found.choice.sigma_b2
-    bias = [f"σ_b² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
+    bias = [f"σb² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
     details = f" with {listed(gamma + bias)}" if gamma or bias else ""
-    head = (f"Choose **{found.initializer}**{details}." if found.change else
-            f"Keep **{p.initializer}**.")
+    head = (f"Choose **{names.long(found.initializer)}**{details}." if found.change else
+            f"Keep **{names.long(p.initializer)}**.")
     code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2,
                   p.last_scale, p.last_bias, p.kernels if framework == "pytorch" else ())
     if left_out := _left_out(p) + ["convolutions"] * (bool(p.kernels) and framework != "pytorch"):
         code = (f"# The choice holds for the net with {listed(left_out)}, "
                 f"which this code leaves to you.\n{code}")
-    failure = " ".join([f"{p.initializer}: {said.sentence[0].lower()}{said.sentence[1:]}", *said.details])
+    first = f"{names.short(p.initializer)}: {said.sentence[0].lower()}{said.sentence[1:]}"
+    failure = " ".join([first, *said.details])
     return AdviceView(failure, _formats(said), f"{head} {' '.join(found.why)}", _ranking(found),
                       _balance(said), code)
 
@@ -80,8 +84,8 @@ def _formats(found: Diagnosis) -> str:
 def _ranking(found: Recommendation) -> str:
     rows = found.frame().head(RANKED).itertuples()
     return markdown_table(RANKING_HEADER, (
-        [row.initializer, f"{row.gamma:.3g}", f"×{ten_to(row.forward)}", f"×{ten_to(row.backward)}",
-         f"{row.difficulty:.1f}"] for row in rows))
+        [names.long(row.initializer), f"{row.gamma:.3g}", f"×{ten_to(row.forward)}",
+         f"×{ten_to(row.backward)}", f"{row.difficulty:.1f}"] for row in rows)) + DIFFICULTY
 
 
 def _balance(said: Diagnosis) -> str:

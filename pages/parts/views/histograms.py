@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.text import number
 from vgdash.diagnosis.histograms import layer_histograms
 from vgdash.probe.probe import ProbeParams
@@ -37,7 +37,7 @@ def histograms_view(p: ProbeParams, of: str) -> HistogramsView:
     scale = "" if base is None else (
         " The axis is logarithmic on both sides of 0, since the layers differ by more than a factor of ten;"
         " one bin around 0 holds what is smaller.")
-    words = (f"**{p.initializer}**: drag through the layers; "
+    words = (f"**{names.short(p.initializer)}**: drag through the layers; "
              f"the line is the Gaussian that theory predicts.{scale} {found.reason}")
     table = pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
     return HistogramsView(table, len(found.layers) - 1, base, words)

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.text import count, listed, markdown_table, measured, ten_to
 from pages.parts.views.seed_points import seed_points
 from vgdash.diagnosis.diagnosis import diagnose
@@ -21,34 +21,47 @@ from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction, predict
 
 WHY = r"""
-**Why.** Forward, each layer multiplies the mean square of the signal; backward, that of the gradient:
+**Why.** Each layer multiplies the mean square of the signal $z$. On the way back it multiplies that of the
+gradient $\delta = \partial C/\partial z$:
 
 $$\frac{q_{l+1}}{q_l} = n_{in}\,\mathrm{Var}(w)\,\frac{E[f(z)^2]}{q_l}$$
 
 $$\frac{E[\delta_{l}^2]}{E[\delta_{l+1}^2]} = n_{out}\,\mathrm{Var}(w)\,E[f'(z)^2]$$
 
-Each must be 1. For ReLU both averages are $\tfrac12$, so $\mathrm{Var}(w) = 2/n$ serves both, if
-$n_{in} = n_{out}$. For other activations one number cannot fix both at once, and Glorot's
-$2/(n_{in}+n_{out})$ is the compromise for unequal widths.
+Here $n_{in}$ counts the inputs of a neuron, and $n_{out}$ the neurons in its layer. Both factors must be 1.
+For ReLU both averages are $\tfrac12$. So $\mathrm{Var}(w) = 2/n$ serves both where all widths are equal. For
+other activations no number fixes both. Where widths differ, Glorot's $2/(n_{in}+n_{out})$ is a compromise.
 
-Lines are this theory, with the interval in which it expects 19 of 20 nets; points are measured, with the
-range of the seeds.
+Lines: theory. Shaded: where 19 of 20 random nets should lie. Points: nets that were drawn; bars show the
+spread between them.
 """
 LEFT_OVER = """
-**What is left over.** A good start helps, and does not solve everything. Three ways to see it: [one net is
-not the mean](initializers?scene=finite%20width): 20 units wide, 100 layers deep, the same formula gives
-signals that differ by orders of magnitude from seed to seed; [norms stay, inputs become
-parallel](initializers?scene=parallel%20inputs): the last layers cannot tell two inputs apart; [the signal
-holds, the gradient does not](initializers?scene=BatchNorm): normalization fixes the way forward, and
-multiplies gradients on the way back.
+**What is left over.** A good start helps, but it does not solve everything. Three examples:
+
+- [One net is not the mean](initializers?scene=finite%20width). The same formula draws nets 20 units wide and
+  100 layers deep. Their signals differ a thousandfold.
+- [Inputs become parallel](initializers?scene=parallel%20inputs). The sizes stay right, but different inputs
+  end up pointing the same way. So late layers cannot tell them apart.
+- [The signal holds, the gradient does not](initializers?scene=BatchNorm). Normalization fixes the way
+  forward. On the way back it multiplies gradients.
 """
 COURSE, SPECTRUM = "signal and gradient", "singular values"
 WEIGHT_GRADIENT = "weight gradients"
 STATISTICS = {WEIGHT_GRADIENT: "E[(∂C/∂W)²]", "correlation": "correlation of two inputs",
               "saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
+MEANINGS = {  # of the statistics, below their charts
+    WEIGHT_GRADIENT: "The mean square of the gradient that the weights of a layer get.",
+    "correlation": "Two unrelated inputs go through the net. At 1 a layer cannot tell them apart.",
+    "saturated": "A unit is saturated where the activation is so flat that hardly any gradient passes: its "
+                 "slope is below 5 % of the steepest.",
+    "dead": "A dead unit gives 0 for every input of the batch. So no gradient reaches its weights.",
+    "a_mean": "Lines: theory for very wide nets. Deep in the net, single nets of this width stray from it.",
+}
 HISTOGRAMS = {"histograms": ("z", "signal"), "gradient histograms": ("∂C/∂z", "gradient")}
 LOOKS_AT = (COURSE, *STATISTICS, *HISTOGRAMS, SPECTRUM)
-NUMBERS_HEADER = (("| predicted, measured | E[z²] → | ← E[δ²] |", " besides |"), ("|---|--:|--:|", "---|"))
+CLOSER = (*HISTOGRAMS, SPECTRUM)  # looks at the nets of one initializer
+NUMBERS_HEADER = (("| theory / measured | signal, E[z²] → | ← gradient, E[δ²] |", " besides |"),
+                  ("|---|--:|--:|", "---|"))
 FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 POINTS, LINE = 11, 21  # layers of the measured points and of a line, at most
 CLOSE = 0.002  # of the range of a chart's theory: half a pixel
@@ -98,13 +111,13 @@ def _verdict(found: Sequence[Diagnosis]) -> str:
 
 def _say(group: Sequence[Diagnosis]) -> str:
     """Say the diagnosis that several initializers share: "lecun_normal vanishes, ×0.50 a layer."."""
-    names, sentence = listed([one.params.initializer for one in group]), group[0].sentence
+    who, sentence = listed([names.short(one.params.initializer) for one in group]), group[0].sentence
     if not sentence.startswith(BOTH):
-        return f"{names}: {sentence[0].lower()}{sentence[1:]}"
+        return f"{who}: {sentence[0].lower()}{sentence[1:]}"
     rest = sentence.removeprefix(BOTH)
     if len(group) == 1:  # holds, vanishes; what is a power of the depth grows or falls
         rest = re.sub(r"^\w+", describe(group[0].signal).split(" ")[0].rstrip(","), rest)
-    return f"{names} {rest}"
+    return f"{who} {rest}"
 
 
 def _numbers(probes: Sequence[Probe], found: Sequence[Diagnosis]) -> str:
@@ -112,7 +125,7 @@ def _numbers(probes: Sequence[Probe], found: Sequence[Diagnosis]) -> str:
     besides = [one.besides for one in found]
     header, below = (line + more * any(besides) for line, more in NUMBERS_HEADER)
     return markdown_table(f"{header}\n{below}", (
-        [one.params.initializer, _figures(one.signals, probe, "q", 1),
+        [names.short(one.params.initializer), _figures(one.signals, probe, "q", 1),
          _figures(one.gradients, probe, "grad2", -1), *[beside or "–"] * any(besides)]
         for probe, one, beside in zip(probes, found, besides, strict=True)))
 
@@ -127,7 +140,7 @@ def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
         slopes = (values[:, -1] - values[:, 0]) / (values.shape[1] - 1)
         factor, error = 10 ** slopes.mean(), math.log(10) * slopes.std(ddof=1) / math.sqrt(len(slopes))
         ours = f"×{measured(factor, factor * error)}".replace(" ", NO_BREAK)
-    return f"{theirs}, {ours}"
+    return f"{theirs} / {ours}"
 
 
 def _remarks(pairs: Pairs) -> str:
@@ -138,8 +151,8 @@ def _remarks(pairs: Pairs) -> str:
             "either is enough (He et al. 2015)."]
     for probe, theory in pairs:
         if theory.reason:
-            reasons.setdefault(theory.reason, []).append(probe.params.initializer)
-    return " ".join([*rule[:uneven], *(f"{listed(names)}: {reason}." for reason, names in reasons.items())])
+            reasons.setdefault(theory.reason, []).append(names.short(probe.params.initializer))
+    return " ".join([*rule[:uneven], *(f"{listed(whose)}: {reason}." for reason, whose in reasons.items())])
 
 
 # ---- tables
@@ -157,7 +170,7 @@ def _course(pairs: Pairs, name: str) -> pa.Table:
         series, values, line = probe.params.initializer, probe.log10(name), curves[0]
         along = charts.simplify_polyline(curves, LINE, CLOSE * np.ptp(known) if known.size else 0.0)
         parts += [charts.rows("line", series, along + 1, *curves[:, along]),
-                  seed_points(series, values, POINTS, ten_to, f"{series}, ")]
+                  seed_points(series, values, POINTS, ten_to, f"{names.short(series)}, ")]
         shown = line if np.isfinite(line).any() else values.mean(axis=0)
         if len(finite := np.flatnonzero(np.isfinite(shown))):
             at = finite[-1] if name == "q" else finite[0]
@@ -177,7 +190,7 @@ def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:
             line = np.where(np.abs(line) < FARTHEST, line, np.nan)
             along = charts.simplify_polyline(line[None], LINE, CLOSE)
             parts.append(charts.rows("line", series, along + 1, line[along]))
-        parts.append(seed_points(series, values, POINTS, spell, f"{series}, "))
+        parts.append(seed_points(series, values, POINTS, spell, f"{names.short(series)}, "))
         middle = values.mean(axis=0)
         if len(finite := np.flatnonzero(np.isfinite(middle))):
             ends[series] = (finite[-1] + 1, middle[finite[-1]])

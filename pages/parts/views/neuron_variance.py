@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.charts.drawings import neuron
 from pages.parts.text import count, markdown_table, measured, number, times
+from vgdash.activations import ACTIVATIONS
 from vgdash.single_neuron import (
     NeuronParams,
     NeuronVariance,
@@ -43,7 +44,6 @@ LEGEND = ('<div class="legend"><span>▮ sampled</span><span>━ predicted</span
           '<span>┅ Gaussian limit</span></div>')
 SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SEEN = 0.005  # share of samples that a bar of its own is worth
-NAMES = {"0.01^2": "0.01²", "1/n": "LeCun 1/n", "2/n": "He 2/n", "2/(n_in+n_out)": "Glorot"}  # on the chart
 DRAWN = 4  # inputs of the neuron in the picture
 SIMPLE = {1.0: "keeps", 0.5: "halves", 2.0: "doubles"}  # factors with a word of their own
 
@@ -83,7 +83,8 @@ def _drawing(p: NeuronParams) -> str:
     inputs = [(f"x{str(i + 1).translate(SUBSCRIPT)}", number(one.x[i], 1), f"× {number(one.w[i], 1)}")
               for i in drawn]
     z, a = number(one.z, 1), number(one.a, 1)
-    f = p.activation if p.activation.isidentifier() else "f"
+    activation = ACTIVATIONS[p.activation]
+    f = "g" if activation.tree else activation.title
     words = f"One neuron with {count(p.n, 'input')}: z = {z}, a = {f}(z) = {a}"
     return neuron(inputs, z, a, f, p.n > DRAWN, words)
 
@@ -120,11 +121,11 @@ def _against_n(sweep: VarianceSweep, found: NeuronVariance) -> pa.Table:
         low, high = np.log10(np.maximum(values - 2 * error, values / 10)), np.log10(values + 2 * error)
         parts += [charts.rows("line", rule, sweep.n, y),
                   charts.rows("point", rule, sweep.n, np.log10(values), low, high, text=[
-                      f"n = {n:,}, rule {rule}: {measured(v, e)}"
+                      f"n = {n:,}, {names.short(rule)}: {measured(v, e)}"
                       for n, v, e in zip(sweep.n, values, error, strict=True)])]
-        ends[rule] = charts.rows("label", rule, [sweep.n[-1]], [y[-1]], text=[NAMES.get(rule, rule)])
+        ends[rule] = charts.rows("label", rule, [sweep.n[-1]], [y[-1]], text=names.short(rule))
     here = charts.rows("mark", p.rule, [p.n], [np.log10(found.predicted)], text=[
-        f"your neuron: n = {p.n:,}, rule {p.rule}, Var(z) = {number(found.predicted, 2)}"])
+        f"your neuron: n = {p.n:,}, {names.short(p.rule)}, Var(z) = {number(found.predicted, 2)}"])
     return charts.table([*parts, here, *ends.values()])
 
 

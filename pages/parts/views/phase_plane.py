@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.text import layers, listed, number
 from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane
 
@@ -20,8 +20,6 @@ TURN = 0.6  # of the plane's width: labels right of it run to the left
 SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
          "none": ("no fixed point", "signals explode")}
 LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
-FRAMEWORKS = {"pytorch_default": "PyTorch default", "keras_default": "Keras default",
-              "flax_default": "Flax default", "playground_default": "Playground default"}
 
 
 def spell_variance(variance: float) -> str:
@@ -108,8 +106,8 @@ def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
 
 
 def _describe(mark: Landmark) -> str:
-    place = f"σ_w² {spell_variance(mark.sigma_w2)}, σ_b² {spell_variance(mark.sigma_b2)}"
-    return f"{mark.name}: {place}, trains to {layers(mark.depth)}"
+    place = f"σw² {spell_variance(mark.sigma_w2)}, σb² {spell_variance(mark.sigma_b2)}"
+    return f"{names.long(mark.name)}: {place}, trains to {layers(mark.depth)}"
 
 
 def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:
@@ -132,8 +130,8 @@ def _are_close(plane: Plane, one: Landmark, other: Landmark) -> bool:
 
 
 def shorten_names(marks: Sequence[Landmark]) -> list[str]:
-    """Join twins: lecun_normal and lecun_uniform together are "lecun"; frameworks have their own names."""
-    family = {mark.name: re.sub("_(normal|uniform|fan_out)$", "", mark.name) for mark in marks}
-    families = list(family.values())
-    return list(dict.fromkeys(FRAMEWORKS.get(name, first if families.count(first) > 1 else name)
-                              for name, first in family.items()))
+    """Join twins: LeCun and LeCun uniform together are LeCun."""
+    shorts = [names.short(mark.name) for mark in marks]
+    families = [re.sub(" (uniform|fan-out)$", "", short) for short in shorts]
+    return list(dict.fromkeys(family if families.count(family) > 1 else short
+                              for short, family in zip(shorts, families, strict=True)))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import code, count, layers, listed, markdown_table, number, plain, times
+from pages.parts.text import count, layers, listed, markdown_table, number, plain, times
 from pages.parts.views.phase_plane import (
     cell_size,
     plane_tables,
@@ -21,6 +21,7 @@ from pages.parts.views.phase_plane import (
     spell_variance,
 )
 from pages.parts.views.seed_points import seed_points
+from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.initializers import INITIALIZERS
 from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map
@@ -54,7 +55,7 @@ SERIES = ("uncorrelated", "related", "nearly equal")  # styles of the pairs of i
 LINE, POINTS = 31, 13  # layers of a line and of the measured points, at most
 DECADES = 2.0  # q that moves farther is drawn on a log axis
 LANDMARKS_HEADER = """\
-| starts at | σ_w² | σ_b² | phase | trains to, layers | deep down: χ₁ |
+| starts at | σw² | σb² | phase | trains to, layers | deep down: χ₁ |
 |---|--:|--:|---|--:|--:|"""
 
 
@@ -95,8 +96,8 @@ def _initializers_at(found: PhaseMap) -> list[Landmark]:
 def _verdict(found: PhaseMap) -> str:
     """Say where the point is, how deep it trains, and the diagnosis of the nets that are drawn."""
     at, measured = found.opened, found.profile.measured
-    place = f"σ_w² = {spell_variance(at.sigma_w2)}, σ_b² = {spell_variance(at.sigma_b2)}"
-    subject = f"{code(at.activation)} at {place}"
+    place = f"σw² = {spell_variance(at.sigma_w2)}, σb² = {spell_variance(at.sigma_b2)}"
+    subject = f"{ACTIVATIONS[at.activation].said} at {place}"
     diagnosis = diagnose(measured.params, measured)
     sentence = diagnosis.sentence
     said = f"{count(found.params.depth, 'layer')}: {sentence[0].lower()}{sentence[1:]}"
@@ -111,9 +112,9 @@ def _verdict(found: PhaseMap) -> str:
     if math.isinf(at.q_star):
         return f"{subject}: **{_readable(at.reason)}**; {trains}. {said}"
     if math.isinf(at.xi_c):
-        return f"{subject}: **on the edge of chaos**, ξ_c is infinite; {trains}. {said}"
+        return f"{subject}: **on the edge of chaos**, ξc is infinite; {trains}. {said}"
     place = "on the edge of chaos" if abs(at.chi_1 - 1) < NEAR_EDGE else at.phase
-    return f"{subject}: **{place}**, ξ_c = {plain(at.xi_c)} layers, {trains}. {said}"
+    return f"{subject}: **{place}**, ξc = {plain(at.xi_c)} layers, {trains}. {said}"
 
 
 def _runs_away(found: PhaseMap) -> bool:
@@ -126,7 +127,7 @@ def _runs_away(found: PhaseMap) -> bool:
 
 def _readable(reason: str) -> str:
     """Spell a reason of ``fixed_point`` with the letters and numbers of the page."""
-    for theirs, ours in (("chi_1", "χ₁"), ("xi_", "ξ_"), ("(x", "(×"), ("c_star", "c*"), ("*", r"\*")):
+    for theirs, ours in (("chi_1", "χ₁"), ("xi_", "ξ"), ("(x", "(×"), ("c_star", "c*"), ("*", r"\*")):
         reason = reason.replace(theirs, ours)
     return re.sub(r"\d[\d.]*e[+-]\d+", lambda found: number(float(found[0]), 2), reason)
 
@@ -156,8 +157,8 @@ def _numbers(found: PhaseMap) -> str:
     if math.isinf(at.q_star):
         said.insert(0, "E[z²] settles nowhere")
     else:
-        q = f"settles at q\\* = {number(at.q_star, 2)} (ξ_q = {_or_dash(at.xi_q)} layers)"
-        c = f"settles at c\\* = {number(at.c_star, 2)} (ξ_c = {_or_dash(at.xi_c)} layers)"
+        q = f"settles at q\\* = {number(at.q_star, 2)} (ξq = {_or_dash(at.xi_q)} layers)"
+        c = f"settles at c\\* = {number(at.c_star, 2)} (ξc = {_or_dash(at.xi_c)} layers)"
         said[:0] = [f"{what} {'stays what it is at first' if math.isnan(limit) else settles}"
                     for what, limit, settles in (("E[z²]", at.q_star, q), ("the correlation", at.c_star, c))]
     seen = profile.measured.correlation[:, -1]
@@ -214,7 +215,7 @@ def _correlation(found: PhaseMap) -> pa.Table:
                   charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i],
                               text=[f"{glyph} from {start:g}"])]
     parts.append(_points(SERIES[0], profile.measured.correlation, "correlation"))
-    scales = [(at.xi_c, "ξ_c"), (found.depth, "trains to here")]
+    scales = [(at.xi_c, "ξc"), (found.depth, "trains to here")]
     scale_names = _scales(found, scales, 1.0 if at.c_star < 0.5 else 0.12)
     return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *scale_names])
 
@@ -232,7 +233,7 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     return charts.table([
         charts.rows("extent", "", layer[[0, -1]], [0, 0]),
         charts.rows("line", "activation", layer, values[along]),
-        points, *limit, *_scales(found, [(at.xi_q, "ξ_q")], float(np.max(values)))])
+        points, *limit, *_scales(found, [(at.xi_q, "ξq")], float(np.max(values)))])
 
 
 def _points(series: str, values: np.ndarray, what: str) -> charts.Rows:

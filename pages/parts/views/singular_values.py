@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.text import ten_to
 from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.params import ParamError
@@ -41,11 +41,12 @@ def spectrum_view(p: ProbeParams) -> SpectrumView:
     parts = [charts.rows("bar", "sampled", (left + right) / 2, share / (right - left), left, right)]
     zeros = f", {found.zeros:.0%} are exactly 0" if found.zeros else ""
     ends, mean = f"{ten_to(finite.min())} to {ten_to(finite.max())}", ten_to(float(np.mean(found.log10_mean)))
-    words = (f"**{p.initializer}**: singular values of ∂z[{p.depth}]/∂x run from {ends}{zeros}. "
-             f"Mean of s²: {mean} measured")
+    words = (f"The Jacobian ∂z[{p.depth}]/∂x says how each output answers to each input. Its singular values "
+             "are the factors by which it stretches or shrinks directions. "
+             f"**{names.short(p.initializer)}**: they run from {ends}{zeros}. Mean of s²: {mean} measured")
     if math.isfinite(found.predicted_log10_mean):
         words += f", {ten_to(found.predicted_log10_mean)} predicted"
         parts.append(charts.rows("mark", "predicted", [found.predicted_log10_mean / 2], [0],
                                  text=["│ predicted √mean s²"]))
-    cut = f" The chart shows the upper {MOST_DECADES:.0f} decades." if low > found.edges[0] else ""
+    cut = f" The chart shows the upper {MOST_DECADES:.0f} powers of ten." if low > found.edges[0] else ""
     return SpectrumView(charts.table(parts), f"{words}.{cut}{reason}")

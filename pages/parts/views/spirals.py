@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vgdash.training.spirals import LEVELS, SCALES, shipped
+from pages.parts import names
+from vgdash.training.spirals import LEVELS, NETS, SCALES, shipped
 
-NAMES = ("too small · 0.01²", "LeCun · 1/n (lecture: Xavier)", "He · 2/n")
 ENDS = (0x00, 0x72, 0xB2), (0xF2, 0xF2, 0xF2), (0xD5, 0x5E, 0x00)  # class 0, undecided, class 1
 
 
@@ -26,7 +26,8 @@ def film_view() -> dict[str, Any]:
                         for channel in zip(*ENDS, strict=True)])
     picture.save(packed, "PNG", optimize=True)
     return {
-        "names": NAMES, "scales": SCALES, "steps": film.steps.tolist(), "side": side,
+        "names": [names.long(name) for name in NETS], "scales": SCALES, "steps": film.steps.tolist(),
+        "side": side,
         "accuracy": np.nan_to_num(film.accuracy).round(3).tolist(), "diverged": film.diverged.tolist(),
         "points": film.points.round(3).tolist(), "labels": film.labels.tolist(),
         "sheet": "data:image/png;base64," + b64encode(packed.getvalue()).decode()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pages.parts.text import code
+from pages.parts import names
+from vgdash.activations import ACTIVATIONS
 from vgdash.sweep import SweepParams, Trainability
 
 
@@ -18,14 +19,15 @@ def small_sweep(activation: str, sigma_b2: float) -> SweepParams:
 def describe_map(found: Trainability) -> str:
     """Count the cells that agree with 6 xi_c, of those that lie clearly on one side of it."""
     p, depths = found.params, np.array(found.params.depths)[:, None]
-    setting = (f"{code(p.activation)}, {p.dataset}, width {p.width}, {p.steps:,} steps of {p.optimizer} at "
-               f"{p.learning_rate:g}, σ_b² = {p.sigma_b2:g}")
+    data, optimizer = names.value("dataset", p.dataset), names.value("optimizer", p.optimizer)
+    setting = (f"{ACTIVATIONS[p.activation].said}, {data}, width {p.width}, {p.steps:,} steps of {optimizer} "
+               f"at {p.learning_rate:g}, σb² = {p.sigma_b2:g}")
     if not np.isfinite(found.predicted).any():
-        return f"{setting}. There is no line of 6 ξ_c: nothing settles at any of these variances."
+        return f"{setting}. There is no line of 6 ξc: nothing settles at any of these variances."
     trains, stalls = depths < found.predicted / 1.5, depths > found.predicted * 1.5
     clear = (trains | stalls) & found.done
     right = clear & (found.trained == trains)
-    return (f"{setting}. The line is 6 ξ_c. Of the {int(clear.sum())} cells that lie clearly above or "
+    return (f"{setting}. The line is 6 ξc. Of the {int(clear.sum())} cells that lie clearly above or "
             f"below it, {int(right.sum())} do as it says.")
 
 
@@ -39,7 +41,7 @@ def map_table(found: Trainability) -> pd.DataFrame:
     for d, depth in enumerate(p.depths):
         for s, sigma_w2 in enumerate(p.sigma_w2s):
             if found.done[d, s]:
-                text = f"{depth} layers, σ_w² = {sigma_w2:.3g}: accuracy {accuracy[d, s]:.0%}"
+                text = f"{depth} layers, σw² = {sigma_w2:.3g}: accuracy {accuracy[d, s]:.0%}"
                 rows.append({"part": "cell", "x": x[s], "x2": x[s + 1], "y": y[d], "y2": y[d + 1],
                              "value": accuracy[d, s], "text": text})
     line = [{"part": "line", "x": sigma_w2, "y": min(max(np.log10(predicted), y[0]), y[-1])}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.text import listed, markdown_table, ten_to
 from pages.parts.views.training_details import by_layer, decisions, histograms
 from vgdash.training.snapshots import Snapshot, steps_to
@@ -71,7 +71,7 @@ def _ranking(snapshots: Sequence[Snapshot], goal: float) -> str:
     for (rank, name), nets in steps_to(snapshots, goal).frame().groupby(["rank", "initializer"], sort=False):
         steps = ", ".join("never" if pd.isna(s) else f"{s:,}" for s in nets["steps"])
         best = nets["best"].max()
-        rows.append([str(rank), name, steps, "–" if math.isnan(best) else f"{best:.0%}"])
+        rows.append([str(rank), names.short(name), steps, "–" if math.isnan(best) else f"{best:.0%}"])
     r2 = "R² " if snapshots[0].params.regression else ""
     header = f"| rank | initializer | steps to {r2}{goal:.0%} held out | best so far |\n|--:|---|--:|--:|"
     return markdown_table(header, rows)
@@ -87,7 +87,7 @@ def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
     last, tested = snapshots[-1], next(s for s in reversed(snapshots) if s.step in p.tested)
     guessing, chance = p.guess_accuracy, p.guess_loss
     learned, moving, still, diverged = [], [], [], []
-    for i, name in enumerate(p.initializers):
+    for i, name in enumerate(map(names.short, p.initializers)):
         gone = last.diverged[i] >= 0
         if gone.all():
             diverged.append(f"{name} diverged at step {last.diverged[i].max():,}")
@@ -136,7 +136,7 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, li
         shown = np.union1d(finite[::math.ceil(most / POINTS)], finite[-1:])
         seeds = values[shown, i]
         x, y = steps[shown], np.nanmean(seeds, axis=1)
-        text = f"{name}, step {x[-1]}: {spell.format(y[-1])}"
+        text = f"{names.short(name)}, step {x[-1]}: {spell.format(y[-1])}"
         band = (np.nanmin(seeds, axis=1), np.nanmax(seeds, axis=1)) if seeds.shape[1] > 1 else ()
         parts += [charts.rows("line", name, x, y, *band),
                   charts.rows("point", name, x[-1:], y[-1:], text=[text])]

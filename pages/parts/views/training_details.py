@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pages.parts import charts
+from pages.parts import charts, names
 from pages.parts.text import number
 from vgdash.training.inspection import BINS, REACH
 from vgdash.training.lr_finder import Rates
@@ -37,12 +37,13 @@ def by_layer(p: TrainParams, snapshots: Sequence[Snapshot], statistic: str, over
             elif statistic == "drift":
                 values = np.log10(values)
             middle = np.where(np.isfinite(values), values, np.nan).mean(axis=1)
-        parts += [pd.DataFrame(rows).assign(k=k, text=f"step {snapshot.step:,}")
-                  for rows in _lines(p.initializers, cells + 1, middle)]
+        lines, labels = _lines(p.initializers, cells + 1, middle)
+        parts += [pd.DataFrame(rows).assign(k=k, text=f"step {snapshot.step:,}") for rows in lines]
+        parts += [pd.DataFrame(rows).assign(k=k) for rows in labels]
     return pd.concat(parts, ignore_index=True)[["part", "k", "x", "y", "series", "slot", "text"]]
 
 
-def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list[charts.Rows]:
+def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> tuple[list[charts.Rows], ...]:
     """A line for each name, and the names at their beginnings, without overlap."""
     lines = [charts.rows("line", name, layers, row) for name, row in zip(names, values, strict=True)]
     first = {name: (line["x"][0], line["y"][0])
@@ -53,7 +54,7 @@ def _lines(names: Sequence[str], layers: np.ndarray, values: np.ndarray) -> list
         heights = np.array([first[name][1] for name in there])
         places = charts.resolve_overlaps(heights, GAP * max(np.ptp(drawn), charts.LEAST_RANGE), drawn.max())
         first.update({name: (at, place) for name, place in zip(there, places, strict=True)})
-    return lines + charts.end_labels(first)
+    return lines, charts.end_labels(first)
 
 
 def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
@@ -96,7 +97,8 @@ def rates(found: Rates) -> tuple[str, pd.DataFrame]:
     parts, ends, said = [], {}, []
     for i, name in enumerate(found.params.initializers):
         best = found.best[i]
-        said.append(f"**{name}** learns {f'best at {best:.2g}' if np.isfinite(best) else 'at none'}")
+        short, how = names.short(name), f"best at {best:.2g}" if np.isfinite(best) else "at none"
+        said.append(f"**{short}** learns {how}")
         with np.errstate(all="ignore"):
             loss = np.log10(found.loss[i].mean(axis=1))
         alive = np.flatnonzero(np.isfinite(loss))
@@ -104,7 +106,7 @@ def rates(found: Rates) -> tuple[str, pd.DataFrame]:
             continue
         x, y = found.rates[alive], loss[alive]
         parts += [charts.rows("line", name, x, y), charts.rows("point", name, x, y, text=[
-            f"{name}, rate {rate:.2g}: loss {10**value:.2f}" for rate, value in zip(x, y, strict=True)])]
+            f"{short}, rate {rate:.2g}: loss {10**value:.2f}" for rate, value in zip(x, y, strict=True)])]
         ends[name] = (x[-1], y[-1])
     words = f"After {found.params.steps} steps: {'; '.join(said)}. A line ends where the nets diverge."
     return words, charts.table([*parts, *charts.end_labels(ends)])
