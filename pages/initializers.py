@@ -20,7 +20,6 @@ BESIDE = {
     "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
-LINKED = ("widths", "normalization", "rescale", "initializers", "look")
 COURSE_HEIGHT = 262
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
@@ -30,7 +29,8 @@ WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 384, 512, 1024, 2048]
 
 
 def draw() -> None:
-    controls = Controls("initializers", CompareParams, BESIDE, LINKED)
+    controls = Controls("initializers", CompareParams, BESIDE, ("widths", "normalization", "rescale"),
+                        ("looks", "results"))
 
     def row() -> None:
         own = controls.value("widths") is not None  # they say how deep, and how wide

@@ -19,7 +19,6 @@ BESIDE = {
     "statistic": (Choice(tuple(STATISTICS)), "grad2"),
     "goal": (Real(0.1, 1.0), 0.9),
 }
-LINKED = ("dataset", "normalization", "look", "widths", "initializers")
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 HEIGHT = 215
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512]
@@ -27,8 +26,8 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 
 
 def draw() -> None:
-    controls = Controls("training", TrainParams, BESIDE, LINKED,
-                        ("buttons", "results"), training_panel.start_when_ready)
+    controls = Controls("training", TrainParams, BESIDE, ("dataset", "normalization", "look", "widths"),
+                        ("looks", "buttons", "results"), training_panel.start_when_ready)
     own = controls.value("widths") is not None  # they say how deep, and how wide
     if training_panel.watched(training_panel.RUN) is None:  # no page opens empty
         training_panel.start_when_ready()

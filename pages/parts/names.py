@@ -37,7 +37,7 @@ SERIES = {"0.01^2": "0.01²", "1/n": "LeCun 1/n", "2/n": "He 2/n", "2/(n_in+n_ou
 FIELDS = {  # what sentences call a parameter, where its key alone would not do
     "sigma_w2": "σw²", "sigma_b2": "σb²", "sigma2": "σ²", "gamma": "γ", "fan_in": "fan-in", "n_out": "nₒᵤₜ",
     "factor": "factor c", "factor2": "factor c₂", "x1": "x₁", "x2": "x₂", "keep": "share that dropout keeps",
-    "residual": "skip connections", "batch": "batch size", "seeds": "random nets",
+    "residual": "skip connections", "batch": "batch size", "seeds": "number of random nets",
     "norm_scale": "scale of the normalization", "last_scale": "factor of the last layer",
     "last_bias": "biases of the last layer", "input_scale": "factor of the inputs",
     "input_mean": "mean of the inputs", "label_noise": "share of wrong labels", "clip": "largest gradient",

@@ -237,7 +237,7 @@ def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_noth
             with Session(port) as visitor:
                 page = visitor.open(stem, query)
                 assert not page.exceptions
-                said = [sentence.startswith(named) and "left out" in sentence for sentence in page.warnings]
+                said = [sentence.startswith(field(named)) and "left out" in sentence for sentence in page.warnings]
                 assert any(said), (query, page.warnings)
         grown = resident(processes[0]) - before
     assert grown < 100e6, "what is left of each set is the page's default"
