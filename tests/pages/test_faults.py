@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pages.parts import training_panel
+from pages.parts.names import field
 from pages.parts.shell import PAGES
 from pages.parts.training_runs import Store
 from tests.pages.slow import SMALL, wait_for
@@ -237,7 +238,8 @@ def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_noth
             with Session(port) as visitor:
                 page = visitor.open(stem, query)
                 assert not page.exceptions
-                said = [sentence.startswith(field(named)) and "left out" in sentence for sentence in page.warnings]
+                said = [sentence.startswith(field(named)) and "left out" in sentence
+                        for sentence in page.warnings]
                 assert any(said), (query, page.warnings)
         grown = resident(processes[0]) - before
     assert grown < 100e6, "what is left of each set is the page's default"
