@@ -1,11 +1,16 @@
 """Home. Three nets that learn, one chart to drag, three doors, and a card for every page."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from pages.parts import charts, elements, results, shell
-from pages.parts.scenes import SCENES
-from pages.parts.state import session
+from pages.parts.controls import COMMON
+from pages.parts.presenter import present_switch, presenting, scene_query
+from pages.parts.scenes import SCENE_BY_NAME, SCENES, Scene
+from pages.parts.state import session, take_answering
 from vgdash.number_formats import FORMATS
+from vgdash.params import ParamError
 
 DEPTH = 150
 PATH = (  # of ten minutes: a scene, and what it shows
@@ -27,13 +32,16 @@ CARDS = (
     ("trainable_depth", "How deep can it go?",
      "A map shows for every activation where deep nets train."),
     ("published", "Do we agree with the literature?",
-     "Published numbers, computed again here. And mistakes that circulate."),
+     "We compute published numbers again, and correct mistakes that circulate."),
 )
 OWN_NET = {"widths": "784-256x10-10", "initializers": ["pytorch_default", "he_normal"],
            "of": "pytorch_default"}
 
 
 def draw() -> None:
+    if not take_answering() and "present" in st.query_params:  # the switch below answers for itself
+        with suppress(ParamError):
+            session().present = COMMON["present"].parse("present", st.query_params.get_all("present"))
     st.title("vgdash: why gradients vanish or explode, and how the first weights decide it", anchor=False)
     st.markdown("**Vanishing gradients** keep a deep net from learning. Each layer multiplies the signal, "
                 "and the gradient on its way back. Good **weight initialization** starts every layer with a "
@@ -60,7 +68,8 @@ def _chain() -> None:
     limits = (("float16 overflows", half.log10_largest),
               ("float16 reaches zero", half.log10_smallest_subnormal),
               ("float32 reaches zero", single.log10_smallest_subnormal))
-    st.vega_lite_chart(charts.draggable_chain(DEPTH, limits, 225), key="drag", width="stretch",
+    spec = charts.draggable_chain(DEPTH, limits, 225)
+    st.vega_lite_chart(charts.enlarge(spec) if presenting() else spec, key="drag", width="stretch",
                        alt="Size of the activations (solid) and of the gradients (dashed) by layer, "
                            "for a factor c that you drag")
 
@@ -71,22 +80,23 @@ def _doors() -> None:
         st.markdown(f"**I teach**  \nA walk of {len(SCENES)} scenes, with questions for the room. "
                     "Key N goes on, key P goes back.")
         with st.container(key="next-scene"):  # the key N finds its link here
-            _scene(SCENES[0].page, SCENES[0].name, "Start the walk", ":material/arrow_forward:")
+            _scene(SCENES[0], "Start the walk", ":material/arrow_forward:")
+        present_switch()
     with learn.container(border=True, height="stretch", gap="xxsmall"):
         st.markdown("**I learn**  \nTen minutes, five steps. What you have seen is ticked.")
         for page, name, words in PATH:
             done = (page, name) in session().seen
             icon = ":material/check_circle:" if done else ":material/radio_button_unchecked:"
-            _scene(page, name, f"{words} (seen)" if done else words, icon)
+            _scene(SCENE_BY_NAME[page, name], f"{words} (seen)" if done else words, icon)
     with fix.container(border=True, height="stretch"):
         st.markdown("**My net does not train**  \nType the widths of your layers. See where the signal and "
-                    "the gradient die, and copy the code that starts the net well.")
+                    "the gradient die. Copy code that starts the net well.")
         st.page_link(shell.path("initializers"), label="Check my net", icon=":material/arrow_forward:",
                      query_params=OWN_NET)
 
 
-def _scene(page: str, name: str, label: str, icon: str) -> None:
-    st.page_link(shell.path(page), label=label, icon=icon, query_params={"scene": name})
+def _scene(scene: Scene, label: str, icon: str) -> None:
+    st.page_link(shell.path(scene.page), label=label, icon=icon, query_params=scene_query(scene))
 
 
 shell.show(draw)

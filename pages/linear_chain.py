@@ -21,7 +21,7 @@ BESIDE = {
 
 
 def draw() -> None:
-    controls = Controls("linear_chain", ChainParams, BESIDE, linked=("kind", "scale"))
+    controls = Controls("linear_chain", ChainParams, BESIDE, linked=("kind", "scale"), within=("step",))
 
     def crowded() -> bool:
         """Test if the row has no room for the depth, which then stands behind More."""

@@ -48,8 +48,7 @@ def _results(shown: page.Results) -> None:
                        "measured from 0; below, the mean square of the signal, predicted and measured", 390)
     if presenting():
         return
-    st.markdown("Click a point or any place on the plane to open it. "
-                f"{found.numbers} {found.remarks} {found.links}")
+    st.markdown(f"Click any place on the plane to open it. {found.remarks} {found.links}\n\n{found.numbers}")
     st.markdown(found.landmarks)
     elements.table_and_download(lambda: results.table(p), text.file_name("trainable-depth", p), "phases")
 
@@ -77,7 +76,7 @@ def _measured(controls: Controls) -> None:
         said, table = results.shipped_map()
         elements.chart(table, charts.measured_map(), "shipped",
                        "Accuracy of trained nets over σw² and depth, with the line of 6 ξc")
-        st.caption(said + " Computed once; it ships with vgdash.")
+        st.caption(said + " It was computed once, and ships with vgdash.")
     with right:
         page.fragment(controls.page, "map-button", lambda: training_panel.sweep_button(
             trainability_map.small_sweep(controls.value("activation"), controls.value("sigma_b2"))))

@@ -9,6 +9,7 @@ from pages.parts.presenter import presenting
 from pages.parts.views import same_net
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
 from pages.parts.views.training_details import FRAMES, STATISTICS, rates
+from pages.parts.views.training_words import goal_question, opening, score_name
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice, Real
 from vgdash.training.params import TrainParams
@@ -73,7 +74,7 @@ def draw() -> None:
         left, right = st.columns(2)
         left.markdown(WHY)
         with right:
-            controls.slider("goal", "who is first at a held-out accuracy of", 0.05)
+            controls.slider("goal", goal_question(controls.params()[0]), 0.05)
         run = training_panel.watched(training_panel.RUN)
         if run is not None and run.snapshots:
             name = text.file_name("training", run.params)
@@ -91,7 +92,7 @@ def _results(shown: page.Results) -> None:
     if value("look") == RATES:
         _rates(p)
     if run is None or not run.snapshots:
-        shown.verdict(f"{len(p.initializers)} nets of {p.depth} layers differ only in their first weights.")
+        shown.verdict(opening(p))
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)
@@ -121,10 +122,9 @@ def _main(tables, look: str, statistic: str, run) -> None:
             spec = charts.curves("step", "training loss", height=HEIGHT, fine=True)
             elements.chart(tables["loss"], spec, "loss", "Training loss by step, log axis")
         with accuracy:
-            title = "held-out R²" if run.params.regression else "held-out accuracy"
-            spec = charts.curves("step", title, decades=False, height=HEIGHT)
+            spec = charts.curves("step", score_name(run.params), decades=False, height=HEIGHT)
             elements.chart(tables["accuracy"], spec, "accuracy",
-                           "Share of held-out examples that are classified right, by step")
+                           f"How much is {score_name(run.params)}, by step")
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
@@ -139,7 +139,7 @@ def _main(tables, look: str, statistic: str, run) -> None:
         elements.chart(tables["layers"], spec, f"layers {run.over}",
                        "A statistic by layer, for each initializer, at a moment of the run")
     elif look == HISTOGRAMS and not run.params.histogram_layers:
-        st.info("A net of one layer has no hidden layer to draw. Take two layers or more.")
+        st.info("A net of one layer has no hidden layer to draw. Take two or more layers.")
     elif look == HISTOGRAMS:
         last = len(run.params.histogram_layers) - 1
         spec = charts.scrubbed_histograms(last, "a, in units of its root mean square", "share of the units",
@@ -147,7 +147,8 @@ def _main(tables, look: str, statistic: str, run) -> None:
         elements.chart(tables["histograms"], spec, f"histograms {last}",
                        "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
-        st.info("A decision is drawn for two features. Choose spirals, circles, moons or gaussians.")
+        st.info("Only data with two features have a plane to draw. "
+                "Choose spirals, circles, moons or gaussians.")
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:

@@ -8,6 +8,7 @@ from fractions import Fraction
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 VULGAR = {(1, 2): "½", (1, 4): "¼", (3, 4): "¾", (1, 8): "⅛", (3, 8): "⅜", (5, 8): "⅝", (7, 8): "⅞"}
 LONGEST = 9_999  # above or below the stroke of a fraction
+ENDLESS = 1e4  # layers; no deeper plain net has been trained (Xiao et al. 2018, arXiv 1806.05393)
 
 
 def ten_to(exponent: float, digits: int = 1) -> str:
@@ -74,6 +75,6 @@ def layers(depth: float) -> str:
         return "–"
     if depth < 1:
         return "less than 1 layer"
-    if math.isinf(depth):
+    if depth >= ENDLESS:
         return "any depth"
     return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"

@@ -39,13 +39,15 @@ class Controls:
     """The controls of one page for the parameter set ``kind``.
 
     ``beside`` maps further keys to their (rule, default). A change draws ``fragments`` again, or the page if
-    other controls depend on the key (``linked``). ``then`` is called when a scene or a link has been entered.
+    other controls depend on the key (``linked``). A scene stays when a key ``within`` it changes. ``then`` is
+    called when a scene or a link has been entered.
     """
 
     def __init__(self, page: str, kind: type[Params], beside: Mapping[str, tuple[Rule, Any]] | None = None,
                  linked: Sequence[str] = (), fragments: Sequence[str] = ("results",),
-                 then: Callable[[], None] = lambda: None):
+                 then: Callable[[], None] = lambda: None, within: Sequence[str] = ()):
         self.page, self.kind, self.linked, self.fragments, self.then = page, kind, linked, fragments, then
+        self.within = within
         self.hurried = False  # an earlier answer may still change the address of this page, just opened
         own, usual, beside = kind.keys(), kind(), beside or {}
         self.rules = {**own, **{key: rule for key, (rule, _) in beside.items()}}
@@ -128,7 +130,8 @@ class Controls:
     def query(self) -> dict[str, list[str]]:
         """Return the shortest query that names this state: the scene, or the values not at their default."""
         here = self.here
-        state = {"scene": [here.scene]} if here.scene else self._spelled(here.values)
+        moved = {key: value for key, value in here.values.items() if key in self.within or not here.scene}
+        state = {**({"scene": [here.scene]} if here.scene else {}), **self._spelled(moved)}
         common = {"held": [here.kept] if here.kept else [], "present": ["true"] if session().present else []}
         return {key: texts for key, texts in {**state, **common}.items() if texts}
 
@@ -152,8 +155,8 @@ class Controls:
         good, refused = {}, []
         for key, texts in query.items():
             if key not in self.readable:
-                refused.append(f"This page has no setting named “{text.harmless(key)}”; "
-                               "the link's value was left out.")
+                refused.append(f"This page has no setting named “{text.harmless(key)}”. "
+                               "The link's value was left out.")
                 continue
             try:
                 if sum(map(len, texts)) > MAX_TEXT:
@@ -165,8 +168,14 @@ class Controls:
         scene = common.get("scene")
         as_written = self.scenes.get(scene, {})
         values = self._differing({**as_written, **good})
-        return Address(values, scene if values == as_written else None, common.get("held", ""),
+        return Address(values, scene if self._is_scene(scene, values) else None, common.get("held", ""),
                        common.get("present", False)), refused[:REFUSALS]
+
+    def _is_scene(self, scene: str | None, values: Mapping[str, Any]) -> bool:
+        """Test if values are those of a scene, but for keys that change within it."""
+        both = ({key: value for key, value in found.items() if key not in self.within}
+                for found in (values, self.scenes.get(scene, {})))
+        return scene is not None and next(both) == next(both)
 
     def _show(self, address: Address, refused: Sequence[str] = ()) -> None:
         here, mine = self.here, session()
@@ -186,7 +195,7 @@ class Controls:
     def set(self, values: Mapping[str, Any]) -> NoReturn:
         """Set some controls, and draw the page again. For callbacks."""
         here, changed = self.here, self._differing({**self.here.values, **values})
-        scene = here.scene if changed == self.scenes.get(here.scene) else None
+        scene = here.scene if self._is_scene(here.scene, changed) else None
         self._show(Address(changed, scene, here.kept, session().present))
         redraw_page()
 
@@ -213,7 +222,7 @@ class Controls:
         here.refused = []
         here.moved = (key, beside(value, value > before)) if beside else None
         left = here.scene
-        if left is not None and here.values != self.scenes[left]:
+        if not self._is_scene(left, here.values):
             here.scene = None
         if left != here.scene or key in self.linked:  # the scene's headline goes, or other controls change
             redraw_page()

@@ -79,7 +79,7 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="control-row"):
             fragment(controls.page, "controls", row, in_row=True)
             if more is not None:
-                with st.popover("More", key="more", width="content"):
+                with st.popover("More", key="more", width="content", help="All other settings of this page"):
                     fragment(controls.page, "more", more)
     if looks is not None:
         fragment(controls.page, "looks", looks, in_row=True)

@@ -69,7 +69,7 @@ def _steps(controls: Controls) -> None:
                           disabled=scene is None, on_click=_enter, args=(controls, scene))
             else:
                 st.page_link(shell.path(scene.page), label=label, icon=icon, help=words,
-                             query_params=_query(scene))
+                             query_params=scene_query(scene))
         if word == "previous":
             _scene_list(current(controls))
 
@@ -91,10 +91,11 @@ def _scene_list(here: Scene | None) -> None:
             for scene in group:
                 count += 1
                 st.page_link(shell.path(scene.page), label=f"{count}. {scene.label}",
-                             query_params=_query(scene))
+                             query_params=scene_query(scene))
 
 
-def _query(scene: Scene) -> dict[str, str]:
+def scene_query(scene: Scene) -> dict[str, str]:
+    """Return the query of a link to a scene, which keeps large type."""
     return {"scene": scene.name, **({"present": "true"} if presenting() else {})}
 
 
@@ -140,7 +141,7 @@ def answer(controls: Controls) -> str:
         return ""
     question, locked = QUESTIONS[scene.question], session().locked[scene.page, scene.name]
     truth = results.reveal(scene.question, scene.params)
-    verdict = "You skipped it" if locked is None else "Yes" if locked == truth.index else "Not quite"
+    verdict = "The answer" if locked is None else "Right" if locked == truth.index else "Not quite"
     asked = "" if presenting() else f"{question.text} "  # a projector has room for the chart and the answer
     return f"{asked}**{verdict}: {question.options[truth.index]}.** {truth.why}"
 
@@ -187,10 +188,17 @@ def _tools(controls: Controls) -> None:
         state = "" if kept else urlencode(controls.full_query(), doseq=True)
         st.button("Forget A" if kept else "Keep as A", key="keep-a", type="tertiary",
                   icon=":material/close:" if kept else ":material/compare:",
-                  help="draws this state beside the next one", on_click=_keep, args=(controls, state))
+                  help="Show one view again." if kept else
+                  "Keep this view. Then change something: both views stand side by side.",
+                  on_click=_keep, args=(controls, state))
     if st.button("Share", icon=":material/qr_code_2:", key="share", type="tertiary",
-                 on_click=answering(lambda: None)):
+                 help="Link and QR code of this view", on_click=answering(lambda: None)):
         _share(controls)
+    present_switch()
+
+
+def present_switch() -> None:
+    """Draw the switch for large type, and the large type."""
     st.toggle("Present", presenting(), key=present_key(), on_change=set_present, args=(present_key(),),
               width="content")
     if presenting():
@@ -205,11 +213,11 @@ def _keep(controls: Controls, state: str) -> None:
 @st.dialog("Share", width="medium")
 def _share(controls: Controls) -> None:
     address = link(controls)
-    st.markdown("Scan or copy: it opens exactly this view.")
+    st.markdown("Scan the code, or copy the link. It opens exactly this view.")
     try:
         st.image(segno.make(address, error="l").svg_inline(scale=8, border=3, light="white"), width=400)
     except segno.DataOverflowError:  # 2,953 characters; only a link made by hand
-        st.caption("This link is too long for a QR code: copy the text.")
+        st.caption("This link is too long for a QR code. Copy the text instead.")
     st.code(address, language=None, wrap_lines=True)
 
 

@@ -31,6 +31,11 @@ def seconds(value: float) -> str:
     return f"{value // 60:.0f} min {value % 60:.0f} s"
 
 
+def percent(share: float) -> str:
+    """Write a share: "94 %"."""
+    return f"{100 * share:.0f} %"
+
+
 def markdown_table(header: str, rows: Iterable[Iterable[str]]) -> str:
     """Join the header and alignment lines, and a line for each row of cells."""
     return "\n".join([header, *(f"| {' | '.join(cells)} |" for cells in rows)])
@@ -50,7 +55,7 @@ def refusal(error: ParamError) -> str:
     """Say what was left out, the rule, and what to do instead."""
     received = "nothing" if error.received == "()" else harmless(error.received.strip("'\""))
     rule = re.sub(r"\w+_\w+", r"`\g<0>`", error.rule)  # the words of addresses
-    said = f"{names.field(error.field)} must be {rule}; “{received}” was left out."
+    said = f"{names.field(error.field)} must be {rule}. “{received}” was left out."
     return f"{said} {error.instead}".strip()
 
 

@@ -64,7 +64,7 @@ def rates_button(p: TrainParams) -> None:
     try:
         q = RateParams.of(p)
     except ParamError as error:  # one net for each rate: more than one run may take
-        st.info(f"Too much to try many learning rates at once: {error.field} must be {error.rule}. "
+        st.info("These nets are too large to try many learning rates at once. "
                 f"{error.instead}", icon=":material/info:")
         return
     too_long = _too_long(q)
@@ -94,9 +94,8 @@ def _too_long(p: TrainParams) -> str:
     if seconds <= SECONDS:
         return ""
     steps = max(1, int(p.steps * SECONDS / seconds))
-    return (f"This would take about {text.seconds(seconds)}, and a run may take {text.seconds(SECONDS)} "
-            f"here. About {steps:,} steps would do; or take fewer or narrower layers, fewer initializers "
-            "or seeds.")
+    return (f"This would take about {text.seconds(seconds)}. A run may take {text.seconds(SECONDS)} here. "
+            f"Take about {steps:,} steps, or fewer or narrower layers, fewer initializers or seeds.")
 
 
 @answering
@@ -128,7 +127,7 @@ def _start(kind: str, p: TrainParams | SweepParams, instead: str = "") -> None:
         STORE.ask(p, mine.visitor)
         mine.runs[kind] = Watched(p)
     except Full:
-        st.warning("Many runs are waiting already. Please try again in a minute.",
+        st.warning("Many runs are waiting already. Try again in a minute.",
                    icon=":material/hourglass_top:")
 
 
@@ -146,10 +145,11 @@ def progress(run: Run | None, p: TrainParams | SweepParams) -> str:
     """Return one sentence on the state of a run; ``p`` are the settings of the page."""
     if run is None:
         return ""
-    old = "" if run.params == p else "You changed the settings: **this is still the run before.** "
+    old = "" if run.params == p else (
+        "**The chart still shows the previous settings.** Run again to update it. ")
     if run.state == "waiting":
         place, seconds = STORE.place(run)
-        return f"{old}Number {place} in line; starts in about {text.seconds(seconds)}."
+        return f"{old}Number {place} in line. It starts in about {text.seconds(seconds)}."
     if run.state == "running":
         left = run.seconds_left
         return f"{old}{_done(run)}" + (f", {text.seconds(left)} left." if left is not None else " …")

@@ -118,7 +118,7 @@ def test_the_page_stays_usable_while_it_runs(running):
     running.press("depth", quiet=False)
     expect(depth).to_have_attribute("aria-valuetext", "40")
     running.page.wait_for_url("**depth=40**")
-    says(running, "You changed the settings: this is still the run before")
+    says(running, "The chart still shows the previous settings")
     again = running.run_bar().get_by_role("button", name=re.compile(r"Run again \(about .*\)"))
     expect(again).to_be_visible()
     says(running, r"Step [\d,]+ of 20,000")

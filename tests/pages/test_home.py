@@ -40,6 +40,19 @@ def test_every_page_has_its_card_and_every_link_leads_to_a_page_and_a_scene(home
     assert (SCENES[0].page, SCENES[0].name) in asked
 
 
+def test_large_type_comes_with_its_link_and_goes_on_to_the_scenes(home):
+    def style(page):
+        return [element.proto.body for element in page.get("html") if "font-size: 20px" in element.proto.body]
+
+    large = opened("home", present="true")
+    assert not style(home)
+    assert style(large)
+    assert all("present=true" in query for _, query, _ in links(large) if "scene=" in query)
+    switched = sound(large.toggle[0].set_value(False).run())
+    assert not style(switched)
+    assert not style(opened("home", present="perhaps"))
+
+
 def test_what_has_been_seen_is_ticked(home):
     page, name, words = PATH[1]
     assert [label for *_, label in links(home) if words in label] == [words]

@@ -252,7 +252,7 @@ def test_a_training_run_is_plotted_as_trained(own_store):
         expected = np.log10([s.loss[i].mean() for s in snapshots])
         np.testing.assert_allclose(log10, expected, rtol=1e-5, atol=1e-6)
     assert verdict(page).startswith("## Step 60:")
-    assert f"zeros stands still at ln 10 = {math.log(10):.3f}" in verdict(page)
+    assert f"zeros still guesses (loss {math.log(10):.3f} = ln 10)" in verdict(page)
 
 
 @pytest.mark.parametrize("look", LOOKS_AT)
@@ -267,7 +267,7 @@ def test_every_look_at_a_run_shows_or_says_something(own_store, look, query):
         return
     if look == HISTOGRAMS:
         texts = set(plotted(page).text) if charts else {said}
-        expected = "the net diverged at step" if "learning_rate" in query else "no hidden layer"
+        expected = "the net blew up at step" if "learning_rate" in query else "no hidden layer"
         assert texts
         assert all(expected in text and "not a number" not in text for text in texts)
     assert all(len(plotted(page, index)) for index in range(len(charts)))
@@ -279,7 +279,7 @@ def test_a_run_that_takes_too_long_is_not_begun_and_the_page_says_what_would_do(
     p = TrainParams()
     monkeypatch.setattr(own_store, "rate", p.effort / 8)  # it would take 8 seconds
     page = opened("training", steps=str(p.steps))
-    said = "This would take about 8.0 s, and a run may take 2.0 s here. About 375 steps would do"
+    said = "This would take about 8.0 s. A run may take 2.0 s here. Take about 375 steps"
     assert said in page.info[0].value, page.info[0].value
     assert not own_store._runs
     assert not any(button.label.startswith("Run") for button in page.button)

@@ -54,8 +54,9 @@ def broken():
 def test_every_claim_stands_under_its_subject_with_its_source_and_its_link(quick):
     page = opened(depth="3")
     assert [warning.value for warning in page.warning] == [
-        "This page has no setting named “depth”; the link's value was left out."]
-    assert verdict(page) == f"## {len(PUBLISHED)} of {len(PUBLISHED)} claims agree, recomputed here."
+        "This page has no setting named “depth”. The link's value was left out."]
+    count = len(PUBLISHED)
+    assert verdict(page) == f"## {count} of {count} published claims agree with our numbers."
     for subject, members in SUBJECTS.items():
         section = claims(page).split(f"**{subject}**")[1].split("\n\n**")[0]
         assert section.count("✓\u00a0agrees") == len(members)
@@ -92,7 +93,8 @@ def test_a_claim_and_a_mistake_that_break_off_say_so_beside_all_others(monkeypat
     assert any("The computation broke off." in text for text in others)
     assert not any("secret" in element.value for element in page.markdown)
     count = len(PUBLISHED)
-    assert verdict(page) == f"## {count - 1} of {count} claims agree; not so: {BROKEN}."
+    assert verdict(page) == (f"## {count - 1} of {count} published claims agree with our numbers. "
+                             f"These differ: {BROKEN}.")
     text = claims(page)
     assert text.count("✗\u00a0differs") == 1
     assert text.count("✓\u00a0agrees") == count - 1
@@ -103,7 +105,8 @@ def test_many_claims_that_differ_are_counted_and_the_first_are_named(monkeypatch
     for claim in PUBLISHED[:8]:
         monkeypatch.setitem(views.CLAIMS, claim.key, replace(claim, compute=lambda: -1.0))
     named, count = ", ".join(claim.key for claim in PUBLISHED[:5]), len(PUBLISHED)
-    assert verdict(opened()) == f"## {count - 8} of {count} claims agree; not so: {named} and 3 more."
+    assert verdict(opened()) == (f"## {count - 8} of {count} published claims agree with our numbers. "
+                                 f"These differ: {named} and 3 more.")
 
 
 def test_claims_are_computed_once_for_all_and_again_when_asked_but_not_at_every_click_in_a_hall(quick):

@@ -12,9 +12,9 @@ from pages.parts.state import answer_next, take_answering
 from tests.pages.wire import Session, state
 from vgdash.activations import ACTIVATIONS
 from vgdash.linear_chain import ChainParams
-from vgdash.params import Choice
+from vgdash.params import Choice, Integer
 
-BESIDE = {"scale": (Choice(("log", "linear", "steps", "learning")), "log")}
+BESIDE = {"scale": (Choice(("log", "linear", "steps", "learning")), "log"), "step": (Integer(0, 20), 0)}
 
 
 class Rerun(Exception):
@@ -47,7 +47,7 @@ def mine(monkeypatch):
 @pytest.fixture
 def page(mine):
     """Return the controls of a page that has been opened without a query."""
-    opened = Controls("linear_chain", ChainParams, BESIDE, linked=("kind",))
+    opened = Controls("linear_chain", ChainParams, BESIDE, linked=("kind",), within=("step",))
     opened.read_address()
     return opened
 
@@ -187,6 +187,19 @@ def test_a_change_draws_results_again_and_the_page_if_other_controls_change_or_a
     assert page.here.scene is None
 
 
+def test_a_step_further_stays_in_its_scene_and_its_address_leads_there(page):
+    assert arrive(page, scene="step by step") == {"scene": "step by step"}
+    assert change(page, "step", 3) == ("results",)
+    assert page.here.scene == "step by step"
+    page.write_address()
+    assert address() == {"scene": "step by step", "step": "3"}
+    page.read_address()
+    assert (page.here.scene, page.value("step"), page.value("scale")) == ("step by step", 3, "steps")
+    assert change(page, "depth", 12) == (), "another value leaves it"
+    assert page.here.scene is None
+    assert page.query() == {"factor": ["0.5"], "depth": ["12"], "scale": ["steps"], "step": ["3"]}
+
+
 def test_a_value_out_of_range_is_refused_and_the_default_counts_until_there_is_another(page):
     change(page, "factor", 1.2)
     change(page, "factor", 7.0)
@@ -274,7 +287,7 @@ def test_a_slider_keeps_a_value_that_another_control_takes_from_its_options(visi
     for activation in ("sigmoid", "relu"):
         page = visitor.send(state(page.widget("activation").id, "string_value", activation))
         assert not page.exceptions
-        assert f"{ACTIVATIONS[activation].title} at σw² = 0.8" in page.verdict
+        assert page.verdict.startswith(f"## With σw² = 0.8 and σb² = 0.05, {activation} nets")
 
 
 def test_a_click_on_the_plane_leaves_every_control_of_the_page_usable(visitor):

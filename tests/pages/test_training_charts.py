@@ -88,8 +88,8 @@ def test_a_net_that_diverged_is_counted_and_the_others_go_on():
     gone = last.diverged[0] >= 0
     assert 0 < gone.sum() < gone.size
     view = training_view(p, snapshots, COURSE, "he_normal", "grad2", 0.9, True)
-    assert f"{gone.sum()} of 8 nets of He diverged" in view.verdict
-    assert f"{np.nanmean(last.held_out[0]):.0%} held out" in view.verdict
+    assert f"{gone.sum()} of 8 nets of he_normal blew up" in view.verdict
+    assert f"{100 * np.nanmean(last.held_out[0]):.0f} % right on new digits" in view.verdict
     drawn = line(view.tables["accuracy"], "he_normal")
     assert drawn.x.iloc[-1] == p.steps, "the line of the others goes on"
     assert drawn.y.iloc[-1] == pytest.approx(np.nanmean(last.held_out[0]))
@@ -103,16 +103,16 @@ def test_a_net_that_answers_better_than_chance_does_not_stand_still_though_wrong
     assert abs(last.loss[1, 0] - np.log(2)) < 0.03 * np.log(2), "its loss has hardly moved"
     assert last.held_out[1, 0] > 0.65
     said = training_view(p, snapshots, COURSE, "he_normal", "grad2", 0.9, True).verdict
-    assert f"{last.held_out[1, 0]:.0%} held out" in said
-    assert "zeros stands still" in said
+    assert f"{100 * last.held_out[1, 0]:.0f} % right on new points" in said
+    assert "zeros still guesses" in said
 
 
 def test_rates_are_told_and_drawn_as_found():
     found = find_rate(RateParams.uniform(4, 16, steps=50, batch=16, rates_tried=7, lowest=0.01, highest=100.0,
                                          seeds=2, initializers=("zeros", "he_normal")))
     said, table = rates(found)
-    assert "**zeros** learns at none" in said
-    best = re.search(r"\*\*He\*\* learns best at ([\d.]*\d)", said).group(1)
+    assert "**zeros** learns at no rate." in said
+    best = re.search(r"\*\*he_normal\*\* learns best at η = ([\d.]*\d)", said).group(1)
     assert float(best) == pytest.approx(found.best[1], rel=0.05)
     loss = found.loss[1].mean(axis=1)
     alive = np.isfinite(loss)

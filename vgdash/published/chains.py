@@ -62,7 +62,7 @@ def _overflowing_layer():
 CHAINS: tuple[Claim, ...] = (
     Claim(
         key="chain-overflow",
-        claim="With c = 1.5 a linear chain explodes: float16, float32 and float64 end at these layers.",
+        claim="With c = 1.5 a linear chain explodes. float16, float32 and float64 overflow at these layers.",
         source=LECTURE, address=LECTURE_AT,
         setup=("a[l] = 1.5·a[l-1] from 1, rounded after each layer; first infinite layer in float16, "
                "float32, float64"),
@@ -72,8 +72,8 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="chain-zero",
-        claim=("With c = 0.5 it vanishes: float16, float32 and float64 hold nothing but zeros from these "
-               "layers on."),
+        claim=("With c = 0.5 a linear chain vanishes. float16, float32 and float64 hold only zeros from "
+               "these layers on."),
         source=LECTURE, address=LECTURE_AT,
         setup=("a[l] = 0.5·a[l-1] from 1, rounded after each layer; first zero layer in float16, float32, "
                "float64"),
@@ -83,7 +83,7 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="chain-150",
-        claim="After 150 layers 1.5 has become astronomical and 0.5 nothing.",
+        claim="After 150 layers 1.5 has become astronomically large, and 0.5 almost nothing.",
         source=LECTURE, address=LECTURE_AT,
         setup="150 factors, L = 151 with the output layer; c = 1.5, then c = 0.5",
         formula="c^(L-1)", theirs=(2.59e26, 7.0e-46),
@@ -92,8 +92,8 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="gaussian-products",
-        claim=("A product of 100 Gaussian 4x4 matrices explodes; its root mean square is not its typical "
-               "size."),
+        claim=("A product of 100 Gaussian 4x4 matrices explodes. Its root mean square is far above its "
+               "typical size."),
         source="Dive into Deep Learning, Numerical stability",
         address="https://d2l.ai/chapter_multilayer-perceptrons/numerical-stability-and-init.html",
         setup=("entries N(0, 1); growth of ln|a| a layer, exact and measured in 200 products; log₁₀ of the "
@@ -105,7 +105,7 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="random-walk-linear",
-        claim="A gain of e^(1/2N) keeps the log of the norm of a linear net from drifting.",
+        claim="A gain of e^(1/2N) keeps the typical linear net from drifting to smaller norms.",
         source="Sussillo & Abbott 2014", address="https://arxiv.org/abs/1412.6558",
         setup="N = 32, weights N(0, g²/N): typical growth a layer",
         formula="g = e^(1/(2N)) → ×1", theirs=1.0,
@@ -115,7 +115,7 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="finite-width-linear",
-        claim="Width is finite, so the log of the norm is a random walk, downhill.",
+        claim="In a net of finite width the log of the norm does a random walk, downwards on average.",
         source="Hanin & Nica 2018, theorem 1 with p = 1", address="https://arxiv.org/abs/1812.05994",
         setup=(f"linear, L = {WALK_DEPTH}, n = {WALK_WIDTH}, {2 * WALKS} chains: mean and variance of ln "
                "|a[L]|²/|x|²"),
@@ -127,7 +127,7 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="half-precision",
-        claim="In half precision 1 + 0.0001 is 1: a step that small changes no weight.",
+        claim="In half precision 1 + 0.0001 is 1. A step that small changes no weight.",
         source="fastai documentation, Mixed precision", address="https://docs.fast.ai/callback.fp16.html",
         setup="float16: 1 + 0.0001; smallest and largest exponent of 2; exponent of the step above 1",
         formula="5 bits of exponent, 10 of fraction", theirs=(1, -14, 15, -10),
@@ -136,7 +136,7 @@ CHAINS: tuple[Claim, ...] = (
     ),
     Claim(
         key="standard-normal-overflow",
-        claim="Standard normal weights, 512 wide: it takes about 30 multiplications until nothing is finite.",
+        claim="With standard normal weights, 512 wide, about 30 multiplications leave no finite number.",
         source="fast.ai course, notebook 02b_initializing",
         address="https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb",
         setup=("x ← W x in float32; the multiplication that gives the first number that is not finite "

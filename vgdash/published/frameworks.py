@@ -104,7 +104,7 @@ def _nielsen():
 FRAMEWORKS: tuple[Claim, ...] = (
     Claim(
         key="pytorch-gains",
-        claim="PyTorch's table of gains.",
+        claim="PyTorch lists these gains.",
         source="PyTorch, torch.nn.init.calculate_gain", address=PYTORCH_AT,
         setup="linear, sigmoid, tanh, ReLU, leaky ReLU (slope 0.01), SELU",
         formula="calculate_gain(name)",
@@ -115,7 +115,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="rectifier-gains",
-        claim="For rectifiers the gain follows from keeping the variance.",
+        claim="The gains of ReLU and leaky ReLU follow from keeping the mean square.",
         source="He et al. 2015, eq. 10 and 15", address="https://arxiv.org/abs/1502.01852",
         setup="1/√E[f²] by quadrature: ReLU; leaky ReLU with slope a = 0.01",
         formula="½(1 + a²)·n·Var(w) = 1", theirs=(math.sqrt(2), math.sqrt(2 / (1 + 0.01**2))),
@@ -125,7 +125,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="pytorch-kaiming-uniform",
-        claim="He with a uniform distribution: its bound.",
+        claim="Uniform He weights lie within ±√(6/fan_in).",
         source="PyTorch, torch.nn.init.kaiming_uniform_", address=PYTORCH_AT,
         setup="fan-in 512: the largest of a million weights",
         formula="√(6/((1 + a²)·nᵢₙ)), a = 0", theirs=math.sqrt(6 / 512),
@@ -135,7 +135,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="keras-glorot-uniform",
-        claim="Glorot with a uniform distribution, the default of Keras: its bound.",
+        claim="Uniform Glorot weights, the default of Keras, lie within ±√(6/(fan_in + fan_out)).",
         source="Keras, GlorotUniform", address=KERAS_AT,
         setup="fan-in 300, fan-out 3000: the largest of 900,000 weights",
         formula="√(6/(nᵢₙ + nₒᵤₜ))", theirs=math.sqrt(6 / 3300),
@@ -145,7 +145,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="keras-truncated",
-        claim="Glorot normal is a truncated normal, corrected: its variance is what the formula says.",
+        claim="Glorot normal cuts the normal distribution at ±2, and corrects the variance for that.",
         source="Keras, VarianceScaling", address=KERAS_AT,
         setup=("std of a standard normal cut at ±2; Var(w)·(nᵢₙ + nₒᵤₜ)/2 of a million draws; "
                "largest of them in standard deviations"),
@@ -156,8 +156,8 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="pytorch-linear",
-        claim=("PyTorch's default for nn.Linear is a third of LeCun's variance: ReLU nets fade by 6 a layer, "
-               "until only its biases are left."),
+        claim=("PyTorch's default for nn.Linear has a third of LeCun's variance. In a ReLU net each layer "
+               "leaves a sixth of the signal, until only the biases are left."),
         source="PyTorch, torch.nn.Linear",
         address="https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html",
         setup=("a million weights: n·Var(w), √n·largest; E[z²] of 512 ReLU units (derived): how fast it "
@@ -180,7 +180,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="scaled-activations",
-        claim="Factors that give an activation's output the variance 1.",
+        claim="These factors give an activation's output the variance 1.",
         source="NFNets, as listed in timm",
         address="https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/nfnet.py",
         setup=", ".join(SCALED),
@@ -192,7 +192,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="glorot-dilemma",
-        claim="One number cannot satisfy both directions: Glorot satisfies their mean.",
+        claim="One variance cannot keep both directions. Glorot keeps their mean.",
         source="Dive into Deep Learning, Numerical stability",
         address="https://d2l.ai/chapter_multilayer-perceptrons/numerical-stability-and-init.html",
         setup="256 → 64 units, σ² = 2/(256 + 64): factor forward, factor backward, their mean",
@@ -203,7 +203,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="standard-normal-layer",
-        claim="One layer of 512 standard normal weights multiplies the variance by 512; ReLU halves that.",
+        claim="A layer of 512 standard normal weights multiplies the variance by 512. ReLU halves that.",
         source=FASTAI, address=FASTAI_AT,
         setup="E[z²], then E[ReLU(z)²]; theirs is the mean of 100 draws",
         formula="n·E[x²]; ½ of it", theirs=(513.9999124145507, 252.03490020751954),
@@ -221,7 +221,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="cs231n-small-tanh",
-        claim="Weights of 0.01: ten tanh layers of 500, and all activations become zero.",
+        claim="With weights of 0.01, ten tanh layers of 500 units bring all activations to zero.",
         source=CS231N_SLIDES, address=CS231N_SLIDES_AT,
         setup="std of a after layers 1 to 5, predicted; theirs from 1,000 inputs",
         formula="a[l] ≈ 0.01·√500·a[l-1]", theirs=(0.213081, 0.047551, 0.010630, 0.002378, 0.000532),
@@ -242,7 +242,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="nielsen-neuron",
-        claim="1,000 inputs, half of them on: a neuron saturates, unless its weights are divided by √1000.",
+        claim="A neuron with 1,000 inputs, half of them on, saturates unless √1000 divides its weights.",
         source="Nielsen, Neural networks and deep learning, chapter 3",
         address="http://neuralnetworksanddeeplearning.com/chap3.html",
         setup="std of z in 20,000 draws: standard normal weights and bias; weights N(0, 1/n), bias N(0, 1)",

@@ -125,9 +125,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="order-of-the-product",
         said="a[2] = w[1]w[2]X.",
-        why=("The first layer comes first, so its matrix stands next to x: a[2] = W[2]W[1]x. Matrices do not "
-             "commute: here the wrong order explodes, and the net vanishes."),
-        setup=("W[1] hands unit 1 to unit 2, then 19 layers diag(1.5, 0.5); measured in four nets whose "
+        why=("The first layer acts first, so its matrix stands next to x: a[2] = W[2]W[1]x. The order "
+             "matters: here the wrong order explodes, while the net itself vanishes."),
+        setup=("W[1] hands unit 1 to unit 2. Then follow 19 layers diag(1.5, 0.5). Measured: four nets whose "
                "layers are off by about 10 %"),
         quantity="size of a[l]", at=-1,
         curves=_order_of_the_product,
@@ -137,8 +137,8 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="mean-slope",
         said="A ReLU lets half of the gradient through, so each layer halves it.",
-        why=("A gradient is a sum over many units, and sums grow with the mean of squares: the factor is "
-             "√E[f'²] = 1/√2, not E[f'] = 1/2."),
+        why=("A gradient is a sum over many units. The size of such a sum follows the mean of the squares. "
+             "So the factor is √E[f'²] = 1/√2, not E[f'] = 1/2."),
         setup="16 ReLU layers, σw² = 1",
         quantity="gradient √E[δ²]", at=0,
         curves=lambda: _gradient_by_mean_slope("lecun_normal"),
@@ -147,8 +147,8 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="mean-slope-he",
         said="Even with He the gradient vanishes, because E[f'] is 1/2.",
-        why=("He's √2 cancels √E[f'²] = 1/√2 exactly. A chart that multiplies by E[f'] calls a healthy net "
-             "“vanishing”."),
+        why=("He's factor √2 cancels √E[f'²] = 1/√2 exactly. Whoever multiplies by E[f'] instead calls a "
+             "healthy net “vanishing”."),
         setup="16 ReLU layers, He",
         quantity="gradient √E[δ²]", at=0,
         curves=lambda: _gradient_by_mean_slope("he_normal"),
@@ -157,8 +157,8 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="tanh-settles",
         said="With Xavier the variance of a tanh net will stabilize around 0.25 if we go deeper.",
-        why=("Nothing holds it there: q' ≈ q - 2q² has no fixed point above 0, so q falls like 1/(2l) for "
-             "ever."),
+        why=("Nothing holds it at 0.25. Each layer turns E[z²] = q into about q - 2q², which is always less. "
+             "So q falls for ever, like 1/(2l)."),
         source="UvA deep learning course, Initialization and optimization",
         address=("https://lightning.ai/docs/pytorch/stable/notebooks/course_UvA-DL/"
                  "03-initialization-and-optimization.html"),
@@ -170,9 +170,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="normal-beats-uniform",
         said="Normal weights keep the signal, uniform ones lose it.",
-        why=("N(0, 1/n) has variance 1/n, U(±1/√n) only 1/(3n): that compares sizes, not shapes. At equal "
-             "variance, U(±√(3/n)), they agree."),
-        setup="E[z²] with uniform weights over that with normal ones, linear layers",
+        why=("N(0, 1/n) has variance 1/n, but U(±1/√n) only 1/(3n). So this compares sizes, not shapes. At "
+             "equal variance, U(±√(3/n)), both do the same."),
+        setup="E[z²] with uniform weights, divided by E[z²] with normal weights, in linear layers",
         quantity="uniform : normal", at=-1,
         curves=_uniform_against_normal,
         page="initializers",
@@ -181,9 +181,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="two-xaviers",
         said="Xavier is Xavier.",
-        why=("Lectures mean Var(w) = 1/nᵢₙ, frameworks 2/(nᵢₙ + nₒᵤₜ). Where widths shrink, the second "
-             "is larger, layer after layer."),
-        setup="From 1024 to 58 units, linear, 1/nᵢₙ expected and 2/(nᵢₙ + nₒᵤₜ) drawn",
+        why=("Lectures mean Var(w) = 1/nᵢₙ. Frameworks mean 2/(nᵢₙ + nₒᵤₜ). Where each layer is narrower "
+             "than the one before, the second is larger in every layer."),
+        setup="Linear layers from 1024 to 58 units: 1/nᵢₙ is expected, 2/(nᵢₙ + nₒᵤₜ) is drawn",
         quantity="E[z²]", at=-1,
         curves=_two_xaviers,
         page="initializers",
@@ -192,8 +192,8 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         key="std-gain",
         said="The gain for ReLU is one over the standard deviation of its output.",
-        why=("The next layer sums w·x, and E[x²] counts the mean of x too: 1/√E[x²] = √2. (One over the "
-             "std fits weights whose mean is removed.)"),
+        why=("The next layer sums w·x. What counts there is E[x²], which includes the mean of x. So the gain "
+             "is 1/√E[x²] = √2."),
         setup="20 ReLU layers, weights N(0, 1/n) times 1/std(ReLU(z))",
         quantity="E[z²]", at=-1,
         curves=_std_gain,

@@ -113,7 +113,7 @@ def _zero_branches():
 NETS: tuple[Claim, ...] = (
     Claim(
         key="finite-width-relu",
-        claim="He keeps the mean of the squared norm; its logarithm walks downhill and spreads.",
+        claim="He keeps the mean of the squared norm. Single nets drift below it, and apart from each other.",
         source="Hanin & Nica 2018, corollary 3", address="https://arxiv.org/abs/1812.05994",
         setup=f"ReLU, He, L = {DEPTH}, n = {WIDTH}, {DRAWS} nets: mean and variance of ln |a[L]|²/|x|²",
         formula="N(-β/2, β), β = 5 Σ 1/n", theirs=(-BETA / 2, BETA),
@@ -124,7 +124,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="random-walk-relu",
-        claim="A gain a little above √2 keeps the log of the norm of a ReLU net from drifting.",
+        claim="A gain a little above √2 keeps the typical ReLU net from drifting to smaller norms.",
         source="Sussillo & Abbott 2014", address="https://arxiv.org/abs/1412.6558",
         setup=f"N = {WIDTH}, L = {DEPTH}, {DRAWS} nets: drift of ln |a|² a layer (-0.05 with √2)",
         formula="g = √2·exp(1.2/(max(N, 6) - 2.4))", theirs=0.0,
@@ -146,8 +146,8 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="residual-variance",
-        claim=("Skip connections without normalization double the variance; branches scaled by 1/√L stop "
-               "at e."),
+        claim=("Plain skip connections double the variance in every layer. Branches scaled by 1/√L keep all "
+               "growth below a factor e."),
         source="De & Smith 2020", address="https://arxiv.org/abs/2002.10444",
         setup=("ReLU, He, 8 nets: log₂ of the growth a plain branch, 20 of them, width 256; growth over "
                "100 scaled branches, width 128"),
@@ -158,7 +158,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="rezero",
-        claim="Branches that start at zero leave signal and gradient exactly as they are.",
+        claim="If the branches start at zero, signal and gradient stay exactly as they are.",
         source="ReZero, Bachlechner et al. 2020", address="https://arxiv.org/abs/2003.04887",
         setup="50 layers: E[z²] of the last over the first, squared gradient of the first over the last",
         formula="z[l] = z[l-1] + 0·F", theirs=(1, 1),
@@ -168,7 +168,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="batchnorm-scale",
-        claim="Under batch normalization larger weights change nothing forward, and get smaller gradients.",
+        claim="With batch normalization larger weights change no signal, and get smaller gradients.",
         source="Ioffe & Szegedy 2015, section 3.3", address="https://arxiv.org/abs/1502.03167",
         setup="weights times 10: ratio of E[z²], ratio of E[(∂C/∂W)²]",
         formula="BN(aWu) = BN(Wu); ∂/∂(aW) = (1/a) ∂/∂W", theirs=(1, 0.01),
@@ -178,7 +178,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="lsuv",
-        claim="Layer by layer the output can be given the variance 1, whatever the activation.",
+        claim="Rescaling layer by layer gives every output the variance 1, for any activation.",
         source="Mishkin & Matas 2016", address="https://arxiv.org/abs/1511.06422",
         setup="orthogonal weights, tanh, 20 layers: smallest and largest E[z²]",
         formula="W ← W/std(W a)", theirs=(1, 1),
@@ -198,7 +198,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="gaussian-singular-values",
-        claim="Gaussian weights of the same size do not: singular values spread with depth.",
+        claim="With Gaussian weights of the same size the singular values of a linear net spread with depth.",
         source=PENNINGTON, address=PENNINGTON_AT,
         setup=(f"linear, L = {LINEAR.depth}, n = {LINEAR.width}, {LINEAR.seeds} nets: variance and maximum "
                "of the squared singular values"),
@@ -213,7 +213,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="relu-singular-values",
-        claim="ReLU cannot be a rotation: half of its gates are shut, and that adds to the spread.",
+        claim="ReLU shuts half of the units. That spreads the singular values even further.",
         source=PENNINGTON, address=PENNINGTON_AT,
         setup=(f"He, L = {RECTIFIED.depth}, n = {RECTIFIED.width}, {RECTIFIED.seeds} nets: variance of the "
                "squared singular values over their mean squared; no gate after the last layer"),
@@ -224,8 +224,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="zero-weights",
-        claim=("With weights of zero nothing but the output bias has a gradient, so the loss stays at "
-               "guessing."),
+        claim="If all weights are zero, only the output bias gets a gradient, so the net only guesses.",
         source="CS231n notes, part 2", address="https://cs231n.github.io/neural-networks-2/",
         setup=("digits, 5 layers: loss at the start, after 100 steps, and the largest squared gradient of "
                "a weight"),
@@ -237,7 +236,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="chance-loss",
-        claim="Small weights and ten classes: the loss starts at 2.302.",
+        claim="With small weights and ten classes the loss starts at 2.302.",
         source=CS231N, address=CS231N_AT,
         setup="digits, weights of 0.01: cross-entropy before the first step",
         formula="-ln 0.1", theirs=2.302,
@@ -247,7 +246,7 @@ NETS: tuple[Claim, ...] = (
     ),
     Claim(
         key="update-ratio",
-        claim="Where learning goes well, an update is about a thousandth of the weight.",
+        claim="When learning goes well, a step changes a weight by about a thousandth.",
         source=CS231N, address=CS231N_AT,
         setup=(f"digits, He, 5 layers of 64, the best of η = {', '.join(map(str, RATES))}: median of log₁₀ "
                "|Δw|/|w|"),

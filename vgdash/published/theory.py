@@ -92,8 +92,8 @@ def _tanh(sigma_w2: float, sigma_b2: float) -> dict:
 THEORY: tuple[Claim, ...] = (
     Claim(
         key="he-edge",
-        claim=("For ReLU the factor of a squared gradient is σw²/2 whatever the size of the signal: He "
-               "sits exactly on 1."),
+        claim=("A ReLU layer multiplies the squared gradient by σw²/2, whatever the size of the signal. He "
+               "makes that 1."),
         source="He et al. 2015, eq. 10 and 14", address=HE_AT,
         setup="σw² = 2, σb² = 0: factor a layer at q = 10⁻⁶, 1 and 10⁶; then n·Var(w) of He",
         formula="χ₁ = σw² E[f'²] = σw²/2", theirs=(1, 1, 1, 2),
@@ -113,7 +113,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="tanh-five-thirds",
-        claim="At PyTorch's gain of 5/3 a deep tanh net is chaotic: gradients grow.",
+        claim="With PyTorch's gain of 5/3 a deep tanh net is chaotic: gradients grow.",
         source="PyTorch, calculate_gain('tanh')", address="https://docs.pytorch.org/docs/stable/nn.init.html",
         setup="σw² = 25/9, σb² = 0: q* and the factor of a squared gradient a layer",
         formula="q = σw² E[tanh²(√q z)]", theirs=(1.17848, 1.2098),
@@ -122,7 +122,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="tanh-critical-line",
-        claim="Order and chaos of tanh nets are divided by the line χ₁ = 1.",
+        claim="The line χ₁ = 1 divides order from chaos in tanh nets.",
         source=POOLE, address=SCHOENHOLZ_AT,
         setup="σw² on the line at σb² = 0, 0.05 and 0.1",
         formula="χ₁ = σw² E[f'(√q* z)²] = 1", theirs=(1, 1.76095, 1.9861),
@@ -132,7 +132,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="tanh-depth-scales",
-        claim="Two inputs stay apart for about ξc layers; nets train up to about 6 ξc.",
+        claim="Two inputs stay different for about ξc layers. Nets train up to about 6 ξc layers.",
         source=POOLE, address=SCHOENHOLZ_AT,
         setup="tanh, σb² = 0.05: ξc at σw² = 1.5, 2.0, 2.5; c* at 2.0 and 2.5",
         formula="ξc = -1/ln χ at the fixed point c*", theirs=(15.79, 25.2, 11.8, 0.744, 0.447),
@@ -141,7 +141,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="tanh-power-law",
-        claim="tanh with σw² = 1 dies slowly: by a power law, not by a factor.",
+        claim="A tanh net with σw² = 1 loses its signal slowly, like 1/depth.",
         source="Schoenholz et al. 2017, at the critical point", address=SCHOENHOLZ_AT,
         setup="σw² = 1, σb² = 0, l = 256: q[l]·2l; growth of 1/q a layer",
         formula="q' ≈ q - 2q², hence q ≈ 1/(2l)", theirs=(1, 2),
@@ -151,7 +151,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="relu-correlations",
-        claim="He keeps norms, yet inputs become parallel.",
+        claim="He keeps the sizes right, but all inputs end up pointing the same way.",
         source="Cho & Saul 2009",
         address=("https://papers.neurips.cc/paper_files/paper/2009/hash/"
                  "5751ec3e9a4feab575962e78e006250d-Abstract.html"),
@@ -163,7 +163,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="selu-fixed-point",
-        claim="SELU keeps mean 0 and variance 1; its gradients grow a little all the same.",
+        claim="SELU keeps mean 0 and variance 1. Its gradients still grow a little.",
         source="Klambauer et al. 2017", address=SELU_AT,
         setup="λ, α; E[f], E[f²] at z ~ N(0, 1); factor of a squared gradient",
         formula="E[f] = 0, E[f²] = 1, χ₁ = E[f'²]",
@@ -174,7 +174,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="selu-contraction",
-        claim="Mean and variance come back to (0, 1): the map of SELU contracts.",
+        claim="A SELU layer brings mean and variance closer to (0, 1).",
         source="Klambauer et al. 2017, eq. 6", address=SELU_AT,
         setup="Jacobian of (mean, variance) at (0, 1): ∂mean/∂variance, ∂variance/∂variance, spectral norm",
         formula="J = (0, 0.088834; 0, 0.782648)", theirs=(0.088834, 0.782648, 0.7877),
@@ -184,7 +184,7 @@ THEORY: tuple[Claim, ...] = (
     ),
     Claim(
         key="xavier-for-relu",
-        claim="Xavier instead of He costs ReLU half of the variance a layer.",
+        claim="With Xavier instead of He a ReLU net loses half of its variance in every layer.",
         source="He et al. 2015, section 2.2", address=HE_AT,
         setup="log₂ of the ratio of standard deviations after 22 and after 30 layers",
         formula="(1/√2)^L", theirs=(-11, -15),

@@ -136,17 +136,17 @@ class Solution:
             return [f"no fixed point: the variance grows without bound ({growth})"]
         said = []
         if math.isnan(x):
-            said.append("every q is a fixed point: each layer keeps the second moment that it is given")
+            said.append("every q is a fixed point: each layer keeps the mean square that it is given")
         if x == -math.inf:
             said.append(f"the signal dies out: q shrinks to 0 (x{math.exp(pace):.3g} a layer)"
                         if pace < -FLAT else self._power_law(i))
         if self.multiplier[i] > 1 + CRITICAL and not math.isnan(x):
-            said.append(f"q_star is unstable: a deviation grows x{self.multiplier[i]:.3g} a layer")
+            said.append(f"q_star is unstable: a small deviation grows x{self.multiplier[i]:.3g} a layer")
         if x == -math.inf and phase != "chaotic":
             said.append("c_star and xi_c are the limits for a vanishing bias")
         elif phase == "critical":
             said.append("every correlation is a fixed point" if math.isnan(self.c_star[i]) else
-                        "critical: chi_1 = 1, correlations approach 1 by a power law, so xi_c is infinite")
+                        "at chi_1 = 1 correlations approach 1 like a power of the depth, so xi_c is infinite")
         return said
 
     def _power_law(self, i: int) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pages.parts import charts, names
 from pages.parts.text import layers, listed, number
+from vgdash.spelling import ENDLESS
 from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane
 
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
@@ -107,7 +108,11 @@ def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
 
 def _describe(mark: Landmark) -> str:
     place = f"σw² {spell_variance(mark.sigma_w2)}, σb² {spell_variance(mark.sigma_b2)}"
-    return f"{names.long(mark.name)}: {place}, trains to {layers(mark.depth)}"
+    return f"{names.long(mark.name)}: {place}, {_trains(mark.depth)}"
+
+
+def _trains(depth: float) -> str:
+    return "no limit from theory" if depth >= ENDLESS else f"trains to {layers(depth)}"
 
 
 def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:

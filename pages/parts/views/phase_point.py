@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import count, layers, listed, markdown_table, number, plain, times
+from pages.parts.text import count, layers, listed, markdown_table, number, percent, times
 from pages.parts.views.phase_plane import (
     cell_size,
     plane_tables,
@@ -22,32 +22,42 @@ from pages.parts.views.phase_plane import (
 )
 from pages.parts.views.seed_points import seed_points
 from vgdash.activations import ACTIVATIONS
+from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.diagnosis.record import Diagnosis
+from vgdash.diagnosis.words import spell_power
 from vgdash.initializers import INITIALIZERS
+from vgdash.spelling import ENDLESS
 from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map
 
 WHY = r"""
-**Why.** With $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$ a wide layer does this
-to a signal and to two inputs:
+**Why.** Let $\sigma_w^2 = n_{in}\mathrm{Var}(w)$ and $\sigma_b^2 = \mathrm{Var}(b)$. A wide layer changes the
+mean square $q$ of the signal, and the correlation $c$ of two inputs, like this (mean-field theory):
 
 $$q' = \sigma_w^2\,E[f(\sqrt q z)^2] + \sigma_b^2 \qquad c'q' = \sigma_w^2\,E[f(u)f(v)] + \sigma_b^2$$
 
-Two inputs must stay different. Near its end $c^*$ the correlation forgets by a factor a layer,
+Two inputs must stay different, or the net cannot tell them apart. Their correlation approaches a limit $c^*$.
+Each layer shrinks the gap by a factor $\chi$:
 
-$$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}.$$
+$$\chi = \sigma_w^2\,E[f'(u)f'(v)], \qquad |c_l - c^*| \sim \chi^{\,l} = e^{-l/\xi_c}$$
 
-Where inputs become the same ($c^* = 1$), $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is the factor of the squared
-gradient too: it shrinks over the same scale. At $\chi_1 = 1$, the edge of chaos, $\xi_c$ diverges. Nets were
-found to train down to about $6\,\xi_c$ layers (Schoenholz et al. 2017).
+So $\xi_c$ layers shrink the gap to $1/e$, about a third.
 
-These are factors at the end, $q^*$ and $c^*$. Real inputs start elsewhere, and may come near only after
-hundreds of layers. So the depth named here follows $q$ and $c$ from the input on: it ends where two inputs
-have forgotten how alike they were (down to $e^{-6}$, as $6\,\xi_c$ layers do near the end), or where
-squared gradients have fallen below $10^{-5}$ or grown beyond $10^{3.5}$, as in nets that did not learn.
+*Ordered*: all inputs become the same, $c^* = 1$. Then $\chi = \chi_1 = \sigma_w^2 E[f'^2]$ is also the factor
+of the squared gradient, and gradients vanish. *Chaotic*: $\chi_1 > 1$. Nearly equal inputs move apart, and
+gradients explode. Between them, at $\chi_1 = 1$, lies the *edge of chaos*. There $\xi_c$ is infinite.
+Schoenholz et al. (2017) found that nets train down to about $6\,\xi_c$ layers.
 
-By layer, lines are this theory; points are measured, with the range of the nets.
+Real inputs start far from these limits, and may need hundreds of layers to come near. So the depth named here
+follows $q$ and $c$ from the input on. It ends at the first of two layers:
+
+- Two inputs have forgotten how alike they were: the gap is down to $e^{-6}$, as after $6\,\xi_c$ layers.
+- The squared gradient has fallen below $10^{-5}$, or grown beyond $10^{3.5}$. Such nets did not learn.
+
+Lines by layer: theory. Points: nets we measured, with their range.
 """
 NEAR_EDGE = 1e-3  # |chi_1 - 1| that counts as on the edge: xi_c is a thousand layers there
+ORDERED, CHAOTIC = "Ordered: all inputs become alike.", "Chaotic: nearly equal inputs move apart."
 STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
 WIDEST = 256  # of the nets that a link compares: a point of the plane is the same at every width
@@ -55,8 +65,9 @@ SERIES = ("uncorrelated", "related", "nearly equal")  # styles of the pairs of i
 LINE, POINTS = 31, 13  # layers of a line and of the measured points, at most
 DECADES = 2.0  # q that moves farther is drawn on a log axis
 LANDMARKS_HEADER = """\
-| starts at | σw² | σb² | phase | trains to, layers | deep down: χ₁ |
+| initializer | σw² | σb² | phase | layers that train | squared gradient, per layer |
 |---|--:|--:|---|--:|--:|"""
+SETTLED = 1e-6  # a limit nearer to 0 than this is 0: the solver is exact to 1e-8
 
 
 @dataclass(frozen=True)
@@ -94,27 +105,53 @@ def _initializers_at(found: PhaseMap) -> list[Landmark]:
 
 
 def _verdict(found: PhaseMap) -> str:
-    """Say where the point is, how deep it trains, and the diagnosis of the nets that are drawn."""
-    at, measured = found.opened, found.profile.measured
-    place = f"σw² = {spell_variance(at.sigma_w2)}, σb² = {spell_variance(at.sigma_b2)}"
-    subject = f"{ACTIVATIONS[at.activation].said} at {place}"
-    diagnosis = diagnose(measured.params, measured)
-    sentence = diagnosis.sentence
-    said = f"{count(found.params.depth, 'layer')}: {sentence[0].lower()}{sentence[1:]}"
-    fades = {"vanishes", "explodes"} & {diagnosis.signal.behaviour, diagnosis.gradient.behaviour}
-    if fades and found.params.depth <= found.depth:
-        said = f"{said[:-1]}, which is still enough to train."
-    trains = f"trains to **{layers(found.depth)}**"
+    """Say how deep nets train from here, what a layer does to their gradient, and to two inputs."""
+    at, gradient = found.opened, _diagnosis(found).gradient
+    place = f"With σw² = {spell_variance(at.sigma_w2)} and σb² = {spell_variance(at.sigma_b2)}"
+    nets = f"{ACTIVATIONS[at.activation].said} nets"
+    if found.depth >= ENDLESS:
+        depth = f"{place}, theory sets **no limit** to the depth of {nets}."
+    elif found.depth < 1:
+        depth = f"{place}, **no depth** of {nets} trains."
+    else:
+        depth = f"{place}, {nets} train up to **{layers(found.depth)}**."
+    return f"{depth} {_gradient(gradient, found.params.depth)} {_place(found)}"
+
+
+def _diagnosis(found: PhaseMap) -> Diagnosis:
+    """Diagnose the nets that are drawn."""
+    measured = found.profile.measured
+    return diagnose(measured.params, measured)
+
+
+def _gradient(course: Course, depth: int) -> str:
+    """Say what a layer does to the size of the gradient, the root of its mean square."""
+    if course.behaviour == "dies":
+        return "No gradient comes back."
+    if course.behaviour == "power_law":
+        return f"The gradient changes only like {spell_power(course.power / 2)}."
+    factor = math.sqrt(course.factor) if course.factor else 1.0
+    if course.behaviour in ("holds", "settles") or (course.factor and abs(factor - 1) < STEADY):
+        return "The gradient keeps its size."
+    if course.factor is None:
+        return f"Over {count(depth, 'layer')} the gradient {course.behaviour}."
+    if 0.01 <= factor < 1:
+        return f"Each layer shrinks the gradient to {percent(factor)}."
+    return f"Each layer multiplies the gradient by {times(factor).removeprefix('×')}."
+
+
+def _place(found: PhaseMap) -> str:
+    """Say what becomes of the signal and of two inputs."""
+    at = found.opened
     if _runs_away(found):
-        first = number(10 ** found.profile.log10_q[0], 2)
-        return (f"{subject}: **unit inputs start beyond an unstable point, and E[z²] runs away from {first}**"
-                f"; smaller ones would come to q\\* = {number(at.q_star, 2)}; {trains}. {said}")
+        return "Inputs of mean square 1 run away. Smaller ones would settle."
     if math.isinf(at.q_star):
-        return f"{subject}: **{_readable(at.reason)}**; {trains}. {said}"
-    if math.isinf(at.xi_c):
-        return f"{subject}: **on the edge of chaos**, ξc is infinite; {trains}. {said}"
-    place = "on the edge of chaos" if abs(at.chi_1 - 1) < NEAR_EDGE else at.phase
-    return f"{subject}: **{place}**, ξc = {plain(at.xi_c)} layers, {trains}. {said}"
+        return "No fixed point: the signal grows without bound."
+    if at.q_star == 0 and at.chi_1 < 1 - NEAR_EDGE:
+        return "Ordered: the signal dies out."
+    if math.isinf(at.xi_c) or abs(at.chi_1 - 1) < NEAR_EDGE:
+        return "This is the edge of chaos."
+    return ORDERED if at.phase == "ordered" else CHAOTIC
 
 
 def _runs_away(found: PhaseMap) -> bool:
@@ -133,40 +170,54 @@ def _readable(reason: str) -> str:
 
 
 def _remarks(found: PhaseMap) -> str:
-    """Name the initializers on the opened point, and the limits of the theory there."""
-    p, at, said = found.params, found.opened, []
+    """Give the diagnosis of the drawn nets, the initializers on the point, and the limits of the theory."""
+    p, at, diagnosis = found.params, found.opened, _diagnosis(found)
+    said = [f"**Drawn here, {count(p.depth, 'layer')}:** {diagnosis.sentence}"]
+    fades = {"vanishes", "explodes"} & {diagnosis.signal.behaviour, diagnosis.gradient.behaviour}
+    if fades and p.depth <= found.depth:
+        said.append("That is still enough to train.")
     if marks := _initializers_at(found):
         scaled = f" and γ = {p.gamma:g}" if p.gamma != 1 else ""
-        notes = "; ".join(mark.note for mark in marks if mark.note)
-        said.append(f"This is {listed(shorten_names(marks))} with {p.fan_in:,} inputs{scaled}"
-                    f"{f' ({notes})' if notes else ''}.")
+        said.append(f"This is {listed(shorten_names(marks))} with {count(p.fan_in, 'input')}{scaled}.")
+        said += [f"{mark.note[0].upper()}{mark.note[1:]}." for mark in marks if mark.note]
     if np.isnan(found.profile.correlation).all():
-        said.append("Every z is 0 there, so there is no correlation to draw.")
-    if at.reason and not math.isinf(at.q_star) and not _runs_away(found):
-        said.append(_readable(at.reason[0].upper() + at.reason[1:]) + ".")
+        said.append("Every z is 0 here, so there is no correlation to draw.")
+    if at.reason and not _runs_away(found):
+        said += [f"{reason[0].upper()}{reason[1:]}." for reason in _readable(at.reason).split("; ")]
     if found.depth > p.fan_in:
-        said.append(f"Nets deeper than they are wide ({p.fan_in:,}) meet another limit first: "
-                    "the fluctuations of finite width, which grow with depth/width.")
+        said.append(f"Nets deeper than they are wide ({count(p.fan_in, 'unit')}) meet another limit first: "
+                    "single nets scatter more and more.")
     return " ".join(said)
 
 
 def _numbers(found: PhaseMap) -> str:
-    """Markdown: the opened point in numbers, and the last layer, predicted and measured."""
+    """Markdown: the opened point in numbers, and its last layer, predicted and measured."""
     at, profile, depth = found.opened, found.profile, found.params.depth
-    said = [f"there a squared gradient's factor a layer is χ₁ = {times(at.chi_1)}"]
-    if math.isinf(at.q_star):
-        said.insert(0, "E[z²] settles nowhere")
-    else:
-        q = f"settles at q\\* = {number(at.q_star, 2)} (ξq = {_or_dash(at.xi_q)} layers)"
-        c = f"settles at c\\* = {number(at.c_star, 2)} (ξc = {_or_dash(at.xi_c)} layers)"
-        said[:0] = [f"{what} {'stays what it is at first' if math.isnan(limit) else settles}"
-                    for what, limit, settles in (("E[z²]", at.q_star, q), ("the correlation", at.c_star, c))]
+    settles = "smaller inputs settle at" if _runs_away(found) else "settles at"
+    rows = [[what, _limit_cell(f"{letter}\\*", limit),
+             "–" if math.isnan(scale) else f"ξ{letter} = {number(scale, 2)}"]
+            for what, letter, limit, scale in (
+                ("mean square of the signal, E[z²]", "q", at.q_star, at.xi_q),
+                ("correlation of two inputs", "c", at.c_star, at.xi_c))]
+    rows.append(["squared gradient", f"χ₁ = {times(at.chi_1)} a layer", "–"])
+    said = markdown_table(f"| this point | {settles} | layers for a factor e |\n|---|--:|--:|", rows)
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1].round(3) + 0.0  # no minus before a 0
     if np.isfinite(seen).all() and math.isfinite(predicted):
-        said.append(f"correlation at layer {depth}: {predicted:.3f} predicted, {seen.mean():.3f} measured on "
-                    f"{len(seen)} nets of width {profile.measured.params.width}".replace("-", "−"))
-    return f"**The opened point**{', from E[z²] = 1 on' if _runs_away(found) else ''}: {'; '.join(said)}."
+        at_last = f"{predicted:.3f} in theory, {seen.mean():.3f} measured".replace("-", "−")
+        said += (f"\n\nCorrelation at layer {depth}: {at_last} on {count(len(seen), 'net')} of width "
+                 f"{profile.measured.params.width}.")
+    return said
+
+
+def _limit_cell(name: str, limit: float) -> str:
+    return ("its first value" if math.isnan(limit) else "nowhere" if math.isinf(limit) else
+            f"{name} = {_settled(limit)}")
+
+
+def _settled(limit: float) -> str:
+    """Spell a limit; what the solver cannot tell from 0 is 0."""
+    return number(limit, 2) if abs(limit) >= SETTLED else "0"
 
 
 def _links(p: PhaseParams) -> str:
@@ -175,12 +226,8 @@ def _links(p: PhaseParams) -> str:
              "gamma": f"{math.sqrt(p.sigma_w2):.6g}"}
     compared = urlencode({**there, "sigma_b2": f"{p.sigma_b2:.6g}", "depth": p.depth,
                           "width": min(p.fan_in, WIDEST)})
-    return (f"**Go on from this point**: [compare initializers there](initializers?{compared}), "
-            f"or [train nets with these weights](training?{urlencode(there)}), whose biases start at 0.")
-
-
-def _or_dash(value: float) -> str:
-    return "–" if math.isnan(value) else number(value, 2)
+    return (f"**Go on from here:** [compare initializers](initializers?{compared}), or "
+            f"[train such nets](training?{urlencode(there)}). Their biases start at 0.")
 
 
 def _landmarks(found: PhaseMap) -> str:
@@ -195,7 +242,8 @@ def _landmarks(found: PhaseMap) -> str:
         phase, depth, gradient = "not random", "–", "–"
         if not fixed:
             phase = "no fixed point" if math.isinf(at.q_star) else at.phase
-            depth = layers(marks[0].depth).removeprefix("about ").split(" layer")[0]
+            depth = ("no limit" if marks[0].depth >= ENDLESS else
+                     layers(marks[0].depth).removeprefix("about ").split(" layer")[0])
             gradient = times(at.chi_1)
         rows.append([names, spell_variance(sigma_w2), spell_variance(sigma_b2), phase, depth, gradient])
     return markdown_table(LANDMARKS_HEADER, rows)
@@ -241,7 +289,7 @@ def _points(series: str, values: np.ndarray, what: str) -> charts.Rows:
 
 
 def _limit(name: str, value: float, y: float) -> list[charts.Rows]:
-    text = f"{name} = {number(value, 2)}"
+    text = f"{name} = {_settled(value)}"
     return [charts.rows("limit", "", [1], [y], text=[text])] if math.isfinite(y) else []
 
 

@@ -28,7 +28,7 @@ KINDS: dict[str, type[Params]] = {
     "linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams,
     "training": TrainParams, "trainable_depth": PhaseParams}
 HEADER = """\
-| verdict | claim | computed | theirs | ours | may differ by | page |
+| verdict | claim | what we compute | theirs | ours | may differ by | page |
 |---|---|---|---|---|---|---|"""
 POINTS = 12  # of a measured curve, at most
 NAMED = 5  # claims that do not agree, named in the verdict
@@ -45,19 +45,20 @@ class MistakeView:
 def verdict(outcomes: Mapping[str, Outcome]) -> str:
     """Count the claims that agree, and name those that do not."""
     differing = [key for key, outcome in outcomes.items() if not outcome.agrees]
-    said = f"{len(outcomes) - len(differing)} of {len(outcomes)} claims agree"
+    said = f"{len(outcomes) - len(differing)} of {len(outcomes)} published claims agree with our numbers."
     if not differing:
-        return f"{said}, recomputed here."
+        return said
     named = differing[:NAMED] + ([f"{len(differing) - NAMED} more"] if len(differing) > NAMED else [])
-    return f"{said}; not so: {listed(named)}."
+    return f"{said} These differ: {listed(named)}."
 
 
 def remarks(outcomes: Mapping[str, Outcome]) -> str:
     """Describe the time taken, and the word derived."""
     seconds = sum(outcome.seconds for outcome in outcomes.values())
     derived = sum(CLAIMS[key].derived for key in outcomes)
-    return (f"Computed on this server with the app's own functions in {seconds:.1f} s. "
-            f"In {derived} of them the source gives the formula and the number follows from it: *derived*.")
+    return (f"This server computed all numbers with the app's own functions, in {seconds:.1f} s. "
+            f"{derived} are marked *derived*: the source gives a formula, we computed the number from it. "
+            "A standard error is the usual chance error of a measured number.")
 
 
 def sections(outcomes: Mapping[str, Outcome]) -> str:
@@ -100,8 +101,8 @@ def mistake_view(mistake: Mistake) -> MistakeView:
         return MistakeView(f"{said}\n\nThe computation broke off. {show}", None, mistake.quantity, at == 0)
     measured, layers = curves.measured.mean(axis=0), np.arange(1, len(curves.right) + 1)
     wrong, right, seen = (ten_to(values[at]) for values in (curves.wrong, curves.right, measured))
-    compared = (f"{escaped(mistake.setup)}: layer {layers[at]} has {wrong} by the mistake, "
-                f"**{right} in truth**, {seen} measured. {show}")
+    compared = (f"{escaped(mistake.setup)}. At layer {layers[at]} the mistake predicts {wrong}. "
+                f"**Correct: {right}.** Measured: {seen}. {show}")
     ends = {"mistaken": (layers[at], curves.wrong[at]), "right": (layers[at], curves.right[at])}
     table = charts.table([
         charts.rows("line", "mistaken", layers, curves.wrong),

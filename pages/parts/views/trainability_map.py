@@ -17,18 +17,18 @@ def small_sweep(activation: str, sigma_b2: float) -> SweepParams:
 
 
 def describe_map(found: Trainability) -> str:
-    """Count the cells that agree with 6 xi_c, of those that lie clearly on one side of it."""
+    """Count the cells that agree with 6 xi_c, of those clear cases that lie well above or below it."""
     p, depths = found.params, np.array(found.params.depths)[:, None]
     data, optimizer = names.value("dataset", p.dataset), names.value("optimizer", p.optimizer)
-    setting = (f"{ACTIVATIONS[p.activation].said}, {data}, width {p.width}, {p.steps:,} steps of {optimizer} "
-               f"at {p.learning_rate:g}, σb² = {p.sigma_b2:g}")
+    setting = (f"Nets of {ACTIVATIONS[p.activation].said} on {data}, width {p.width}, {p.steps:,} steps of "
+               f"{optimizer} at η = {p.learning_rate:g}, σb² = {p.sigma_b2:g}.")
     if not np.isfinite(found.predicted).any():
-        return f"{setting}. There is no line of 6 ξc: nothing settles at any of these variances."
+        return f"{setting} There is no line of 6 ξc: nothing settles at any of these variances."
     trains, stalls = depths < found.predicted / 1.5, depths > found.predicted * 1.5
     clear = (trains | stalls) & found.done
     right = clear & (found.trained == trains)
-    return (f"{setting}. The line is 6 ξc. Of the {int(clear.sum())} cells that lie clearly above or "
-            f"below it, {int(right.sum())} do as it says.")
+    return (f"{setting} The line is 6 ξc. In {int(right.sum())} of {int(clear.sum())} clear cases the nets "
+            "trained, or failed to, as the line predicts.")
 
 
 def map_table(found: Trainability) -> pd.DataFrame:

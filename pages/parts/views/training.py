@@ -10,25 +10,27 @@ import numpy as np
 import pandas as pd
 
 from pages.parts import charts, names
-from pages.parts.text import listed, markdown_table, ten_to
+from pages.parts.text import ten_to
 from pages.parts.views.training_details import by_layer, decisions, histograms
-from vgdash.training.snapshots import Snapshot, steps_to
+from pages.parts.views.training_words import guess_name, ranking, score_name, verdict
+from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import TrainParams
 
 WHY = r"""
-**Why.** A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{-12}$ moves a weight
-of $0.1$ by nothing; one of $10^{12}$ throws it away.
+**Why.** A step changes each weight by $\Delta w = -\eta\,\partial C/\partial w$. With a gradient of
+$10^{-12}$ a weight of $0.1$ does not change at all. With $10^{12}$ one step destroys it.
 
-Healthy: the update is about a thousandth of the weight, $\log_{10} \frac{|\Delta w|}{|w|} \approx -3$.
+Healthy: a step changes a weight by about a thousandth, $\log_{10} \frac{|\Delta w|}{|w|} \approx -3$.
 
-A net that knows nothing answers $1/K$ for each of $K$ classes: its loss is $\ln K$. With weights of zero in
-two layers or more only the output bias has a gradient, so the loss stays there.
+A net that only guesses gives each of the $K$ classes probability $1/K$. So its loss is $\ln K$: 2.303 for
+ten digits.
 
-With several seeds, lines are the means of those that have not diverged, and bands their range.
+If all weights of two or more layers start at zero, only the output bias gets a gradient. So the net never
+does better than guessing.
+
+If you train several nets per initializer, the line is their mean, without those that blew up. The band is
+their range.
 """
-LEARNED = 0.5  # share of the way from guessing to certainty
-MOVED = 0.2  # share of that way from which a net has learned something, even if its loss stays near ln K
-STILL = 0.03  # a loss within this share of ln K has not moved
 HEALTHY = -3.0  # log10 of update : weight, a thousandth (Karpathy, CS231n notes)
 LOWEST = -1.0  # R² that the chart shows: that of an exploding net has no bound
 NOTHING = -12.0  # log10 of update : weight; float32 has lost any such update long before
@@ -62,62 +64,12 @@ def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: 
         tables = decisions(p, snapshots)
     else:
         tables = {}
-    return TrainingView(_verdict(p, snapshots), tables, _ranking(snapshots, goal))
-
-
-def _ranking(snapshots: Sequence[Snapshot], goal: float) -> str:
-    """Markdown: initializers in the order in which they reached the accuracy."""
-    rows = []
-    for (rank, name), nets in steps_to(snapshots, goal).frame().groupby(["rank", "initializer"], sort=False):
-        steps = ", ".join("never" if pd.isna(s) else f"{s:,}" for s in nets["steps"])
-        best = nets["best"].max()
-        rows.append([str(rank), names.short(name), steps, "–" if math.isnan(best) else f"{best:.0%}"])
-    r2 = "R² " if snapshots[0].params.regression else ""
-    header = f"| rank | initializer | steps to {r2}{goal:.0%} held out | best so far |\n|--:|---|--:|--:|"
-    return markdown_table(header, rows)
+    return TrainingView(verdict(p, snapshots, over), tables, ranking(p, snapshots, goal, over))
 
 
 def _stacked(snapshots: Sequence[Snapshot], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps of the snapshots, and one of their statistics, ``(snapshots, …)``."""
     return np.array([s.step for s in snapshots]), np.stack([getattr(s, name) for s in snapshots])
-
-
-def _verdict(p: TrainParams, snapshots: Sequence[Snapshot]) -> str:
-    """Say of each initializer if it learns, moves, stands still or diverged."""
-    last, tested = snapshots[-1], next(s for s in reversed(snapshots) if s.step in p.tested)
-    guessing, chance = p.guess_accuracy, p.guess_loss
-    learned, moving, still, diverged = [], [], [], []
-    for i, name in enumerate(map(names.short, p.initializers)):
-        gone = last.diverged[i] >= 0
-        if gone.all():
-            diverged.append(f"{name} diverged at step {last.diverged[i].max():,}")
-            continue
-        if gone.any():
-            diverged.append(f"{gone.sum()} of {gone.size} nets of {name} diverged")
-        held_out, loss = float(np.nanmean(tested.held_out[i])), float(np.nanmean(last.loss[i]))
-        progress = (held_out - guessing) / (1 - guessing)
-        if progress > LEARNED:
-            learned.append(f"{name} learns ({_score(p, held_out)})")
-        elif abs(loss - chance) < STILL * chance and progress < MOVED:
-            still.append(name)
-        else:
-            moving.append(f"{name} is at loss {loss:.2f} ({_score(p, held_out)})")
-    parts = [*learned, *moving, *diverged]
-    if still:
-        verb = "stands" if len(still) == 1 else "stand"
-        parts.append(f"{listed(still)} {verb} still at {_guess(p)} = {chance:.3f}")
-    return f"Step {last.step:,}: {'; '.join(parts)}."
-
-
-def _score(p: TrainParams, held_out: float) -> str:
-    return f"R² {held_out:.2f} held out" if p.regression else f"{held_out:.0%} held out"
-
-
-def _guess(p: TrainParams) -> str:
-    """Name the loss of a net that knows nothing."""
-    if p.squared:
-        return "half the variance" if p.regression else f"½(1 − 1/{p.widths[-1]})"
-    return f"ln {p.widths[-1]}"
 
 
 def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, limits: charts.Rows,
@@ -158,14 +110,14 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     log10[~np.isfinite(log10)] = np.nan
     guess = math.log10(p.guess_loss)
     span = (min(float(np.nanmin(log10, initial=guess)), guess - 1), guess + 0.2)
-    limit = _limit(p, [guess], [f"guessing: {_guess(p)}"])
+    limit = _limit(p, [guess], [f"guessing: {guess_name(p)}"])
     return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.marks))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, held_out = _stacked([snapshot for snapshot in snapshots if snapshot.step in p.tested], "held_out")
-    guess, spell = (("its mean", "R² {:.2f} held out") if p.regression else
-                    (f"1/{p.widths[-1]}", "{:.0%} held out"))
+    guess, spell = (("the mean", "R² {:.2f} on new points") if p.regression else
+                    (f"1/{p.widths[-1]}", f"{{:.0%}} {score_name(p)}"))
     limit = _limit(p, [p.guess_accuracy], [f"guessing: {guess}"])
     return _lines(p, steps, np.maximum(held_out, LOWEST), spell, limit, (0.0, 1.0), len(p.tested))
 

@@ -16,8 +16,8 @@ from vgdash.training.trainer import TrainParams
 
 STATISTICS = {  # by layer: title of the axis, and True if log10 is drawn
     "grad2": ("size of the gradient", True), "gradient_ratio": ("gradient : weight", True),
-    "update_ratio": ("update : weight", True), "drift": ("|W - W₀| / |W₀|", True),
-    "dead": ("dead units", False), "saturated": ("saturated units", False),
+    "update_ratio": ("update : weight", True), "drift": ("distance from the start, |W − W₀| / |W₀|", True),
+    "dead": ("share of dead units", False), "saturated": ("share of saturated units", False),
 }
 FRAMES = 25  # moments of a finished run to scrub through
 GAP = 0.1  # of the axis: line height of a name on a projector
@@ -65,7 +65,7 @@ def histograms(snapshot: Snapshot, which: int) -> pd.DataFrame:
         counts = snapshot.histogram[which, 0, k].astype(float)
         share = counts / counts.sum() if counts.sum() else np.zeros(BINS)
         at = snapshot.diverged[which, 0]
-        size = (f"no number any more, the net diverged at step {at:,}" if at >= 0 else
+        size = (f"no number any more, the net blew up at step {at:,}" if at >= 0 else
                 f"root mean square {number(float(snapshot.rms[which, 0, k]))}")
         tables.append(pd.DataFrame({"k": k, "x": edges[:-1], "x2": edges[1:], "y": share,
                                     "text": f"layer {layer}, step {snapshot.step:,}: {size}"}))
@@ -97,8 +97,9 @@ def rates(found: Rates) -> tuple[str, pd.DataFrame]:
     parts, ends, said = [], {}, []
     for i, name in enumerate(found.params.initializers):
         best = found.best[i]
-        short, how = names.short(name), f"best at {best:.2g}" if np.isfinite(best) else "at none"
-        said.append(f"**{short}** learns {how}")
+        short = names.short(name)
+        said.append(f"**{short}** learns best at η = {best:.2g}." if np.isfinite(best) else
+                    f"**{short}** learns at no rate.")
         with np.errstate(all="ignore"):
             loss = np.log10(found.loss[i].mean(axis=1))
         alive = np.flatnonzero(np.isfinite(loss))
@@ -108,5 +109,5 @@ def rates(found: Rates) -> tuple[str, pd.DataFrame]:
         parts += [charts.rows("line", name, x, y), charts.rows("point", name, x, y, text=[
             f"{short}, rate {rate:.2g}: loss {10**value:.2f}" for rate, value in zip(x, y, strict=True)])]
         ends[name] = (x[-1], y[-1])
-    words = f"After {found.params.steps} steps: {'; '.join(said)}. A line ends where the nets diverge."
+    words = f"After {found.params.steps} steps: {' '.join(said)} A line ends where the nets blow up."
     return words, charts.table([*parts, *charts.end_labels(ends)])

@@ -1,0 +1,196 @@
+"""Sentences about a training run: which nets learn, and whether theory expected it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+
+from pages.parts import names
+from pages.parts.text import count, listed, markdown_table, percent
+from pages.parts.views import same_net
+from vgdash.diagnosis.nets import expected_dead
+from vgdash.diagnosis.outlook import outlooks
+from vgdash.training.snapshots import Snapshot, steps_to
+from vgdash.training.trainer import TrainParams
+
+LEARNED = 0.5  # share of the way from guessing to certainty
+MOVED = 0.2  # share of that way from which a net has learned something, even if its loss stays near ln K
+FALL = 0.2  # of that way, from the best of the run: nets that fell back
+STILL = 0.03  # a loss within this share of ln K has not moved
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+EXPECTED = {True: "learns", False: "does not learn", None: "may or may not learn"}
+
+FATES = ("learns", "begins", "fell", "worse", "gone", "guesses")  # in the order in which they are told
+
+Foreseen = tuple[bool | None, ...]  # for each initializer, if it learns; None if it may or may not
+
+
+@lru_cache(maxsize=256)
+def foresee(p: TrainParams) -> Foreseen:
+    """Return for each initializer whether the optimizer is expected to train it; empty if nobody knows.
+
+    It is what ``diagnose`` says of the nets on Initializers, by theory alone: that takes 5 to 30 ms.
+    """
+    nets = same_net.comparison(p)
+    if isinstance(nets, str):
+        return ()
+    adam = p.optimizer == "adam"
+    return tuple(False if expected_dead(net) > 0.5 else outlook.adam_learns if adam else outlook.learns
+                 for net, outlook in zip(nets.probes, outlooks(nets.probes), strict=True))
+
+
+def opening(p: TrainParams) -> str:
+    """Say before the run what is compared, and which nets theory expects to learn."""
+    able, unable, unsure = ([name for name, learns in zip(_names(p), foresee(p), strict=False)
+                             if learns is wanted] for wanted in (True, False, None))
+    number, deep = len(p.initializers), count(p.depth, "layer")
+    said = [f"One net of {deep}." if number == 1 else
+            f"{NUMBERS[number].capitalize()} nets of {deep} differ only in their first weights."]
+    if able:
+        said.append(f"Theory expects {listed(able)} to learn.")
+    if unable:
+        said.append(f"Theory does not expect {listed(unable)} to learn.")
+    if unsure:
+        said.append(f"{listed(unsure)} may or may not learn.")
+    return " ".join(said)
+
+
+@dataclass(frozen=True)
+class _Net:
+    """The nets of one initializer: what they do, and what theory expected of them."""
+
+    name: str
+    does: str  # one of FATES
+    held_out: float
+    best: float  # accuracy of any snapshot
+    loss: float
+    at: int  # step at which the last one blew up
+    expected: bool | None
+
+
+def verdict(p: TrainParams, snapshots: Sequence[Snapshot], over: bool) -> str:
+    """Say which nets learn, blew up or still guess, and where theory was right or wrong."""
+    nets, last = _nets(p, snapshots), snapshots[-1]
+    groups = [group for fate in FATES if (group := [net for net in nets if net.does == fate])]
+    said = [_describe(p, group, len(nets), group is groups[-1], over) for group in groups]
+    for name, gone in zip(_names(p), last.diverged >= 0, strict=True):
+        if gone.any() and not gone.all():
+            said.append(f"{gone.sum()} of {gone.size} nets of {name} blew up")
+    said += _surprises(nets, over)
+    return f"Step {last.step:,}: {'. '.join(said)}."
+
+
+def _nets(p: TrainParams, snapshots: Sequence[Snapshot]) -> list[_Net]:
+    last, tested = snapshots[-1], [shot for shot in snapshots if shot.step in p.tested]
+    foreseen, found = foresee(p), []
+    for i, name in enumerate(_names(p)):
+        expected, gone = foreseen[i] if foreseen else None, last.diverged[i] >= 0
+        if gone.all():
+            at = int(last.diverged[i].max())
+            found.append(_Net(name, "gone", math.nan, math.nan, math.nan, at, expected))
+            continue
+        alive = [float(shot.held_out[i, ~gone].mean()) for shot in tested]
+        now, best, loss = alive[-1], max(alive), float(last.loss[i, ~gone].mean())
+        now_share, best_share = ((x - p.guess_accuracy) / (1 - p.guess_accuracy) for x in (now, best))
+        if now_share > LEARNED:
+            does = "learns"
+        elif best_share > max(LEARNED, now_share + FALL):
+            does = "fell"
+        elif abs(loss - p.guess_loss) < STILL * p.guess_loss and now_share < MOVED:
+            does = "guesses"
+        else:
+            does = "begins" if loss < p.guess_loss or now_share > MOVED else "worse"
+        found.append(_Net(name, does, now, best, loss, -1, expected))
+    return found
+
+
+def _names(p: TrainParams) -> list[str]:
+    return [names.short(name) for name in p.initializers]
+
+
+def _describe(p: TrainParams, nets: Sequence[_Net], total: int, last: bool, over: bool) -> str:
+    """Say in one clause what nets do that do the same."""
+    does, one = nets[0].does, len(nets) == 1
+    who = _who([net.name for net in nets], total, last)
+    now, best = _score(p, [net.held_out for net in nets]), _share(p, nets[0].best)
+    at = max(net.at for net in nets)
+    when = f"{'at' if one else 'by'} step {at:,}" if at else "before the first step"
+    said = {
+        "learns": f"{who} learn{'s' * one} ({now})",
+        "begins": f"{who} begin{'s' * one} to learn ({now})",
+        "fell": f"{who} learned, but fell back {f'from {best} to {now}' if one else f'({now})'}",
+        "worse": f"{who} {'does' if one else 'do'} worse than guessing",
+        "gone": f"{who} blew up {when}",
+        "guesses": f"{who} still guess{'es' * one} (loss {p.guess_loss:.3f} = {guess_name(p)})"}[does]
+    foretold = does in ("gone", "guesses") and all(net.expected is False for net in nets)
+    return f"{said}, as theory {'predicted' if over else 'expects'}" if foretold else said
+
+
+def _who(them: list[str], total: int, last: bool) -> str:
+    if len(them) == total > 1:
+        return "Both" if total == 2 else f"All {NUMBERS[total]}"
+    return f"The other {NUMBERS[len(them)]}" if last and len(them) > 2 else listed(them)
+
+
+def _surprises(nets: Sequence[_Net], over: bool) -> list[str]:
+    """Say where the run does not do as theory expected; of nets that may still learn only at the end."""
+    def of(expected: bool, *does: str) -> list[str]:
+        return [net.name for net in nets if net.expected is expected and net.does in does]
+
+    said = []
+    if more := of(False, "learns", "begins", "fell"):
+        them = "that" if len(more) == len(nets) else f"{listed(more)} to learn"
+        said.append(f"Theory did not expect {them}")
+    if gone := of(True, "gone"):
+        said.append(f"Theory expected {listed(gone)} to learn: try a smaller learning rate")
+    if over and (still := of(True, "guesses", "worse")):
+        said.append(f"Theory expected {listed(still)} to learn: try more steps or another learning rate")
+    return said
+
+
+def ranking(p: TrainParams, snapshots: Sequence[Snapshot], goal: float, over: bool) -> str:
+    """Markdown: initializers in the order in which they reached the accuracy, and what theory expects."""
+    rows, expected = [], dict(zip(p.initializers, foresee(p), strict=False))
+    missing = "never" if over else "not yet"
+    for (rank, name), nets in steps_to(snapshots, goal).frame().groupby(["rank", "initializer"], sort=False):
+        steps = ", ".join(missing if pd.isna(step) else f"{step:,}" for step in nets["steps"])
+        rows.append([str(rank), names.short(name), steps, _share(p, nets["best"].max()),
+                     EXPECTED[expected[name]] if expected else "–"])
+    header = (f"| place | initializer | steps until {_score(p, [goal])} | best so far | theory expects |\n"
+              "|--:|---|--:|--:|---|")
+    return markdown_table(header, rows)
+
+
+def guess_name(p: TrainParams) -> str:
+    """Name the loss of a net that only guesses: ln 10, say."""
+    if p.squared:
+        return "half the variance" if p.regression else f"½(1 − 1/{p.widths[-1]})"
+    return f"ln {p.widths[-1]}"
+
+
+def score_name(p: TrainParams) -> str:
+    """Name the accuracy on data that the nets have not seen."""
+    new = "new digits" if p.dataset == "digits" else "new points"
+    return f"R² on {new}" if p.regression else f"right on {new}"
+
+
+def goal_question(p: TrainParams) -> str:
+    """Ask for the net that is first to reach an accuracy."""
+    new = "digits" if p.dataset == "digits" else "points"
+    return ("Which net first reaches this R² on new points?" if p.regression else
+            f"Which net first gets this share of new {new} right?")
+
+
+def _share(p: TrainParams, value: float) -> str:
+    return f"{value:.2f}" if p.regression else percent(value)
+
+
+def _score(p: TrainParams, values: Sequence[float]) -> str:
+    """Spell accuracies: "94 % right on new digits", "R² 0.94 on new points", "88 % to 94 % right on ..."."""
+    shown = list(dict.fromkeys(_share(p, value) for value in values))
+    text = listed(shown) if len(shown) < 3 else f"{_share(p, min(values))} to {_share(p, max(values))}"
+    return f"R² {text} on new points" if p.regression else f"{text} {score_name(p)}"
