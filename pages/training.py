@@ -96,7 +96,7 @@ def _results(shown: page.Results) -> None:
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)
-    _main(found.tables, value("look"), value("statistic"), run)
+    _main(found.tables, value("look"), found.of, value("statistic"), run)
     if not presenting():
         st.markdown(found.ranking)
         elements.net_link("initializers", "Measure these nets before training", same_net.measured(p))
@@ -115,7 +115,7 @@ def _rates(p: TrainParams) -> None:
         st.caption(said)
 
 
-def _main(tables, look: str, statistic: str, run) -> None:
+def _main(tables, look: str, of: str, statistic: str, run) -> None:
     if look == COURSE:
         loss, accuracy = st.columns(2)
         with loss:
@@ -128,7 +128,8 @@ def _main(tables, look: str, statistic: str, run) -> None:
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
-            elements.chart(tables["gradients"], charts.heat_map("step", "layer", "size", HEIGHT), "heat",
+            spec = charts.heat_map("step", f"layer, {of}", "size", HEIGHT)
+            elements.chart(tables["gradients"], spec, "heat",
                            "Size of the gradient by layer and step. A layer of a dark row learns nothing.")
         with updates:
             spec = charts.curves("step", "update : weight", height=HEIGHT)
@@ -147,8 +148,7 @@ def _main(tables, look: str, statistic: str, run) -> None:
         elements.chart(tables["histograms"], spec, f"histograms {last}",
                        "Histogram of the activations of one layer, to be chosen by the slider in the chart")
     elif look == DECISION and not tables:
-        st.info("Only data with two features have a plane to draw. "
-                "Choose spirals, circles, moons or gaussians.")
+        st.info("This view needs data with two features: choose spirals, circles, moons or gaussians.")
     elif look == DECISION:
         for column, (name, table) in zip(st.columns(max(2, len(tables))), tables.items(), strict=False):
             with column:

@@ -248,4 +248,4 @@ def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_noth
 def test_a_net_too_large_for_sixteen_rates_at_once_is_said_on_the_page(visitor):
     page = visitor.open("training", "depth=100&width=128&steps=50&look=learning+rates")
     assert not page.exceptions
-    assert any("Too much to try many learning rates at once" in alert.body for alert in page.of("alert"))
+    assert any("too large to try many learning rates at once" in alert.body for alert in page.of("alert"))

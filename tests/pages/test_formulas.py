@@ -45,4 +45,4 @@ def test_what_is_refused_is_said_with_its_place_and_the_page_goes_on(visitor):
 
 def test_a_sentence_shows_the_formula_as_code(visitor):
     page = visitor.open("trainable_depth", "activation=z*sigmoid(2*z)")
-    assert "`z*sigmoid(2*z)` at σw²" in page.verdict
+    assert "`z*sigmoid(2*z)` nets train" in page.verdict

@@ -25,7 +25,7 @@ HEAVY = {"depth": "4", "width": "640", "initializers": "he_normal,zeros", "optim
 PATIENCE = 60.0
 SLACK = 60e6  # bytes: sessions of ten visitors, charts, and what the allocator keeps
 STEP, DONE = re.compile(r"Step ([\d,]+) of"), re.compile(r"steps in [\d.]+ s\.")
-PLACE = re.compile(r"Number (\d+) in line; starts in about ([\d.]+) s")
+PLACE = re.compile(r"Number (\d+) in line. It starts in about ([\d.]+) s")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,9 @@ def spell_variance(variance: float) -> str:
 def plane_tables(found: PhaseMap) -> dict[str, pa.Table]:
     """Tables of ``charts.phase_plane``: its cells, and the marks on them with the opened point."""
     plane, opened = found.plane, found.opened
-    marks = [_line(plane), *_sides(plane), *_initializers(plane, found.landmarks),
+    names = _initializers(plane, found.landmarks)
+    highest = max(rows["y"].max() for rows in names)
+    marks = [_line(plane), *_sides(plane, highest), *names,
              charts.plane_rows("extent", right_end(plane), [0.0, HIGHEST_BIAS]),
              charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
     return {"cells": _cells(plane), "marks": charts.plane_table(marks)}
@@ -50,9 +52,10 @@ def _line(plane: Plane) -> charts.Rows:
     return charts.plane_rows("line", plane.critical_sigma_w2[there], plane.critical_sigma_b2[there])
 
 
-def _sides(plane: Plane) -> list[charts.Rows]:
-    """Name of each side where it is widest, above the initializers' labels."""
-    above = slice(len(plane.sigma_b2) // 2 + 2, -2)
+def _sides(plane: Plane, highest: float) -> list[charts.Rows]:
+    """Name of each side where it is widest, above the ``highest`` of the initializers' labels."""
+    lowest = max(HIGHEST_BIAS / 2, highest) + 2 * LABEL_ROW
+    above = slice(min(int(np.searchsorted(plane.sigma_b2, lowest)), len(plane.sigma_b2) - 3), -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
     for phase, (name, what) in SIDES.items():

@@ -44,6 +44,7 @@ LOOKS_AT = (COURSE, GRADIENTS, LAYERS, HISTOGRAMS, DECISION, RATES)
 @dataclass(frozen=True)
 class TrainingView:
     verdict: str
+    of: str  # the initializer of the views of one net
     tables: dict[str, pd.DataFrame]  # of the chosen look, by the name of the chart
     ranking: str
 
@@ -64,7 +65,7 @@ def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: 
         tables = decisions(p, snapshots)
     else:
         tables = {}
-    return TrainingView(verdict(p, snapshots, over), tables, ranking(p, snapshots, goal, over))
+    return TrainingView(verdict(p, snapshots, over), of, tables, ranking(p, snapshots, goal, over))
 
 
 def _stacked(snapshots: Sequence[Snapshot], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -73,11 +74,11 @@ def _stacked(snapshots: Sequence[Snapshot], name: str) -> tuple[np.ndarray, np.n
 
 
 def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, limits: charts.Rows,
-           span: tuple[float, float], most: int) -> pd.DataFrame:
+           span: tuple[float, float], most: int, end: int) -> pd.DataFrame:
     """Draw a line for each initializer from ``values (steps, initializers, seeds)``, and names at the ends.
 
     A line is the mean over the seeds that have not diverged, its band their range; finished it has ``most``
-    steps.
+    steps. The axis ends at the step ``end``.
     """
     parts, ends = [limits], {}
     for i, name in enumerate(p.initializers):
@@ -95,12 +96,18 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, li
         ends[name] = (x[-1], y[-1])
     heights = [*span, *(y for _, y in ends.values())]
     # the axis is as long as the run, so that it does not move while the lines grow
-    extent = charts.rows("extent", "", [0, p.steps], [min(heights), max(heights)])
+    extent = charts.rows("extent", "", [0, end], [min(heights), max(heights)])
     return charts.table([*parts, extent, *charts.end_labels(ends)])
 
 
-def _limit(p: TrainParams, y: Sequence[float], text: Sequence[str]) -> charts.Rows:
-    return charts.rows("limit", "", [p.steps / 4] * len(y), y, text=text)
+def _end(snapshots: Sequence[Snapshot]) -> int:
+    """Return the last step of the axis: that of the run, or where the last net blew up."""
+    last = snapshots[-1]
+    return max(1, int(last.diverged.max())) if (last.diverged >= 0).all() else last.params.steps
+
+
+def _limit(end: int, y: Sequence[float], text: Sequence[str]) -> charts.Rows:
+    return charts.rows("limit", "", [end / 4] * len(y), y, text=text)
 
 
 def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -110,16 +117,17 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     log10[~np.isfinite(log10)] = np.nan
     guess = math.log10(p.guess_loss)
     span = (min(float(np.nanmin(log10, initial=guess)), guess - 1), guess + 0.2)
-    limit = _limit(p, [guess], [f"guessing: {guess_name(p)}"])
-    return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.marks))
+    limit = _limit(_end(snapshots), [guess], [f"guessing: {guess_name(p)}"])
+    return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.marks), _end(snapshots))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, held_out = _stacked([snapshot for snapshot in snapshots if snapshot.step in p.tested], "held_out")
     guess, spell = (("the mean", "R² {:.2f} on new points") if p.regression else
                     (f"1/{p.widths[-1]}", f"{{:.0%}} {score_name(p)}"))
-    limit = _limit(p, [p.guess_accuracy], [f"guessing: {guess}"])
-    return _lines(p, steps, np.maximum(held_out, LOWEST), spell, limit, (0.0, 1.0), len(p.tested))
+    limit = _limit(_end(snapshots), [p.guess_accuracy], [f"guessing: {guess}"])
+    values = np.maximum(held_out, LOWEST)
+    return _lines(p, steps, values, spell, limit, (0.0, 1.0), len(p.tested), _end(snapshots))
 
 
 def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -129,9 +137,9 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     middle = np.full(finite.shape[:-1], np.nan)
     there = np.isfinite(finite).any(axis=-1)
     middle[there] = np.nanmedian(finite[there], axis=-1)
-    limits = _limit(p, [HEALTHY, NOTHING], ["healthy: a thousandth", "nothing moves"])
+    limits = _limit(_end(snapshots), [HEALTHY, NOTHING], ["healthy: a thousandth", "nothing moves"])
     return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits,
-                  (NOTHING, HEALTHY + 1), len(p.marks))
+                  (NOTHING, HEALTHY + 1), len(p.marks), _end(snapshots))
 
 
 def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:

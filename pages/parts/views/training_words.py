@@ -24,7 +24,7 @@ STILL = 0.03  # a loss within this share of ln K has not moved
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 EXPECTED = {True: "learns", False: "does not learn", None: "may or may not learn"}
 
-FATES = ("learns", "begins", "fell", "worse", "gone", "guesses")  # in the order in which they are told
+FATES = ("learns", "begins", "fell", "worse", "guesses", "gone")  # in the order in which they are told
 
 Foreseen = tuple[bool | None, ...]  # for each initializer, if it learns; None if it may or may not
 
@@ -81,7 +81,8 @@ def verdict(p: TrainParams, snapshots: Sequence[Snapshot], over: bool) -> str:
         if gone.any() and not gone.all():
             said.append(f"{gone.sum()} of {gone.size} nets of {name} blew up")
     said += _surprises(nets, over)
-    return f"Step {last.step:,}: {'. '.join(said)}."
+    when = "" if groups[0][0].does == "gone" else f"Step {last.step:,}: "  # the step that it says is enough
+    return f"{when}{'. '.join(said)}."
 
 
 def _nets(p: TrainParams, snapshots: Sequence[Snapshot]) -> list[_Net]:
