@@ -128,7 +128,7 @@ def _main(tables, look: str, of: str, statistic: str, run) -> None:
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
-            spec = charts.heat_map("step", f"layer, {of}", "size", HEIGHT)
+            spec = charts.heat_map("step", f"layer, {names.short(of)}", "size", HEIGHT)
             elements.chart(tables["gradients"], spec, "heat",
                            "Size of the gradient by layer and step. A layer of a dark row learns nothing.")
         with updates:

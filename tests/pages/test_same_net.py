@@ -32,7 +32,7 @@ def test_a_net_goes_to_training_and_back(p):
     ({"widths": (64, 32, 10), "kernels": (3,)}, "cannot train these convolutions"),
     ({"widths": (64, 32, 10), "kernels": (1, 5)}, "cannot train these convolutions"),
     ({"widths": (64, 32, 10), "normalization": "batch", "norm_scale": 0.0},
-     "norm scale must be at least 0.001 in training. It is not learned here")])
+     "scale of the normalization must be at least 0.001 in training. It is not learned here")])
 def test_a_net_that_training_does_not_take_has_a_sentence_in_place_of_a_link(settings, said):
     assert said in same_net.trained(CompareParams(**settings))
     assert isinstance(same_net.trained(CompareParams(widths=(64, 32, 10), kernels=(1,))), dict)

@@ -287,7 +287,8 @@ def test_a_slider_keeps_a_value_that_another_control_takes_from_its_options(visi
     for activation in ("sigmoid", "relu"):
         page = visitor.send(state(page.widget("activation").id, "string_value", activation))
         assert not page.exceptions
-        assert page.verdict.startswith(f"## With σw² = 0.8 and σb² = 0.05, {activation} nets")
+        nets = f"{ACTIVATIONS[activation].said} nets"
+        assert page.verdict.startswith(f"## With σw² = 0.8 and σb² = 0.05, {nets}")
 
 
 def test_a_click_on_the_plane_leaves_every_control_of_the_page_usable(visitor):

@@ -74,7 +74,8 @@ def test_every_scene_opens_its_own_point(scene):
     p = scene.params
     text = phase_view(p).verdict
     place = f"With σw² = {p.sigma_w2:.4g} and σb² = {p.sigma_b2:.4g}"
-    assert text.startswith(f"{place}, {p.activation} nets train up to **{layers(phase_map(p).depth)}**. ")
+    nets = f"{ACTIVATIONS[p.activation].said} nets"
+    assert text.startswith(f"{place}, {nets} train up to **{layers(phase_map(p).depth)}**. ")
     assert len(text) <= 200, "two lines of a projector"
     assert not re.search(r"\bnan\b|\binf\b|not a number", text)
 

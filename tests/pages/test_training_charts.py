@@ -88,7 +88,7 @@ def test_a_net_that_diverged_is_counted_and_the_others_go_on():
     gone = last.diverged[0] >= 0
     assert 0 < gone.sum() < gone.size
     view = training_view(p, snapshots, COURSE, "he_normal", "grad2", 0.9, True)
-    assert f"{gone.sum()} of 8 nets of he_normal blew up" in view.verdict
+    assert f"{gone.sum()} of 8 nets of He blew up" in view.verdict
     assert f"{100 * np.nanmean(last.held_out[0]):.0f} % right on new digits" in view.verdict
     drawn = line(view.tables["accuracy"], "he_normal")
     assert drawn.x.iloc[-1] == p.steps, "the line of the others goes on"
@@ -112,7 +112,7 @@ def test_rates_are_told_and_drawn_as_found():
                                          seeds=2, initializers=("zeros", "he_normal")))
     said, table = rates(found)
     assert "**zeros** learns at no rate." in said
-    best = re.search(r"\*\*he_normal\*\* learns best at η = ([\d.]*\d)", said).group(1)
+    best = re.search(r"\*\*He\*\* learns best at η = ([\d.]*\d)", said).group(1)
     assert float(best) == pytest.approx(found.best[1], rel=0.05)
     loss = found.loss[1].mean(axis=1)
     alive = np.isfinite(loss)

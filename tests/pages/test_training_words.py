@@ -8,6 +8,7 @@ import pytest
 from pages.parts.views import same_net, training_words
 from pages.parts.views.training_words import foresee, opening, ranking, verdict
 from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import compare
 from vgdash.training.trainer import TrainParams, train
 
@@ -68,7 +69,7 @@ def test_a_run_that_goes_on_is_not_judged_yet():
     first = [next(iter(train(p)))]
     assert foresee(p) == (True,)
     assert "Theory" not in verdict(p, first, False)
-    assert "Theory expected he_normal to learn: try more steps" in verdict(p, first, True)
+    assert "Theory expected He to learn: try more steps" in verdict(p, first, True)
 
 
 def test_what_learns_though_theory_did_not_expect_it_is_not_passed_over(monkeypatch):
@@ -76,7 +77,7 @@ def test_what_learns_though_theory_did_not_expect_it_is_not_passed_over(monkeypa
     monkeypatch.setattr(training_words, "foresee", lambda p: (False, False))
     said = verdict(p, list(train(p)), True)
     assert "zeros still guesses (loss 2.303 = ln 10), as theory predicted." in said
-    assert said.endswith("Theory did not expect he_normal to learn.")
+    assert said.endswith("Theory did not expect He to learn.")
 
 
 def test_before_a_run_each_net_is_named_with_what_theory_expects_of_it(run):
@@ -84,7 +85,8 @@ def test_before_a_run_each_net_is_named_with_what_theory_expects_of_it(run):
     words = {True: "Theory expects {} to learn", False: "Theory does not expect {} to learn",
              None: "may or may not learn"}
     for learns, sentence in words.items():
-        there = [name for name, found in zip(p.initializers, foresee(p), strict=True) if found is learns]
+        there = [INITIALIZERS[name].short
+                 for name, found in zip(p.initializers, foresee(p), strict=True) if found is learns]
         assert (sentence.split("{}")[0] in opening(p)) == bool(there)
         assert all(name in opening(p) for name in there)
 
@@ -93,6 +95,7 @@ def test_the_table_has_a_row_for_each_initializer_with_what_theory_expects(run):
     p, snapshots = run
     rows = [[cell.strip() for cell in line.split("|")[1:-1]]
             for line in ranking(p, snapshots, 0.5, True).splitlines()[2:]]
-    expected = dict(zip(p.initializers, foresee(p), strict=True))
+    expected = {INITIALIZERS[name].short: learns
+                for name, learns in zip(p.initializers, foresee(p), strict=True)}
     words = {True: "learns", False: "does not learn", None: "may or may not learn"}
     assert {row[1]: row[4] for row in rows} == {name: words[learns] for name, learns in expected.items()}
