@@ -21,6 +21,7 @@ BESIDE = {
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
 COURSE_HEIGHT = 262
+LISTED = 600  # pixels: three long names side by side
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
 LIGHT = 4e6  # weights of one net that are worth computing before they are asked for
@@ -36,7 +37,7 @@ def draw() -> None:
         own = controls.value("widths") is not None  # they say how deep, and how wide
         controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
         controls.select("activation", "activation", width=NARROW)
-        controls.several("initializers", "initializers")
+        controls.several("initializers", "initializers", width=LISTED)
 
     def more() -> None:
         own = controls.value("widths") is not None
@@ -80,7 +81,7 @@ def _results(shown: page.Results) -> None:
     with right:
         advice = results.advice(p, one.initializer, framework)
         if look not in views.CLOSER:
-            shown.controls.select("of", "a closer look at", p.initializers)
+            shown.controls.select("of", "a closer look at", p.initializers, width=WIDE)
         st.markdown("**What fails first, and what to choose instead.** "
                     f"{advice.failure} {advice.balance}\n\n{advice.choice}")
         elements.net_link("training", "Train these very nets on the digits", same_net.trained(p))

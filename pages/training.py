@@ -34,13 +34,13 @@ def draw() -> None:
         training_panel.start_when_ready()
 
     def row() -> None:
-        controls.select("dataset", "data", width=NARROW)
+        controls.select("dataset", "data", width=WIDE)
         controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
         controls.select("activation", "activation", width=NARROW)
         controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
 
     def more() -> None:
-        controls.several("initializers", "initializers")
+        controls.several("initializers", "initializers", wrap=True)
         controls.steps("width", "width of the hidden layers", WIDTHS, disabled=own)
         controls.typed("widths", "or your own widths, input first", "64-512-256-10")
         controls.select("optimizer", "optimizer")

@@ -93,4 +93,4 @@ def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str,
         short = {column: st.column_config.NumberColumn(format="%.5g")
                  for column in table.columns if table[column].dtype.kind == "f"}
         st.dataframe(table, hide_index=True, height=300, column_config=short,
-                     alt=f"The numbers behind the chart: {name}")
+                     alt="The numbers behind the charts")

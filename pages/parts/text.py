@@ -54,7 +54,7 @@ def harmless(text: str) -> str:
 def refusal(error: ParamError) -> str:
     """Say what was left out, the rule, and what to do instead."""
     received = "nothing" if error.received == "()" else harmless(error.received.strip("'\""))
-    rule = re.sub(r"\w+_\w+", r"`\g<0>`", error.rule)  # the words of addresses
+    rule = re.sub(r"^(one (?:to \d+ )?of ).+", r"\1those that this page offers", error.rule)
     said = f"{names.field(error.field)} must be {rule}. “{received}” was left out."
     return f"{said} {error.instead}".strip()
 

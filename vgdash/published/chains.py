@@ -137,7 +137,7 @@ CHAINS: tuple[Claim, ...] = (
     Claim(
         key="standard-normal-overflow",
         claim="With standard normal weights, 512 wide, about 30 multiplications leave no finite number.",
-        source="fast.ai course, notebook 02b_initializing",
+        source="fast.ai course, notebook 02b",
         address="https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb",
         setup=("x ← W x in float32; the multiplication that gives the first number that is not finite "
                "(their loop counts from 0 and stops at 28)"),

@@ -16,7 +16,7 @@ from vgdash.theory.layerwise import predict
 
 PYTORCH_AT = "https://docs.pytorch.org/docs/stable/nn.init.html"
 KERAS_AT = "https://keras.io/api/layers/initializers/"
-FASTAI = "fast.ai course, notebook 02b_initializing"
+FASTAI = "fast.ai course, notebook 02b"
 FASTAI_AT = "https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb"
 CS231N_SLIDES = "CS231n 2017, lecture 6"
 CS231N_SLIDES_AT = "http://cs231n.stanford.edu/slides/2017/cs231n_2017_lecture6.pdf"
@@ -105,9 +105,9 @@ FRAMEWORKS: tuple[Claim, ...] = (
     Claim(
         key="pytorch-gains",
         claim="PyTorch lists these gains.",
-        source="PyTorch, torch.nn.init.calculate_gain", address=PYTORCH_AT,
+        source="PyTorch documentation, gains", address=PYTORCH_AT,
         setup="linear, sigmoid, tanh, ReLU, leaky ReLU (slope 0.01), SELU",
-        formula="calculate_gain(name)",
+        formula="the gain of each activation",
         theirs=(1, 1, 5 / 3, math.sqrt(2), math.sqrt(2 / (1 + 0.01**2)), 3 / 4),
         tolerance=1e-15, reason="exact, up to float64",
         compute=_framework_gains, page="initializers",
@@ -125,8 +125,8 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="pytorch-kaiming-uniform",
-        claim="Uniform He weights lie within ±√(6/fan_in).",
-        source="PyTorch, torch.nn.init.kaiming_uniform_", address=PYTORCH_AT,
+        claim="Uniform He weights lie within ±√(6/nᵢₙ).",
+        source="PyTorch documentation, Kaiming uniform", address=PYTORCH_AT,
         setup="fan-in 512: the largest of a million weights",
         formula="√(6/((1 + a²)·nᵢₙ)), a = 0", theirs=math.sqrt(6 / 512),
         tolerance=LARGEST, reason="the largest of a million draws falls short of the bound by a millionth",
@@ -183,7 +183,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
         claim="These factors give an activation's output the variance 1.",
         source="NFNets, as listed in timm",
         address="https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/nfnet.py",
-        setup=", ".join(SCALED),
+        setup=", ".join(ACTIVATIONS[name].title for name in SCALED),
         formula="γ = 1/√Var(f(z)), z ~ N(0, 1)", theirs=tuple(SCALED.values()),
         tolerance=0.005,
         reason="theirs are drawn: variances of 256 numbers (0.2 % high), 1024 times (4 standard errors)",

@@ -114,7 +114,7 @@ THEORY: tuple[Claim, ...] = (
     Claim(
         key="tanh-five-thirds",
         claim="With PyTorch's gain of 5/3 a deep tanh net is chaotic: gradients grow.",
-        source="PyTorch, calculate_gain('tanh')", address="https://docs.pytorch.org/docs/stable/nn.init.html",
+        source="PyTorch, the gain for tanh", address="https://docs.pytorch.org/docs/stable/nn.init.html",
         setup="σw² = 25/9, σb² = 0: q* and the factor of a squared gradient a layer",
         formula="q = σw² E[tanh²(√q z)]", theirs=(1.17848, 1.2098),
         tolerance=(5e-6, 5e-5), absolute=True, reason=LAST_DIGIT, derived=True,

@@ -125,7 +125,7 @@ def _numbers(probes: Sequence[Probe], found: Sequence[Diagnosis]) -> str:
     besides = [one.besides for one in found]
     header, below = (line + more * any(besides) for line, more in NUMBERS_HEADER)
     return markdown_table(f"{header}\n{below}", (
-        [names.short(one.params.initializer), _figures(one.signals, probe, "q", 1),
+        [names.long(one.params.initializer), _figures(one.signals, probe, "q", 1),
          _figures(one.gradients, probe, "grad2", -1), *[beside or "–"] * any(besides)]
         for probe, one, beside in zip(probes, found, besides, strict=True)))
 
