@@ -30,7 +30,8 @@ def said(page: AppTest) -> Iterator[tuple[str, str]]:
             texts = _of_table(node.value)
         else:
             texts = _strings(proto)
-        yield from ((kind, shown) for text in texts if (shown := CODE.sub(" ", text)).strip())
+        plain = (re.sub(r"\\(.)", r"\1", CODE.sub(" ", text)) for text in texts)
+        yield from ((kind, text) for text in plain if text.strip())
 
 
 def _nodes(node: Any) -> Iterator[Any]:

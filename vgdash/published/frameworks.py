@@ -135,7 +135,7 @@ FRAMEWORKS: tuple[Claim, ...] = (
     ),
     Claim(
         key="keras-glorot-uniform",
-        claim="Uniform Glorot weights, the default of Keras, lie within ±√(6/(fan_in + fan_out)).",
+        claim="Uniform Glorot weights, the default of Keras, lie within ±√(6/(nᵢₙ + nₒᵤₜ)).",
         source="Keras, GlorotUniform", address=KERAS_AT,
         setup="fan-in 300, fan-out 3000: the largest of 900,000 weights",
         formula="√(6/(nᵢₙ + nₒᵤₜ))", theirs=math.sqrt(6 / 3300),
