@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, elements, names, page, prefetch, results, shell, text
+from pages.parts import charts, code_drawer, elements, names, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import net_controls
 from pages.parts.presenter import presenting
@@ -65,11 +65,11 @@ def draw() -> None:
 
 
 def _results(shown: page.Results) -> None:
-    p, look, wanted, framework = shown.p, shown.value("look"), shown.value("of"), shown.value("framework")
+    p, look, wanted = shown.p, shown.value("look"), shown.value("of")
     found, one = results.comparison(p), _one(p, wanted)
     shown.verdict(found.verdict)
     if p.depth * p.width**2 < LIGHT:
-        prefetch.schedule(_compute, ((q, one.initializer, framework) for q in shown.controls.next_params()))
+        prefetch.schedule(_compute, ((q, one.initializer) for q in shown.controls.next_params()))
     shown.beside(lambda params, side, other: _main(params, _one(params, one.initializer), look, side, other))
     if presenting():
         return
@@ -79,28 +79,25 @@ def _results(shown: page.Results) -> None:
         if found.remarks:
             st.caption(found.remarks)
     with right:
-        advice = results.advice(p, one.initializer, framework)
+        advice = results.advice(p, one.initializer)
         if look not in views.CLOSER:
             shown.controls.select("of", "a closer look at", p.initializers, width=WIDE)
         st.markdown("**What fails first, and what to choose instead.** "
                     f"{advice.failure} {advice.balance}\n\n{advice.choice}")
         elements.net_link("training", "Train these very nets on the digits", same_net.trained(p))
-        with elements.drawer("Code to paste", "code", ":material/code:") as opened:
-            if opened:
-                shown.controls.select("framework", "framework", width=WIDE)
-                st.code(advice.code, language="python", wrap_lines=True)
         label = "Every initializer, and every number format"
         with elements.drawer(label, "ranking", ":material/list:") as opened:
             if opened:
                 st.markdown(f"{advice.ranking}\n\n**Where each number format gives up**, "
                             f"{names.short(one.initializer)}:\n\n{advice.formats}")
+    code_drawer.draw(shown.controls, one)
     elements.table_and_download(lambda: results.table(p), text.file_name("initializers", p), "comparison", p)
 
 
-def _compute(p: CompareParams, name: str, framework: str) -> None:
+def _compute(p: CompareParams, name: str) -> None:
     """Compute what the page shows of ``p``."""
     results.comparison(p)
-    results.advice(p, name, framework)
+    results.advice(p, name)
 
 
 def _one(p: CompareParams, name: str) -> ProbeParams:

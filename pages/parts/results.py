@@ -25,7 +25,6 @@ from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
 from vgdash.chain_learning import DescentParams
-from vgdash.codegen.export import FRAMEWORKS
 from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams, Probe, ProbeParams, compare
@@ -125,8 +124,13 @@ def shares(p: CompareParams, statistic: str) -> pa.Table:
 
 
 @remembered(300)
-def advice(p: CompareParams, initializer: str, framework: str) -> advice_views.AdviceView:
-    return advice_views.advice_view(compared(p)[p.initializers.index(initializer)], framework)
+def advice(p: CompareParams, initializer: str) -> advice_views.AdviceView:
+    return advice_views.advice_view(compared(p)[p.initializers.index(initializer)])
+
+
+@remembered(100, long=lambda *_: False)
+def code(p: ProbeParams, framework: str) -> tuple[advice_views.Code, ...]:
+    return advice_views.code_view(p, framework)
 
 
 @remembered(50)
@@ -208,7 +212,7 @@ def table(p: Params) -> pd.DataFrame:
 OPENING: dict[type[Params], Callable[..., Any]] = {
     ChainParams: lambda p: chain(p, DescentParams().learning_rate),
     NeuronParams: neuron,
-    CompareParams: lambda p: (comparison(p), advice(p, p.initializers[0], FRAMEWORKS[0])),
+    CompareParams: lambda p: (comparison(p), advice(p, p.initializers[0])),
     PhaseParams: phases,
 }
 

@@ -10,7 +10,9 @@ import pytest
 from tests.codegen.test_export import WIDTHS
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
+from vgdash.codegen.reinitialize import reinitialize
 from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
+from vgdash.probe.params import ProbeParams
 
 KERAS_INITIALIZERS = {
     "VarianceScaling": "scale=1.0, mode='fan_in', distribution='truncated_normal'",
@@ -32,6 +34,12 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     # https://keras.io/api/layers/core_layers/dense/
     "keras.layers.Dense": "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', "
                           "bias_initializer='zeros'",
+    **{f"{package}.layers.{name}": "" for package in ("keras", "tensorflow.keras")
+       for name in ("Conv1D", "Conv2D", "Conv3D", "Layer")},
+    "tensorflow.keras.layers.Dense": "",
+    # https://keras.io/api/ops/numpy/, https://keras.io/api/random/random_ops/
+    "keras.ops.mean": "x, axis=None",
+    "keras.random.normal": "shape, mean=0.0, stddev=1.0",
     # https://keras.io/api/layers/activation_layers/leaky_relu/
     "keras.layers.LeakyReLU": "negative_slope=0.3",
     # https://keras.io/api/layers/activations/
@@ -44,6 +52,7 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     "tensorflow.Variable": "initial_value=None",
     "tensorflow.zeros": "shape, dtype=None",
     "tensorflow.fill": "dims, value",
+    "tensorflow.reduce_mean": "input_tensor, axis=None",
     "tensorflow.random.uniform": "shape, minval=0, maxval=None",
     "tensorflow.random.normal": "shape, mean=0.0, stddev=1.0",
     "tensorflow.nn.gelu": "features, approximate=False",
@@ -66,6 +75,10 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     "jax.numpy.full": "shape, fill_value",
     "jax.numpy.eye": "N, M=None, k=0, dtype=None",
     "jax.numpy.tanh": "x, /",
+    "jax.numpy.mean": "a, axis=None",
+    # https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/module.html (and layers.html)
+    **{f"flax.linen.{name}": "features, kernel_size=None" for name in ("Dense", "Conv")},
+    "flax.linen.intercept_methods": "interceptor",
 }
 VALUES = {  # what the documentation allows for an argument that is a word
     "keras.mode": {"fan_in", "fan_out", "fan_avg"},
@@ -85,6 +98,9 @@ TEXTS = [(framework, export(name, activation, framework, widths=WIDTHS, gamma=ga
              *itertools.product(["he_normal"], ACTIVATIONS, [1.0], [0.0])}]
 TEXTS += [(framework, export("zeros", "relu", framework, last_scale=0.1, last_bias=1.0))
           for framework in OTHERS]
+TEXTS += [(framework, reinitialize(ProbeParams(WIDTHS, "tanh", name, gamma, sigma_b2), framework))
+          for framework in OTHERS for name in INITIALIZERS
+          for gamma in (1.0, 1.7) for sigma_b2 in (0.0, 0.05)]
 
 
 def signature(parameters):

@@ -13,7 +13,7 @@ from pages.parts.presenter import difference
 from pages.parts.scenes import SCENES
 from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.text import LONGEST_NAME, escaped, file_name, number, seconds
-from pages.parts.views.advice import advice_view
+from pages.parts.views.advice import advice_view, code_view
 from pages.parts.views.initializers import comparison_view
 from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
@@ -97,7 +97,7 @@ def test_the_sentence_on_learning_says_at_which_depths():
     ("relu", "he_normal", {"normalization": "batch"}, None, ...)])
 def test_the_balance_says_where_its_factors_hold(activation, initializer, more, settles, gamma):
     p = ProbeParams(activation=activation, initializer=initializer, widths=(16,) * 4, batch=8, **more)
-    words = advice_view(probe(p), "pytorch").balance
+    words = advice_view(probe(p)).balance
     assert (f"Deep inside, where E[z²] {settles}, a layer" if settles else "Deep inside, a layer") in words
     assert ("γ" in words) == (gamma is not ...)
     assert not isinstance(gamma, (int, float)) or f"γ = {gamma:.3g}" in words
@@ -109,7 +109,7 @@ def test_the_balance_says_where_its_factors_hold(activation, initializer, more, 
     ((16, 32, 16, 32, 16), "he_normal", "1.00", "0.50")])
 def test_the_balance_of_unequal_widths_is_that_of_one_matrix(widths, initializer, forward, backward):
     p = ProbeParams(widths=widths, initializer=initializer, batch=8)
-    words = advice_view(probe(p), "pytorch").balance
+    words = advice_view(probe(p)).balance
     fan_in, fan_out = map(int, re.match(r"From (\d+) to (\d+) units, a layer passes", words).groups())
     assert (fan_in, fan_out) in list(itertools.pairwise(widths))[1:]
     assert f"**×{forward}** forward and **×{backward}** backward" in words
@@ -121,11 +121,25 @@ def test_the_balance_of_unequal_widths_is_that_of_one_matrix(widths, initializer
     ({}, ""), ({"residual": "plain", "keep": 0.5}, "plain skip connections and dropout that keeps 50%"),
     ({"normalization": "batch"}, "batch normalization"), ({"rescale": "lsuv"}, "LSUV rescaling")])
 def test_code_to_paste_says_what_it_leaves_out(more, named):
-    code = advice_view(probe(ProbeParams(widths=(16,) * 4, batch=8, **more)), "pytorch").code
-    first = code.splitlines()[0]
-    assert first.startswith("# The choice holds for the net with") == bool(named)
-    assert named in first
-    compile(code, "pasted", "exec")
+    for code in code_view(ProbeParams(widths=(16,) * 4, batch=8, **more), "pytorch"):
+        first = code.build.splitlines()[0]
+        assert first.startswith("# The choice holds for the net with") == bool(named)
+        assert named in first
+        assert ("expected = {}" in code.again) == bool(named)
+        assert named.partition(" and ")[0] in code.again
+        for text in (code.build, code.again):
+            compile(text, "pasted", "exec")
+
+
+@pytest.mark.parametrize(("start", "titles"), [
+    ("he_normal", {"He · 2/n: keep it": "he_normal"}),
+    ("small_normal", {"Chosen: 0.01²": "small_normal", "Recommended: He · 2/n": "he_normal"})])
+def test_the_code_of_the_choice_stands_beside_that_of_the_advice(start, titles):
+    codes = code_view(ProbeParams((784, 512, 10), initializer=start), "numpy")
+    assert [code.title for code in codes] == list(titles)
+    for code, name in zip(codes, titles.values(), strict=True):
+        assert code.build.startswith(f"# {name} and relu.")
+        assert code.again.startswith(f"# {name} and relu.")
 
 
 @pytest.mark.parametrize("more", [
@@ -135,14 +149,14 @@ def test_code_to_paste_says_what_it_leaves_out(more, named):
       for name, gamma in (("gelu", 1.5), ("silu", 1.6)))], ids=str)  # which the signal never comes to
 def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more):
     found = probe(ProbeParams(**{"widths": (16,) * 4, "batch": 8, **more}))
-    assert advice_view(found, "pytorch").balance == ""
+    assert advice_view(found).balance == ""
     assert "gamma" not in more or "explodes" in comparison_view([found]).verdict
 
 
 @pytest.mark.parametrize(("depth", "digits", "zero"), [(50, 33, 39), (36, 33, None)])
 def test_lost_digits_are_not_called_zero_and_float64_does_not_end_where_float32_does(depth, digits, zero):
     found = probe(ProbeParams.uniform(depth, 100, "relu", "small_normal"))
-    verdict, formats = comparison_view([found]).verdict, advice_view(found, "pytorch").formats
+    verdict, formats = comparison_view([found]).verdict, advice_view(found).formats
     assert "0.01² vanishes, ×0.0050 a layer" in verdict
     assert found.q[0, digits - 1] > 0
     assert zero is None or found.q[0, zero - 1] == 0 < found.q[0, zero - 2]

@@ -8,6 +8,7 @@ in PyTorch. A Keras initializer repeats its draw when called again, so every lay
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -58,8 +59,6 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
               "sigma_b2": sigma_b2, "last_scale": last_scale, "last_bias": last_bias, "kernels": kernels}
     rules = ProbeParams.rules()
     r = Recipe(**{name: rules[name].check(name, value) for name, value in values.items()})
-    roots = {"std": r.root(1), "limit": r.root(3), "numpy_std": r.root(1, "np.sqrt({})"),
-             "numpy_limit": r.root(3, "np.sqrt({})")}
     chosen = TEMPLATES[Choice(FRAMEWORKS).check("framework", framework)]
     if r.kernels and framework != "pytorch":
         raise ParamError("framework", "pytorch for convolutions", framework, "Leave kernels out.")
@@ -71,15 +70,28 @@ def export(initializer: str, activation: str, framework: str, widths: Sequence[i
         end = "# the first layer\n" + chosen.last.format(w=f"{first!r} * w", b="b").replace("-1", "0") + end
     random_bias = r.bias.law in ("normal", "uniform")
     return chosen.text.format(
-        r=r, about=r.about(chosen.shape), last=r.widths[-1], end=end,
+        r=r, about=about(r, framework), last=r.widths[-1], end=end,
         layer=(CONVOLUTION if r.kernels else LINEAR).format(spell_list(sides)),
-        **_activation(r.activation, framework),
-        weight=chosen.weight(r).format(r=r, **roots), bias=chosen.biases[r.bias.law].format(r=r),
+        **activation_source(r.activation, framework),
+        weight=chosen.weight(r).format(r=r, **roots(r)), bias=chosen.biases[r.bias.law].format(r=r),
         define=NUMPY_FUNCTIONS.get(r.base, ""), split=JAX_SPLIT if random_bias else "",
         note=f"    # {r.title} would be truncated\n" if r.base == "normal" and r.mode else "")
 
 
-def _activation(name: str, framework: str) -> dict[str, str]:
+def roots(r: Recipe) -> dict[str, str]:
+    """Return the standard deviation and the limit of the weights, as Python, for the format strings."""
+    return {"std": r.root(1), "limit": r.root(3), "numpy_std": r.root(1, "np.sqrt({})"),
+            "numpy_limit": r.root(3, "np.sqrt({})")}
+
+
+def about(r: Recipe, framework: str) -> str:
+    """Return a comment: the distribution of w, and for Glorot in Keras the words of its source."""
+    words = r.about(TEMPLATES[framework].shape)
+    said = DOCUMENTED.get(r.initializer, "") if framework in ("keras", "tensorflow") and r.gamma == 1 else ""
+    return f"{words}\n{textwrap.indent(textwrap.fill(f'Keras: “{said}”', 98), '# ')}" if said else words
+
+
+def activation_source(name: str, framework: str) -> dict[str, str]:
     """Return the source of an activation, and what a typed formula needs before it."""
     record = ACTIVATIONS[name]
     if record.tree is None:
@@ -233,6 +245,16 @@ SAME_NAMES = ("lecun_uniform", "glorot_normal", "glorot_uniform", "he_uniform") 
 KERAS_NAMES = {**dict.fromkeys((*SAME_NAMES, "orthogonal", "identity"), "{r.title}()"),
                "keras_default": "GlorotUniform()", "flax_default": "LecunNormal()",
                "bert_normal": "TruncatedNormal(stddev=0.02)"}
+
+# keras/src/initializers/random_initializers.py, Keras 3 (Apache License 2.0), which TensorFlow takes
+DOCUMENTED = {
+    "glorot_normal": "Draws samples from a truncated normal distribution centered on 0 with stddev = "
+                     "sqrt(2 / (fan_in + fan_out)) where fan_in is the number of input units in the weight "
+                     "tensor and fan_out is the number of output units in the weight tensor.",
+    "glorot_uniform": "Draws samples from a uniform distribution within [-limit, limit], where limit = "
+                      "sqrt(6 / (fan_in + fan_out)) (fan_in is the number of input units in the weight "
+                      "tensor and fan_out is the number of output units).",
+}
 
 KERAS = Framework('''\
 {about}

@@ -1,4 +1,4 @@
-"""Advice on one initializer: its first failure, a better choice with its code, and the balance of a layer."""
+"""Advice on one initializer: its first failure, a better choice, code of both, the balance of a layer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pages.parts.text import count, listed, markdown_table, number, ten_to, time
 from pages.parts.views.initializers import cached_diagnosis
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
+from vgdash.codegen.reinitialize import reinitialize, what_is_beside
 from vgdash.diagnosis.balance import BalanceParams, balance
 from vgdash.diagnosis.outlook import SMALL_BATCH
 from vgdash.diagnosis.recommendation import EASY, Recommendation, recommend
@@ -41,36 +42,57 @@ class AdviceView:
     choice: str
     ranking: str
     balance: str
-    code: str
 
 
-def advice_view(seen: Probe, framework: str) -> AdviceView:
-    """Show the first failure of these nets, a better choice and its reasons, and the code for it."""
-    p, said = seen.params, cached_diagnosis(seen)
-    found = cached_recommendation(replace(p, seed=0, seeds=1))  # theory knows no seeds
-    gamma = [f"γ = {found.gamma:.3g}"] if found.gamma != 1 or p.gamma != 1 else []
-    sigma_b2 = found.choice.sigma_b2
-    bias = [f"σb² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
-    details = f" with {listed(gamma + bias)}" if gamma or bias else ""
-    head = (f"Choose **{names.long(found.initializer)}**{details}." if found.change else
+@dataclass(frozen=True)
+class Code:
+    """Source text of one start: a new net, and a function that draws an existing one anew, with a check."""
+
+    title: str
+    build: str
+    again: str
+
+
+def advice_view(seen: Probe) -> AdviceView:
+    """Show the first failure of these nets, a better choice and its reasons."""
+    p, said, found = seen.params, cached_diagnosis(seen), _recommendation(seen.params)
+    head = (f"Choose **{names.long(found.initializer)}**{_details(p, found)}." if found.change else
             f"Keep **{names.long(p.initializer)}**.")
-    code = export(found.initializer, p.activation, framework, p.widths, found.gamma, sigma_b2,
-                  p.last_scale, p.last_bias, p.kernels if framework == "pytorch" else ())
-    if left_out := _left_out(p) + ["convolutions"] * (bool(p.kernels) and framework != "pytorch"):
-        code = (f"# The choice holds for the net with {listed(left_out)}, "
-                f"which this code leaves to you.\n{code}")
     first = f"{names.short(p.initializer)}: {said.sentence[0].lower()}{said.sentence[1:]}"
     failure = " ".join([first, *said.details])
     return AdviceView(failure, _formats(said), f"{head} {' '.join(found.why)}", _ranking(found),
-                      _balance(said), code)
+                      _balance(said))
 
 
-def _left_out(p: ProbeParams) -> list[str]:
-    """Parts of the net besides weights, biases and activation."""
-    return [name for name, there in (
-        (f"{p.normalization} normalization", p.normalization != "none"),
-        (f"{p.residual} skip connections", p.residual != "none"),
-        (f"dropout that keeps {p.keep:.0%}", p.keep < 1), ("LSUV rescaling", p.rescale != "none")) if there]
+def _recommendation(p: ProbeParams) -> Recommendation:
+    return cached_recommendation(replace(p, seed=0, seeds=1))  # theory knows no seeds
+
+
+def _details(p: ProbeParams, found: Recommendation) -> str:
+    """Write gamma and biases of a choice: " with γ = 1.55 and no bias"."""
+    gamma = [f"γ = {found.gamma:.3g}"] if found.gamma != 1 or p.gamma != 1 else []
+    sigma_b2 = found.choice.sigma_b2
+    bias = [f"σb² = {sigma_b2:.3g}"] if sigma_b2 else ["no bias"] if p.sigma_b2 else []
+    return f" with {listed(gamma + bias)}" if gamma or bias else ""
+
+
+def code_view(p: ProbeParams, framework: str) -> tuple[Code, ...]:
+    """Show the code of the start of ``p``, and that of the recommended one beside it, if it is another."""
+    found = _recommendation(p)
+    if not found.change:
+        return (_code(p, f"{names.long(p.initializer)}: keep it", framework),)
+    wanted = f"Recommended: {names.long(found.initializer)}{_details(p, found)}"
+    return (_code(p, f"Chosen: {names.long(p.initializer)}", framework),
+            _code(found.choice, wanted, framework))
+
+
+def _code(p: ProbeParams, title: str, framework: str) -> Code:
+    build = export(p.initializer, p.activation, framework, p.widths, p.gamma, p.sigma_b2,
+                   p.last_scale, p.last_bias, p.kernels if framework == "pytorch" else ())
+    if left_out := what_is_beside(p) + ["convolutions"] * (bool(p.kernels) and framework != "pytorch"):
+        build = (f"# The choice holds for the net with {listed(left_out)}, "
+                 f"which this code leaves to you.\n{build}")
+    return Code(title, build, reinitialize(p, framework))
 
 
 def _formats(found: Diagnosis) -> str:
