@@ -5,7 +5,7 @@ from contextlib import suppress
 import streamlit as st
 
 from pages.parts import charts, elements, results, shell
-from pages.parts.controls import COMMON
+from pages.parts.controls import COMMON, carried
 from pages.parts.presenter import present_switch, presenting, scene_query
 from pages.parts.scenes import SCENE_BY_NAME, SCENES, Scene
 from pages.parts.state import session, take_answering
@@ -39,9 +39,10 @@ OWN_NET = {"widths": "784-256x10-10", "initializers": ["pytorch_default", "he_no
 
 
 def draw() -> None:
-    if not take_answering() and "present" in st.query_params:  # the switch below answers for itself
+    for key in () if take_answering() else ("present", "walk"):  # the switch below answers for itself
         with suppress(ParamError):
-            session().present = COMMON["present"].parse("present", st.query_params.get_all("present"))
+            if key in st.query_params:
+                setattr(session(), key, COMMON[key].parse(key, st.query_params.get_all(key)))
     st.title("vgdash: why gradients vanish or explode, and how the first weights decide it", anchor=False)
     st.markdown("**Vanishing gradients** keep a deep net from learning. Each layer multiplies the signal, "
                 "and the gradient on its way back. Good **weight initialization** starts every layer with a "
@@ -80,7 +81,8 @@ def _doors() -> None:
         st.markdown(f"**I teach**  \nA walk of {len(SCENES)} scenes, with questions for the room. "
                     "Key N goes on, key P goes back.")
         with st.container(key="next-scene"):  # the key N finds its link here
-            _scene(SCENES[0], "Start the walk", ":material/arrow_forward:")
+            first = session().walk[0].scene if session().walk else SCENES[0]
+            _scene(first, "Start the walk", ":material/arrow_forward:")
         present_switch()
     with learn.container(border=True, height="stretch", gap="xxsmall"):
         st.markdown("**I learn**  \nTen minutes, five steps. What you have seen is ticked.")
@@ -92,7 +94,7 @@ def _doors() -> None:
         st.markdown("**My net does not train**  \nType the widths of your layers. See where the signal and "
                     "the gradient die. Copy code that starts the net well.")
         st.page_link(shell.path("initializers"), label="Check my net", icon=":material/arrow_forward:",
-                     query_params=OWN_NET)
+                     query_params={**OWN_NET, **carried()})
 
 
 def _scene(scene: Scene, label: str, icon: str) -> None:

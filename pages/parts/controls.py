@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 import streamlit as st
 
-from pages.parts import names, scenes, text
+from pages.parts import names, scenes, text, walks
 from pages.parts.scenes import Scene
 from pages.parts.state import PageState, answer_next, session, take_answering
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
 
-COMMON: dict[str, Rule] = {  # keys of every page: large type, the state kept as A, the version of a link
-    "present": Flag(), "held": Text(MAX_TEXT), "v": Choice(("1",)),
+COMMON: dict[str, Rule] = {  # of every page: large type, own walk, the state kept as A, version of a link
+    "present": Flag(), "walk": walks.RULE, "held": Text(MAX_TEXT), "v": Choice(("1",)),
 }
 NARROW, WIDE = 150, 200  # pixels of a select box in a row; sliders share the rest
 EXACT = "%.10g"  # Streamlit shows two decimals of a number: 0.125 would stand there as 0.13, 0.001 as 0.00
@@ -26,13 +27,15 @@ UNDER_WAY = 3.0  # seconds in which an answer reaches its browser, over a slow l
 REFUSALS = 5  # sentences about one address at most
 
 
-class Address(NamedTuple):
+@dataclass(frozen=True)
+class Address:
     """State that an address names: the controls that are not at their default, and the keys of every page."""
 
     values: dict[str, Any]
     scene: str | None
     kept: str
     present: bool
+    walk: walks.Walk
 
 
 class Controls:
@@ -106,8 +109,7 @@ class Controls:
                 if query:
                     self.then()
         if here.scene is not None:
-            mine.at = (self.page, here.scene)
-            mine.seen.add(mine.at)
+            mine.enter(self.page, here.scene)
         self.hurried = arrived and time.monotonic() - mine.sent_at < UNDER_WAY
         self.write_address(again=not arrived)
 
@@ -132,8 +134,7 @@ class Controls:
         here = self.here
         moved = {key: value for key, value in here.values.items() if key in self.within or not here.scene}
         state = {**({"scene": [here.scene]} if here.scene else {}), **self._spelled(moved)}
-        common = {"held": [here.kept] if here.kept else [], "present": ["true"] if session().present else []}
-        return {key: texts for key, texts in {**state, **common}.items() if texts}
+        return {**state, **({"held": [here.kept]} if here.kept else {}), **carried()}
 
     def full_query(self) -> dict[str, list[str]]:
         """Return every value of the page as texts, defaults too: a link that survives new defaults."""
@@ -144,7 +145,8 @@ class Controls:
         return {key: self.rules[key].to_query(value) for key, value in values.items()}
 
     def _current(self) -> Address:
-        return Address(self.here.values, self.here.scene, self.here.kept, session().present)
+        return Address(self.here.values, self.here.scene, self.here.kept, session().present,
+                       session().walk)
 
     def _meaning(self, query: Mapping[str, list[str]]) -> tuple[Address, list[str]]:
         """Return the state that a query names, and a sentence for each part of it that was left out.
@@ -164,12 +166,12 @@ class Controls:
                 good[key] = self.readable[key].parse(key, texts)
             except ParamError as error:
                 refused.append(text.refusal(error))
-        common = {key: good.pop(key) for key in ("scene", "held", "present", "v") if key in good}
+        common = {key: good.pop(key) for key in ("scene", *COMMON) if key in good}
         scene = common.get("scene")
         as_written = self.scenes.get(scene, {})
         values = self._differing({**as_written, **good})
         return Address(values, scene if self._is_scene(scene, values) else None, common.get("held", ""),
-                       common.get("present", False)), refused[:REFUSALS]
+                       common.get("present", False), common.get("walk", ())), refused[:REFUSALS]
 
     def _is_scene(self, scene: str | None, values: Mapping[str, Any]) -> bool:
         """Test if values are those of a scene, but for keys that change within it."""
@@ -182,21 +184,22 @@ class Controls:
         here.values, here.scene, here.kept = dict(address.values), address.scene, address.kept
         here.entered, here.refused, here.misread, here.moved = dict(address.values), list(refused), {}, None
         mine.present = address.present
+        mine.walk, mine.stop = address.walk, mine.stop if address.walk == mine.walk else -1
         mine.generation += 1
 
     # ---- changes
 
     def enter(self, scene: Scene) -> None:
         """Set every control to the scene's value. For callbacks."""
-        self._show(Address(self.scenes[scene.name], scene.name, self.here.kept, session().present))
-        session().at = (self.page, scene.name)
+        self._show(replace(self._current(), values=self.scenes[scene.name], scene=scene.name))
+        session().enter(self.page, scene.name)
         self.then()
 
     def set(self, values: Mapping[str, Any]) -> NoReturn:
         """Set some controls, and draw the page again. For callbacks."""
         here, changed = self.here, self._differing({**self.here.values, **values})
         scene = here.scene if self._is_scene(here.scene, changed) else None
-        self._show(Address(changed, scene, here.kept, session().present))
+        self._show(replace(self._current(), values=changed, scene=scene))
         redraw_page()
 
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
@@ -307,6 +310,12 @@ class Controls:
         value = self.value(key)
         st.text_input(label, "" if value is None else self.rules[key].to_query(value)[0], placeholder=example,
                       max_chars=MAX_TEXT, **self._widget(key, {}))
+
+
+def carried() -> dict[str, list[str]]:
+    """Return the query of what goes along from page to page: large type, and the own walk."""
+    both = {"present": ["true"] if session().present else [], "walk": walks.RULE.to_query(session().walk)}
+    return {key: texts for key, texts in both.items() if texts}
 
 
 def set_present(key: str) -> None:

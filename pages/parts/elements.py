@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.components import v2
 
 from pages.parts import charts, names, shell
+from pages.parts.controls import carried
 from pages.parts.state import session
 from vgdash.codegen.notebook import notebook
 from vgdash.params import Params
@@ -69,7 +70,8 @@ def net_link(page: str, label: str, query: dict[str, str] | str) -> None:
     if isinstance(query, str):
         st.caption(query)
     else:
-        st.page_link(shell.path(page), label=label, icon=":material/arrow_forward:", query_params=query)
+        st.page_link(shell.path(page), label=label, icon=":material/arrow_forward:",
+                     query_params={**query, **carried()})
 
 
 def table_and_download(frame: Callable[[], pd.DataFrame], name: str, key: str,

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import segno
 import streamlit as st
 
-from pages.parts import names, results, scenes, shell
-from pages.parts.controls import Controls, present_key, redraw_page, set_present
+from pages.parts import names, own_walk, results, scenes, shell, walks
+from pages.parts.controls import Controls, carried, present_key, redraw_page, set_present
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
 from pages.parts.state import answer_next, answering, session
@@ -34,6 +34,8 @@ def top(controls: Controls, question: str) -> None:
         _tools(controls)
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="walk"):
             _steps(controls)
+    own_walk.line(controls.here.scene, controls.page)
+    own_walk.dialog()
     key = _pills_key(controls)
     labels = {scene.name: scene.label for scene in scenes.of_page(controls.page)}
     with st.container(key="scene"):
@@ -59,8 +61,10 @@ def _steps(controls: Controls) -> None:
 
     A scene on another page is a link, so that the history gets one entry.
     """
-    at = session().at
-    before, after = scenes.neighbours(controls.page, at[1] if at and at[0] == controls.page else None)
+    mine = session()
+    place = controls.page, mine.at[1] if mine.at and mine.at[0] == controls.page else None
+    before, after = (walks.neighbours(mine.walk, place, mine.stop) if mine.walk else
+                     scenes.neighbours(*place))
     for scene, icon, key, word in ((before, "back", "P", "previous"), (after, "forward", "N", "next")):
         icon, words, label = f":material/arrow_{icon}:", f"the {word} scene (key {key})", word.capitalize()
         with st.container(key=f"{word}-scene", width="content"):
@@ -75,28 +79,31 @@ def _steps(controls: Controls) -> None:
 
 
 def _scene_list(here: Scene | None) -> None:
-    """Draw the list of all scenes, by section, behind the number of the present one."""
-    number, total = scenes.SCENES.index(here) + 1 if here else 0, len(scenes.SCENES)
-    label, words = (f"{number} of {total}", here.source) if here else ("Scenes", f"all {total} scenes")
+    """Draw the list of the scenes of the walk, by section, behind the number of the present one."""
+    own = [stop.scene for stop in session().walk]
+    walk = own or scenes.SCENES
+    label, words = (f"{walk.index(here) + 1} of {len(walk)}", here.source) if here in walk else (
+        "Scenes", f"all {len(walk)} scenes of this walk")
     with st.popover(label, key=f"scene-list-{session().generation}", type="tertiary", help=words,
                     on_change="rerun") as opened:
         if not opened.open:
             return
+        own_walk.buttons()
         quiet = session().quiet
         st.button("Ask the questions again" if quiet else "Show scenes without their questions",
                   key="set-quiet", on_click=_set_quiet, args=(not quiet,))
         count = 0
-        for section, group in groupby(scenes.SCENES, key=lambda scene: scene.source):
-            st.markdown(f"**{section}**")
+        for section, group in groupby(walk, key=lambda scene: None if own else scene.source):
+            st.markdown(f"**{section or 'This walk'}**")
             for scene in group:
                 count += 1
                 st.page_link(shell.path(scene.page), label=f"{count}. {scene.label}",
                              query_params=scene_query(scene))
 
 
-def scene_query(scene: Scene) -> dict[str, str]:
-    """Return the query of a link to a scene, which keeps large type."""
-    return {"scene": scene.name, **({"present": "true"} if presenting() else {})}
+def scene_query(scene: Scene) -> dict[str, str | list[str]]:
+    """Return the query of a link to a scene, which keeps large type and the own walk."""
+    return {"scene": scene.name, **carried()}
 
 
 @answering

@@ -51,6 +51,11 @@ class Session:
     sent_at: float = -math.inf  # time.monotonic() when an address was last sent to the browser
     present: bool = False  # large type, for a projector
     quiet: bool = False  # no more questions
+    walk: tuple[Any, ...] = ()  # a ``walks.Walk`` of a lecturer's own; empty: through all scenes
+    stop: int = -1  # index in it of the stop entered last
+    draft: tuple[Any, ...] = ()  # the walk that is being made
+    edition: int = 0  # part of the key of its choice of scenes; one more whenever their order is changed
+    making: bool = False  # open the dialog for it in the next full run
     locked: dict[tuple[str, str], int | None] = field(default_factory=dict)  # (page, scene): answer or None
     start: str | None = None  # kind of run to start with the settings of the page
     runs: dict[str, Watched] = field(default_factory=dict)  # kind of run: the one that this session watches
@@ -61,6 +66,12 @@ class Session:
     def of(self, page: str) -> PageState:
         """Return the state of a page."""
         return self.pages.setdefault(page, PageState())
+
+    def enter(self, page: str, scene: str) -> None:
+        """Note that a scene is entered."""
+        self.at = (page, scene)
+        self.seen.add(self.at)
+        self.stop = next((i for i, stop in enumerate(self.walk) if stop.place == self.at), self.stop)
 
 
 def session() -> Session:

@@ -8,7 +8,7 @@ FILES = [file for file in SOURCES if file not in PACKAGE]
 PUBLIC = ("streamlit.components.v2", "streamlit.testing")  # and ``import streamlit as st``
 SERVERS = ("streamlit", "uvicorn", "starlette", "tornado")
 STATE = "pages.parts.state"
-CALLBACKS = {"pages.parts.controls", "pages.parts.presenter", "pages.trainable_depth"}
+CALLBACKS = {"pages.parts.controls", "pages.parts.own_walk", "pages.parts.presenter", "pages.trainable_depth"}
 
 
 def foreign(tree):

@@ -133,7 +133,7 @@ def test_code_to_paste_says_what_it_leaves_out(more, named):
 
 @pytest.mark.parametrize(("start", "titles"), [
     ("he_normal", {"He · 2/n: keep it": "he_normal"}),
-    ("small_normal", {"Chosen: 0.01²": "small_normal", "Recommended: He · 2/n": "he_normal"})])
+    ("small_normal", {"Chosen: too small · 0.01²": "small_normal", "Recommended: He · 2/n": "he_normal"})])
 def test_the_code_of_the_choice_stands_beside_that_of_the_advice(start, titles):
     codes = code_view(ProbeParams((784, 512, 10), initializer=start), "numpy")
     assert [code.title for code in codes] == list(titles)

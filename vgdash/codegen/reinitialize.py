@@ -40,9 +40,9 @@ FURTHEST = 290.0  # decades that a float can hold
 class Framework:
     """Format strings for one framework.
 
-    ``text`` has places for the others. ``weights`` and ``biases`` replace those of ``export`` that only hold
-    for a layer that was just made; ``first``, ``scale`` and ``bias`` change the first and the last of the
-    ``layers``.
+    ``text`` has places for the others. ``weights`` (by initializer) and ``biases`` replace those of
+    ``export`` that only hold for a layer that was just made. ``first``, ``scale`` and ``bias`` change the
+    first and the last of the ``layers``.
     """
 
     text: str
@@ -68,8 +68,7 @@ def reinitialize(p: ProbeParams, framework: str) -> str:
     framework = Choice(FRAMEWORKS).check("framework", framework)
     r = Recipe(p.initializer, p.activation, p.widths, p.gamma, p.sigma_b2, p.last_scale, p.last_bias)
     chosen, source = RULES[framework], KERAS if framework == "tensorflow" else TEMPLATES[framework]
-    remade = r.base == "identity" or r.initializer == "pytorch_default"
-    weight = ((remade and chosen.weights.get(r.base)) or source.weight(r)).format(r=r, **roots(r))
+    weight = (chosen.weights.get(r.initializer) or source.weight(r)).format(r=r, **roots(r))
     bias = {**source.biases, **chosen.biases}[r.bias.law].format(r=r)
     first = INITIALIZERS[r.initializer].first(p.fans_in[0])
     end = [line.format(value) for line, value, usual in (
@@ -222,7 +221,7 @@ model.apply(init)
                     first="layers[0].weight.data.mul_({!r})\n", scale="layers[-1].weight.data.mul_({!r})\n",
                     bias="layers[-1].bias.data.fill_({!r})\n",
                     inputs="torch.randn({}, {})", images="torch.randn({0}, {1}, {2}, {2})", weights={
-    "uniform": TEMPLATES["pytorch"].weights["uniform"],
+    "pytorch_default": TEMPLATES["pytorch"].weights["uniform"],
     "identity": "(nn.init.eye_ if layer.weight.ndim == 2 else nn.init.dirac_)(layer.weight)\n"
                 "    layer.weight.data.mul_({r.gamma!r})",
 }, biases={"uniform": "nn.init.uniform_(layer.bias, -1 / fan_in**0.5, 1 / fan_in**0.5)"})
