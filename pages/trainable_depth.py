@@ -36,7 +36,7 @@ def _results(shown: page.Results) -> None:
     p, found = shown.p, results.phases(shown.p)
     prefetch.schedule(results.phases, ((q,) for q in shown.controls.next_params()))
     shown.verdict(found.verdict)
-    left, right = st.columns([3, 2])
+    left, right = page.stage().columns([3, 2])
     with left:
         elements.chart(found.plane, charts.phase_plane(found.right, HIGHEST_BIAS, found.cell), "plane",
                        "Depth scale over the variances of weights and biases, the edge of chaos as a line, "
@@ -46,6 +46,7 @@ def _results(shown: page.Results) -> None:
         elements.chart(found.course, charts.depth_profiles(found.decades), "course",
                        "By layer: above, the correlation of two inputs, predicted from three starts and "
                        "measured from 0; below, the mean square of the signal, predicted and measured", 390)
+    st.markdown(found.legend)
     if presenting():
         return
     st.markdown(f"Click any place on the plane to open it. {found.remarks} {found.links}\n\n{found.numbers}")

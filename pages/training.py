@@ -22,6 +22,7 @@ BESIDE = {
 }
 DEPTHS = [2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 64, 80, 100, 128, 152, 200, 256]
 HEIGHT = 215
+PARTS = "limit extent band line point name"
 WIDTHS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512]
 LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0]
 
@@ -96,7 +97,8 @@ def _results(shown: page.Results) -> None:
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)
-    _main(found.tables, value("look"), found.of, value("statistic"), run)
+    with page.stage():
+        _main(found.tables, value("look"), found.of, value("statistic"), run)
     if not presenting():
         st.markdown(found.ranking)
         elements.net_link("initializers", "Measure these nets before training", same_net.measured(p))
@@ -110,8 +112,7 @@ def _rates(p: TrainParams) -> None:
     if found is not None:
         said, table = rates(found)
         spec = charts.curves("learning rate", "loss", log_x=True, fine=True, height=HEIGHT)
-        elements.chart(table, spec, "rates",
-                       "Loss after a few steps against the learning rate, for each initializer, log axes")
+        elements.chart(table, spec, "rates", "Loss after a few steps against the learning rate, log axes")
         st.caption(said)
 
 
@@ -119,12 +120,11 @@ def _main(tables, look: str, of: str, statistic: str, run) -> None:
     if look == COURSE:
         loss, accuracy = st.columns(2)
         with loss:
-            spec = charts.curves("step", "training loss", height=HEIGHT, fine=True)
+            spec = charts.curves("step", "training loss", height=HEIGHT, fine=True, parts=PARTS)
             elements.chart(tables["loss"], spec, "loss", "Training loss by step, log axis")
         with accuracy:
-            spec = charts.curves("step", score_name(run.params), decades=False, height=HEIGHT)
-            elements.chart(tables["accuracy"], spec, "accuracy",
-                           f"How much is {score_name(run.params)}, by step")
+            spec = charts.curves("step", score_name(run.params), decades=False, height=HEIGHT, parts=PARTS)
+            elements.chart(tables["accuracy"], spec, "accuracy", f"What is {score_name(run.params)}, by step")
     elif look == GRADIENTS:
         heat, updates = st.columns(2)
         with heat:
@@ -132,7 +132,7 @@ def _main(tables, look: str, of: str, statistic: str, run) -> None:
             elements.chart(tables["gradients"], spec, "heat",
                            "Size of the gradient by layer and step. A layer of a dark row learns nothing.")
         with updates:
-            spec = charts.curves("step", "update : weight", height=HEIGHT)
+            spec = charts.curves("step", "update : weight", height=HEIGHT, parts=PARTS)
             elements.chart(tables["updates"], spec, "updates",
                            "Update : weight, median layer, by step, log axis. A thousandth is healthy.")
     elif look == LAYERS:

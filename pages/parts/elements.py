@@ -45,7 +45,7 @@ def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str,
     """
     font = charts.LABEL_SIZE
     if session().present:
-        spec, font = charts.enlarge(spec), font * charts.ENLARGEMENT["fontSize"]
+        spec, font = charts.enlarge(spec), font * charts.LARGE
     if isinstance(table, dict):
         spec, table = {**spec, "datasets": table}, None
     table = charts.avoid_label_overlap(table, spec["height"], font)

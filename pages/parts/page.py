@@ -49,14 +49,20 @@ class Results:
         ``draw(params, side, other)``: ``side`` is "A", "B" or "", ``other`` the other side's parameter set.
         """
         kept = presenter.kept(self.controls)
-        if kept is None:
-            draw(self.p, "", None)
-            return
-        both = ((kept, "A", self.p), (self.p, "B", kept))
-        for column, (params, side, other) in zip(st.columns(2), both, strict=True):
-            with column:
-                st.markdown(f"**{side}**: {presenter.difference(params, other)}")
-                draw(params, side, other)
+        with stage():
+            if kept is None:
+                draw(self.p, "", None)
+                return
+            both = ((kept, "A", self.p), (self.p, "B", kept))
+            for column, (params, side, other) in zip(st.columns(2), both, strict=True):
+                with column:
+                    st.markdown(f"**{side}**: {presenter.difference(params, other)}")
+                    draw(params, side, other)
+
+
+def stage() -> Any:
+    """Make the container of a page's main charts, which grow with the window."""
+    return st.container(key="stage")
 
 
 def show(controls: Controls, question: str, results: Callable[[Results], None],

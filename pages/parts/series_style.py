@@ -12,7 +12,7 @@ SLOTS = 7
 
 @dataclass(frozen=True)
 class SeriesStyle:
-    """Colour (a slot of the palette), dash (pixels on and off) and marker (a shape of Vega) of a series."""
+    """Colour (slot of the palette), dash (pixels on and off), marker (shape or path of Vega) of a series."""
 
     slot: int
     dash: tuple[int, ...]
@@ -20,6 +20,9 @@ class SeriesStyle:
 
 
 GLYPHS = {"circle": "●", "triangle-up": "▲", "cross": "✚", "diamond": "◆"}  # markers, for sentences
+STAR = "M0,-1.3L.38,-.53L1.24,-.4L.62,.2L.76,1.05L0,.65L-.76,1.05L-.62,.2L-1.24,-.4L-.38,-.53Z"
+SALTIRE = "M-1.1,-.6L-.6,-1.1L0,-.5L.6,-1.1L1.1,-.6L.5,0L1.1,.6L.6,1.1L0,.5L-.6,1.1L-1.1,.6L-.5,0Z"
+DOTS = "M-1.5,-.3H-.9V.3H-1.5ZM-.3,-.3H.3V.3H-.3ZM.9,-.3H1.5V.3H.9Z"
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
 SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
@@ -40,11 +43,11 @@ SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     "constant": (6, DASHED, "square"),
     "orthogonal": (5, SOLID, "triangle-right"),
     "identity": (6, SOLID, "triangle-left"),
-    "siren": (4, DOTTED, "wedge"),
-    "pytorch_default": (5, DASHDOT, "stroke"),
-    "keras_default": (3, DASHDOT, "stroke"),
-    "flax_default": (2, DASHDOT, "stroke"),
-    "playground_default": (1, DASHDOT, "wedge"),
+    "siren": (4, DOTTED, SALTIRE),
+    "pytorch_default": (5, DASHDOT, STAR),
+    "keras_default": (3, DASHDOT, STAR),
+    "flax_default": (2, DASHDOT, STAR),
+    "playground_default": (1, DASHDOT, SALTIRE),
     # directions
     "activation": (0, SOLID, "circle"),
     "gradient": (1, DASHED, "square"),
@@ -68,6 +71,7 @@ SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     "1/n": (2, SOLID, "square"),
     "2/n": (0, SOLID, "circle"),
     "2/(n_in+n_out)": (3, SOLID, "triangle-down"),
+    "limit": (6, DOTTED, DOTS),
     # pairs of inputs, by the correlation that they start with
     "uncorrelated": (0, SOLID, "circle"),
     "related": (2, DASHED, "square"),

@@ -36,6 +36,16 @@ def fields(node):
     return own.union(*map(fields, node.values()))
 
 
+def computed(node):
+    """Every column that a specification computes in the browser."""
+    if isinstance(node, list):
+        return set().union(*map(computed, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {node["as"]} if isinstance(node.get("as"), str) else set()
+    return own.union(*map(computed, node.values()))
+
+
 @pytest.mark.parametrize(("author", "arguments"), ALL)
 def test_altair_accepts_every_part_of_a_specification_and_nothing_of_altair_is_left_in_it(author, arguments):
     spec = author.__wrapped__(*arguments)  # validated part by part; what ``cached_spec`` compiles is not
@@ -45,7 +55,8 @@ def test_altair_accepts_every_part_of_a_specification_and_nothing_of_altair_is_l
 
 @pytest.mark.parametrize(("author", "arguments"), ONE_TABLE)
 def test_a_chart_draws_columns_of_its_table(author, arguments):
-    assert {"x", "y", "slot", "text"} <= fields(author(*arguments)) <= set(COLUMNS)
+    spec = author(*arguments)
+    assert {"x", "y", "slot", "text"} <= fields(spec) <= set(COLUMNS) | computed(spec)
 
 
 def test_sessions_that_open_a_chart_at_once_wait_for_one_specification():
@@ -63,11 +74,12 @@ def test_sessions_that_open_a_chart_at_once_wait_for_one_specification():
     assert len({id(spec) for spec in specs}) == 2
 
 
-def test_an_enlarged_specification_has_larger_type_and_the_same_everything_else():
+def test_an_enlarged_specification_has_type_that_grows_with_the_window_and_the_same_everything_else():
     spec = charts.curves("layer", "size")
     large = charts.enlarge(spec)
-    assert large["height"] > spec["height"]
     assert fields(large) == fields(spec)
     small = charts.spec.FONT["labelFontSize"]
     assert f'"labelFontSize": {small}' in json.dumps(spec)
-    assert f'"labelFontSize": {small}' not in json.dumps(large)
+    assert f'"labelFontSize": {{"expr": "{small} * zoom"}}' in json.dumps(large)
+    assert [one["name"] for one in large["params"]] == ["zoom"]
+    assert "windowSize" in large["params"][0]["expr"]

@@ -1,5 +1,6 @@
 """The page of trainable depth: what is drawn is what is computed, clicks and links open points."""
 
+import itertools
 import json
 import math
 import re
@@ -21,7 +22,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import CompareParams
 from vgdash.spelling import layers
 from vgdash.theory.fixed_points import fixed_point
-from vgdash.theory.phase_diagram import STARTS, PhaseParams, landmarks, phase_map, plane
+from vgdash.theory.phase_diagram import HIGHEST_BIAS, STARTS, PhaseParams, landmarks, phase_map, plane
 from vgdash.training.trainer import TrainParams
 
 SCENES = of_page("trainable_depth")
@@ -81,25 +82,28 @@ def test_every_scene_opens_its_own_point(scene):
 
 
 def test_a_point_off_the_plane_is_drawn_at_its_edge_with_its_value_in_words():
-    still = drawn(opened())[0]["marks"]
+    found = phase_view(PhaseParams())
+    still = found.plane["marks"].to_pandas()
     beyond = still[still.part == "beyond"]
     assert set(beyond.sigma_w2) == {256.0, 85.3333, 21.3333}
     assert (beyond.x == plane("tanh").sigma_w2[-1] + 0.05).all()
-    for w, label in zip(beyond.sigma_w2, still[still.part == "label to the left"].name, strict=True):
-        assert label.endswith(f" {w:.4g} →")
+    assert all(f"(at {w:.4g} →)" in found.legend for w in beyond.sigma_w2)
 
 
 @pytest.mark.parametrize(("activation", "fan_in"), [
     ("tanh", 256), ("tanh", 4), ("sigmoid", 256), ("softsign", 2), ("relu", 2048)])
-def test_every_initializer_has_a_label_and_no_two_labels_share_a_row(activation, fan_in):
-    still = phase_view(PhaseParams(activation, fan_in=fan_in)).plane["marks"].to_pandas()
-    points, labels = still[still.part.isin(["point", "beyond"])], still[still.part.str.startswith("label")]
+def test_every_initializer_has_a_number_with_its_name_and_no_number_lies_on_another_one(activation, fan_in):
+    found = phase_view(PhaseParams(activation, fan_in=fan_in))
+    still = found.plane["marks"].to_pandas()
+    points, badges = still[still.part.isin(["point", "beyond"])], still[still.part == "badge"]
     said = "; ".join(points.text)
     assert all(f"{INITIALIZERS[mark.name].title}: " in said for mark in landmarks(activation, fan_in))
-    assert len(labels) == len(points)
-    heights = np.sort(labels.y)
-    assert np.diff(heights).min() > 0.02  # of 0.5 over 300 pixels: twelve pixels of a line of fourteen
-    np.testing.assert_array_equal(labels.sigma_w2, points.sigma_w2)
+    np.testing.assert_array_equal(badges.sigma_w2, points.sigma_w2)
+    assert list(badges.name) == re.findall(r"\*\*(\d+)\*\*\s\S", found.legend)
+    places = np.stack([badges.x / found.right, badges.y / HIGHEST_BIAS], axis=1)
+    assert places.max() < 1.01
+    for one, other in itertools.combinations(places, 2):  # a badge is 20 pixels wide; 250 x 230 on a phone
+        assert (np.abs(one - other) * (250, 230)).max() > 19
 
 
 # ---- where it leads

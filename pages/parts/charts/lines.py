@@ -17,6 +17,7 @@ from pages.parts.charts.spec import (
     TABLE_ORDER,
     TEXT,
     TOOLTIP,
+    TOP,
     UPRIGHT,
     Spec,
     cached_spec,
@@ -40,6 +41,7 @@ PANELS_HEIGHT = 360
 PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers
 RULE = {"strokeDash": [2, 4], "opacity": 0.6}
 HIGH = alt.Y2("high:Q")
+NAME_HEIGHT = 21  # pixels from one name to the next below it
 
 
 @cached_spec
@@ -50,7 +52,8 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
 
     ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the
     first. ``parts``: those that the table may have; an empty one takes a browser as long as a full one.
-    ``value``: numbers beside points. ``mark``: a ring, and an upright rule through it.
+    ``value``: numbers beside points. ``mark``: a ring, and an upright rule through it. ``name``: names with
+    markers below each other, right of the plot, in the order of the rows.
     """
     base = alt.Chart()
     numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
@@ -80,12 +83,29 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
         "value": [rows_of(base, "value").mark_text(align="left", dx=7, dy=-9, fontSize=14).encode(
             x=x, y=y, color=ROW_COLOUR, text=TEXT, key=ROW_KEY)],
         "label": [label_layer(base, x, y, **names)],
+        "name": _names(rows_of(base, "name")),
+        "least": [_least_range(base, y_axis)],
     }
-    order = parts.split()
+    order = [*parts.split(), *(["least"] if decades else [])]
     if "limit" in order:  # its words stand over the lines, and under their names
         order.insert(order.index("label") if "label" in order else len(order), "words")
     drawn = [layer for part in order for layer in layers[part]]
     return compile_spec(drawn, 10, height, mirrored, finite=True)
+
+
+def _names(names: alt.Chart) -> list[alt.Chart]:
+    """Write names right of the plot, in pixels: no line moves them, and they move no axis."""
+    places = names.encode(x=alt.value({"expr": "width"}), color=ROW_COLOUR, key=ROW_KEY,
+                          y=alt.value({"expr": f"{TOP} + zoom * (8 + {NAME_HEIGHT} * datum.row_id)"}))
+    return [places.mark_point(filled=True, size=55, opacity=1, xOffset=14).encode(shape=MARKER),
+            places.mark_text(align="left", dx=23, **BOLD).encode(text=TEXT)]
+
+
+def _least_range(chart: alt.Chart, axis: alt.Axis) -> alt.Chart:
+    """Make an axis of decades span one at least: so it has numbers, and what holds looks flat."""
+    ends = chart.transform_aggregate(low="min(y)", high="max(y)").transform_calculate(
+        least="(datum.low + datum.high - 1) / 2", most="(datum.low + datum.high + 1) / 2")
+    return ends.mark_rule(opacity=0).encode(y=alt.Y("least:Q", axis=axis), y2="most:Q")
 
 
 @cached_spec

@@ -24,7 +24,7 @@ from pages.parts.charts.spec import (
 )
 from pages.parts.charts.tables import Rows, number_rows
 
-RING = 520  # square pixels
+RING, BADGE = 620, 330  # square pixels
 OVERLAP = 0.2  # of a cell, a pixel on a phone, lies under the next: else there are hairlines between cells
 INVISIBLE = 0.001  # Vega reserves no space for marks of opacity 0
 PLANE = ("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "part", "text", "name")
@@ -81,16 +81,11 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         labelExpr=power_of_ten(), values=[0, 1, 2], labelFontSize=13, titleFontSize=14, **INK,
         gradientLength={"expr": "min(220, 0.6 * width)"}, gradientThickness=12)
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=legend)
-
-    def named(part: str, **style) -> list[alt.Chart]:
-        """Write light letters with a dark rim, readable on every colour."""
-        chart = rows_of(base, part).encode(x=x, y=y, text=alt.Text("name:N"), key=ROW_KEY,
-                                           **({} if part == "side" else {"tooltip": TOOLTIP}))
-        rim = chart.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **style)
-        return [rim, chart.mark_text(fill="white", **style)]
-
+    side = rows_of(base, "side").encode(x=x, y=y, text=alt.Text("name:N"), key=ROW_KEY)
+    letters = {"fontSize": 17, "fontWeight": "bold", "lineBreak": "\n",
+               "dx": {"expr": f"width < {PHONE} ? -0.09 * width : 0"}}
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
-    label = {"dy": -8, "fontSize": 14, "limit": {"expr": "0.72 * width"}}
+    badge = rows_of(base, "badge").encode(x=x, y=y, tooltip=TOOLTIP, key=ROW_KEY)
     ring = {"size": RING, "filled": False}
     opened = rows_of(base, "opened").encode(x=x, y=y, key=ROW_KEY)
     line = rows_of(base, "line").encode(x=x, y=y, order=alt.Order("y:Q"))
@@ -101,14 +96,14 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         none.mark_rect(fill="#8c8c8c", strokeWidth=0).encode(**ends, tooltip=said),
         line.mark_line(stroke="black", strokeWidth=6), line.mark_line(stroke="white", strokeWidth=3),
         rows_of(base, "stem").mark_rule(stroke="white", strokeWidth=1.5).encode(**ends, key=ROW_KEY),
-        *named("side", fontSize=17, fontWeight="bold", lineBreak="\n",
-               dx={"expr": f"width < {PHONE} ? -0.09 * width : 0"}),
-        *named("label to the right", align="left", dx=-6, **label),
-        *named("label to the left", align="right", dx=6, **label),
+        side.mark_text(stroke="black", strokeWidth=3.5, strokeJoin="round", **letters),  # a dark rim,
+        side.mark_text(fill="white", **letters),  # and light letters: readable on every colour
         rows_of(base, "extent").mark_point(strokeWidth=7, opacity=INVISIBLE, **ring).encode(x=x, y=y),
         opened.mark_point(stroke="black", strokeWidth=7, opacity=1, **ring),
         opened.mark_point(stroke="#ff5a36", strokeWidth=4, opacity=1, **ring),
         *(rows_of(base, part).mark_point(shape=shape, size=size, **rim).encode(
             x=x, y=y, tooltip=TOOLTIP, key=ROW_KEY)
-          for part, shape, size in (("point", "circle", 110), ("beyond", "triangle-right", 170))),
+          for part, shape, size in (("point", "circle", 50), ("beyond", "triangle-right", 170))),
+        badge.mark_point(shape="circle", **{**rim, "size": BADGE}),
+        badge.mark_text(fill="black", fontSize=13, fontWeight="bold", dy=1).encode(text=alt.Text("name:N")),
     ], 14, height, params=[picked])

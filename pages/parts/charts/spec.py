@@ -29,8 +29,13 @@ BOLD = {"fontSize": 14, "fontWeight": "bold"}
 TEXT, TOOLTIP = alt.Text("text:N"), alt.Tooltip("text:N", title=" ")
 CORNER = {"x2": alt.X2("x2:Q"), "y2": alt.Y2("y2:Q")}  # of a rectangle, opposite to (x, y)
 PALETTE = alt.Scale(domain=list(range(SLOTS)))
-ENLARGEMENT = {"fontSize": 1.4, "labelFontSize": 1.4, "minExtent": 1.4, "titleFontSize": 1.3,
-               "strokeWidth": 1.8, "size": 2.2, "height": 1.05}
+# For a projector: how much of ``ZOOM`` what has a size in pixels takes.
+ENLARGEMENT = {"fontSize": 1, "labelFontSize": 1, "minExtent": 1, "titleFontSize": 0.95, "strokeWidth": 1.3,
+               "size": 1.6, "dx": 1, "dy": 1, "xOffset": 1}
+LARGE = 1.4  # in a window of 1280x720
+# It grows with the window, which is looked at when the chart gets another size.
+ZOOM = (f"{LARGE} * clamp(min(windowSize()[0] / 1280, windowSize()[1] / 720), 0.8, 3) "
+        "+ 0 * (width + height)")
 
 Spec = dict[str, Any]
 _compiling = threading.RLock()
@@ -67,6 +72,7 @@ def compile_spec(layers: list[alt.Chart] | dict[str, list[alt.Chart]], right: in
         compiled = _compile_layers(layers, seen)
     ink = {"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0},
            "encoding": {"stroke": NEUTRAL.to_dict(validate=False)}}
+    properties["params"] = [{"name": "zoom", "value": 1}, *properties.get("params", [])]
     marks = {"aria": False, **({"invalid": None} if finite else {})}  # the chart has one description for all
     return {"height": height, "padding": {"left": left, "top": 0, "bottom": 5, "right": right},
             "layer": [*compiled, ink], "config": {"mark": marks}, **properties}
@@ -94,13 +100,27 @@ def _compile_layers(layers: list[alt.Chart], seen: list[tuple]) -> list[Spec]:
 
 
 def enlarge(spec: Any) -> Any:
-    """Return the specification with larger type and thicker lines, for the back row of a lecture hall."""
+    """Return the specification with larger type and thicker lines, for the back row of a lecture hall.
+
+    They grow with the window.
+    """
     if isinstance(spec, list):
         return [enlarge(part) for part in spec]
     if not isinstance(spec, dict):
         return spec
-    return {key: round(value * ENLARGEMENT[key]) if key in ENLARGEMENT and isinstance(value, (int, float))
-            else enlarge(value) for key, value in spec.items()}
+    if spec.get("name") == "zoom":
+        return {"name": "zoom", "expr": ZOOM}
+    return {key: _zoomed(value, ENLARGEMENT[key]) if key in ENLARGEMENT else enlarge(value)
+            for key, value in spec.items()}
+
+
+def _zoomed(value: Any, factor: float) -> Any:
+    """Multiply a number, or an expression of Vega, by ``factor`` and by the zoom."""
+    if not value:
+        return value
+    if isinstance(value, (int, float)):
+        return {"expr": f"{round(value * factor, 1)} * zoom"}
+    return {"expr": f"{factor} * zoom * ({value['expr']})"} if "expr" in value else enlarge(value)
 
 
 # ---- axes
@@ -141,7 +161,8 @@ def decades_axis(title: str, fine: bool = False, close: bool = False, **options)
         powers = [*range(-8, 5)]
         between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
         label = f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {label}"
-        steps = {"values": alt.ExprRef(f"span(domain('y')) > {FINE} ? {powers} : {between}")}
+        steps = {"values": alt.ExprRef(f"span(domain('y')) > {len(powers)} ? null : "
+                                       f"span(domain('y')) > {FINE} ? {powers} : {between}")}
     elif close:
         low, high = (f"abs(domain('y')[{end}]) > {NEAR}" for end in (0, 1))
         far = f"span(domain('y')) > {FINE} || {low} || {high}"

@@ -16,8 +16,8 @@ from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane
 
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
 CLOSE = 0.012  # of the plane's width and height: closer initializers share one label
-LABEL_ROW = 0.031  # of sigma_b2, from one label to the next
-TURN = 0.6  # of the plane's width: labels right of it run to the left
+# A badge takes this much of the plane's width, on a phone, and of its height.
+BADGE_WIDTH, BADGE_HEIGHT = 0.08, 0.1
 SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
          "none": ("no fixed point", "signals explode")}
 LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
@@ -53,8 +53,8 @@ def _line(plane: Plane) -> charts.Rows:
 
 
 def _sides(plane: Plane, highest: float) -> list[charts.Rows]:
-    """Name of each side where it is widest, above the ``highest`` of the initializers' labels."""
-    lowest = max(HIGHEST_BIAS / 2, highest) + 2 * LABEL_ROW
+    """Name of each side where it is widest, above the ``highest`` of the initializers' numbers."""
+    lowest = max(HIGHEST_BIAS / 2, highest) + BADGE_HEIGHT * HIGHEST_BIAS
     above = slice(min(int(np.searchsorted(plane.sigma_b2, lowest)), len(plane.sigma_b2) - 3), -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
@@ -84,29 +84,36 @@ def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, fl
 
 
 def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
-    """Draw a point, a stem and a label for initializers that stand together; every label in a row of its own.
+    """Draw a numbered badge for initializers that stand together: on their point, or on a stem above it.
 
-    Labels of the left part run to the right, the farther left the higher, and those of the right part the
-    other way round, so that no stem crosses a label.
+    No badge lies on another one. A point beyond the plane is an arrow at its edge.
     """
-    drawn = []
-    middle = TURN * plane.sigma_w2[-1]
-    groups = sorted(_groups(plane, marks),
-                    key=lambda group: (group[0].sigma_w2 > middle, abs(group[0].sigma_w2 - middle)))
-    height = LABEL_ROW  # the lowest row is the ring's, where a point below it is opened
-    for group in groups:
+    drawn, taken = [], []
+    wide, high = BADGE_WIDTH * right_end(plane), BADGE_HEIGHT * HIGHEST_BIAS
+    for badge, group in enumerate(_groups(plane, marks), 1):
         first = group[0]
         x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
         beyond = x < first.sigma_w2
-        label = listed(shorten_names(group)) + (f" {spell_variance(first.sigma_w2)} →" if beyond else "")
+        height = y + high * beyond
+        while any(abs(x - there) < wide and abs(height - up) < 0.99 * high for there, up in taken):
+            height += high
+        taken.append((x, height))
         text = "; ".join(map(_describe, group))
         at = {"sigma_w2": first.sigma_w2, "sigma_b2": first.sigma_b2, "text": text}
-        height = max(height, y) + LABEL_ROW
-        side = "left" if first.sigma_w2 > middle else "right"
         drawn += [charts.plane_rows("stem", x, y, x, height),
-                  charts.plane_rows(f"label to the {side}", x, height, **at, name=label),
-                  charts.plane_rows("beyond" if beyond else "point", x, y, **at)]
+                  charts.plane_rows("beyond" if beyond else "point", x, y, **at),
+                  charts.plane_rows("badge", x, height, **at, name=str(badge))]
     return drawn
+
+
+def legend(plane: Plane, marks: Sequence[Landmark]) -> str:
+    """Markdown: the names of the initializers at each number, and where a point beyond the plane lies."""
+    said = []
+    for badge, group in enumerate(_groups(plane, marks), 1):
+        sigma_w2 = group[0].sigma_w2
+        beyond = f" (at {spell_variance(sigma_w2)} →)" if sigma_w2 > right_end(plane) else ""
+        said.append(f"**{badge}**\u00a0{listed(shorten_names(group))}{beyond}")
+    return "  ·  ".join(said)
 
 
 def _describe(mark: Landmark) -> str:

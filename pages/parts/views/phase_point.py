@@ -15,6 +15,7 @@ from pages.parts import charts
 from pages.parts.text import count, layers, listed, markdown_table, number, percent, times
 from pages.parts.views.phase_plane import (
     cell_size,
+    legend,
     plane_tables,
     right_end,
     shorten_names,
@@ -75,6 +76,7 @@ class PhaseView:
     verdict: str
     remarks: str
     plane: dict[str, pa.Table]  # cells and marks
+    legend: str  # names to the numbers on the plane
     right: float  # end of the plane, sigma_w2
     cell: tuple[float, float]  # width and height of a cell
     course: dict[str, pa.Table]  # correlation and moment by layer
@@ -90,7 +92,8 @@ def phase_view(p: PhaseParams) -> PhaseView:
     log10_q = found.profile.log10_q[np.isfinite(found.profile.log10_q)]
     decades = log10_q.size > 0 and bool(np.ptp(log10_q) > DECADES)
     course = {"correlation": _correlation(found), "moment": _moment(found, decades)}
-    return PhaseView(_verdict(found), _remarks(found), plane_tables(found), right_end(found.plane),
+    return PhaseView(_verdict(found), _remarks(found), plane_tables(found),
+                     legend(found.plane, found.landmarks), right_end(found.plane),
                      cell_size(found.plane), course, decades, _numbers(found), _landmarks(found), _links(p))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,14 +73,15 @@ def _stacked(snapshots: Sequence[Snapshot], name: str) -> tuple[np.ndarray, np.n
     return np.array([s.step for s in snapshots]), np.stack([getattr(s, name) for s in snapshots])
 
 
-def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, limits: charts.Rows,
+def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, limits: Mapping[str, float],
            span: tuple[float, float], most: int, end: int) -> pd.DataFrame:
-    """Draw a line for each initializer from ``values (steps, initializers, seeds)``, and names at the ends.
+    """Draw a line for each initializer from ``values (steps, initializers, seeds)``, and its name.
 
-    A line is the mean over the seeds that have not diverged, its band their range; finished it has ``most``
-    steps. The axis ends at the step ``end``.
+    All names, and those of the limits at their y, stand beside the plot from the first step on. A line is
+    the mean over the seeds that have not diverged, its band their range; finished it has ``most`` steps. The
+    axis ends at the step ``end``.
     """
-    parts, ends = [limits], {}
+    parts, ends = [charts.rows("limit", "", [0] * len(limits), list(limits.values()))], []
     for i, name in enumerate(p.initializers):
         finite = np.flatnonzero(np.isfinite(values[:, i]).any(axis=1))
         if not len(finite):
@@ -93,21 +94,19 @@ def _lines(p: TrainParams, steps: np.ndarray, values: np.ndarray, spell: str, li
         band = (np.nanmin(seeds, axis=1), np.nanmax(seeds, axis=1)) if seeds.shape[1] > 1 else ()
         parts += [charts.rows("line", name, x, y, *band),
                   charts.rows("point", name, x[-1:], y[-1:], text=[text])]
-        ends[name] = (x[-1], y[-1])
-    heights = [*span, *(y for _, y in ends.values())]
+        ends.append(y[-1])
+    heights = [*span, *ends]
     # the axis is as long as the run, so that it does not move while the lines grow
     extent = charts.rows("extent", "", [0, end], [min(heights), max(heights)])
-    return charts.table([*parts, extent, *charts.end_labels(ends)])
+    beside = [charts.rows("name", name, [end], [heights[0]]) for name in p.initializers]
+    beside += [charts.rows("name", "limit", [end], [y], text=[words]) for words, y in limits.items()]
+    return charts.table([*parts, extent, *beside])
 
 
 def _end(snapshots: Sequence[Snapshot]) -> int:
     """Return the last step of the axis: that of the run, or where the last net blew up."""
     last = snapshots[-1]
     return max(1, int(last.diverged.max())) if (last.diverged >= 0).all() else last.params.steps
-
-
-def _limit(end: int, y: Sequence[float], text: Sequence[str]) -> charts.Rows:
-    return charts.rows("limit", "", [end / 4] * len(y), y, text=text)
 
 
 def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -117,7 +116,7 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     log10[~np.isfinite(log10)] = np.nan
     guess = math.log10(p.guess_loss)
     span = (min(float(np.nanmin(log10, initial=guess)), guess - 1), guess + 0.2)
-    limit = _limit(_end(snapshots), [guess], [f"guessing: {guess_name(p)}"])
+    limit = {f"guessing: {guess_name(p)}": guess}
     return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.marks), _end(snapshots))
 
 
@@ -125,7 +124,7 @@ def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, held_out = _stacked([snapshot for snapshot in snapshots if snapshot.step in p.tested], "held_out")
     guess, spell = (("the mean", "R² {:.2f} on new points") if p.regression else
                     (f"1/{p.widths[-1]}", f"{{:.0%}} {score_name(p)}"))
-    limit = _limit(_end(snapshots), [p.guess_accuracy], [f"guessing: {guess}"])
+    limit = {f"guessing: {guess}": p.guess_accuracy}
     values = np.maximum(held_out, LOWEST)
     return _lines(p, steps, values, spell, limit, (0.0, 1.0), len(p.tested), _end(snapshots))
 
@@ -137,7 +136,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     middle = np.full(finite.shape[:-1], np.nan)
     there = np.isfinite(finite).any(axis=-1)
     middle[there] = np.nanmedian(finite[there], axis=-1)
-    limits = _limit(_end(snapshots), [HEALTHY, NOTHING], ["healthy: a thousandth", "nothing moves"])
+    limits = {"10⁻³: healthy": HEALTHY, "10⁻¹²: nothing moves": NOTHING}
     return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits,
                   (NOTHING, HEALTHY + 1), len(p.marks), _end(snapshots))
 
