@@ -21,7 +21,7 @@ BESIDE = {
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
 COURSE_HEIGHT = 262
-LISTED = 600  # pixels: three long names side by side
+LISTED, SHORT = 600, 185  # pixels: three long names side by side; one short name beside the looks
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
 LIGHT = 4e6  # weights of one net that are worth computing before they are asked for
@@ -58,7 +58,7 @@ def draw() -> None:
     def looks() -> None:
         controls.segments("look", "look at", label_visibility="collapsed")
         if controls.value("look") in views.CLOSER:
-            controls.select("of", "for", controls.params()[0].initializers, width=WIDE)
+            controls.select("of", "for", controls.params()[0].initializers, width=SHORT)
 
     if page.show(controls, QUESTION, _results, row, more, looks):
         st.markdown(f"{views.WHY}\n\n{views.LEFT_OVER}")

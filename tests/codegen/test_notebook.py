@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from vgdash import (
+    INITIALIZERS,
     ChainParams,
     CompareParams,
     DescentParams,
@@ -136,7 +137,7 @@ def test_layers_are_drawn_measured_and_predicted_forward_and_backward(p):
     probes = {p.initializer: probe(p)} if isinstance(p, ProbeParams) else compare(p).probes
     for rows, name in ((forward, "q"), (backward, "grad2")):
         for initializer, one in probes.items():
-            drawn = rows[rows["initializer"] == initializer]
+            drawn = rows[rows["initializer"] == INITIALIZERS[initializer].short]
             theory = getattr(predict(one.params), f"log10_{name}")
             assert drawn["layer"].tolist() == list(range(1, p.depth + 1))
             same(drawn["measured"], one.log10(name).mean(axis=0))
@@ -149,7 +150,7 @@ def test_training_is_drawn_as_the_mean_over_seeds_of_loss_and_accuracy():
     assert marks(chart.to_dict()) == {("line", "log10_loss"), ("line", "held_out")}
     last = list(train(TRAINING))[-1]
     drawn = rows[rows["step"] == 30].set_index("initializer")
-    for i, initializer in enumerate(TRAINING.initializers):
+    for i, initializer in enumerate(INITIALIZERS[name].short for name in TRAINING.initializers):
         assert 10 ** drawn.loc[initializer, "log10_loss"] == pytest.approx(last.loss[i].mean(), rel=1e-12)
         assert drawn.loc[initializer, "held_out"] == pytest.approx(last.held_out[i].mean(), rel=1e-12)
 

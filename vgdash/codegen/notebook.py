@@ -150,7 +150,7 @@ _LAYERS_CHART = """
 def course(name):
     \"\"\"log10 of a statistic by layer, measured and predicted.\"\"\"
     return pd.concat([pd.DataFrame({
-        "initializer": initializer, "layer": np.arange(1, p.depth + 1),
+        "initializer": INITIALIZERS[initializer].short, "layer": np.arange(1, p.depth + 1),
         "measured": one.log10(name).mean(axis=0),
         "predicted": getattr(predict(one.params), f"log10_{name}")}) for initializer, one in probes.items()])
 
@@ -168,17 +168,18 @@ _SURVIVE = "Does the signal survive 50 layers, and does the gradient survive the
 
 _DIAGNOSES = """
 found = {name: diagnose(one.params, one) for name, one in probes.items()}
-pd.DataFrame([(name, said) for name, one in found.items() for said in (one.sentence, *one.details)],
+pd.DataFrame([(INITIALIZERS[name].short, said) for name, one in found.items()
+              for said in (one.sentence, *one.details)],
              columns=["initializer", "diagnosis"])
 """
 
-PROBE = Lesson(_SURVIVE, _LAYERS, "ProbeParams, diagnose, predict, probe", ("""
+PROBE = Lesson(_SURVIVE, _LAYERS, "INITIALIZERS, ProbeParams, diagnose, predict, probe", ("""
 probes = {p.initializer: probe(p)}
 table = probes[p.initializer].frame()
 table
 """, _DIAGNOSES, _LAYERS_CHART))
 
-COMPARE = Lesson(_SURVIVE, _LAYERS, "CompareParams, compare, diagnose, predict", ("""
+COMPARE = Lesson(_SURVIVE, _LAYERS, "INITIALIZERS, CompareParams, compare, diagnose, predict", ("""
 result = compare(p)
 probes = result.probes
 table = result.frame()
@@ -192,13 +193,14 @@ A weight moves by $\Delta w = -\eta\,\partial C/\partial w$. A gradient of $10^{
 nothing; one of $10^{12}$ throws it away. A net that knows nothing answers $1/K$ for each of $K$ classes: its
 loss is $\ln K$.
 """,
-    "TrainParams, train",
+    "INITIALIZERS, TrainParams, train",
     ("""
 snapshots = list(train(p))
 table = pd.concat([snapshot.frame() for snapshot in snapshots], ignore_index=True)
 table
 """, """
 curves = table.groupby(["step", "initializer"], as_index=False)[["loss", "held_out"]].mean()  # over seeds
+curves["initializer"] = [INITIALIZERS[name].short for name in curves["initializer"]]
 curves["log10_loss"] = np.log10(curves["loss"].where(curves["loss"] > 0))
 base = alt.Chart(curves).mark_line(point=True).encode(alt.X("step:Q"), color="initializer:N")
 chart = (base.encode(alt.Y("log10_loss:Q", title="log10 of the training loss"))

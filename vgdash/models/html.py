@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
+from vgdash.initializers import INITIALIZERS
 from vgdash.models.expectation import expected_after, number
 from vgdash.models.records import MATRICES
 
@@ -23,11 +24,11 @@ SERIES = (  # what is drawn: title, colour, whether as a line
     ("gradient of the outputs, measured", "#D55E00", False, lambda a: a.grad_out2),
 )
 COLUMNS = (
-    ("layer", lambda a: a.path), ("kind", lambda a: a.kind), ("fan_in", lambda a: number(a.fan_in)),
-    ("fan_in·E[w²]", lambda a: _known(a.gain) if a.kind in MATRICES else ""),
-    ("initializer", lambda a: a.initializer), ("E[in²]", lambda a: _known(a.in2)),
-    ("E[out²]", lambda a: _known(a.out2)), ("out²/predicted", lambda a: _known(a.out2 / a.predicted)
-                                            if a.predicted > 0 else ""),
+    ("layer", lambda a: a.path), ("kind", lambda a: a.kind), ("fan-in n", lambda a: number(a.fan_in)),
+    ("n·E[w²]", lambda a: _known(a.gain) if a.kind in MATRICES else ""),
+    ("initializer", lambda a: INITIALIZERS[a.initializer].title if a.initializer else ""),
+    ("E[in²]", lambda a: _known(a.in2)), ("E[out²]", lambda a: _known(a.out2)),
+    ("out²/predicted", lambda a: _known(a.out2 / a.predicted) if a.predicted > 0 else ""),
     ("largest", lambda a: _known(a.out_largest)), ("off", lambda a: _share(a.off)),
     ("saturated", lambda a: _share(a.saturated)), ("gradient, E[g²]", lambda a: _known(a.grad_out2)),
     ("update : weight", lambda a: _known(a.update)), ("two inputs' cosine", lambda a: _known(a.correlation)))
