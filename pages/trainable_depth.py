@@ -49,7 +49,7 @@ def _results(shown: page.Results) -> None:
     st.markdown(found.legend)
     if presenting():
         return
-    st.markdown(f"Click any place on the plane to open it. {found.remarks} {found.links}\n\n{found.numbers}")
+    st.markdown(f"{found.remarks}\n\n{found.links} Or click any place on the plane.\n\n{found.numbers}")
     st.markdown(found.landmarks)
     elements.table_and_download(lambda: results.table(p), text.file_name("trainable-depth", p), "phases")
 

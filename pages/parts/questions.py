@@ -232,7 +232,7 @@ def _fate_of_he(p: TrainParams, usual: TrainParams) -> Reveal:
     """Return 2 if the net from He diverges, else 0 if it is ahead of the one of ``usual``, else 1."""
     last, he = _trained(p, SHORT), p.initializers.index("he_normal")
     if (at := int(last.diverged[he].max())) >= 0:
-        return Reveal(2, f"Its numbers overflow at step {at}. Nothing is learned after that.")
+        return Reveal(2, f"Its numbers overflow at step {at}.")
     right, before = (one.held_out[he].mean() for one in (last, _trained(usual, SHORT)))
     return Reveal(int(right <= before),
                   f"After {last.step} steps it gets {percent(right)} of new digits right.")

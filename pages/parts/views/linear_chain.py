@@ -86,8 +86,8 @@ def _verdict(chain: Chain) -> str:
         typical, rms = 10**chain.log10_factor, 10**chain.log10_factor_rms
         size = ten_to(chain.log10_activation[-1])
         return (f"**Typically {times(typical)} a layer** "
-                f"(measured {times(10**chain.log10_factor_measured)}), while the root mean square grows "
-                f"{times(rms)}: after {count(p.depth, 'layer')} {size}. {_formats(chain)}")
+                f"(measured {times(10**chain.log10_factor_measured)}). After {count(p.depth, 'layer')} "
+                f"the size is {size}. The root mean square grows {times(rms)} a layer. {_formats(chain)}")
     factors = listed([times(factor) for factor in dict.fromkeys(p.factors)])
     sizes = [ten_to(size) for size in chain.log10_components[-1]] if p.kind == "diagonal" else [
         ten_to(chain.log10_activation[-1])]
@@ -134,8 +134,8 @@ def _formats(chain: Chain) -> str:
     parts = [", ".join(words) or "Every number format holds it so far"]
     if later:
         name, end, layer = later[0]
-        parts.append(f"{name} would {VERBS[end][1]} at {layer:,}")
-    return "; ".join(parts) + "."
+        parts.append(f"{name} would {VERBS[end][1]} at layer {layer:,}")
+    return ". ".join(parts) + "."
 
 
 def _format_table(chain: Chain) -> str:

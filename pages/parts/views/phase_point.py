@@ -175,7 +175,7 @@ def _readable(reason: str) -> str:
 def _remarks(found: PhaseMap) -> str:
     """Give the diagnosis of the drawn nets, the initializers on the point, and the limits of the theory."""
     p, at, diagnosis = found.params, found.opened, _diagnosis(found)
-    said = [f"**Drawn here, {count(p.depth, 'layer')}:** {diagnosis.sentence}"]
+    said = [f"**Drawn here, {count(p.depth, 'layer')}, in mean squares:** {diagnosis.sentence}"]
     fades = {"vanishes", "explodes"} & {diagnosis.signal.behaviour, diagnosis.gradient.behaviour}
     if fades and p.depth <= found.depth:
         said.append("That is still enough to train.")
@@ -202,13 +202,13 @@ def _numbers(found: PhaseMap) -> str:
             for what, letter, limit, scale in (
                 ("mean square of the signal, E[z²]", "q", at.q_star, at.xi_q),
                 ("correlation of two inputs", "c", at.c_star, at.xi_c))]
-    rows.append(["squared gradient", f"χ₁ = {times(at.chi_1)} a layer", "–"])
     said = markdown_table(f"| this point | {settles} | layers for a factor e |\n|---|--:|--:|", rows)
+    said += f"\n\nThere a layer multiplies the squared gradient by χ₁ = {times(at.chi_1).removeprefix('×')}."
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1].round(3) + 0.0  # no minus before a 0
     if np.isfinite(seen).all() and math.isfinite(predicted):
         at_last = f"{predicted:.3f} in theory, {seen.mean():.3f} measured".replace("-", "−")
-        said += (f"\n\nCorrelation at layer {depth}: {at_last} on {count(len(seen), 'net')} of width "
+        said += (f" Correlation at layer {depth}: {at_last} on {count(len(seen), 'net')} of width "
                  f"{profile.measured.params.width}.")
     return said
 

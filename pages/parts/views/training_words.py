@@ -161,7 +161,7 @@ def ranking(p: TrainParams, snapshots: Sequence[Snapshot], goal: float, over: bo
         steps = ", ".join(missing if pd.isna(step) else f"{step:,}" for step in nets["steps"])
         rows.append([str(rank), names.short(name), steps, _share(p, nets["best"].max()),
                      EXPECTED[expected[name]] if expected else "–"])
-    header = (f"| place | initializer | steps until {_score(p, [goal])} | best so far | theory expects |\n"
+    header = (f"| place | initializer | steps until {_score(p, [goal])} | best so far | theory says |\n"
               "|--:|---|--:|--:|---|")
     return markdown_table(header, rows)
 
