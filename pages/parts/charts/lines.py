@@ -57,7 +57,8 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     """
     base = alt.Chart()
     numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
-    x = x_channel(x_title, scale={"type": "log" if log_x else "linear"}, tickCount=8, **numbers)
+    scale = {"type": "log"} if log_x else {"type": "linear", "zero": False}
+    x = x_channel(x_title, scale=scale, tickCount=8, **numbers)
     side = {"orient": "right" if mirrored else "left"}
     y_axis = decades_axis(y_title, fine, close=True, **side) if decades else linear_axis(y_title, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
