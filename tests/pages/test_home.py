@@ -42,7 +42,7 @@ def test_every_page_has_its_card_and_every_link_leads_to_a_page_and_a_scene(home
 
 def test_large_type_comes_with_its_link_and_goes_on_to_the_scenes(home):
     def style(page):
-        return [element.proto.body for element in page.get("html") if "font-size: 20px" in element.proto.body]
+        return [element for element in page.get("html") if element.proto.body == shell.LARGE]
 
     large = opened("home", present="true")
     assert not style(home)

@@ -95,6 +95,20 @@ def test_a_net_that_diverged_is_counted_and_the_others_go_on():
     assert drawn.y.iloc[-1] == pytest.approx(np.nanmean(last.held_out[0]))
 
 
+@pytest.mark.parametrize(("initializers", "to_the_end"), [
+    (("standard_normal", "he_normal"), False), (("zeros", "he_normal"), True)])
+def test_where_all_nets_blew_up_the_axis_ends_there(initializers, to_the_end):
+    p = TrainParams.uniform(5, 32, initializers=initializers, learning_rate=10.0, steps=40)
+    snapshots = list(train(p))
+    view, last = training_view(p, snapshots, COURSE, "he_normal", "grad2", 0.9, True), snapshots[-1]
+    assert (last.diverged[:, 0] < 0).any() == to_the_end
+    for table in view.tables.values():
+        drawn = table.to_pandas()
+        extent = drawn[drawn.part == "extent"]
+        assert extent.x.max() == (p.steps if to_the_end else last.diverged.max())
+    assert view.verdict.startswith("Step 40: " if to_the_end else "Both blew up by step ")
+
+
 def test_a_net_that_answers_better_than_chance_does_not_stand_still_though_wrong_labels_hold_its_loss_up():
     p = TrainParams.uniform(3, 32, dataset="moons", initializers=("zeros", "he_normal"), label_noise=0.4,
                             optimizer="adam", steps=300, seeds=1, snapshots=5)

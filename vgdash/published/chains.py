@@ -64,7 +64,7 @@ CHAINS: tuple[Claim, ...] = (
         key="chain-overflow",
         claim="With c = 1.5 a linear chain explodes. float16, float32 and float64 overflow at these layers.",
         source=LECTURE, address=LECTURE_AT,
-        setup=("a[l] = 1.5·a[l-1] from 1, rounded after each layer; first infinite layer in float16, "
+        setup=("a[l] = 1.5·a[l-1] from 1, rounded after each layer. First infinite layer in float16, "
                "float32, float64"),
         formula="1.5^l > the largest number", theirs=(28, 219, 1751),
         tolerance=0.0, reason="layers are counted, not measured", derived=True,
@@ -75,7 +75,7 @@ CHAINS: tuple[Claim, ...] = (
         claim=("With c = 0.5 a linear chain vanishes. float16, float32 and float64 hold only zeros from "
                "these layers on."),
         source=LECTURE, address=LECTURE_AT,
-        setup=("a[l] = 0.5·a[l-1] from 1, rounded after each layer; first zero layer in float16, float32, "
+        setup=("a[l] = 0.5·a[l-1] from 1, rounded after each layer. First zero layer in float16, float32, "
                "float64"),
         formula="0.5^l ≤ half of the smallest number", theirs=(25, 150, 1075),
         tolerance=0.0, reason="layers are counted, not measured", derived=True,
@@ -85,7 +85,7 @@ CHAINS: tuple[Claim, ...] = (
         key="chain-150",
         claim="After 150 layers 1.5 has become astronomically large, and 0.5 almost nothing.",
         source=LECTURE, address=LECTURE_AT,
-        setup="150 factors, L = 151 with the output layer; c = 1.5, then c = 0.5",
+        setup="150 factors, L = 151 with the output layer: c = 1.5, then c = 0.5",
         formula="c^(L-1)", theirs=(2.59e26, 7.0e-46),
         tolerance=(0.002, 0.007), reason="half of the last digit given", derived=True,
         compute=_after_150, page="linear_chain", state={"factor": 1.5, "depth": 151},
@@ -139,11 +139,11 @@ CHAINS: tuple[Claim, ...] = (
         claim="With standard normal weights, 512 wide, about 30 multiplications leave no finite number.",
         source="fast.ai course, notebook 02b",
         address="https://github.com/fastai/course-v3/blob/master/nbs/dl2/02b_initializing.ipynb",
-        setup=("x ← W x in float32; the multiplication that gives the first number that is not finite "
+        setup=("x ← W x in float32. The multiplication that gives the first number that is not finite "
                "(their loop counts from 0 and stops at 28)"),
         formula="√512 a layer", theirs=29,
         tolerance=1.0, absolute=True,
-        reason="one draw of the largest of 512 numbers; they use one matrix again and again",
+        reason="one draw of the largest of 512 numbers. They use one matrix again and again",
         compute=_overflowing_layer, page="initializers",
         state={"activation": "linear", "initializers": ("standard_normal",), "depth": 32, "width": 512,
                "batch": 2, "seeds": 1},

@@ -216,7 +216,7 @@ NETS: tuple[Claim, ...] = (
         claim="ReLU shuts half of the units. That spreads the singular values even further.",
         source=PENNINGTON, address=PENNINGTON_AT,
         setup=(f"He, L = {RECTIFIED.depth}, n = {RECTIFIED.width}, {RECTIFIED.seeds} nets: variance of the "
-               "squared singular values over their mean squared; no gate after the last layer"),
+               "squared singular values over their mean squared. There is no gate after the last layer"),
         formula="L/p with p = ½, less 1/p - 1 of the last gate: 2L - 1", theirs=2 * RECTIFIED.depth - 1,
         tolerance=0.1, reason="4 standard errors: nets scatter by 6 %, and finite width",
         compute=_rectified, page="initializers",
@@ -230,7 +230,7 @@ NETS: tuple[Claim, ...] = (
                "a weight"),
         formula="ln 10", theirs=(math.log(10), math.log(10), 0),
         tolerance=(1e-6, 0.01, 0), absolute=True,
-        reason="float32; the output bias learns that digits are not equally frequent", derived=True,
+        reason="float32. The output bias learns that digits are not equally frequent", derived=True,
         compute=_zero_weights, page="training",
         state={"initializers": ("zeros",), "depth": 5, "width": 32, "steps": 300},
     ),

@@ -169,7 +169,7 @@ THEORY: tuple[Claim, ...] = (
         formula="E[f] = 0, E[f²] = 1, χ₁ = E[f'²]",
         theirs=(1.0507009873554805, 1.6732632423543772, 0, 1, 1.0716),
         tolerance=(1e-15, 1e-15, 1e-9, 1e-9, 5e-5), absolute=True,
-        reason="their digits; the last number is derived",
+        reason="their digits. The last number is derived",
         compute=_selu, page="trainable_depth", state={"activation": "selu", "sigma_w2": 1.0, "sigma_b2": 0.0},
     ),
     Claim(
