@@ -31,9 +31,12 @@ CARDS = (
      "Train several nets side by side, live, on handwritten digits."),
     ("trainable_depth", "How deep can it go?",
      "A map shows for every activation where deep nets train."),
+    ("your_network", "Which layer is at fault, and why?",
+     "Open a report of your own model. See every layer beside theory, and the code that mends it."),
     ("published", "Do we agree with the literature?",
      "We compute published numbers again, and correct mistakes that circulate."),
 )
+IN_A_ROW = 4
 OWN_NET = {"widths": "784-256x10-10", "initializers": ["pytorch_default", "he_normal"],
            "of": "pytorch_default"}
 
@@ -56,8 +59,9 @@ def draw() -> None:
         _chain()
     _doors()
     st.markdown("## All pages", anchors=False)
-    for first in range(0, len(CARDS), 3):
-        for column, (stem, question, line) in zip(st.columns(3), CARDS[first:first + 3], strict=True):
+    for first in range(0, len(CARDS), IN_A_ROW):
+        cards = CARDS[first:first + IN_A_ROW]
+        for column, (stem, question, line) in zip(st.columns(IN_A_ROW), cards, strict=False):
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{question}**  \n{line}")
                 st.page_link(shell.path(stem), label=f"Open {dict(shell.PAGES)[stem]}",
@@ -91,9 +95,11 @@ def _doors() -> None:
             icon = ":material/check_circle:" if done else ":material/radio_button_unchecked:"
             _scene(SCENE_BY_NAME[page, name], f"{words} (seen)" if done else words, icon)
     with fix.container(border=True, height="stretch"):
-        st.markdown("**My net does not train**  \nType the widths of your layers. See where the signal and "
-                    "the gradient die. Copy code that starts the net well.")
-        st.page_link(shell.path("initializers"), label="Check my net", icon=":material/arrow_forward:",
+        st.markdown("**My net does not train**  \nOpen a report of your model, or type the widths of its "
+                    "layers. See where the signal and the gradient die. Copy the code that mends it.")
+        st.page_link(shell.path("your_network"), label="Open my model", icon=":material/arrow_forward:",
+                     query_params=carried())
+        st.page_link(shell.path("initializers"), label="Type its widths", icon=":material/arrow_forward:",
                      query_params={**OWN_NET, **carried()})
 
 

@@ -1,5 +1,7 @@
 """Trainable depth. How deep can it go?"""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from pages.parts import charts, elements, page, prefetch, results, shell, text, training_panel
@@ -11,7 +13,6 @@ from vgdash.params import ParamError
 from vgdash.theory.phase_diagram import HIGHEST_BIAS, ROWS, PhaseParams
 
 BIASES = [round(HIGHEST_BIAS * k / (ROWS - 1), 10) for k in range(ROWS)]
-CLICKS = 500  # places that one visitor picks on one plane, at most
 FANS = [2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 784, 1024, 2048]
 
 
@@ -56,17 +57,11 @@ def _results(shown: page.Results) -> None:
 
 def _open(controls: Controls) -> None:
     """Set σw² and σb² to the place on the plane that the last click added or took away."""
-    here, rules = controls.here, PhaseParams.rules()
-    try:
-        points = st.session_state["plane"]["selection"]["picked"]  # {} when nothing is picked any more
-        picked = [(point["sigma_w2"], point["sigma_b2"]) for point in list(points)[:CLICKS]]
-        before, here.picked = here.picked, picked
-        place = next(one for one in (*reversed(picked), *before) if (one in picked) != (one in before))
-        values = {key: rules[key].check(key, value)
-                  for key, value in zip(("sigma_w2", "sigma_b2"), place, strict=True)}
-    except (LookupError, TypeError, StopIteration, ParamError):  # a forged message
-        return
-    controls.set(values)
+    keys, rules = ("sigma_w2", "sigma_b2"), PhaseParams.rules()
+    place = elements.toggled("plane", controls.here, keys)
+    if place is not None:
+        with suppress(ParamError):  # a forged message
+            controls.set({key: rules[key].check(key, value) for key, value in zip(keys, place, strict=True)})
 
 
 def _measured(controls: Controls) -> None:

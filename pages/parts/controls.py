@@ -277,6 +277,10 @@ class Controls:
         st.select_slider(label, options, self.value(key), **self._widget(key, more, beside),
                          format_func=lambda value: self.rules[key].to_query(value)[0])
 
+    def place(self, key: str, label: str, last: int, shown: int) -> None:
+        """Draw a slider from 1 to ``last`` that stands at ``shown``, whichever value means that."""
+        st.slider(label, 1, last, shown, **self._widget(key, {}))
+
     def select(self, key: str, label: str, among: Sequence[str] = (), **more: Any) -> None:
         """Draw a select box of all options; where the rule takes other text too, one can type it.
 

@@ -14,11 +14,12 @@ from streamlit.components import v2
 
 from pages.parts import charts, names, shell
 from pages.parts.controls import carried
-from pages.parts.state import session
+from pages.parts.state import PageState, session
 from vgdash.codegen.notebook import notebook
 from vgdash.params import Params
 
 PARTS = Path(__file__).resolve().parent
+CLICKS = 500  # places that one visitor picks on one chart, at most
 
 # Streamlit's own button gives a PNG only, always of the same name.
 _pictures = v2.component("vgdash_pictures", html='<div class="charts"></div>',
@@ -30,10 +31,23 @@ _film = v2.component("vgdash_spirals", css=(PARTS / "spirals.css").read_text(),
 <div class="row"><label>How large do the weights start? <input type="range" min="0"></label>
 <output></output><button type="button">Play again</button></div></div>""")
 
+_file_field = v2.component("vgdash_file", css=(PARTS / "file_field.css").read_text(),
+                           js=(PARTS / "file_field.js").read_text(), html="""<label><span>open your .json or
+.safetensors</span><input type="file" accept=".json,.safetensors"></label><output role="status"></output>""")
+
 
 def film(data: dict[str, Any]) -> None:
     """Play the film of ``views.spirals``: the browser draws it, the server does nothing more."""
     _film(data=data, key="film")
+
+
+def file_field(limits: dict[str, int]) -> Any:
+    """Draw a field for one file; return what the browser sends of it, once, and None in any other run.
+
+    Its bytes are in the message alone: ``st.file_uploader`` would keep them as long as the session lives.
+    ``limits``: bytes of a ``report`` and of ``weights``, which the browser tells; a client may send anything.
+    """
+    return _file_field(data=limits, key="file", on_file_change=lambda: None, width=300).file
 
 
 def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str, alt: str,
@@ -51,6 +65,20 @@ def chart(table: pa.Table | dict[str, pa.Table], spec: dict[str, Any], key: str,
     table = charts.avoid_label_overlap(table, spec["height"], font)
     st.vega_lite_chart(table, spec, key=key, alt=alt, width="stretch", height=height or spec["height"] + 60,
                        on_select=on_select)
+
+
+def toggled(key: str, here: PageState, fields: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """Return the place that the last click on a chart added or took away; None for a forged message.
+
+    A second click on a place takes it away from the selection ``picked``, and opens it all the same.
+    """
+    try:
+        points = st.session_state[key]["selection"]["picked"]  # {} when nothing is picked any more
+        picked = [tuple(point[field] for field in fields) for point in list(points)[:CLICKS]]
+        before, here.picked[key] = here.picked.get(key, []), picked
+        return next(one for one in (*reversed(picked), *before) if (one in picked) != (one in before))
+    except (LookupError, TypeError, StopIteration):
+        return None
 
 
 def drawing(svg: str) -> None:

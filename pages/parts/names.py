@@ -15,7 +15,7 @@ from vgdash.initializers import INITIALIZERS
 TITLES = {name: one.title for name, one in INITIALIZERS.items()}
 STATISTICS = {"saturated": "saturated units", "dead": "dead units", "a_mean": "mean of a"}
 VALUES: dict[str, dict[str, str]] = {  # by the key of a control
-    "initializers": TITLES, "of": {name: one.short for name, one in INITIALIZERS.items()},
+    "initializers": TITLES, "weights": TITLES, "of": {name: one.short for name, one in INITIALIZERS.items()},
     "rule": {"1": "1", "0.01^2": "0.01²", "1/n": "1/n · LeCun (the lecture's Xavier)", "2/n": "2/n · He",
              "2/(n_in+n_out)": "2/(nᵢₙ+nₒᵤₜ) · Glorot/Xavier"},
     "kind": {"scaled identity": "c · I (scaled identity)", "diagonal": "diag(c, c₂)", "gaussian": "random"},

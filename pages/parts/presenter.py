@@ -38,6 +38,8 @@ def top(controls: Controls, question: str) -> None:
     own_walk.dialog()
     key = _pills_key(controls)
     labels = {scene.name: scene.label for scene in scenes.of_page(controls.page)}
+    if not labels:
+        return
     with st.container(key="scene"):
         st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key,
                  label_visibility="collapsed", on_change=_pick, args=(controls, key),

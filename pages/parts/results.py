@@ -17,15 +17,18 @@ from pages.parts import concurrency, questions
 from pages.parts.scenes import SCENES
 from pages.parts.state import session
 from pages.parts.views import advice as advice_views
-from pages.parts.views import chain_steps, singular_values, spirals, trainability_map
+from pages.parts.views import chain_steps, own_files, singular_values, spirals, trainability_map
 from pages.parts.views import histograms as histogram_views
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
 from pages.parts.views import neuron_variance as neuron_views
 from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
+from pages.parts.views import your_network as network_views
 from vgdash.chain_learning import DescentParams
 from vgdash.linear_chain import ChainParams, linear_chain
+from vgdash.models.examples import example as shipped_report
+from vgdash.models.report import Report
 from vgdash.params import Params
 from vgdash.probe.probe import CompareParams, Probe, ProbeParams, compare
 from vgdash.published.records import Outcome, check
@@ -146,6 +149,45 @@ def spectrum(p: ProbeParams) -> singular_values.SpectrumView:
 @remembered(100)
 def phases(p: PhaseParams) -> phase_views.PhaseView:
     return phase_views.phase_view(p)
+
+
+@remembered(4)
+def example(name: str) -> Report:
+    return shipped_report(name)
+
+
+@remembered(100)
+def _shown_example(name: str, place: int, initializer: str) -> network_views.NetworkView:
+    return network_views.network_view(example(name), place, initializer, name)
+
+
+@remembered(100)
+def _example_plane(name: str, place: int) -> network_views.PlaneView | None:
+    return network_views.plane_view(example(name), place)
+
+
+def network(name: str, place: int, initializer: str, own: Report | None) -> network_views.NetworkView:
+    """Show an example, or a visitor's own report, which no cache holds."""
+    if own is None:
+        return _shown_example(name, place, initializer)
+    with concurrency.released_slot(), concurrency.long_work():
+        return network_views.network_view(own, place, initializer)
+
+
+def layer_plane(name: str, place: int, own: Report | None) -> network_views.PlaneView | None:
+    """Show the layers of a report on the plane of variances, if an activation is known."""
+    return _example_plane(name, place) if own is None else network_views.plane_view(own, place)
+
+
+def read_file(sent: Any, activation: str) -> Report:
+    """Read the file that a browser has sent. Raises ``ParamError``; keeps nothing of it but the report."""
+    with concurrency.released_slot(), concurrency.long_work():
+        return own_files.read(sent, activation)
+
+
+def with_activation(own: Report, activation: str) -> Report:
+    """Return a report on weights alone as theory has it with another activation; others stay."""
+    return own_files.with_activation(own, activation)
 
 
 @remembered(1)

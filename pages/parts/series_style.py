@@ -62,6 +62,15 @@ SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
     "frozen": (3, SOLID, "cross"),
     "diverged": (5, SOLID, "diamond"),
     "small steps": (6, SOLID, "circle"),
+    # the fate of signal and gradient in a layer, in the order of the colours; a net with other weights
+    "vanishing": (0, SOLID, "triangle-down"),
+    "exploding": (1, SOLID, "triangle-up"),
+    "healthy": (2, SOLID, "circle"),
+    "saturated": (3, SOLID, "square"),
+    "blocked": (4, SOLID, "M-1,-0.35H1V0.35H-1Z"),
+    "identical": (5, SOLID, "diamond"),
+    "dead": (6, SOLID, "cross"),
+    "other weights": (2, DASHED, "diamond"),
     # the neuron: a distribution, and the rules
     "sampled": (0, SOLID, "circle"),
     "predicted": (1, SOLID, "circle"),

@@ -20,7 +20,7 @@ from pages.parts.concurrency import script_slot
 
 PARTS = Path(__file__).resolve().parent
 FIRST = ("home", "linear_chain", "neuron_variance", "initializers", "training", "trainable_depth",
-         "published")  # pages in the order of the navigation; others follow
+         "your_network", "published")  # pages in the order of the navigation; others follow
 STYLE = f"<style>{(PARTS / 'style.css').read_text()}</style>"
 LARGE = f"<style>{(PARTS / 'projector.css').read_text()}</style>"
 KEYBOARD = f"<script>{(PARTS / 'keyboard.js').read_text()}</script>"

@@ -37,7 +37,7 @@ class PageState:
     refused: list[str] = field(default_factory=list)  # sentences about the address, until a value is changed
     misread: dict[str, str] = field(default_factory=dict)  # control: sentence about a text that is not valid
     moved: tuple[str, Any] | None = None  # the slider moved last, and its next value in that direction
-    picked: list[tuple[float, float]] = field(default_factory=list)  # places picked on the plane
+    picked: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)  # chart: places picked on it
 
 
 @dataclass
@@ -57,6 +57,7 @@ class Session:
     edition: int = 0  # part of the key of its choice of scenes; one more whenever their order is changed
     making: bool = False  # open the dialog for it in the next full run
     locked: dict[tuple[str, str], int | None] = field(default_factory=dict)  # (page, scene): answer or None
+    report: Any = None  # of the file that this session has opened; no other session has it
     start: str | None = None  # kind of run to start with the settings of the page
     runs: dict[str, Watched] = field(default_factory=dict)  # kind of run: the one that this session watches
     visitor: str = field(default_factory=lambda: uuid.uuid4().hex)

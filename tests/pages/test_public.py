@@ -8,7 +8,8 @@ FILES = [file for file in SOURCES if file not in PACKAGE]
 PUBLIC = ("streamlit.components.v2", "streamlit.testing")  # and ``import streamlit as st``
 SERVERS = ("streamlit", "uvicorn", "starlette", "tornado")
 STATE = "pages.parts.state"
-CALLBACKS = {"pages.parts.controls", "pages.parts.own_walk", "pages.parts.presenter", "pages.trainable_depth"}
+CALLBACKS = {"pages.parts.controls", "pages.parts.own_walk", "pages.parts.presenter",
+             "pages.parts.elements"}
 
 
 def foreign(tree):
@@ -83,4 +84,4 @@ def test_the_state_of_a_session_is_kept_in_one_place_and_callbacks_read_their_wi
     used = {module_of(file): keys for file in FILES if (keys := state_keys(tree_of(file)))}
     assert used.pop(STATE) == ["st.session_state.setdefault"]
     assert used.keys() <= CALLBACKS
-    assert {key for keys in used.values() for key in keys} <= {"widget", "key", "'plane'"}
+    assert {key for keys in used.values() for key in keys} <= {"widget", "key"}

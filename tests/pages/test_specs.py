@@ -22,7 +22,7 @@ ALL = [
     (charts.scrubbed_lines, ("y", True, 3)), (charts.scrubbed_lines, ("y", False, 0)),
     (charts.scrubbed_histograms, (3,)), (charts.scrubbed_histograms, (3, "z", "y", False, True, -4)),
     (charts.draggable_chain, (150, (("overflows", 4.8), ("is zero", -7.2)))),
-    (charts.phase_plane, (4.0, 0.5, (0.1, 0.05))),
+    (charts.phase_plane, (4.0, 0.5, (0.1, 0.05))), (charts.layer_strip, ()),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,6 +49,7 @@ def number(x: float) -> str:
     return f"{x / 10.0**exponent:.1f}·10{raised}"
 
 
+@lru_cache(maxsize=256)
 def wanted_gain(activation: str) -> float:
     """Return the gain that an activation wants of the layer before it: 2 for ReLU, 1 for tanh.
 
@@ -56,9 +58,17 @@ def wanted_gain(activation: str) -> float:
     record = ACTIVATIONS.get(activation)
     if record is None:
         return 1.0
-    if abs(float(record.df(30.0))) < 0.01 and abs(float(record.df(-30.0))) < 0.01:
+    if flat_ends(activation) == (True, True):
         return float(record.df(0.0)) ** -2
     return record.forward_gain**2
+
+
+@lru_cache(maxsize=256)
+def flat_ends(activation: str) -> tuple[bool, bool]:
+    """Test if an activation is flat far below 0, and far above; it is not if it is not known."""
+    record = ACTIVATIONS.get(activation)
+    low, high = (False if record is None else abs(float(record.df(z))) < 0.01 for z in (-30.0, 30.0))
+    return low, high
 
 
 def slope(layer: Layer) -> float:
@@ -72,10 +82,14 @@ def slope(layer: Layer) -> float:
 
 def expected_after(layer: Layer) -> float:
     """Return E[f(out)²] by theory from the layer's own input, or ``nan``."""
-    q = layer.predicted
-    if layer.activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
+    return after_activation(layer.activation, layer.predicted)
+
+
+def after_activation(activation: str, q: float) -> float:
+    """Return E[f(z)²] for a Gaussian z of mean square ``q``, and ``q`` where the activation is not known."""
+    if activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
         return q
-    return float(np.exp(log_moment(layer.activation, math.log(q))))
+    return float(np.exp(log_moment(activation, math.log(q))))
 
 
 def plain(trace: Trace, kinds=MULTIPLYING) -> list[Layer]:
@@ -84,7 +98,12 @@ def plain(trace: Trace, kinds=MULTIPLYING) -> list[Layer]:
 
 
 def is_dead(a: Layer) -> bool:
-    """Test if more units are off for every input than chance, which makes half of them so, explains."""
+    """Test if more units are off for every input than chance, which makes half of them so, explains.
+
+    Only an activation that is flat on one side turns units off.
+    """
+    if a.activation in ACTIVATIONS and flat_ends(a.activation) != (True, False):
+        return False
     return a.dead >= min(1.0, 0.5 + 2 / math.sqrt(max(a.units, 1)))  # 4 standard errors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 from vgdash.models.expectation import expected_after
 from vgdash.models.findings import findings_of
 from vgdash.models.fixes import FORMS
-from vgdash.models.records import KINDS, MATRICES, Finding, Layer, Trace
+from vgdash.models.records import KINDS, MATRICES, Finding, Join, Layer, Trace
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
 
@@ -26,7 +27,10 @@ COUNTS = ("area", "groups")
 UNSIGNED = ("fan_in", "fan_out", "variance", "weight2", "weight_largest", "entries", "bias2", "in2",
             "in_largest", "out2", "out_largest", "after2", "off", "dead", "saturated", "units", "grad_in",
             "grad_out", "grad_after", "grad_out2", "grad_weight2", "update")
-MOST_ITEMS, LONGEST_TEXT = 20_000, 500
+MOST_ITEMS, LARGEST_COUNT, LONGEST_TEXT = 5_000, 20_000, 500
+# Names become code to paste: one line, and of the inputs nothing but the name that ``inspect`` gives them.
+SOURCE = re.compile(r"""inputs(\[(\d+|'([^'\\]|\\.)*'|"([^"\\]|\\.)*")\])?""")
+HINTS = {kind: get_type_hints(kind) for kind in (Trace, Layer, Join)}  # of those that are read
 WORDS = {
     "detached": "no gradient reaches", "float16_overflow": "float16 overflows at",
     "float16_underflow": "float16 rounds the gradient to 0 at", "weights_zero": "weights stay 0 at",
@@ -55,6 +59,15 @@ class Report:
         """List what is wrong, most serious first; empty for a healthy model."""
         return findings_of(self.trace)
 
+    @cached_property
+    def causes(self) -> dict[str, list[Finding]]:
+        """Map the paths of layers at fault to the findings that name them, most serious first."""
+        named: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            for path in finding.layers:
+                named.setdefault(path, []).append(finding)
+        return named
+
     @property
     def healthy(self) -> bool:
         """True if there are no findings."""
@@ -63,6 +76,10 @@ class Report:
     @property
     def sentence(self) -> str:
         """Say the judgement in at most 110 characters."""
+        return self.say()
+
+    def say(self, quote: str = "") -> str:
+        """Say the judgement, with a layer's name between quotation marks, which it then does not hold."""
         if self.healthy:
             many = "s pass" if len(self.layers) > 1 else " passes"
             return f"Healthy: {len(self.layers)} layer{many} signal and gradient on as theory says."
@@ -73,6 +90,7 @@ class Report:
         name = worst.layers[0] or "the model"
         name = name if len(name) <= room else "…" + name[1 - room:]
         said = WORDS[worst.cause]
+        name = f"{quote}{name.replace(quote, '·')}{quote}" if quote else name
         return f"{said[0].upper()}{said[1:]} {name}{more}{rest}."
 
     def formats(self) -> dict[str, str]:
@@ -82,14 +100,14 @@ class Report:
 
     def frame(self) -> pd.DataFrame:
         """Return one row a layer: what it is, what theory expects of it, and what it does."""
-        rows = []
+        rows, causes = [], self.causes
         for place, a in enumerate(self.layers, 1):
             row = {"layer": place, **{f.name: getattr(a, f.name) for f in fields(a) if f.name != "next"}}
             row |= {"gain": a.gain if a.kind in MATRICES else math.nan, "initializer": a.initializer,
                     "predicted": a.predicted,
                     "out/predicted": a.out2 / a.predicted if a.predicted > 0 else math.nan,
                     "predicted_after": expected_after(a),
-                    "finding": ", ".join(f.cause for f in self.findings if a.path in f.layers)}
+                    "finding": ", ".join(f.cause for f in causes.get(a.path, ()))}
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -122,6 +140,8 @@ class Report:
             signed |= {name: getattr(a, name) for name in COUNTS if not 0 < getattr(a, name) < math.inf}
             if signed or a.kind not in KINDS:
                 raise ParamError("layers", "sizes of 0 or more, of a known kind", signed or a.kind, AGAIN)
+            if not SOURCE.fullmatch(a.source):
+                raise ParamError("source", "inputs, inputs[0], or inputs['name']", a.source, AGAIN)
         if trace.framework not in FORMS:
             raise ParamError("framework", f"one of {', '.join(FORMS)}", trace.framework, AGAIN)
         report = cls(trace)
@@ -183,7 +203,7 @@ def _read(kind, found, where: str):
     """Make a record of JSON data whose names and types are checked."""
     if not isinstance(found, dict):
         raise ParamError(where, "an object with named fields", found, AGAIN)
-    hints = get_type_hints(kind)
+    hints = HINTS[kind]
     if unknown := set(found) - set(hints):
         raise ParamError(where, "fields of this version", sorted(unknown)[0], AGAIN)
     values = {name: _value(hints[name], value, name) for name, value in found.items()}
@@ -196,7 +216,9 @@ def _read(kind, found, where: str):
 def _value(hint, value, name: str):
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
-        if isinstance(value, list) and len(value) <= MOST_ITEMS:
+        if isinstance(value, list) and len(value) > MOST_ITEMS:
+            raise ParamError(name, f"a list of at most {MOST_ITEMS:,}", f"{len(value):,}", AGAIN)
+        if isinstance(value, list):
             return tuple(_read(item, one, name) if hasattr(item, "__dataclass_fields__") else
                          _value(item, one, name) for one in value)
     elif hint is float:
@@ -205,8 +227,8 @@ def _value(hint, value, name: str):
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e308:
             return float(value)
     elif hint is str:
-        if isinstance(value, str) and len(value) <= LONGEST_TEXT:
+        if isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable():
             return value
-    elif type(value) is hint and (hint is bool or abs(value) <= MOST_ITEMS):
+    elif type(value) is hint and (hint is bool or abs(value) <= LARGEST_COUNT):
         return value
     raise ParamError(name, f"a value of type {getattr(hint, '__name__', hint)}", value, AGAIN)

@@ -17,6 +17,7 @@ from vgdash.params import ParamError
 
 LARGEST_HEADER = 25_000_000  # bytes; the format's own reader allows 100 MB
 MOST_AXES = 8
+LONGEST_NAME = 500
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
          "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
 NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -29,8 +30,12 @@ def _refuse(rule: str, received: object):
 class Tensors(Mapping):
     """Arrays of a file by name, each read when asked for; ``formats`` counts entries by number format."""
 
-    def __init__(self, path: str | PathLike):
-        self.data = np.memmap(path, np.uint8, "r") if _size(path) else np.zeros(0, np.uint8)
+    def __init__(self, source: str | PathLike | bytes):
+        """Check the header of a file, or of its content."""
+        if isinstance(source, bytes):
+            self.data = np.frombuffer(source, np.uint8)
+        else:
+            self.data = np.memmap(source, np.uint8, "r") if _size(source) else np.zeros(0, np.uint8)
         if self.data.size < 8:
             _refuse("a .safetensors file, which begins with its header's length", f"{self.data.size} bytes")
         length = int(self.data[:8].view("<u8")[0])
@@ -56,6 +61,8 @@ class Tensors(Mapping):
         """Check one tensor: known type, plausible shape, bytes that follow the last tensor's and suffice."""
         kind, shape = entry.get("dtype"), entry.get("shape")
         begin, stop = entry["data_offsets"]
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            _refuse(f"a file whose names are one line of at most {LONGEST_NAME} characters", name[:60])
         if kind not in TYPES:
             _refuse(f"a file of the types {', '.join(TYPES)}", f"{kind} at {name[:60]}")
         if not isinstance(shape, list) or len(shape) > MOST_AXES or not _whole(shape):

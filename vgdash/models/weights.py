@@ -13,10 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.records import Layer, Trace
+from vgdash.models.carried import carried
+from vgdash.models.records import MULTIPLYING, NAN, Layer, Trace
 from vgdash.params import Choice, ParamError
-from vgdash.quadrature import GRID, gaussian_mean
-from vgdash.theory.averages import log_moment, log_slope
 
 EMBEDDINGS = ("emb", "wte", "wpe", "token", "position")
 RECURRENT = ("weight_ih", "weight_hh", "recurrent_kernel")
@@ -43,7 +42,7 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
                          "Give the arrays by name, as a state_dict does.")
     sizes = getattr(weights, "formats", {})
     form = max(sizes, key=sizes.__getitem__, default="") or "float32"
-    return Trace("weights", tuple(_course(layers, activation, normed)), format=form)
+    return with_activation(Trace("weights", tuple(_linked(layers, normed)), format=form), activation)
 
 
 def _array(value) -> np.ndarray | None:
@@ -87,37 +86,26 @@ def _layer(name: str, leaf: str, w: np.ndarray, bias: np.ndarray | None) -> Laye
                  dead=float(np.mean(known < -DEAD * math.sqrt(fan_in * weight2))), units=float(known.size))
 
 
-def _course(layers: list[Layer], activation: str, normed: bool) -> list[Layer]:
-    """Carry unit inputs forward and a unit gradient back through the layers, by theory."""
+def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
+    """Link layers whose widths follow each other, from unit inputs to a unit gradient of the outputs."""
     outs = [a.fan_out / a.area for a in layers]
-    chain = not normed and all(a.kind in ("linear", "convolution") for a in layers) and all(
+    chain = not normed and all(a.kind in MULTIPLYING for a in layers) and all(
         out == a.fan_in / a.area or (a.kind == "linear" and b.kind == "convolution" and a.fan_in % out == 0)
         for out, b, a in zip(outs, layers, layers[1:], strict=False))
-    found, q = [], 1.0
-    for place, a in enumerate(layers):
-        last = place == len(layers) - 1
-        f = "linear" if last else activation
-        out2 = a.gain * q + a.bias2 if chain else a.gain + a.bias2
-        inside = 0 < out2 < math.inf
-        after = float(np.exp(log_moment(f, math.log(out2)))) if inside else out2
-        flat = ACTIVATIONS[f].saturated(math.sqrt(out2 if inside else 0.0) * GRID)
-        ends = [abs(float(ACTIVATIONS[f].df(z))) < 0.01 for z in (-30.0, 30.0)]
-        after_it = layers[place + 1] if not last else None
+    found = []
+    for place, (a, after) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
+        last, out2 = after is None, a.gain + a.bias2
         found.append(replace(
-            a, in2=q if chain else 1.0, out2=out2, after2=after, activation="" if last else f,
-            first=place == 0, last=last, bypassed=not chain, normalized=not chain,
-            next=-1 if last or not chain else place + 1,
-            saturated=float(gaussian_mean(flat)) if all(ends) and not last else 0.0,
-            dead=a.dead if ends == [True, False] and not last else 0.0,
-            identical=a.identical and after_it is not None and after_it.stuck,
+            a, in2=1.0, out2=out2, after2=out2, grad_after=NAN if chain and not last else 1.0,
+            next=place + 1 if chain and not last else -1, first=place == 0, last=last,
+            bypassed=not chain, normalized=not chain,
+            dead=0.0 if last else a.dead, identical=a.identical and after is not None and after.stuck,
             stuck=chain and a.zero and any(b.zero for b in layers if b is not a)))
-        q = after if chain else 1.0
-    gradient = 1.0
-    for place in range(len(found) - 1, -1, -1):
-        a = found[place]
-        known = a.activation and 0 < a.out2 < math.inf
-        slope2 = float(np.exp(log_slope(a.activation, math.log(a.out2)))) if known else 1.0
-        after = gradient
-        gradient *= slope2 * a.gain if chain else 1.0
-        found[place] = replace(a, grad_after=after, grad_out=after * slope2, grad_in=gradient)
     return found
+
+
+def with_activation(trace: Trace, activation: str) -> Trace:
+    """Return a trace of weights alone as theory predicts it with another activation after each layer."""
+    layers = [replace(a, activation="" if a.last else activation, after2=NAN, grad_in=NAN)
+              if a.kind in MULTIPLYING else a for a in trace.layers]
+    return replace(trace, layers=tuple(carried(layers)))

@@ -16,6 +16,7 @@ The browser evaluates every expression of a specification for every row: filters
 
 from pages.parts.charts.heatmaps import decision, heat_map, measured_map
 from pages.parts.charts.histograms import histogram, scrubbed_histograms, spectrum
+from pages.parts.charts.layer_strip import layer_strip, strip_table
 from pages.parts.charts.lines import curves, depth_profiles, draggable_chain, scrubbed_lines
 from pages.parts.charts.phase_plane import phase_plane, plane_rows, plane_table
 from pages.parts.charts.spec import HEIGHT, LARGE, enlarge

@@ -32,13 +32,13 @@ def plane_tables(found: PhaseMap) -> dict[str, pa.Table]:
     plane, opened = found.plane, found.opened
     names = _initializers(plane, found.landmarks)
     highest = max(rows["y"].max() for rows in names)
-    marks = [_line(plane), *_sides(plane, highest), *names,
+    marks = [critical_line(plane), *sides(plane, highest), *names,
              charts.plane_rows("extent", right_end(plane), [0.0, HIGHEST_BIAS]),
-             charts.plane_rows("opened", *_on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
-    return {"cells": _cells(plane), "marks": charts.plane_table(marks)}
+             charts.plane_rows("opened", *on_plane(plane, opened.sigma_w2, opened.sigma_b2))]
+    return {"cells": cells(plane), "marks": charts.plane_table(marks)}
 
 
-def _cells(plane: Plane) -> pa.Table:
+def cells(plane: Plane) -> pa.Table:
     """Middles of the cells and their colours; a cell where the variance grows without bound has none."""
     w, b = (values.ravel() for values in np.meshgrid(plane.sigma_w2, plane.sigma_b2))
     with np.errstate(divide="ignore"):
@@ -47,12 +47,13 @@ def _cells(plane: Plane) -> pa.Table:
     return pa.table({"sigma_w2": w, "sigma_b2": b, "value": pa.array(value, from_pandas=True)})
 
 
-def _line(plane: Plane) -> charts.Rows:
+def critical_line(plane: Plane) -> charts.Rows:
+    """Edge of chaos."""
     there = np.isfinite(plane.critical_sigma_w2)
     return charts.plane_rows("line", plane.critical_sigma_w2[there], plane.critical_sigma_b2[there])
 
 
-def _sides(plane: Plane, highest: float) -> list[charts.Rows]:
+def sides(plane: Plane, highest: float = 0.0) -> list[charts.Rows]:
     """Name of each side where it is widest, above the ``highest`` of the initializers' numbers."""
     lowest = max(HIGHEST_BIAS / 2, highest) + BADGE_HEIGHT * HIGHEST_BIAS
     above = slice(min(int(np.searchsorted(plane.sigma_b2, lowest)), len(plane.sigma_b2) - 3), -2)
@@ -78,7 +79,7 @@ def right_end(plane: Plane) -> float:
     return float(plane.sigma_w2[-1] + plane.sigma_w2[0] / 2)
 
 
-def _on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, float]:
+def on_plane(plane: Plane, sigma_w2: float, sigma_b2: float) -> tuple[float, float]:
     """Position of a point: at the edge if it lies beyond."""
     return min(sigma_w2, right_end(plane)), min(sigma_b2, HIGHEST_BIAS)
 
@@ -92,7 +93,7 @@ def _initializers(plane: Plane, marks: Sequence[Landmark]) -> list[charts.Rows]:
     wide, high = BADGE_WIDTH * right_end(plane), BADGE_HEIGHT * HIGHEST_BIAS
     for badge, group in enumerate(_groups(plane, marks), 1):
         first = group[0]
-        x, y = _on_plane(plane, first.sigma_w2, first.sigma_b2)
+        x, y = on_plane(plane, first.sigma_w2, first.sigma_b2)
         beyond = x < first.sigma_w2
         height = y + high * beyond
         while any(abs(x - there) < wide and abs(height - up) < 0.99 * high for there, up in taken):
@@ -138,7 +139,7 @@ def _groups(plane: Plane, marks: Sequence[Landmark]) -> list[list[Landmark]]:
 
 
 def _are_close(plane: Plane, one: Landmark, other: Landmark) -> bool:
-    (x, y), (x2, y2) = (_on_plane(plane, mark.sigma_w2, mark.sigma_b2) for mark in (one, other))
+    (x, y), (x2, y2) = (on_plane(plane, mark.sigma_w2, mark.sigma_b2) for mark in (one, other))
     if x < one.sigma_w2 or x2 < other.sigma_w2:
         return math.isclose(one.sigma_w2, other.sigma_w2) and one.sigma_b2 == other.sigma_b2
     return abs(x2 - x) < CLOSE * plane.sigma_w2[-1] and abs(y2 - y) < CLOSE * HIGHEST_BIAS
