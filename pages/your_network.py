@@ -8,6 +8,7 @@ from pages.parts.presenter import presenting
 from pages.parts.state import session
 from pages.parts.views import own_files
 from pages.parts.views import your_network as views
+from pages.parts.views.layer import layers_table
 from vgdash.params import Choice, Integer, ParamError, Params
 from vgdash.probe.probe import ProbeParams
 from vgdash.theory.phase_diagram import HIGHEST_BIAS
@@ -102,7 +103,7 @@ def _results(shown: page.Results) -> None:
     _layer(found.layer)
     _plane(shown, name, place, own)
     report = results.example(name) if own is None else own
-    elements.table_and_download(report.frame, "report", "report")
+    elements.table_and_download(lambda: layers_table(report), "your-network", "layers")
 
 
 def _layer(found) -> None:

@@ -18,7 +18,8 @@ from vgdash.training.trainer import TrainParams
 
 KINDS: dict[str, type[Params]] = {
     "linear_chain": ChainParams, "neuron_variance": NeuronParams, "initializers": CompareParams,
-    "training": TrainParams, "trainable_depth": PhaseParams, "published": Params,
+    "training": TrainParams, "trainable_depth": PhaseParams, "your_network": Params,
+    "published": Params,
 }
 
 

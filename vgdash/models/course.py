@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-from vgdash.activations import ACTIVATIONS
 from vgdash.models.expectation import (
     LIMITS,
     finding,
@@ -17,6 +16,7 @@ from vgdash.models.expectation import (
     other_fan,
     plain,
     slope,
+    spelled,
     wanted_gain,
 )
 from vgdash.models.fixes import redraw, scale, skips, unsaturate
@@ -111,21 +111,16 @@ def _weights(trace, layers, sign: int, what: str, size: float) -> list:
     """Say of weights that they are too small or too large, or right for another fan."""
     fan = other_fan(layers)
     gains, wants = [a.gain for a in layers], [_wants(a) for a in layers]
-    after = f"{_said(layers[0].activation)} wants" if layers[0].activation else "the layer wants"
-    evidence = f"{what}: fan_in·E[w²] is {_span(gains)}, and {after} {_span(wants)}."
+    after = f"{spelled(layers[0].activation)} wants" if layers[0].activation else "the layer wants"
+    evidence = f"{what}: fan-in·E[w²] is {_span(gains)}, and {after} {_span(wants)}."
     if fan:
         evidence += f" The variance is right for another fan: {fan}."
-    effect = f"fan_in·E[w²] is {_span(wants)}, and signal and gradient keep their size"
+    effect = f"fan-in·E[w²] is {_span(wants)}, and signal and gradient keep their size"
     shifted = [a for a in layers if a.variance < 0.5 * a.weight2]  # the mean is larger than the spread
     code = redraw(trace, layers, _wants) if shifted else scale(
         trace, layers, lambda a: math.sqrt(_wants(a) / a.gain), effect)
     cause = "wrong_fan" if fan else "weights_large" if sign > 0 else "weights_small"
     return finding(cause, layers, evidence, code, size)
-
-
-def _said(activation: str) -> str:
-    """Name an activation as people do, if it is a known one."""
-    return ACTIVATIONS[activation].said if activation in ACTIVATIONS else activation
 
 
 def _wants(a: Layer) -> float:
@@ -148,11 +143,11 @@ def flat(trace: Trace, known: set[str]) -> list:
     if by_weights and not known & BY_WEIGHTS:
         a = max(by_weights, key=lambda a: a.saturated)
         judged += _weights(trace, by_weights, 1, f"{a.saturated:.0%} of the units after {a.path} are at the "
-                           f"flat ends of {_said(a.activation)}", 1 + a.saturated)
+                           f"flat ends of {spelled(a.activation)}", 1 + a.saturated)
     if other and "input_scale" not in known:
         a = max(other, key=lambda a: a.saturated)
         judged += finding("saturated", other, (
-            f"{a.saturated:.0%} of the units after {a.path} are at the flat ends of {_said(a.activation)}: "
+            f"{a.saturated:.0%} of the units after {a.path} are at the flat ends of {spelled(a.activation)}: "
             f"E[z²] is {number(a.out2)}, of which the bias makes {number(a.bias2)}; 1 or less is wanted."),
             unsaturate(trace, other), 1 + a.saturated)
     return judged

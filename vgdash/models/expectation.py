@@ -85,6 +85,11 @@ def expected_after(layer: Layer) -> float:
     return after_activation(layer.activation, layer.predicted)
 
 
+def spelled(activation: str) -> str:
+    """Return the name of an activation as people say it; one that is not known keeps its own."""
+    return ACTIVATIONS[activation].said if activation in ACTIVATIONS else activation
+
+
 def after_activation(activation: str, q: float) -> float:
     """Return E[f(z)²] for a Gaussian z of mean square ``q``, and ``q`` where the activation is not known."""
     if activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):

@@ -75,7 +75,7 @@ def redraw(trace: Trace, layers: list[Layer], gain: Callable[[Layer], float] | N
     def std(a: Layer) -> float:
         wanted = gain(a) if gain else wanted_gain(a.activation) if a.kind in MULTIPLYING else 1.0
         return 0.02 if a.kind == "embedding" else math.sqrt(wanted / a.fan_in)
-    effect = "units differ, fan_in·Var(w) is what the activation wants, and a gradient reaches every layer"
+    effect = "units differ, fan-in·Var(w) is what the activation wants, and a gradient reaches every layer"
     return _loop(trace, "std", _names(layers, std), effect)
 
 

@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
 from pages.parts import names
 from pages.parts.text import count, markdown_table, number, plain
 from vgdash.activations import ACTIVATIONS
 from vgdash.models.carried import expected_gradients, slope2
-from vgdash.models.expectation import expected_after, flat_ends, wanted_gain
+from vgdash.models.expectation import expected_after, flat_ends, spelled, wanted_gain
+from vgdash.models.fates import fates
 from vgdash.models.records import MULTIPLYING, Layer
 from vgdash.models.report import WORDS, Report
 
@@ -52,7 +55,7 @@ def _title(finding) -> str:
 def _rows(a: Layer, gradient: float) -> Iterator[tuple[str, str, str]]:
     """Yield what is known of a layer: name, value, and what theory expects of it."""
     multiplies = a.kind in MULTIPLYING
-    by = f" by {ACTIVATIONS[a.activation].title}" if a.activation in ACTIVATIONS else ""  # else any text
+    by = f" by {spelled(a.activation)}" if a.activation in ACTIVATIONS else ""  # else any text
     wanted = f"{plain(wanted_gain(a.activation))} wanted{by}"
     flat = flat_ends(a.activation)
     found = [
@@ -78,6 +81,22 @@ def _rows(a: Layer, gradient: float) -> Iterator[tuple[str, str, str]]:
         yield "units at the flat ends", f"{a.saturated:.0%}", "few"
     if a.initializer:
         yield "weights like", names.short(a.initializer), ""
+
+
+def layers_table(report: Report) -> pd.DataFrame:
+    """Tabulate every layer: what it is, what it does beside what theory expects, and what is wrong."""
+    rows, expected = [], expected_gradients(report.layers)
+    for place, (a, fate, gradient) in enumerate(zip(report.layers, fates(report), expected, strict=True), 1):
+        multiplies = a.kind in MULTIPLYING
+        rows.append({
+            "layer": place, "name": a.path, "kind": a.kind, "fan-in": a.fan_in, "fan-in · E[w²]": a.gain,
+            "E[b²]": a.bias2, "E[in²]": a.in2, "E[z²]": a.out2, "E[z²], theory": a.predicted,
+            "E[f(z)²]": a.after2, "E[f(z)²], theory": expected_after(a) if multiplies else math.nan, "Σ(∂C/∂z)²": a.grad_out,
+            "Σ(∂C/∂z)², theory": gradient if multiplies else math.nan, "largest |z|": a.out_largest,
+            "units off": a.off, "saturated units": a.saturated, "update : weight": a.update,
+            "correlation of two inputs": a.correlation, "signal": fate[0], "gradient": fate[1],
+            "findings": "; ".join(WORDS[f.cause] for f in report.causes.get(a.path, ()))})
+    return pd.DataFrame(rows)
 
 
 def _known(value: float) -> str:

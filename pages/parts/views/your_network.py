@@ -18,7 +18,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.models.carried import expected_gradients, reweighted
 from vgdash.models.examples import EXAMPLES
-from vgdash.models.expectation import expected_after
+from vgdash.models.expectation import expected_after, spelled
 from vgdash.models.fates import FATES, HEALTHY, fates
 from vgdash.models.records import MATRICES, MULTIPLYING, Layer
 from vgdash.models.report import WORDS, Report
@@ -237,7 +237,7 @@ def plane_view(report: Report, place: int) -> PlaneView | None:
     here = next(((w2, b2) for w2, b2, i in found if i == place), None)
     if here:
         marks.append(charts.plane_rows("opened", *on_plane(of, *here)))
-    said = [f"**The layers on the plane of {ACTIVATIONS[activation].title}:** σw² = n · E[w²], σb² = E[b²]. "
+    said = [f"**The layers on the plane of {spelled(activation)}:** σw² = n · E[w²], σb² = E[b²]. "
             "The white line is the edge of chaos, where deep nets train; the ring is the layer above."]
     if len(named) > 1:
         said.append("The net has other activations too.")
