@@ -91,7 +91,8 @@ def layers_table(report: Report) -> pd.DataFrame:
         rows.append({
             "layer": place, "name": a.path, "kind": a.kind, "fan-in": a.fan_in, "fan-in · E[w²]": a.gain,
             "E[b²]": a.bias2, "E[in²]": a.in2, "E[z²]": a.out2, "E[z²], theory": a.predicted,
-            "E[f(z)²]": a.after2, "E[f(z)²], theory": expected_after(a) if multiplies else math.nan, "Σ(∂C/∂z)²": a.grad_out,
+            "E[f(z)²]": a.after2, "E[f(z)²], theory": expected_after(a) if multiplies else math.nan,
+            "Σ(∂C/∂z)²": a.grad_out,
             "Σ(∂C/∂z)², theory": gradient if multiplies else math.nan, "largest |z|": a.out_largest,
             "units off": a.off, "saturated units": a.saturated, "update : weight": a.update,
             "correlation of two inputs": a.correlation, "signal": fate[0], "gradient": fate[1],
