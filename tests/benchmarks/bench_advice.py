@@ -24,6 +24,7 @@ import io
 import math
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -36,8 +37,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import vgdash
+from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.outlook import Outlook, outlooks
 from vgdash.diagnosis.recommendation import recommend
+from vgdash.diagnosis.record import Diagnosis
 from vgdash.parallel import single_threaded_blas
 from vgdash.probe.params import ProbeParams
 from vgdash.training.data import DATASETS, load
@@ -272,12 +275,35 @@ def judge_verdicts(table: Table) -> list[tuple[int, TrainParams, Start, bool, Ou
 
 def verdict(seen: Outlook, optimizer: str) -> bool | None:
     """True if theory says that such a start learns, False if not, None if it may or may not."""
-    return seen.adam_learns if optimizer == "adam" else seen.learns
+    return {"sgd": seen.learns, "momentum": seen.momentum_learns, "adam": seen.adam_learns}[optimizer]
+
+
+def claim(found: Diagnosis, optimizer: str) -> bool | None:
+    """True if the words of a diagnosis mean that such a start learns, False if not, None if perhaps."""
+    outcome = found.outcome.text if found.outcome else ""
+    if optimizer == "adam" and "Adam can still" in outcome:
+        return True
+    if optimizer in (others := outcome.partition("; ")[2].lower()):
+        return None if "perhaps" in others else False
+    if re.search("vanish|explode|nothing passes|cannot", f"{found.sentence} {outcome}"):
+        return False
+    return None if "perhaps" in outcome else True
+
+
+def judge_words(table: Table) -> list[tuple[int, str, bool, bool | None]]:
+    """List all starts with what their sentences claim: draw, optimizer, True if it learned, claim."""
+    judged = []
+    for (draw, index), found in table.items():
+        net = NETS[draw][index][0]
+        for start, outcome in found.items():
+            learned = outcome.mean(chance(net)) > (1 + chance(net)) / 2
+            judged.append((draw, net.optimizer, learned, claim(diagnose(as_probed(net, start)), net.optimizer)))
+    return judged
 
 
 def report(table: Table) -> None:
     """Print how many recommendations regret little, and how many verdicts agree, by draw."""
-    advice, verdicts = judge_advice(table), judge_verdicts(table)
+    advice, verdicts, words = judge_advice(table), judge_verdicts(table), judge_words(table)
     for draw in DRAWN:
         regrets = [one.regret for one in advice if one.draw == draw]
         if not regrets:
@@ -291,9 +317,11 @@ def report(table: Table) -> None:
                     if one == draw and net.optimizer == optimizer]
             said = [(learned, verdict(seen, optimizer)) for learned, seen in mine]
             definite = [learned == word for learned, word in said if word is not None]
-            open_ = 1 - len(definite) / len(mine)
+            claims = [learned == word for one, used, learned, word in words
+                      if (one, used) == (draw, optimizer) and word is not None]
             print(f"  {optimizer:8} {len(mine)} starts: {share(definite):.1%} of definite verdicts agree, "
-                  f"{open_:.1%} are open")
+                  f"{1 - len(definite) / len(mine):.1%} are open; of the words {share(claims):.1%} agree, "
+                  f"{1 - len(claims) / len(mine):.1%} are open")
     for one in sorted(advice, key=lambda one: -one.regret)[:20]:
         if one.regret > 0.02:
             print(f"{one.regret:.3f} {one.accuracy:.3f} {one.advised} {one.best} {one.net.depth} x "

@@ -41,7 +41,7 @@ def test_tanh_at_its_edge_falls_by_a_power_and_has_no_rate():
     found = diagnose(uniform(100, 256, "tanh", "lecun_normal", batch=8))
     assert found.signal.power == pytest.approx(-1.0, abs=0.05)  # E[z²] ~ 1/(2l)
     assert found.gradient.behaviour == "power_law"
-    assert found.sentence == "Signal and gradient fall only like 1/depth."
+    assert found.sentence == "Signal and gradient fall only like 1/depth: SGD perhaps trains this."
 
 
 def test_the_only_layer_counts_from_its_input():
@@ -57,8 +57,9 @@ def test_makemores_first_loss_and_saturation_are_said():
     found = diagnose(ProbeParams((30, 200, 27), "tanh", "standard_normal"))
     assert found.signal.behaviour == "explodes"
     assert found.signal.factor is None  # ×30, then ×5.7
-    assert found.sentence == ("The signal explodes, ×30.00 in layer 1; 68% of its units are saturated; "
+    assert found.sentence == ("The signal grows, ×30.00 in layer 1; 68% of its units are saturated; "
                               "the first loss is 26.0, not 3.30.")
+    assert "SGD still trains this." in found.details  # as its author does, once the loss has come down
     he = diagnose(ProbeParams((64, 64, 10), "relu", "he_normal"))
     assert "The first loss is 3.09, not 2.30." in he.details  # PyTorch: 3.18
 
@@ -159,11 +160,12 @@ def test_relu_and_he_make_inputs_parallel_and_selu_does_not():
 def test_a_net_that_only_adam_trains_is_named_and_one_that_learns_all_the_same():
     fading = diagnose(uniform(12, 256, "tanh", "orthogonal", gamma=0.3, batch=8))
     assert fading.learns is False
-    assert "Adam can still train this; SGD cannot." in (fading.sentence, *fading.details)
+    assert fading.sentence.startswith("Signal and gradient vanish")
+    assert fading.sentence.endswith(": Adam can still train this; SGD cannot.")
     mild = diagnose(uniform(6, 256, "relu", "lecun_normal", batch=8))
     assert mild.learns
     assert mild.gradient.behaviour == "vanishes"
-    assert "SGD learns all the same." in mild.details
+    assert mild.sentence == "Signal and gradient shrink, ×0.50 a layer: SGD still trains this."
     assert not any("SGD trains" in text for text in mild.details)
 
 

@@ -79,12 +79,13 @@ def test_what_is_recommended_for_a_net_that_tapers_learns_as_well_as_any(widths,
     assert learned[found.initializer] > max(learned.values()) - 0.03 > 0.5, learned
 
 
-def test_a_tuned_gamma_is_the_best_of_a_fine_grid():
+def test_a_tuned_gamma_is_the_nearest_to_1_of_those_that_learn_alike():
     found = recommend(uniform(50, 256, "tanh", "standard_normal"))
     assert (found.initializer, found.change) == ("orthogonal", True)
     brute = {gamma: difficulty(replace(found.choice, gamma=gamma)) for gamma in np.arange(0.9, 1.7, 0.02)}
-    assert abs(found.gamma - min(brute, key=brute.get)) < 0.02
-    assert found.outlook.difficulty < min(brute.values()) + 0.01
+    alike = [gamma for gamma, decades in brute.items() if decades <= min(brute.values()) + CHANGE]
+    assert abs(found.gamma - min(alike)) < 0.02
+    assert min(alike) > 1
 
 
 @pytest.mark.parametrize("p", [uniform(40, 100, "tanh", "he_normal", sigma_b2=0.1),
@@ -100,7 +101,8 @@ def test_the_ranking_is_that_of_the_difficulty_but_for_prices(p):
         assert row.difficulty == pytest.approx(difficulty(candidate), abs=1e-9)
     priced = table.difficulty + 0.2 * (table.gamma != 1) + table.initializer.map(
         {"orthogonal": 0.1, "identity": 0.5}).fillna(0)
-    assert priced.is_monotonic_increasing
+    assert priced[1:].is_monotonic_increasing
+    assert priced[0] <= priced[1] + CHANGE  # its gamma is as usual as that allows
 
 
 @pytest.mark.parametrize("sigma_b2", [0.0, 0.1])

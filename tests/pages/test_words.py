@@ -150,7 +150,7 @@ def test_the_code_of_the_choice_stands_beside_that_of_the_advice(start, titles):
 def test_there_is_no_balance_where_more_than_weights_and_activation_decide(more):
     found = probe(ProbeParams(**{"widths": (16,) * 4, "batch": 8, **more}))
     assert advice_view(found).balance == ""
-    assert "gamma" not in more or "explodes" in comparison_view([found]).verdict
+    assert "gamma" not in more or re.search("grows|explodes", comparison_view([found]).verdict)
 
 
 @pytest.mark.parametrize(("depth", "digits", "zero"), [(50, 33, 39), (36, 33, None)])
@@ -171,7 +171,7 @@ def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_width
     found = probes["he_normal"].log10("grad2").mean(axis=0)
     assert found[0] - found[-1] < -1 < found[0] + math.log10(512) - found[-1] - math.log10(10)
     assert "LeCun and He hold." in view.verdict
-    assert "0.01² vanishes" in view.verdict
+    assert "0.01² shrinks" in view.verdict
     assert "or its sum" in view.remarks
     assert "or its sum" not in comparison_view([probe(ProbeParams.uniform(3, 8))]).remarks
 

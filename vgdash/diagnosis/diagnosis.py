@@ -14,9 +14,10 @@ import numpy as np
 
 from vgdash.diagnosis.courses import gradient_course, signal_course
 from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves, one_sided
+from vgdash.diagnosis.outlook import outlooks
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
-from vgdash.diagnosis.words import remarks, troubles
+from vgdash.diagnosis.words import outcome, remarks, troubles
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
@@ -36,8 +37,8 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
     found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if off else flat,
-                      flat if off else 0.0, seen, theory, remark=remarks)
-    return replace(found, troubles=troubles(found))
+                      flat if off else 0.0, seen, theory, outlooks([p])[0], remark=remarks)
+    return replace(found, troubles=troubles(found), outcome=outcome(found))
 
 
 def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.ndarray, np.ndarray]:

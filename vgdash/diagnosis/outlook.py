@@ -1,4 +1,4 @@
-"""Outlook of a start: four figures of theory that decide how well it learns, in decades, and their sum.
+"""Outlook of a start: five figures of theory that decide how well it learns, in decades, and their sum.
 
 ``scale``        log10 E[z²] of the last layer above 3: a first loss to be unlearned; and what all hidden
                  layers are below 1, where an activation that bends is straight; and what all branches add
@@ -8,6 +8,9 @@
                  (0.6) and unrelated inputs: ordered nets make all inputs one, chaos, dropout and batches none
 ``unevenness``   2 log10(1 + S/10), S the relative variance of the squared singular values of ∂z[L]/∂z[1]:
                  twice, for the way forward and the way back
+``hidden``       what normalization takes from inputs of one or two features: N(W c x) = N(W x) hides their
+                 length until biases have grown; a mean taken over the batch, with an odd f, makes the net
+                 odd, f(-x) = -f(x), so that it never tells classes that look alike at x and -x
 
 S adds up over the layers (free probability; Pennington, Schoenholz & Ganguli 2017, 1711.04735). A layer has
 
@@ -32,7 +35,16 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.diagnosis.thresholds import ADAM, ADAM_FAILS, ADAM_GRADIENT, FAILS, LEARNS
+from vgdash.diagnosis.thresholds import (
+    ADAM,
+    ADAM_FAILS,
+    ADAM_GRADIENT,
+    FAILS,
+    LEARNS,
+    LENGTH,
+    MOMENTUM_FAILS,
+    PARITY,
+)
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
@@ -46,6 +58,8 @@ RELATED = 0.6  # cosine of two related inputs, as in ``theory.trainable_depth``
 UNEVEN = 10.0  # S from which nets of the table learn worse
 MEASURED_WIDTH, MEASURED_BATCH = 128, 16  # of the net that is measured where there is no theory
 SMALL_BATCH, LARGE_BATCH = 3, 64  # up to 3 inputs the gradient through batch normalization has no mean
+FEW_FEATURES = 2  # of one or two, a length or what x and -x share is half of what there is to know
+ODD_AT = np.linspace(0.1, 8.0, 80)
 NO_SLOPE = 1e-12  # E[f'²] that counts as 0
 LOG_Q = np.arange(-60.0, 60.5, 0.5)  # beyond them f is its own power law
 
@@ -55,27 +69,35 @@ class Outlook(NamedTuple):
 
     forward: float  # log10 E[z²] at the last layer, from an input of mean square 1
     backward: float  # log10 E[δ²] at the first layer, from a last layer of 1
-    scale: float  # the next four are described above; inf where nothing is learned
+    scale: float  # the next five are described above; inf where nothing is learned
     gradient: float
     difference: float
     unevenness: float
+    hidden: float
 
     @property
     def difficulty(self) -> float:
-        """Sum of the last four: 0 is as easy as can be."""
+        """Sum of the last five: 0 is as easy as can be."""
         return sum(self[2:])
 
     @property
     def learns(self) -> bool | None:
-        """True if SGD learns from nearly all such starts, False if from hardly any, None between."""
-        decades = self.gradient + self.difference + self.unevenness
-        return True if decades < LEARNS else False if decades > FAILS else None
+        """True if plain SGD learns from nearly all such starts, False if from hardly any, None between."""
+        return self._between(1.0, LEARNS, FAILS)
+
+    @property
+    def momentum_learns(self) -> bool | None:
+        """Return the same for SGD with momentum."""
+        return self._between(1.0, LEARNS, MOMENTUM_FAILS)
 
     @property
     def adam_learns(self) -> bool | None:
         """Return the same for Adam."""
-        decades = ADAM_GRADIENT * self.gradient + self.difference + self.unevenness
-        return True if decades < ADAM else False if decades > ADAM_FAILS else None
+        return self._between(ADAM_GRADIENT, ADAM, ADAM_FAILS)
+
+    def _between(self, weight: float, learns: float, fails: float) -> bool | None:
+        decades = weight * self.gradient + self.difference + self.unevenness + self.hidden
+        return True if decades < learns else False if decades > fails else None
 
 
 def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:
@@ -99,7 +121,7 @@ def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:
 
 def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, biases: np.ndarray,
           last_scale: float = 1.0) -> np.ndarray:
-    """Return the fields of ``Outlook`` of candidates, ``(candidates, 6)``.
+    """Return the fields of ``Outlook`` of candidates, ``(candidates, 7)``.
 
     ``log_w`` ``(candidates, depth)`` and ``biases`` ``(2, candidates, depth)`` are those of ``layerwise``.
     """
@@ -109,7 +131,7 @@ def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, bias
     apart = np.diff(forward.correlation, axis=1)[:, 0]
     if p.normalization == "batch":
         apart = _kept_by_batches(p, log_q)
-    return _figures(p, log_q, log_grad2, apart, np.asarray(orthogonal), last_scale)
+    return _figures(p, log_q, log_grad2, apart, np.asarray(orthogonal), last_scale, biases)
 
 
 def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
@@ -134,13 +156,14 @@ def _measure(p: ProbeParams) -> Outlook:
     found = probe(replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0))
     with np.errstate(divide="ignore"):
         logs = np.log(found.q), np.log(found.grad2)
-    figures = _figures(p, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale)
+    figures = _figures(p, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale,
+                       bias_moments(p)[:, None])
     equal = min(p.widths[1:]) - 1 if p.initializer == "constant" else 0  # S of a matrix of rank 1
     return Outlook(*figures[0].tolist())._replace(unevenness=2 * math.log10(1 + equal / UNEVEN))
 
 
 def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, apart: np.ndarray,
-             orthogonal: np.ndarray, last_scale: float) -> np.ndarray:
+             orthogonal: np.ndarray, last_scale: float, biases: np.ndarray) -> np.ndarray:
     there = np.isfinite(log_grad2).all(axis=-1) & (log_q < math.inf).all(axis=-1)
     grad2 = np.where(there[:, None], log_grad2, 0.0)
     spread = np.minimum(np.ptp(grad2, axis=-1), np.ptp(grad2 + np.log(p.widths[1:]), axis=-1)) / LN10
@@ -152,7 +175,18 @@ def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, apart: np
         forward, (log_grad2[:, 0] - log_grad2[:, -1]) / LN10,
         np.maximum(forward - FORGIVEN, 0.0) + _straightness(p, log_q) + _silence(p, log_q),
         np.where(there, spread, math.inf), difference,
-        2 * np.log10(1 + _variance(p, log_q, grad2, orthogonal) / UNEVEN)], axis=-1)
+        2 * np.log10(1 + _variance(p, log_q, grad2, orthogonal) / UNEVEN),
+        np.broadcast_to(_hidden(p, biases[..., 0].any(axis=0)), forward.shape)], axis=-1)
+
+
+def _hidden(p: ProbeParams, biased: np.ndarray) -> np.ndarray:
+    """Decades for what normalization hides of inputs of few features; ``biased``: by random biases or not."""
+    few = p.widths[0] <= FEW_FEATURES and p.depth > 1
+    if few and p.normalization == "layer":
+        return np.where(biased, 0.0, LENGTH)
+    f = ACTIVATIONS[p.activation].f
+    even = f(ODD_AT) + f(-ODD_AT) - 2 * f(np.zeros(1))
+    return np.array(PARITY if few and p.normalization == "batch" and np.abs(even).max() < 1e-9 else 0.0)
 
 
 def _straightness(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from vgdash.theory.averages import log_moment, log_slope
 from vgdash.theory.layerwise import bias_moments, log_weights
 
 EASY = 1.0  # decades up to which all nets learned: the present start is kept
-CHANGE = 0.2  # decades that a change must save
+CHANGE = 0.2  # decades that a change must save: starts within it learn alike
 TUNING = 0.2  # that a gamma must save besides, to be worth a hyperparameter
 PRICES = {"orthogonal": 0.1, "identity": 0.5}  # that these must save besides
 NAMED = ("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
@@ -64,7 +64,7 @@ class Recommendation(Record):
     names: tuple[str, ...]  # of the ranking: initializers, best first
     gammas: np.ndarray  # (candidates,)
     sigma_b2: np.ndarray  # (candidates,)
-    outlooks: np.ndarray  # (candidates, 6): the fields of ``Outlook``
+    outlooks: np.ndarray  # (candidates, 7): the fields of ``Outlook``
 
     @property
     def initializer(self) -> str:
@@ -99,7 +99,7 @@ def recommend(p: ProbeParams) -> Recommendation:
     present, = outlooks([p])
     named = _named(p)
     ranking = sorted([*named, *_tuned(p), *_identity(p)], key=_price)
-    best = ranking[0]
+    best = ranking[0] = _nearest_to_1(ranking[0])
     worth = present.difficulty > EASY and _price(best) < present.difficulty - CHANGE
     choice, chosen = best if worth else (p, present)
     remedies = tuple(sorted(_remedies(choice, chosen), key=lambda remedy: remedy.outlook.difficulty))
@@ -141,15 +141,31 @@ def _tuned(p: ProbeParams) -> list[Candidate]:
 
 
 def _best_gamma(p: ProbeParams) -> float:
-    plain, gammas, best = replace(p, last_scale=1.0), GAMMAS, 1.0
-    log_w, biases = log_weights(plain), bias_moments(plain)[:, None]
+    gammas, best = GAMMAS, 1.0
     for _ in range(3):
-        figures = judge(plain, log_w + 2 * np.log(gammas)[:, None], p.initializer == "orthogonal", biases,
-                        p.last_scale)
-        at = int(figures[:, 2:].sum(axis=1).argmin())
+        at = int(_difficulties(p, gammas).argmin())
         best = float(f"{gammas[at]:.3g}")
         gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 17)
     return best
+
+
+def _nearest_to_1(best: Candidate) -> Candidate:
+    """Move the gamma of the best candidate as near to 1 as ``CHANGE`` allows."""
+    p, seen = best
+    if p.gamma == 1:
+        return best
+    gammas = np.geomspace(1.0, p.gamma, 33)
+    alike = _difficulties(replace(p, gamma=1.0), gammas) <= seen.difficulty + CHANGE
+    usual = replace(p, gamma=float(f"{gammas[alike.argmax()]:.3g}")) if alike.any() else p
+    return usual, outlooks([usual])[0]
+
+
+def _difficulties(p: ProbeParams, gammas: np.ndarray) -> np.ndarray:
+    """Return the difficulty of ``p``, of gamma 1, with each of ``gammas``."""
+    plain = replace(p, last_scale=1.0)
+    log_w = log_weights(plain) + 2 * np.log(gammas)[:, None]
+    figures = judge(plain, log_w, p.initializer == "orthogonal", bias_moments(plain)[:, None], p.last_scale)
+    return figures[:, 2:].sum(axis=1)
 
 
 def _identity(p: ProbeParams) -> list[Candidate]:
@@ -240,7 +256,8 @@ def _describe(seen: Outlook) -> str:
          f"{_times(-seen.difference)} of the difference between inputs is left"),
         (large, f"the last layer starts {_times(seen.forward)} too large (mean square)"),
         (seen.scale - large if large < math.inf else 0.0, "the hidden layers are too small to bend anything"),
-        (seen.unevenness, "some directions are stretched, others lost")]
+        (seen.unevenness, "some directions are stretched, others lost"),
+        (seen.hidden, "normalization hides the length of so few inputs, or what x and −x share")]
     wrong = [text for decades, text in sorted(texts, reverse=True) if decades > NOTABLE]
     if math.isinf(seen.gradient) and not math.isinf(seen.difference):
         wrong = wrong[:1]

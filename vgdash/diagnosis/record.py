@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.first_failure import FormatFailure, first_failure
 from vgdash.diagnosis.first_loss import FirstLoss, first_loss
 from vgdash.diagnosis.nets import DeadNets
-from vgdash.diagnosis.outlook import Outlook, outlooks
+from vgdash.diagnosis.outlook import Outlook
 from vgdash.diagnosis.thresholds import MOVED
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe
@@ -80,7 +80,9 @@ class Diagnosis(Record):
     off: float  # the same for functions that are flat on one side, which rest at about a half; else 0
     nets: Probe  # measured
     theory: Prediction
+    outlook: Outlook  # hindrances to training from this start, in decades
     troubles: tuple[Finding, ...] = ()  # the course of signal and gradient, then what is wrong besides
+    outcome: Finding | None = None  # what training makes of it; None where nothing is wrong
     remark: Callable[[Diagnosis], tuple[Finding, ...]] = lambda found: ()  # lists what else there is to say
 
     @property
@@ -96,7 +98,7 @@ class Diagnosis(Record):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All that there is to say, the most important first."""
-        return *self.troubles, *self.remark(self)
+        return *self.troubles, *[self.outcome] * bool(self.outcome), *self.remark(self)
 
     @cached_property
     def first_loss(self) -> FirstLoss | None:
@@ -118,40 +120,60 @@ class Diagnosis(Record):
         """Layers over which gradients and differences of inputs survive; inf if nothing ends it."""
         return trainable_depth(self.params)
 
-    @cached_property
-    def outlook(self) -> Outlook:
-        """Hindrances to training from this start, in decades."""
-        return outlooks([self.params])[0]
-
     @property
     def learns(self) -> bool | None:
         """True if SGD is expected to learn from this start, False if not, None if it may or may not."""
         return False if self.dead_nets.share > 0.5 else self.outlook.learns
 
     @property
+    def momentum_learns(self) -> bool | None:
+        """Return the same for SGD with momentum."""
+        return False if self.dead_nets.share > 0.5 else self.outlook.momentum_learns
+
+    @property
+    def adam_learns(self) -> bool | None:
+        """Return the same for Adam."""
+        return False if self.dead_nets.share > 0.5 else self.outlook.adam_learns
+
+    @property
     def sentence(self) -> str:
-        """The diagnosis in at most 110 characters: the first finding, and the troubles that still fit."""
-        return _sentence("; ".join(finding.text for finding in self.troubles[:self._said]))
+        """The diagnosis in at most 110 characters: the course, the troubles that still fit, the outcome."""
+        text = "; ".join(one.text for one in self._said if one.name != "training")
+        outcome = "".join(one.text for one in self._said if one.name == "training")
+        return _sentence(text + (("; " if ":" in text else ": ") + outcome if outcome else ""))
 
     @property
     def details(self) -> tuple[str, ...]:
-        """Sentences for what the first one leaves out."""
-        return tuple(_sentence(finding.text) for finding in self.findings[self._said:])
+        """Sentences for what the first one leaves out, or cuts."""
+        return tuple(_sentence(finding.text) for finding in self.findings if finding not in self._said)
 
     @property
     def besides(self) -> str:
         """Troubles besides the course of signal and gradient, in one line."""
         return "; ".join(finding.text for finding in self.troubles[1:])
 
-    @property
-    def _said(self) -> int:
-        """Number of findings in ``sentence``."""
-        length, said = len(self.troubles[0].text) + 1, 1
-        for finding in self.troubles[1:]:
-            length += len("; " + finding.text)
-            if length > LONGEST:
+    @cached_property
+    def _said(self) -> list[Finding]:
+        """Findings of ``sentence``: the course, what training makes of it, and the troubles that still fit.
+
+        Where SGD learns, troubles come first; elsewhere the outcome does, cut before its semicolon if that
+        makes room for the first trouble.
+        """
+        course, *besides = self.troubles
+        outcomes = [self.outcome] if self.outcome else []
+
+        def fit(*said: Finding) -> bool:
+            return len("; ".join(one.text for one in said)) < LONGEST
+
+        if outcomes and not self.learns and not fit(course, *outcomes, *besides[:1]):
+            short = replace(outcomes[0], text=outcomes[0].text.split(";")[0])
+            if fit(course, short, *besides[:1]) or not fit(course, *outcomes):
+                outcomes = [short]
+        said = [course]
+        for finding in (*besides, *outcomes) if self.learns else (*outcomes, *besides):
+            if not fit(*said, finding):
                 break
-            said += 1
+            said.append(finding)
         return said
 
 

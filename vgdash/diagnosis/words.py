@@ -7,11 +7,12 @@ import re
 
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.record import Diagnosis, Finding
-from vgdash.diagnosis.thresholds import FIRST_LOSS, LOST, MISLEADS, MOVED, SATURATED, SCATTERS
+from vgdash.diagnosis.thresholds import FIRST_LOSS, LOST, MISLEADS, MOVED, SATURATED, SCATTERS, UNEVEN
 from vgdash.spelling import count, layers, number, plain, ten_to, times
 
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
 NEAR = 0.15  # of the power
+MILD = {"vanishes": "shrinks", "explodes": "grows"}
 PLURALS = {"vanishes": "vanish", "is": "are"}
 
 
@@ -26,12 +27,26 @@ def remarks(d: Diagnosis) -> tuple[Finding, ...]:
     """Say what else there is; takes 10 to 20 ms where the trainable depth is in question."""
     if d.signal.behaviour == "dies":
         return ()
-    more = [finding for part in (_training, _depth, _formats, _scatter) for finding in part(d)]
+    more = [finding for part in (_depth, _formats, _scatter) for finding in part(d)]
     return *(finding for finding in _besides(d) if not finding.trouble), *more
 
 
+def outcome(d: Diagnosis) -> Finding | None:
+    """Say what training makes of this start, if anything is wrong with it."""
+    if d.signal.behaviour == "dies" or (d.learns and not _fades(d)):
+        return None
+    if d.learns is not False:
+        return Finding("training", "SGD still trains this" if d.learns else "SGD perhaps trains this")
+    if d.adam_learns:
+        return Finding("training", "Adam can still train this; SGD cannot", True)
+    others = [name for name, learns in (("momentum", d.momentum_learns), ("Adam", d.adam_learns))
+              if learns is None]
+    rest = f"{' or '.join(others)} perhaps" if others else "nor can Adam"
+    return Finding("training", f"SGD cannot train this; {rest}", True)
+
+
 def _besides(d: Diagnosis) -> list[Finding]:
-    parts = _symmetry, _inputs, _dead, _parallel, _saturated, _first_loss
+    parts = _symmetry, _inputs, _dead, _parallel, _blurred, _hidden, _uneven, _saturated, _first_loss
     return [finding for part in parts for finding in part(d)]
 
 
@@ -48,15 +63,14 @@ def _symmetry(d: Diagnosis) -> list[Finding]:
 
 def _courses(d: Diagnosis) -> Finding:
     signal, gradient = d.signal, d.gradient
-    trouble = any(way.behaviour in ("vanishes", "explodes", "dies") or abs(way.total) > LOST
-                  for way in (signal, gradient))
-    ours, theirs = describe(signal), describe(gradient)
+    trouble = _fades(d) and not d.learns
+    ours, theirs = describe(signal, mild(d)), describe(gradient, mild(d))
     if ours == theirs == "holds" and _strays(d):
         ours = theirs = "holds on average"
     if ours == theirs:
         return Finding("course", f"signal and gradient {_plural(ours)}", trouble)
     if gradient.behaviour in ("holds", "settles"):
-        kept = "" if trouble or d.params.depth == 1 else "; gradients keep their size"
+        kept = "" if _fades(d) or d.params.depth == 1 else "; gradients keep their size"
         return Finding("course", f"the signal {ours}{kept}", trouble)
     if signal.behaviour == gradient.behaviour:
         theirs = f"too, {figure(gradient)}"
@@ -69,9 +83,20 @@ def _dies(d: Diagnosis) -> Finding:
     return Finding("course", f"nothing passes: every z is 0 from layer {d.signal.worst_layer} on", True)
 
 
-def describe(course: Course) -> str:
+def _fades(d: Diagnosis) -> bool:
+    """Test if signal or gradient goes far on its way."""
+    return any(way.behaviour in ("vanishes", "explodes", "dies") or abs(way.total) > LOST
+               for way in (d.signal, d.gradient))
+
+
+def mild(d: Diagnosis) -> bool:
+    """Test if "shrinks" and "grows" say enough: what vanishes or explodes was seen not to learn with SGD."""
+    return d.learns is not False
+
+
+def describe(course: Course, mild: bool) -> str:
     """Say what signal or gradient does, without its name: "vanishes, ×0.50 a layer"."""
-    word = course.behaviour
+    word = MILD.get(course.behaviour, course.behaviour) if mild else course.behaviour
     if word == "holds":
         return word
     link = {"settles": " at ", "dies": " ", "power_law": " only "}.get(word, ", ")
@@ -146,6 +171,27 @@ def _parallel(d: Diagnosis) -> list[Finding]:
     return [Finding("parallel", f"all inputs become parallel within {within}", True)]
 
 
+def _blurred(d: Diagnosis) -> list[Finding]:
+    """Speak of inputs that lose what tells them apart without being parallel: by dropout, chaos, batches."""
+    lost = d.outlook.difference
+    if d.learns or d.correlation.parallel or not MOVED < lost < math.inf or _fades(d):
+        return []
+    return [Finding("difference", f"{_times(-lost)} of the difference between inputs is left", True)]
+
+
+def _uneven(d: Diagnosis) -> list[Finding]:
+    if d.learns or d.outlook.unevenness < UNEVEN or _fades(d):
+        return []
+    return [Finding("uneven", "some directions of the inputs are stretched, others lost")]
+
+
+def _hidden(d: Diagnosis) -> list[Finding]:
+    if d.learns or not d.outlook.hidden:
+        return []
+    what = "the length of the inputs" if d.params.normalization == "layer" else "what x and −x share"
+    return [Finding("hidden", f"normalization hides {what}", True)]
+
+
 def _first_loss(d: Diagnosis) -> list[Finding]:
     """Speak of the softmax of an output layer: a layer unlike the one before it, or the only one."""
     widths = d.params.widths
@@ -161,16 +207,6 @@ def _first_loss(d: Diagnosis) -> list[Finding]:
 def spell_loss(loss: float) -> str:
     """Spell a loss with three digits: 3.30, 26.0, 114."""
     return plain(loss, 3) if loss < 1e5 else number(loss)
-
-
-def _training(d: Diagnosis) -> list[Finding]:
-    if d.learns is None:
-        return [Finding("training", "SGD may or may not learn from this start")]
-    if d.learns:
-        return [Finding("training", "SGD learns all the same")] if _courses(d).trouble else []
-    adam = {True: "Adam can still train this; SGD cannot", None: "SGD cannot train this; Adam perhaps",
-            False: "neither SGD nor Adam can train this"}
-    return [Finding("training", adam[d.dead_nets.share <= 0.5 and d.outlook.adam_learns])]
 
 
 def _depth(d: Diagnosis) -> list[Finding]:

@@ -16,7 +16,7 @@ from pages.parts.text import count, listed, markdown_table, measured, ten_to
 from pages.parts.views.seed_points import seed_points
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.record import Diagnosis, Direction
-from vgdash.diagnosis.words import describe, figure
+from vgdash.diagnosis.words import describe, figure, mild
 from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction, predict
 
@@ -102,9 +102,12 @@ def _pairs(probes: Sequence[Probe]) -> Pairs:
 # ---- words
 
 def _verdict(found: Sequence[Diagnosis]) -> str:
-    """Say each diagnosis once, for all initializers that have it; the healthy first."""
+    """Say each diagnosis once, for all initializers that have it; those that learn first."""
+    def order(one: Diagnosis) -> tuple[bool, ...]:
+        return one.learns is False, one.learns is None, any(finding.trouble for finding in one.troubles)
+
     groups: dict[str, list[Diagnosis]] = {}
-    for one in sorted(found, key=lambda one: any(finding.trouble for finding in one.findings)):
+    for one in sorted(found, key=order):
         groups.setdefault(one.sentence, []).append(one)
     said = " ".join(_say(group) for group in groups.values())
     return f"{count(found[0].params.depth, 'layer')}: {said}"
@@ -117,7 +120,7 @@ def _say(group: Sequence[Diagnosis]) -> str:
         return f"{who}: {sentence[0].lower()}{sentence[1:]}"
     rest = sentence.removeprefix(BOTH)
     if len(group) == 1:  # holds, vanishes; what is a power of the depth grows or falls
-        rest = re.sub(r"^\w+", describe(group[0].signal).split(" ")[0].rstrip(","), rest)
+        rest = re.sub(r"^\w+", describe(group[0].signal, mild(group[0])).split(" ")[0].rstrip(","), rest)
     return f"{who} {rest}"
 
 
