@@ -16,6 +16,7 @@ from tests.benchmarks.bench_advice import (
     find,
     judge_advice,
     judge_verdicts,
+    judge_words,
     outcomes,
     read,
     share,
@@ -53,17 +54,28 @@ def test_recommendations_regret_little_and_are_no_worse_than_what_users_had(tabl
     judged = judge_advice(table)
     assert len(judged) >= 0.95 * len(table)  # theory that moves asks for gammas that are not in the table
     regrets = np.array([one.regret for one in judged])
-    assert share(regrets <= 0.02) >= 0.93
-    assert share(regrets <= 0.05) >= 0.96
-    assert share(one.below_user > 0.02 for one in judged) <= 0.01
+    assert share(regrets <= 0.02) >= 0.935
+    assert share(regrets <= 0.05) >= 0.975
+    assert not any(one.below_user > 0.02 for one in judged)
 
 
 def test_verdicts_agree_with_what_was_learned(verdicts):
     judged = [(optimizer, learned, verdict(seen, optimizer)) for optimizer, learned, seen in verdicts]
     definite = [(optimizer, learned == word) for optimizer, learned, word in judged if word is not None]
     assert share(agrees for _, agrees in definite) >= 0.95
-    assert all(share(agrees for one, agrees in definite if one == optimizer) >= 0.93 for optimizer in LADDERS)
+    assert all(share(agrees for one, agrees in definite if one == optimizer) >= 0.95 for optimizer in LADDERS)
     assert len(definite) >= 0.75 * len(judged)
+
+
+def test_words_agree_with_what_was_learned(table):
+    """Vanishes, explodes, cannot: not learned. Holds, settles, shrinks, still trains: learned."""
+    for optimizer in LADDERS:
+        some = [key for key in table if NETS[key[0]][key[1]][0].optimizer == optimizer][::12]
+        judged = [(learned, word) for *_, learned, word in judge_words({key: table[key] for key in some})]
+        definite = [(learned, word) for learned, word in judged if word is not None]
+        assert share(learned == word for learned, word in definite) >= 0.95, optimizer
+        assert {word for _, word in definite} == {True, False}
+        assert len(definite) >= 0.6 * len(judged)
 
 
 def test_adam_rescues_starts_that_sgd_cannot_use(verdicts):

@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.first_failure import first_failure
 from vgdash.diagnosis.nets import dead_nets, expected_dead
 from vgdash.diagnosis.record import LONGEST
+from vgdash.layers import normalize
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.theory.layerwise import predict
 
@@ -169,6 +171,33 @@ def test_a_net_that_only_adam_trains_is_named_and_one_that_learns_all_the_same()
     assert not any("SGD trains" in text for text in mild.details)
 
 
+def test_what_normalization_hides_of_two_features_is_said_and_biases_show_lengths():
+    two = ProbeParams((2, *[32] * 12, 2), "tanh", "he_normal", batch=16, normalization="batch")
+    assert diagnose(two).learns is None
+    assert "normalization hides what x and −x share" in diagnose(two).sentence
+    assert diagnose(replace(two, activation="relu")).outlook.hidden == 0
+    assert diagnose(replace(two, widths=(64, *two.widths[1:]))).outlook.hidden == 0
+    layer = replace(two, normalization="layer", activation="elu", widths=(2, *[32] * 24, 2))
+    assert "normalization hides the length of the inputs" in diagnose(layer).sentence
+    assert diagnose(replace(layer, initializer="pytorch_default")).outlook.hidden == 0
+    assert diagnose(replace(layer, sigma_b2=0.1)).outlook.hidden == 0
+
+
+@pytest.mark.parametrize(("normalization", "activation", "sign"), [("layer", "elu", 3), ("batch", "tanh", -1)])
+def test_a_normalized_net_without_biases_is_blind_to_lengths_or_odd(normalization, activation, sign):
+    """What ``hidden`` counts, measured: z of c x is that of x; z of -x is that of x with its sign changed."""
+    axis, rng = {"layer": -1, "batch": -2}[normalization], np.random.default_rng(0)
+    x, weights = rng.standard_normal((8, 2)), [rng.standard_normal((16, n)) for n in (2, 16, 16)]
+    x = np.concatenate([x, -x])
+
+    def last(a):
+        for w in weights:
+            z = normalize(a @ w.T, axis)[0]
+            a = ACTIVATIONS[activation].f(z)
+        return z
+    np.testing.assert_allclose(last(sign * x), np.sign(sign) * last(x), atol=1e-3)
+
+
 def test_half_of_a_one_sided_function_is_off_and_not_saturated():
     gelu = diagnose(uniform(32, 256, "gelu", "small_normal", gamma=2.0, normalization="layer",
                             residual="plain", batch=8))
@@ -212,6 +241,7 @@ def test_nets_outweigh_a_theory_that_they_do_not_follow():
     fallen = diagnose(p, replace(seen, q=seen.q * 0.3 ** np.arange(20)), theory)
     assert fallen.signal.behaviour == "vanishes"
     assert fallen.signal.factor == pytest.approx(0.3, rel=0.2)
+    assert fallen.sentence.endswith("SGD cannot train this; nor can Adam.")  # whatever theory says
 
 
 @pytest.mark.parametrize("p", [

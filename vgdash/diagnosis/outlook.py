@@ -35,16 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.diagnosis.thresholds import (
-    ADAM,
-    ADAM_FAILS,
-    ADAM_GRADIENT,
-    FAILS,
-    LEARNS,
-    LENGTH,
-    MOMENTUM_FAILS,
-    PARITY,
-)
+from vgdash.diagnosis.thresholds import ADAM, ADAM_FAILS, ADAM_GRADIENT, FAILS, LEARNS, LENGTH, PARITY
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
@@ -82,13 +73,8 @@ class Outlook(NamedTuple):
 
     @property
     def learns(self) -> bool | None:
-        """True if plain SGD learns from nearly all such starts, False if from hardly any, None between."""
+        """True if SGD learns from nearly all such starts, False if from hardly any, None between."""
         return self._between(1.0, LEARNS, FAILS)
-
-    @property
-    def momentum_learns(self) -> bool | None:
-        """Return the same for SGD with momentum."""
-        return self._between(1.0, LEARNS, MOMENTUM_FAILS)
 
     @property
     def adam_learns(self) -> bool | None:

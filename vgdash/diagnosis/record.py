@@ -14,7 +14,7 @@ from vgdash.diagnosis.first_failure import FormatFailure, first_failure
 from vgdash.diagnosis.first_loss import FirstLoss, first_loss
 from vgdash.diagnosis.nets import DeadNets
 from vgdash.diagnosis.outlook import Outlook
-from vgdash.diagnosis.thresholds import MOVED
+from vgdash.diagnosis.thresholds import FAILS, MOVED
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe
 from vgdash.records import Record
@@ -123,17 +123,19 @@ class Diagnosis(Record):
     @property
     def learns(self) -> bool | None:
         """True if SGD is expected to learn from this start, False if not, None if it may or may not."""
-        return False if self.dead_nets.share > 0.5 else self.outlook.learns
-
-    @property
-    def momentum_learns(self) -> bool | None:
-        """Return the same for SGD with momentum."""
-        return False if self.dead_nets.share > 0.5 else self.outlook.momentum_learns
+        return False if self._lost else self.outlook.learns
 
     @property
     def adam_learns(self) -> bool | None:
         """Return the same for Adam."""
-        return False if self.dead_nets.share > 0.5 else self.outlook.adam_learns
+        return False if self._lost else self.outlook.adam_learns
+
+    @property
+    def _lost(self) -> bool:
+        """Test if the nets do worse than theory, which the outlook is: most are dead, or they fade."""
+        fade = any(way.predicted and way.course is not way.predicted and abs(way.course.total) > FAILS
+                   for way in (self.signals, self.gradients))
+        return fade or self.dead_nets.share > 0.5
 
     @property
     def sentence(self) -> str:

@@ -7,7 +7,16 @@ import re
 
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.record import Diagnosis, Finding
-from vgdash.diagnosis.thresholds import FIRST_LOSS, LOST, MISLEADS, MOVED, SATURATED, SCATTERS, UNEVEN
+from vgdash.diagnosis.thresholds import (
+    FIRST_LOSS,
+    LOST,
+    MISLEADS,
+    MOVED,
+    NEARLY,
+    SATURATED,
+    SCATTERS,
+    UNEVEN,
+)
 from vgdash.spelling import count, layers, number, plain, ten_to, times
 
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
@@ -37,12 +46,9 @@ def outcome(d: Diagnosis) -> Finding | None:
         return None
     if d.learns is not False:
         return Finding("training", "SGD still trains this" if d.learns else "SGD perhaps trains this")
-    if d.adam_learns:
-        return Finding("training", "Adam can still train this; SGD cannot", True)
-    others = [name for name, learns in (("momentum", d.momentum_learns), ("Adam", d.adam_learns))
-              if learns is None]
-    rest = f"{' or '.join(others)} perhaps" if others else "nor can Adam"
-    return Finding("training", f"SGD cannot train this; {rest}", True)
+    adam = {True: "Adam can still train this; SGD cannot", None: "SGD cannot train this; Adam perhaps",
+            False: "SGD cannot train this; nor can Adam"}
+    return Finding("training", adam[d.adam_learns], True)
 
 
 def _besides(d: Diagnosis) -> list[Finding]:
@@ -176,7 +182,9 @@ def _blurred(d: Diagnosis) -> list[Finding]:
     lost = d.outlook.difference
     if d.learns or d.correlation.parallel or not MOVED < lost < math.inf or _fades(d):
         return []
-    return [Finding("difference", f"{_times(-lost)} of the difference between inputs is left", True)]
+    said = ("all inputs become nearly parallel" if 1 - d.correlation.last < NEARLY else
+            f"{_times(-lost)} of the difference between inputs is left")
+    return [Finding("difference", said, True)]
 
 
 def _uneven(d: Diagnosis) -> list[Finding]:

@@ -176,9 +176,6 @@ def _remarks(found: PhaseMap) -> str:
     """Give the diagnosis of the drawn nets, the initializers on the point, and the limits of the theory."""
     p, at, diagnosis = found.params, found.opened, _diagnosis(found)
     said = [f"**Drawn here, {count(p.depth, 'layer')}, in mean squares:** {diagnosis.sentence}"]
-    fades = {"vanishes", "explodes"} & {diagnosis.signal.behaviour, diagnosis.gradient.behaviour}
-    if fades and p.depth <= found.depth:
-        said.append("That is still enough to train.")
     if marks := _initializers_at(found):
         scaled = f" and γ = {p.gamma:g}" if p.gamma != 1 else ""
         said.append(f"This is {listed(shorten_names(marks))} with {count(p.fan_in, 'input')}{scaled}.")
