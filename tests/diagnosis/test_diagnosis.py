@@ -183,8 +183,9 @@ def test_what_normalization_hides_of_two_features_is_said_and_biases_show_length
     assert diagnose(replace(layer, sigma_b2=0.1)).outlook.hidden == 0
 
 
-@pytest.mark.parametrize(("normalization", "activation", "sign"), [("layer", "elu", 3), ("batch", "tanh", -1)])
-def test_a_normalized_net_without_biases_is_blind_to_lengths_or_odd(normalization, activation, sign):
+@pytest.mark.parametrize(("normalization", "activation", "factor"),
+                         [("layer", "elu", 3), ("batch", "tanh", -1)])
+def test_a_normalized_net_without_biases_is_blind_to_lengths_or_odd(normalization, activation, factor):
     """What ``hidden`` counts, measured: z of c x is that of x; z of -x is that of x with its sign changed."""
     axis, rng = {"layer": -1, "batch": -2}[normalization], np.random.default_rng(0)
     x, weights = rng.standard_normal((8, 2)), [rng.standard_normal((16, n)) for n in (2, 16, 16)]
@@ -195,7 +196,7 @@ def test_a_normalized_net_without_biases_is_blind_to_lengths_or_odd(normalizatio
             z = normalize(a @ w.T, axis)[0]
             a = ACTIVATIONS[activation].f(z)
         return z
-    np.testing.assert_allclose(last(sign * x), np.sign(sign) * last(x), atol=1e-3)
+    np.testing.assert_allclose(last(factor * x), np.sign(factor) * last(x), atol=1e-3)
 
 
 def test_half_of_a_one_sided_function_is_off_and_not_saturated():
