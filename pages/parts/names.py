@@ -19,7 +19,6 @@ VALUES: dict[str, dict[str, str]] = {  # by the key of a control
     "rule": {"1": "1", "0.01^2": "0.01²", "1/n": "1/n · LeCun (the lecture's Xavier)", "2/n": "2/n · He",
              "2/(n_in+n_out)": "2/(nᵢₙ+nₒᵤₜ) · Glorot/Xavier"},
     "kind": {"scaled identity": "c · I (scaled identity)", "diagonal": "diag(c, c₂)", "gaussian": "random"},
-    "scale": {"log": "log axis", "linear": "linear axis", "steps": "step by step"},
     "look": {"a_mean": "mean of a"},
     "statistic": {**STATISTICS, "grad2": "size of the gradient", "gradient_ratio": "gradient : weight",
                   "update_ratio": "update : weight", "drift": "distance from the start"},

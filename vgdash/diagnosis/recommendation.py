@@ -251,21 +251,17 @@ def _describe(seen: Outlook) -> str:
     large = max(0.0, seen.forward - FORGIVEN)
     texts = [
         (seen.gradient, "no gradient reaches the first layers" if math.isinf(seen.gradient) else
-         f"the gradient differs {_times(seen.gradient)} between the layers (mean square)"),
+         f"the squared gradient of one layer is {ten_to(seen.gradient)} times that of another"),
         (seen.difference, "all inputs become one" if math.isinf(seen.difference) else
-         f"{_times(-seen.difference)} of the difference between inputs is left"),
-        (large, f"the last layer starts {_times(seen.forward)} too large (mean square)"),
-        (seen.scale - large if large < math.inf else 0.0, "the hidden layers are too small to bend anything"),
+         f"only {ten_to(-seen.difference)} of the difference between inputs is left"),
+        (large, f"the last layer starts {ten_to(seen.forward)} times too large (mean square)"),
+        (seen.scale - large if large < math.inf else 0.0, "the signal stays where the activation is linear"),
         (seen.unevenness, "some directions are stretched, others lost"),
         (seen.hidden, "normalization hides the length of so few inputs, or what x and −x share")]
     wrong = [text for decades, text in sorted(texts, reverse=True) if decades > NOTABLE]
     if math.isinf(seen.gradient) and not math.isinf(seen.difference):
         wrong = wrong[:1]
     return "; ".join(wrong) or "signal, gradient and the difference between inputs arrive"
-
-
-def _times(decades: float) -> str:
-    return f"×{ten_to(decades)}"
 
 
 def _explain_gains(p: ProbeParams) -> str:

@@ -114,7 +114,7 @@ def _verdict(found: Sequence[Diagnosis]) -> str:
 
 
 def _say(group: Sequence[Diagnosis]) -> str:
-    """Say the diagnosis that several initializers share: "lecun_normal vanishes, ×0.50 a layer."."""
+    """Say the diagnosis that several initializers share: "LeCun vanishes, ×0.50 a layer."."""
     who, sentence = listed([names.short(one.params.initializer) for one in group]), group[0].sentence
     if not sentence.startswith(BOTH):
         return f"{who}: {sentence[0].lower()}{sentence[1:]}"
