@@ -283,7 +283,7 @@ def claim(found: Diagnosis, optimizer: str) -> bool | None:
     outcome = found.outcome.text if found.outcome else ""
     if optimizer == "adam" and "Adam" in outcome:
         return True if "Adam can" in outcome else None if "Adam perhaps" in outcome else False
-    if re.search("vanish|explode|nothing passes|cannot", f"{found.sentence} {outcome}"):
+    if re.search("vanish|explode|Nothing passes|cannot", f"{found.sentence} {outcome}"):
         return False
     return None if "perhaps" in outcome else True
 

@@ -43,7 +43,7 @@ def test_tanh_at_its_edge_falls_by_a_power_and_has_no_rate():
     found = diagnose(uniform(100, 256, "tanh", "lecun_normal", batch=8))
     assert found.signal.power == pytest.approx(-1.0, abs=0.05)  # E[z²] ~ 1/(2l)
     assert found.gradient.behaviour == "power_law"
-    assert found.sentence == "Signal and gradient fall only like 1/depth: SGD perhaps trains this."
+    assert found.sentence == "Signal and gradient fall only like 1/depth: SGD perhaps trains this; Adam can."
 
 
 def test_the_only_layer_counts_from_its_input():

@@ -44,8 +44,10 @@ def outcome(d: Diagnosis) -> Finding | None:
     """Say what training makes of this start, if anything is wrong with it."""
     if d.signal.behaviour == "dies" or (d.learns and not _fades(d)):
         return None
-    if d.learns is not False:
-        return Finding("training", "SGD still trains this" if d.learns else "SGD perhaps trains this")
+    if d.learns:
+        return Finding("training", "SGD still trains this")
+    if d.learns is None:
+        return Finding("training", f"SGD perhaps trains this{'; Adam can' if d.adam_learns else ''}")
     adam = {True: "Adam can still train this; SGD cannot", None: "SGD cannot train this; Adam perhaps",
             False: "SGD cannot train this; nor can Adam"}
     return Finding("training", adam[d.adam_learns], True)
