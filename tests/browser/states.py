@@ -143,7 +143,7 @@ def contradictions(shown: Mapping[str, Any]) -> list[str]:
             left_out = stem == "linear_chain" and p.kind != "gaussian"  # W[L], of another shape
             ends = set(shown["deepest"]) - {None, p.depth - left_out}
             found += [f"a chart ends at layer {end}" for end in ends]
-    elif stem == "training" and "You changed the settings" not in shown["bar"]:
+    elif stem == "training" and "previous settings" not in shown["bar"]:
         found += _of_another_run(shown, p)
     return found
 

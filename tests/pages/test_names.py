@@ -11,6 +11,7 @@ from pages.parts.scenes import KINDS, SCENES
 from pages.parts.training_runs import Store
 from pages.parts.views.initializers import LOOKS_AT
 from pages.parts.views.training import LOOKS_AT as TRAINING_LOOKS
+from pages.parts.views.your_network import EXAMPLES
 from tests.browser.states import page_of
 from tests.opened import opened, sound
 from tests.pages.said import said
@@ -60,7 +61,9 @@ def test_a_formula_is_its_own_name():
 LIKE_CODE = {option for _, key, options in CHOICES for option in options
              if (shown := names.value(key, option)) != option and shown.lower() == option}
 IDENTIFIER = re.compile(rf"[^\W_]+(_\w+)+|(?<![\w.])({'|'.join(LIKE_CODE)}|grad2|dw2|a2)(?![\w(.])")
-STATES = [("home", {}), *((stem, {}) for stem in KINDS), *(("initializers", state) for state in (
+STATES = [("home", {}), *((stem, {}) for stem in dict.fromkeys([*KINDS, "your_network"])),
+          *(("your_network", {"example": example}) for example in EXAMPLES),
+          *(("initializers", state) for state in (
     *({"look": look} for look in LOOKS_AT),
     {"widths": "784-512-256-10", "activation": "gelu", "normalization": "batch"},
     {"initializers": "zeros,identity,pytorch_default,keras_default", "activation": "leaky_relu",
