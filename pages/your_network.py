@@ -83,19 +83,20 @@ def _results(shown: page.Results) -> None:
         own = results.with_activation(own, shown.value("activation"))
     found = results.network(name, place, weights, own)
     shown.verdict(found.verdict)
-    elements.chart(found.strip, charts.layer_strip(), "strip",
-                   "The layers in order of use, coloured by the fate of the signal, above, and of the "
-                   "gradient, below. The slider opens any layer too.",
-                   on_select=lambda: _open(shown.controls, "strip", ("layer",), lambda layer: layer))
-    left, right = st.columns(2)
-    with left:
-        spec = charts.curves("layer", "E[f(z)²], the signal →", height=HEIGHT, parts=PARTS)
-        elements.chart(found.forward, spec, "forward", "Mean square of the signal after each layer: theory "
-                       "as a line, measurement as points, log axis")
-    with right:
-        spec = charts.curves("layer", "← Σ(∂C/∂z)², the gradient", height=HEIGHT, mirrored=True, parts=PARTS)
-        elements.chart(found.backward, spec, "backward", "Squared gradient at the output of each layer: "
-                       "theory as a line, measurement as points, log axis")
+    with page.stage():
+        elements.chart(found.strip, charts.layer_strip(), "strip",
+                       "The layers in order of use, coloured by the fate of the signal, above, and of the "
+                       "gradient, below. The slider opens any layer too.",
+                       on_select=lambda: _open(shown.controls, "strip", ("layer",), lambda layer: layer))
+        left, right = st.columns(2)
+        with left:
+            spec = charts.curves("layer", "signal, E[f(z)²] →", height=HEIGHT, parts=PARTS)
+            elements.chart(found.forward, spec, "forward", "Mean square of the signal after each layer: "
+                           "theory as a line, measurement as points, log axis")
+        with right:
+            spec = charts.curves("layer", "← gradient, Σδ²", height=HEIGHT, mirrored=True, parts=PARTS)
+            elements.chart(found.backward, spec, "backward", "Squared gradient at the output of each layer: "
+                           "theory as a line, measurement as points, log axis")
     if presenting():
         return
     st.markdown(" ".join(filter(None, (found.remarks, found.what_if))))

@@ -53,7 +53,7 @@ def layer_strip(height: int = 120) -> Spec:
     x = x_channel("layer, in order of use", scale={"zero": False}, format=",d", tickMinStep=1, tickCount=10)
     way = "datum.value > 1 ? 'signal →' : '← gradient'"
     y = alt.Y("y:Q", title=None, scale=alt.Scale(domain=[0, 2.4], nice=False), axis=alt.Axis(
-        values=[0.5, 1.5], labelExpr=way, grid=False, ticks=False, domain=False, **FONT))
+        values=[0.5, 1.5], labelExpr=way, grid=False, ticks=False, domain=False, labelLimit=0, **FONT))
     domain = list(FATES)
     legend = alt.Legend(title=None, orient="top", direction="horizontal", labelFontSize=13, symbolSize=110,
                         columns={"expr": f"width < {PHONE} ? 3 : 7"}, symbolStrokeWidth=0, offset=4, **INK)
