@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import charts, elements, names, page, shell, text, training_panel
+from pages.parts import charts, elements, names, page, results, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import class_controls, net_controls
 from pages.parts.presenter import presenting
@@ -93,7 +93,7 @@ def _results(shown: page.Results) -> None:
     if value("look") == RATES:
         _rates(p)
     if run is None or not run.snapshots:
-        shown.verdict(opening(p))
+        shown.verdict(opening(p, results.foreseen(p)))
         return
     found = training_panel.view(run, value("look"), value("of"), value("statistic"), value("goal"))
     shown.verdict(found.verdict)

@@ -17,7 +17,15 @@ from pages.parts import concurrency, questions
 from pages.parts.scenes import SCENES
 from pages.parts.state import session
 from pages.parts.views import advice as advice_views
-from pages.parts.views import chain_steps, own_files, singular_values, spirals, trainability_map
+from pages.parts.views import (
+    chain_steps,
+    own_files,
+    same_net,
+    singular_values,
+    spirals,
+    trainability_map,
+    training_words,
+)
 from pages.parts.views import histograms as histogram_views
 from pages.parts.views import initializers as initializer_views
 from pages.parts.views import linear_chain as chain_views
@@ -134,6 +142,17 @@ def advice(p: CompareParams, initializer: str) -> advice_views.AdviceView:
 @remembered(100, long=lambda *_: False)
 def code(p: ProbeParams, framework: str) -> tuple[advice_views.Code, ...]:
     return advice_views.code_view(p, framework)
+
+
+def foreseen(p: TrainParams) -> training_words.Foreseen:
+    """Return for each initializer if theory expects it to learn; nothing if the nets cannot be measured."""
+    nets = same_net.comparison(p)
+    return () if isinstance(nets, str) else _foreseen(nets, p.optimizer)
+
+
+@remembered(100)
+def _foreseen(nets: CompareParams, optimizer: str) -> training_words.Foreseen:
+    return training_words.foresee(compared(nets), optimizer)
 
 
 @remembered(50)

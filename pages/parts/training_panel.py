@@ -184,8 +184,9 @@ def view(run: Run, look: str, of: str, statistic: str, goal: float) -> TrainingV
     """Return the view of the snapshots so far, computed once for all sessions with the same choices."""
     count, over = len(run.snapshots), run.over
     key = (look, of if of in run.params.initializers else run.params.initializers[-1], statistic, goal)
-    return run.viewed((*key, count, over),
-                      lambda: results.to_arrow(training_view(run.params, run.snapshots[:count], *key, over)))
+    expected = results.foreseen(run.params)
+    return run.viewed((*key, count, over), lambda: results.to_arrow(
+        training_view(run.params, run.snapshots[:count], *key, over, expected)))
 
 
 def table(run: Run) -> pd.DataFrame:

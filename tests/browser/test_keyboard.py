@@ -141,7 +141,7 @@ def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboar
     keys.act("Space", *["ArrowDown"] * truth)
     keys.tab_to(lambda one: one["name"].endswith("Lock my answer"))
     keys.press("Enter")
-    said = f"Yes: {QUESTIONS[scene.question].options[truth]}."
+    said = f"Right: {QUESTIONS[scene.question].options[truth]}."
     expect(visitor.page.locator(".st-key-verdict")).to_contain_text(said)
     expect(visitor.heading()).to_have_text(scene.say)
     visitor.settle()

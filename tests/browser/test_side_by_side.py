@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from pages.parts.names import field
+
 # page: a control, and how many charts one side has
 PAGES = {"linear_chain": ("factor", 1), "neuron_variance": ("n", 3), "initializers": ("gamma", 2)}
 PLACES = """() => {
@@ -61,7 +63,8 @@ def test_a_kept_state_stands_beside_the_next_one_and_the_link_carries_both(visit
 
     before, after = change(visitor, stem)
     a, b = sides(visitor)
-    assert (a["said"], b["said"]) == (f"A: {name} {float(before):g}", f"B: {name} {float(after):g}")
+    said = field(name)
+    assert (a["said"], b["said"]) == (f"A: {said} {float(before):g}", f"B: {said} {float(after):g}")
     assert a["charts"] == b["charts"] == charts
     assert a["top"] == b["top"]
     assert a["right"] <= b["left"] <= 1280

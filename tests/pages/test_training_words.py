@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pages.parts.views import same_net, training_words
-from pages.parts.views.training_words import foresee, opening, ranking, verdict
+from pages.parts.results import foreseen
+from pages.parts.views import same_net
+from pages.parts.views.training_words import opening, ranking, verdict
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import compare
@@ -36,10 +37,9 @@ def run(request):
 def test_theory_expects_on_training_what_the_diagnosis_says_of_these_nets_on_initializers(run):
     p, _ = run
     nets = compare(same_net.comparison(p)).probes
-    for name, learns in zip(p.initializers, foresee(p), strict=True):
+    for name, learns in zip(p.initializers, foreseen(p), strict=True):
         said = diagnose(nets[name].params, nets[name])
-        assert learns == (said.outlook.adam_learns if p.optimizer == "adam" and learns is not False
-                          else said.learns), name
+        assert learns == (said.adam_learns if p.optimizer == "adam" else said.learns), name
 
 
 def ends(p, snapshots):
@@ -55,7 +55,8 @@ def ends(p, snapshots):
 
 def test_a_verdict_says_where_theory_was_right_and_where_it_was_not(run):
     p, snapshots = run
-    said, both = verdict(p, snapshots, True), list(zip(foresee(p), ends(p, snapshots), strict=True))
+    said = verdict(p, snapshots, foreseen(p), True)
+    both = list(zip(foreseen(p), ends(p, snapshots), strict=True))
     failed = [expected for expected, learned in both if learned is False]
     assert "as theory predicted" not in said or False in failed
     assert "as theory predicted" in said or not failed or set(failed) != {False}
@@ -67,15 +68,14 @@ def test_a_verdict_says_where_theory_was_right_and_where_it_was_not(run):
 def test_a_run_that_goes_on_is_not_judged_yet():
     p = replace(SMALL, initializers=("he_normal",), steps=2000)
     first = [next(iter(train(p)))]
-    assert foresee(p) == (True,)
-    assert "Theory" not in verdict(p, first, False)
-    assert "Theory expected He to learn: try more steps" in verdict(p, first, True)
+    assert foreseen(p) == (True,)
+    assert "Theory" not in verdict(p, first, foreseen(p), False)
+    assert "Theory expected He to learn: try more steps" in verdict(p, first, foreseen(p), True)
 
 
-def test_what_learns_though_theory_did_not_expect_it_is_not_passed_over(monkeypatch):
+def test_what_learns_though_theory_did_not_expect_it_is_not_passed_over():
     p = replace(SMALL, initializers=("zeros", "he_normal"))
-    monkeypatch.setattr(training_words, "foresee", lambda p: (False, False))
-    said = verdict(p, list(train(p)), True)
+    said = verdict(p, list(train(p)), (False, False), True)
     assert "zeros still guesses (loss 2.303 = ln 10), as theory predicted." in said
     assert said.endswith("Theory did not expect He to learn.")
 
@@ -86,16 +86,16 @@ def test_before_a_run_each_net_is_named_with_what_theory_expects_of_it(run):
              None: "may or may not learn"}
     for learns, sentence in words.items():
         there = [INITIALIZERS[name].short
-                 for name, found in zip(p.initializers, foresee(p), strict=True) if found is learns]
-        assert (sentence.split("{}")[0] in opening(p)) == bool(there)
-        assert all(name in opening(p) for name in there)
+                 for name, found in zip(p.initializers, foreseen(p), strict=True) if found is learns]
+        assert (sentence.split("{}")[0] in opening(p, foreseen(p))) == bool(there)
+        assert all(name in opening(p, foreseen(p)) for name in there)
 
 
 def test_the_table_has_a_row_for_each_initializer_with_what_theory_expects(run):
     p, snapshots = run
     rows = [[cell.strip() for cell in line.split("|")[1:-1]]
-            for line in ranking(p, snapshots, 0.5, True).splitlines()[2:]]
+            for line in ranking(p, snapshots, 0.5, foreseen(p), True).splitlines()[2:]]
     expected = {INITIALIZERS[name].short: learns
-                for name, learns in zip(p.initializers, foresee(p), strict=True)}
+                for name, learns in zip(p.initializers, foreseen(p), strict=True)}
     words = {True: "learns", False: "does not learn", None: "may or may not learn"}
     assert {row[1]: row[4] for row in rows} == {name: words[learns] for name, learns in expected.items()}

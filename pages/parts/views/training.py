@@ -12,7 +12,7 @@ import pandas as pd
 from pages.parts import charts, names
 from pages.parts.text import ten_to
 from pages.parts.views.training_details import by_layer, decisions, histograms
-from pages.parts.views.training_words import guess_name, ranking, score_name, verdict
+from pages.parts.views.training_words import Foreseen, guess_name, ranking, score_name, verdict
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import TrainParams
 
@@ -50,8 +50,11 @@ class TrainingView:
 
 
 def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: str, statistic: str,
-                  goal: float, over: bool) -> TrainingView:
-    """Show the run so far, at least one snapshot, for one of ``LOOKS_AT``; ``over``: the run has ended."""
+                  goal: float, over: bool, foreseen: Foreseen = ()) -> TrainingView:
+    """Show the run so far, at least one snapshot, for one of ``LOOKS_AT``; ``over``: the run has ended.
+
+    ``foreseen``: for each initializer, if theory expects it to learn.
+    """
     which = p.initializers.index(of)
     if look == COURSE:
         tables = {"loss": _loss(p, snapshots), "accuracy": _accuracy(p, snapshots)}
@@ -65,7 +68,8 @@ def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: 
         tables = decisions(p, snapshots)
     else:
         tables = {}
-    return TrainingView(verdict(p, snapshots, over), of, tables, ranking(p, snapshots, goal, over))
+    return TrainingView(verdict(p, snapshots, foreseen, over), of, tables,
+                        ranking(p, snapshots, goal, foreseen, over))
 
 
 def _stacked(snapshots: Sequence[Snapshot], name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import pandas as pd
 
 from pages.parts import names
 from pages.parts.text import count, listed, markdown_table, percent
-from pages.parts.views import same_net
-from vgdash.diagnosis.nets import expected_dead
-from vgdash.diagnosis.outlook import outlooks
+from pages.parts.views.initializers import cached_diagnosis
+from vgdash.probe.probe import Probe
 from vgdash.training.snapshots import Snapshot, steps_to
 from vgdash.training.trainer import TrainParams
 
@@ -26,26 +24,18 @@ EXPECTED = {True: "learns", False: "does not learn", None: "may or may not learn
 
 FATES = ("learns", "begins", "fell", "worse", "guesses", "gone")  # in the order in which they are told
 
-Foreseen = tuple[bool | None, ...]  # for each initializer, if it learns; None if it may or may not
+Foreseen = tuple[bool | None, ...]  # for each initializer, if it learns, or may or may not; () if unknown
 
 
-@lru_cache(maxsize=256)
-def foresee(p: TrainParams) -> Foreseen:
-    """Return for each initializer whether the optimizer is expected to train it; empty if nobody knows.
-
-    It is what ``diagnose`` says of the nets on Initializers, by theory alone: that takes 5 to 30 ms.
-    """
-    nets = same_net.comparison(p)
-    if isinstance(nets, str):
-        return ()
-    adam = p.optimizer == "adam"
-    return tuple(False if expected_dead(net) > 0.5 else outlook.adam_learns if adam else outlook.learns
-                 for net, outlook in zip(nets.probes, outlooks(nets.probes), strict=True))
+def foresee(probes: Sequence[Probe], optimizer: str) -> Foreseen:
+    """Return for each initializer whether the diagnosis of its nets expects the optimizer to train them."""
+    found = [cached_diagnosis(probe) for probe in probes]
+    return tuple(one.adam_learns if optimizer == "adam" else one.learns for one in found)
 
 
-def opening(p: TrainParams) -> str:
+def opening(p: TrainParams, foreseen: Foreseen) -> str:
     """Say before the run what is compared, and which nets theory expects to learn."""
-    able, unable, unsure = ([name for name, learns in zip(_names(p), foresee(p), strict=False)
+    able, unable, unsure = ([name for name, learns in zip(_names(p), foreseen, strict=False)
                              if learns is wanted] for wanted in (True, False, None))
     number, deep = len(p.initializers), count(p.depth, "layer")
     said = [f"One net of {deep}." if number == 1 else
@@ -72,9 +62,9 @@ class _Net:
     expected: bool | None
 
 
-def verdict(p: TrainParams, snapshots: Sequence[Snapshot], over: bool) -> str:
+def verdict(p: TrainParams, snapshots: Sequence[Snapshot], foreseen: Foreseen, over: bool) -> str:
     """Say which nets learn, blew up or still guess, and where theory was right or wrong."""
-    nets, last = _nets(p, snapshots), snapshots[-1]
+    nets, last = _nets(p, snapshots, foreseen), snapshots[-1]
     groups = [group for fate in FATES if (group := [net for net in nets if net.does == fate])]
     said = [_describe(p, group, len(nets), group is groups[-1], over) for group in groups]
     for name, gone in zip(_names(p), last.diverged >= 0, strict=True):
@@ -85,9 +75,9 @@ def verdict(p: TrainParams, snapshots: Sequence[Snapshot], over: bool) -> str:
     return f"{when}{'. '.join(said)}."
 
 
-def _nets(p: TrainParams, snapshots: Sequence[Snapshot]) -> list[_Net]:
+def _nets(p: TrainParams, snapshots: Sequence[Snapshot], foreseen: Foreseen) -> list[_Net]:
     last, tested = snapshots[-1], [shot for shot in snapshots if shot.step in p.tested]
-    foreseen, found = foresee(p), []
+    found = []
     for i, name in enumerate(_names(p)):
         expected, gone = foreseen[i] if foreseen else None, last.diverged[i] >= 0
         if gone.all():
@@ -153,9 +143,10 @@ def _surprises(nets: Sequence[_Net], over: bool) -> list[str]:
     return said
 
 
-def ranking(p: TrainParams, snapshots: Sequence[Snapshot], goal: float, over: bool) -> str:
+def ranking(p: TrainParams, snapshots: Sequence[Snapshot], goal: float, foreseen: Foreseen,
+            over: bool) -> str:
     """Markdown: initializers in the order in which they reached the accuracy, and what theory expects."""
-    rows, expected = [], dict(zip(p.initializers, foresee(p), strict=False))
+    rows, expected = [], dict(zip(p.initializers, foreseen, strict=False))
     missing = "never" if over else "not yet"
     for (rank, name), nets in steps_to(snapshots, goal).frame().groupby(["rank", "initializer"], sort=False):
         steps = ", ".join(missing if pd.isna(step) else f"{step:,}" for step in nets["steps"])
