@@ -34,6 +34,7 @@ from pages.parts.views import phase_point as phase_views
 from pages.parts.views import published as published_views
 from pages.parts.views import your_network as network_views
 from vgdash.chain_learning import DescentParams
+from vgdash.diagnosis.outlook import outlooks
 from vgdash.linear_chain import ChainParams, linear_chain
 from vgdash.models.examples import example as shipped_report
 from vgdash.models.report import Report
@@ -47,6 +48,7 @@ from vgdash.training.params import TrainParams
 
 PARAMS = (ChainParams, NeuronParams, CompareParams, ProbeParams, PhaseParams, TrainParams)
 RECOMPUTING = 15.0  # seconds between two recomputations of the claims: every student in a hall has the button
+WIDE = 256  # units from which nets do as theory says, and their weights would take memory from a run
 LONG_WORK, LONG_MEMORY = 1e10, 50e6  # operations (a tenth of a second), bytes: above, a computation is long
 Function = Callable[..., Any]
 
@@ -152,7 +154,9 @@ def foreseen(p: TrainParams) -> training_words.Foreseen:
 
 @remembered(100)
 def _foreseen(nets: CompareParams, optimizer: str) -> training_words.Foreseen:
-    return training_words.foresee(compared(nets), optimizer)
+    if min(nets.widths[1:-1], default=0) >= WIDE:
+        return training_words.foresee(outlooks(nets.probes), optimizer)
+    return training_words.foresee(map(initializer_views.cached_diagnosis, compared(nets)), optimizer)
 
 
 @remembered(50)

@@ -23,6 +23,7 @@ SETS = {
     "adam": replace(SMALL, optimizer="adam", learning_rate=0.001, initializers=("lecun_normal", "he_normal")),
     "sigmoid": replace(SMALL, activation="sigmoid", initializers=("glorot_normal", "identity")),
     "narrow": TrainParams.uniform(30, 4, initializers=("he_normal",), steps=50, snapshots=4),
+    "wide": TrainParams((64, 256, 300, 10), "relu", ("small_normal", "lecun_normal", "he_normal"), steps=20),
     "points": TrainParams.uniform(4, 16, dataset="spirals", activation="tanh", steps=200, snapshots=8,
                                   initializers=("small_normal", "lecun_normal")),
 }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from pages.parts import names
 from pages.parts.text import count, listed, markdown_table, percent
-from pages.parts.views.initializers import cached_diagnosis
-from vgdash.probe.probe import Probe
+from vgdash.diagnosis.outlook import Outlook
+from vgdash.diagnosis.record import Diagnosis
 from vgdash.training.snapshots import Snapshot, steps_to
 from vgdash.training.trainer import TrainParams
 
@@ -27,9 +27,8 @@ FATES = ("learns", "begins", "fell", "worse", "guesses", "gone")  # in the order
 Foreseen = tuple[bool | None, ...]  # for each initializer, if it learns, or may or may not; () if unknown
 
 
-def foresee(probes: Sequence[Probe], optimizer: str) -> Foreseen:
+def foresee(found: Iterable[Diagnosis | Outlook], optimizer: str) -> Foreseen:
     """Return for each initializer whether the diagnosis of its nets expects the optimizer to train them."""
-    found = [cached_diagnosis(probe) for probe in probes]
     return tuple(one.adam_learns if optimizer == "adam" else one.learns for one in found)
 
 
