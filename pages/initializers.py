@@ -1,4 +1,4 @@
-"""Initializers. Does the signal survive 50 layers, and does the gradient survive the way back?"""
+"""Initializers. Do signal and gradient survive 50 layers?"""
 
 import streamlit as st
 
@@ -14,14 +14,14 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice
 from vgdash.probe.probe import CompareParams, ProbeParams
 
-QUESTION = "Does the signal survive 50 layers, and does the gradient survive the way back?"
+QUESTION = "Do signal and gradient survive 50 layers?"
 BESIDE = {
     "look": (Choice(views.LOOKS_AT), views.COURSE),
     "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
 COURSE_HEIGHT = 262
-LISTED, SHORT = 600, 185  # pixels: three long names side by side; one short name beside the looks
+LISTED, LARGE, SHORT = 600, 700, 185  # pixels: three long names, also in large type; one beside the looks
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
 LIGHT = 4e6  # weights of one net that are worth computing before they are asked for
@@ -37,7 +37,7 @@ def draw() -> None:
         own = controls.value("widths") is not None  # they say how deep, and how wide
         controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
         controls.select("activation", "activation", width=NARROW)
-        controls.several("initializers", "initializers", width=LISTED)
+        controls.several("initializers", "initializers", width=LARGE if presenting() else LISTED)
 
     def more() -> None:
         own = controls.value("widths") is not None
