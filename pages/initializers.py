@@ -108,7 +108,7 @@ def _one(p: CompareParams, name: str) -> ProbeParams:
 def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: CompareParams | None) -> None:
     extent = "extent " if other else ""
     if look == views.COURSE:
-        _course(results.comparison(p), side, other and results.comparison(other), f"extent {PARTS}")
+        _course(results.comparison(p), side, other and results.comparison(other), f"{extent}{PARTS}")
     elif look in views.HISTOGRAMS:
         letter, of = views.HISTOGRAMS[look]
         shown = results.histograms(one, of)

@@ -31,7 +31,13 @@ def _results(shown: page.Results) -> None:
     said = st.empty()
     outcomes, mistakes = _computed(said)
     shown.verdict(views.verdict(outcomes))
-    said.caption(views.remarks(outcomes))
+    with page.stage():
+        spec = charts.curves("published numbers, in the order of the tables", "difference / allowed",
+                             decades=False, height=150, parts="band line point")
+        elements.chart(views.agreement(outcomes), spec, "agreement",
+                       "Every number of ours minus the published one, as a share of what may differ")
+    said.empty()
+    st.caption(views.remarks(outcomes))
     with st.container(height=430, key="claims"):
         st.markdown(views.sections(outcomes))
     elements.table_and_download(lambda: views.frame(outcomes), "published-claims", "published")

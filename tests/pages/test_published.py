@@ -71,9 +71,9 @@ def test_every_mistake_is_a_card_with_both_curves_and_the_measured_points(quick,
     for mistake in MISTAKES:
         monkeypatch.setitem(views.CORRECTED, mistake.key, replace(mistake, curves=cache(mistake.curves)))
     page = opened()
-    charts = page.get("vega_lite_chart")
+    charts = page.get("vega_lite_chart")[1:]  # the first is that of the claims
     assert len(charts) == len(MISTAKES)
-    for i, (mistake, chart) in enumerate(zip(MISTAKES, charts, strict=True)):
+    for i, (mistake, chart) in enumerate(zip(MISTAKES, charts, strict=True), 1):
         drawn, direct = plotted(page, i), views.CORRECTED[mistake.key].curves()
         for series, curve in (("mistaken", direct.wrong), ("right", direct.right)):
             line = drawn[(drawn["part"] == "line") & (drawn["series"] == series)]
@@ -88,7 +88,7 @@ def test_a_claim_and_a_mistake_that_break_off_say_so_beside_all_others(monkeypat
     monkeypatch.setitem(views.CLAIMS, BROKEN, replace(views.CLAIMS[BROKEN], compute=broken))
     monkeypatch.setitem(views.CORRECTED, MISTAKES[0].key, replace(MISTAKES[0], curves=broken))
     page = opened()
-    assert len(page.get("vega_lite_chart")) == len(MISTAKES) - 1
+    assert len(page.get("vega_lite_chart")) == 1 + len(MISTAKES) - 1, "one of the claims, one a mistake"
     others = [element.value for element in page.markdown if element.value != claims(page)]
     assert any("The computation broke off." in text for text in others)
     assert not any("secret" in element.value for element in page.markdown)
@@ -129,3 +129,17 @@ def test_the_table_has_a_row_for_each_number_and_says_which_agree(quick):
     broken = views.frame(outcomes)
     assert not broken.loc[broken["key"] == key, "agrees"].any()
     assert broken.loc[broken["key"] == key, "ours"].isna().all()
+
+
+def test_a_number_lies_in_the_band_of_the_chart_if_and_only_if_it_agrees(monkeypatch, quick):
+    for key, other in (("chain-zero", lambda value: value + 2), (PUBLISHED[-1].key, lambda value: value * 5)):
+        theirs = views.CLAIMS[key].values
+        monkeypatch.setitem(views.CLAIMS, key, replace(views.CLAIMS[key], compute=lambda theirs=theirs,
+                                                       other=other: tuple(map(other, theirs))))
+    results.claim.forget()
+    page = opened()
+    points = plotted(page).query("part == 'point'").sort_values("x")
+    differ = [abs(ours - theirs) > bound for key in views.CLAIMS for ours, theirs, bound in zip(
+        results.claim(key).ours, views.CLAIMS[key].values, views.CLAIMS[key].bounds, strict=True)]
+    assert 0 < sum(differ) < len(differ)
+    assert list(points.y.abs() > 1) == differ

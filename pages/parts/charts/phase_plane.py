@@ -82,7 +82,7 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         gradientLength={"expr": "min(220, 0.6 * width)"}, gradientThickness=12)
     colour = alt.Color("value:Q", scale=alt.Scale(domain=SCALE, clamp=True, scheme="viridis"), legend=legend)
     side = rows_of(base, "side").encode(x=x, y=y, text=alt.Text("name:N"), key=ROW_KEY)
-    letters = {"fontSize": 17, "fontWeight": "bold", "lineBreak": "\n",
+    letters = {"fontSize": {"expr": f"width < {PHONE} ? 13 : 17"}, "fontWeight": "bold", "lineBreak": "\n",
                "dx": {"expr": f"width < {PHONE} ? -0.09 * width : 0"}}
     rim = {"stroke": "black", "strokeWidth": 1.5, "fill": "white", "opacity": 1}
     badge = rows_of(base, "badge").encode(x=x, y=y, tooltip=TOOLTIP, key=ROW_KEY)

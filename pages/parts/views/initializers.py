@@ -64,7 +64,6 @@ NUMBERS_HEADER = (("| theory / measured | signal, E[z²] → | ← gradient, E[�
                   ("|---|--:|--:|", "---|"))
 FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 POINTS, LINE = 11, 21  # layers of the measured points and of a line, at most
-LEVEL = 0.4  # decades that a chart shows at least: enough for one tick of 1, 2, 5
 CLOSE = 0.002  # of the range of a chart's theory: half a pixel
 NO_BREAK = "\u00a0"
 BOTH = "Signal and gradient "
@@ -179,16 +178,7 @@ def _course(pairs: Pairs, name: str) -> pa.Table:
         if len(finite := np.flatnonzero(np.isfinite(shown))):
             at = finite[-1] if name == "q" else finite[0]
             ends[series] = (at + 1, shown[at])
-    return charts.table([*parts, *_extent(parts), *charts.end_labels(ends)])
-
-
-def _extent(parts: Sequence[charts.Rows]) -> list[charts.Rows]:
-    """Make room around lines that are nearly level: without it an axis would magnify rounding."""
-    drawn = np.concatenate([rows["y"] for rows in parts])
-    if not np.isfinite(drawn).any() or np.nanmax(drawn) - np.nanmin(drawn) >= LEVEL:
-        return []
-    middle = (np.nanmax(drawn) + np.nanmin(drawn)) / 2
-    return [charts.rows("extent", "", [1, 1], [middle - LEVEL / 2, middle + LEVEL / 2])]
+    return charts.table([*parts, *charts.end_labels(ends)])
 
 
 def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.text import escaped, listed, markdown_table, number, ten_to
@@ -31,6 +32,7 @@ HEADER = """\
 | verdict | claim | what we compute | theirs | ours | may differ by | page |
 |---|---|---|---|---|---|---|"""
 POINTS = 12  # of a measured curve, at most
+FAR = 1.5  # of what may differ: where the chart draws all that differs more
 NAMED = 5  # claims that do not agree, named in the verdict
 
 
@@ -79,6 +81,21 @@ def frame(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
                   "agrees": abs(mine - theirs) <= bound}
                  for theirs, mine, bound in zip(claim.values, ours, claim.bounds, strict=True)]
     return pd.DataFrame(rows)
+
+
+def agreement(outcomes: Mapping[str, Outcome]) -> pa.Table:
+    """Draw each difference between ours and theirs as a share of what may differ: from -1 to 1 they agree."""
+    found = frame(outcomes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.nan_to_num((found.ours - found.theirs) / found.bound, nan=0.0).clip(-FAR, FAR)
+    shares = np.where(np.isfinite(found.ours), shares, FAR)
+    parts = [charts.rows("line", "right", [0, len(found) + 1], [0, 0], -1, 1)]
+    for series, agrees in (("right", True), ("mistaken", False)):
+        at = np.flatnonzero(found.agrees == agrees)
+        parts.append(charts.rows("point", series, at + 1, shares[at], text=[
+            f"{one.claim} Theirs {_plain(one.theirs)}, ours {_plain(one.ours)}."
+            for one in found.iloc[at].itertuples()]))
+    return charts.table(parts)
 
 
 def link(item: Claim | Mistake) -> str:
