@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import streamlit as st
 
-from pages.parts import charts, elements, results, shell
-from pages.parts.controls import COMMON, carried
+from pages.parts import charts, elements, results, shell, walks
+from pages.parts.controls import COMMON
 from pages.parts.presenter import present_switch, presenting, scene_query
 from pages.parts.scenes import SCENE_BY_NAME, SCENES, Scene
 from pages.parts.state import session, take_answering
@@ -98,9 +98,9 @@ def _doors() -> None:
         st.markdown("**My net does not train**  \nOpen a report of your model, or type the widths of its "
                     "layers. See where the signal and the gradient die. Copy the code that mends it.")
         st.page_link(shell.path("your_network"), label="Open my model", icon=":material/arrow_forward:",
-                     query_params=carried())
+                     query_params=walks.carried())
         st.page_link(shell.path("initializers"), label="Type its widths", icon=":material/arrow_forward:",
-                     query_params={**OWN_NET, **carried()})
+                     query_params={**OWN_NET, **walks.carried()})
 
 
 def _scene(scene: Scene, label: str, icon: str) -> None:

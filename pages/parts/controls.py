@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -58,6 +59,8 @@ class Controls:
                          for key, rule in own.items()}
         self.defaults |= {key: value for key, (_, value) in beside.items()}
         self.scenes = {scene.name: self._differing(scene.values) for scene in scenes.of_page(page)}
+        self.brought = {scene.name: urlencode(self._spelled(self._differing(scene.beside)), doseq=True)
+                        for scene in scenes.of_page(page) if scene.beside}
         self.readable = {**self.rules, **COMMON, "scene": Choice(tuple(self.scenes))}
 
     @property
@@ -134,7 +137,8 @@ class Controls:
         here = self.here
         moved = {key: value for key, value in here.values.items() if key in self.within or not here.scene}
         state = {**({"scene": [here.scene]} if here.scene else {}), **self._spelled(moved)}
-        return {**state, **({"held": [here.kept]} if here.kept else {}), **carried()}
+        own_kept = here.kept == self.brought.get(here.scene, "")
+        return {**state, **({} if own_kept else {"held": [here.kept]}), **walks.carried()}
 
     def full_query(self) -> dict[str, list[str]]:
         """Return every value of the page as texts, defaults too: a link that survives new defaults."""
@@ -170,7 +174,8 @@ class Controls:
         scene = common.get("scene")
         as_written = self.scenes.get(scene, {})
         values = self._differing({**as_written, **good})
-        return Address(values, scene if self._is_scene(scene, values) else None, common.get("held", ""),
+        scene = scene if self._is_scene(scene, values) else None
+        return Address(values, scene, common.get("held", self.brought.get(scene, "")),
                        common.get("present", False), common.get("walk", ())), refused[:REFUSALS]
 
     def _is_scene(self, scene: str | None, values: Mapping[str, Any]) -> bool:
@@ -190,8 +195,10 @@ class Controls:
     # ---- changes
 
     def enter(self, scene: Scene) -> None:
-        """Set every control to the scene's value. For callbacks."""
-        self._show(replace(self._current(), values=self.scenes[scene.name], scene=scene.name))
+        """Set every control to the scene's value, and A to what it brings along. For callbacks."""
+        own = "" if self.here.kept == self.brought.get(self.here.scene) else self.here.kept
+        self._show(replace(self._current(), values=self.scenes[scene.name], scene=scene.name,
+                           kept=self.brought.get(scene.name, own)))
         session().enter(self.page, scene.name)
         self.then()
 
@@ -314,12 +321,6 @@ class Controls:
         value = self.value(key)
         st.text_input(label, "" if value is None else self.rules[key].to_query(value)[0], placeholder=example,
                       max_chars=MAX_TEXT, **self._widget(key, {}))
-
-
-def carried() -> dict[str, list[str]]:
-    """Return the query of what goes along from page to page: large type, and the own walk."""
-    both = {"present": ["true"] if session().present else [], "walk": walks.RULE.to_query(session().walk)}
-    return {key: texts for key, texts in both.items() if texts}
 
 
 def set_present(key: str) -> None:

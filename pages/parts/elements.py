@@ -13,8 +13,8 @@ import streamlit as st
 from streamlit.components import v2
 
 from pages.parts import charts, names, shell
-from pages.parts.controls import carried
 from pages.parts.state import PageState, session
+from pages.parts.walks import carried
 from vgdash.codegen.notebook import notebook
 from vgdash.params import Params
 

@@ -7,10 +7,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from pages.parts import shell, walks
-from pages.parts.controls import carried, redraw_page
+from pages.parts.controls import redraw_page
 from pages.parts.scenes import SCENES, Scene
 from pages.parts.state import session
-from pages.parts.walks import LINE, LONGEST, MOST, Stop, Walk
+from pages.parts.walks import LINE, LONGEST, MOST, Stop, Walk, carried
 
 INTRODUCTION = (f"Choose up to {MOST} scenes, in the order in which you show them. You may add a line of "
                 "your own: it stands under the headline. One link opens the walk, for you and your students.")

@@ -44,7 +44,7 @@ class Results:
             self._head.warning(sentence, icon=":material/info:")
 
     def beside(self, draw: Callable[[Params, str, Params | None], None]) -> None:
-        """Draw the main chart, beside that of the state kept as A if there is one.
+        """Draw the main chart, beside that of the state kept as A if there is one, and the scene's note.
 
         ``draw(params, side, other)``: ``side`` is "A", "B" or "", ``other`` the other side's parameter set.
         """
@@ -52,12 +52,14 @@ class Results:
         with stage():
             if kept is None:
                 draw(self.p, "", None)
-                return
-            both = ((kept, "A", self.p), (self.p, "B", kept))
-            for column, (params, side, other) in zip(st.columns(2), both, strict=True):
-                with column:
-                    st.markdown(f"**{side}**: {presenter.difference(params, other)}")
-                    draw(params, side, other)
+            else:
+                both = ((kept, "A", self.p), (self.p, "B", kept))
+                for column, (params, side, other) in zip(st.columns(2), both, strict=True):
+                    with column:
+                        st.markdown(f"**{side}**: {presenter.difference(params, other)}")
+                        draw(params, side, other)
+        if (scene := presenter.current(self.controls)) and scene.note:
+            st.caption(scene.note)
 
 
 def stage() -> Any:

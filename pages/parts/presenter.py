@@ -10,7 +10,7 @@ import segno
 import streamlit as st
 
 from pages.parts import names, own_walk, results, scenes, shell, walks
-from pages.parts.controls import Controls, carried, present_key, redraw_page, set_present
+from pages.parts.controls import Controls, present_key, redraw_page, set_present
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
 from pages.parts.state import answer_next, answering, session
@@ -105,7 +105,7 @@ def _scene_list(here: Scene | None) -> None:
 
 def scene_query(scene: Scene) -> dict[str, str | list[str]]:
     """Return the query of a link to a scene, which keeps large type and the own walk."""
-    return {"scene": scene.name, **carried()}
+    return {"scene": scene.name, **walks.carried()}
 
 
 @answering

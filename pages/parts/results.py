@@ -298,4 +298,4 @@ def open_pages() -> None:
 
 def scenes_to_prepare() -> list[Params]:
     """List the parameter sets of all scenes that can be computed ahead."""
-    return [scene.params for scene in SCENES if type(scene.params) in OPENING]
+    return [p for scene in SCENES for p in scene.sides if type(p) in OPENING]

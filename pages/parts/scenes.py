@@ -28,7 +28,8 @@ class Scene:
     """A state of a page: a line to say, its place in the source material, the values that are not defaults.
 
     ``question``: key of ``questions.QUESTIONS``, if the scene asks before it shows its chart. ``title`` is
-    shown instead of a name that would tell the answer.
+    shown instead of a name that would tell the answer. ``beside``: values of the state that the scene brings
+    along as A. ``note``: Markdown for below its chart.
     """
 
     page: str
@@ -38,6 +39,8 @@ class Scene:
     values: Mapping[str, Any] = field(default_factory=dict)
     question: str | None = None
     title: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def label(self) -> str:
@@ -47,7 +50,15 @@ class Scene:
     @property
     def params(self) -> Params:
         """Parameter set of this scene, without the values that only choose what the page displays."""
-        p, refused = KINDS[self.page].parse_lenient(self.values)
+        return self._params(self.values)
+
+    @property
+    def sides(self) -> tuple[Params, ...]:
+        """Every parameter set that the scene shows: its own, and that of A."""
+        return (self.params, self._params(self.beside)) if self.beside else (self.params,)
+
+    def _params(self, values: Mapping[str, Any]) -> Params:
+        p, refused = KINDS[self.page].parse_lenient(values)
         assert not refused, refused
         return p
 
@@ -57,6 +68,20 @@ HE = {"initializers": ("he_normal",), "of": "he_normal"}
 CHAIN, NEURON, START, FRAMEWORKS, LEFT = (
     "Vanishing / exploding gradients", "Weight initialization: single neuron",
     "Weight initialization: deep networks", "Frameworks", "What is left over")
+
+DEEP = {**HE, "depth": 152, "normalization": "batch", "batch": 128, "look": "weight gradients"}
+# the papers' abstracts; 56 and 20 layers, and the gradients: 1512.03385, figure 1 and section 4.1
+HISTORY = (
+    "**History.** For a long time such depth was out of reach: gradients vanish or explode ([Bengio, Simard "
+    "& Frasconi 1994](https://doi.org/10.1109/72.279181), for recurrent nets). Skip connections changed that "
+    "in 2015. Hundreds of layers learned ([Srivastava, Greff & Schmidhuber](https://arxiv.org/abs/1505.00387)"
+    "), and nets of up to 152 layers won ILSVRC ([He, Zhang, Ren & Sun](https://arxiv.org/abs/1512.03385)). "
+    "In 2018 the first weights did it alone: 10,000 layers without skips ([Xiao and others]"
+    "(https://arxiv.org/abs/1806.05393)).")
+DEGRADATION = (
+    "[He, Zhang, Ren & Sun 2015](https://arxiv.org/abs/1512.03385) saw more than gradients. Of their nets "
+    "without skips, all with BatchNorm, the one of 56 layers was worse on CIFAR-10 than the one of 20, and "
+    "gradients in such nets looked healthy to them. The chart shows nets before training.")
 
 SCENES: tuple[Scene, ...] = (
     Scene("linear_chain", "1.5", "Each layer multiplies by 1.5: the signal explodes.", CHAIN,
@@ -70,8 +95,10 @@ SCENES: tuple[Scene, ...] = (
     Scene("linear_chain", "0.9", "0.9 vanishes too, only more slowly.", CHAIN,
           {"factor": 0.9, "depth": 152}, "nine_tenths"),
     Scene("linear_chain", "1.2", "1.2 explodes too, only more slowly.", CHAIN, {"factor": 1.2}),
-    Scene("linear_chain", "ResNet 152", "152 layers have been trained. Not like this.", CHAIN,
-          {"factor": 1.5, "depth": 152}),
+    Scene("linear_chain", "ResNet 152", "152 layers that each add a little: ×2.7 in all, not 10²⁶.", CHAIN,
+          {"factor": 1.00658, "depth": 152}, beside={"factor": 1.5, "depth": 152},
+          note="With a skip connection a layer gives a + f(a). Here f(a) = a/152, so a layer multiplies by "
+               f"1 + 1/152. {HISTORY}"),
     Scene("linear_chain", "gradients too",
           "The gradient vanishes the same way, from the last layer to the first.", CHAIN,
           {"factor": 0.9, "depth": 256}),
@@ -106,7 +133,7 @@ SCENES: tuple[Scene, ...] = (
     Scene("initializers", "too small, too large", "Two naive choices: 0.01 vanishes, 1 explodes.", START,
           {"initializers": ("small_normal", "standard_normal", "he_normal"), "of": "small_normal"}),
     Scene("initializers", "152 layers", "With 2/n the signal survives 152 layers too.", START,
-          {"initializers": RULES, "depth": 152, "width": 128}),
+          {"initializers": RULES, "depth": 152, "width": 128}, note=HISTORY),
     Scene("initializers", "gamma 1.1",
           "γ = 1.1 adds 21 % of variance in every layer: now even 2/n explodes.", START,
           {"initializers": LECUN_HE, "gamma": 1.1}),
@@ -159,6 +186,9 @@ SCENES: tuple[Scene, ...] = (
           {**HE, "normalization": "batch", "batch": 128}, "batch_norm"),
     Scene("initializers", "residual", "With skip connections the variance doubles in every layer.", LEFT,
           {**HE, "residual": "plain"}),
+    Scene("initializers", "ResNet 152", "152 layers with BatchNorm: skips keep the gradient from exploding.",
+          LEFT, {**DEEP, "residual": "plain"}, title="ResNet", beside=DEEP,
+          note=f"Like a ResNet, both nets normalize every layer, and B adds skip connections. {DEGRADATION}"),
     Scene("trainable_depth", "ordered", "Ordered: any two inputs become the same.", LEFT, {"sigma_w2": 1.5},
           "unlike_inputs", "σw² = 1.5"),
     Scene("trainable_depth", "on the edge", "On the edge of chaos nets can be very deep.", LEFT,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from pages.parts.scenes import SCENE_BY_NAME, Scene
+from pages.parts.state import session
 from vgdash.params import ParamError, Rule
 
 MOST, LINE, LONGEST = 20, 80, 1_500  # scenes; characters of a line; characters of a walk in an address
@@ -76,6 +77,12 @@ def clean(line: str) -> str:
 def length(walk: Walk) -> int:
     """Return the number of characters that a walk takes in an address."""
     return len(urlencode({"walk": RULE.to_query(walk)}, doseq=True))
+
+
+def carried() -> dict[str, list[str]]:
+    """Return the query of what goes along from page to page: large type, and the own walk."""
+    both = {"present": ["true"] if session().present else [], "walk": RULE.to_query(session().walk)}
+    return {key: texts for key, texts in both.items() if texts}
 
 
 def neighbours(walk: Walk, place: tuple[str, str | None], left: int) -> tuple[Scene | None, Scene | None]:
