@@ -105,7 +105,9 @@ def test_a_server_that_ends_finishes_what_it_computes_and_begins_nothing(start):
 
 def test_every_scene_is_computed_ahead_that_can_be():
     ready = results.scenes_to_prepare()
-    assert ready == [scene.params for scene in SCENES if type(scene.params) not in (TrainParams, Params)]
+    shown = [p for scene in SCENES for p in scene.sides]
+    assert ready == [p for p in shown if type(p) not in (TrainParams, Params)]
+    assert len(shown) > len(SCENES), "an A that a scene brings along"
 
 
 def test_a_page_whose_opening_fails_stops_no_server(monkeypatch):

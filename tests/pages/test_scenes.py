@@ -10,6 +10,7 @@ import pytest
 from pages.parts import scenes
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import SCENE_BY_NAME, SCENES
+from tests.opened import opened
 from tests.test_architecture import GRAPH
 from vgdash import ChainParams, probe
 from vgdash.probe.probe import CompareParams
@@ -194,6 +195,36 @@ def test_an_answer_is_not_stored_text():
 @pytest.mark.parametrize("scene", scenes.of_page("initializers"), ids=lambda scene: scene.name)
 def test_a_scene_looks_closer_at_an_initializer_that_it_compares(scene):
     assert scene.values.get("of", "lecun_normal") in scene.params.initializers
+
+
+def test_the_scenes_of_152_layers_say_what_their_two_sides_show():
+    chain = SCENE_BY_NAME["linear_chain", "ResNet 152"]
+    assert chain.params.factor == pytest.approx(1 + 1 / 152, abs=1e-5)
+    for depth in (151, 152):  # with and without the last matrix
+        ours, theirs = ((p.factor**depth, p.depth) for p in chain.sides)
+        assert (f"×{ours[0]:.1f}", ours[1], theirs[1]) == ("×2.7", 152, 152)
+        assert 1e26 < theirs[0] < 1e27
+    assert "×2.7 in all, not 10²⁶" in chain.say
+
+    deep = SCENE_BY_NAME["initializers", "ResNet 152"]
+    with_skips, without = (probe(p.probes[0]) for p in deep.sides)
+    assert [one.params.residual for one in (with_skips, without)] == ["plain", "none"]
+    for one, decades in ((with_skips, (0, 4)), (without, (20, 30))):
+        assert (one.params.depth, one.params.normalization) == (152, "batch")
+        back = one.log10("dw2")[:, 0] - one.log10("dw2")[:, -1]
+        assert decades[0] < back.min() <= back.max() < decades[1]
+
+
+@pytest.mark.parametrize(("page", "name"), [
+    (scene.page, scene.name) for scene in SCENES if scene.beside or scene.note])
+def test_a_scene_shows_both_sides_and_its_note_with_sources(page, name):
+    scene = SCENE_BY_NAME[page, name]
+    shown = opened(page, scene=name)
+    sides = [text.value for text in shown.markdown if text.value.startswith(("**A**:", "**B**:"))]
+    assert len(sides) == (2 if scene.beside else 0)
+    assert scene.note in [caption.value for caption in shown.caption]
+    assert scene.note.count("](https://") >= 1
+    assert {scene.params.depth} == {152}
 
 
 def test_the_walk_passes_every_scene_once_in_both_directions():

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from pages.parts import controls as module
-from pages.parts import scenes
+from pages.parts import scenes, walks
 from pages.parts.controls import Controls
 from pages.parts.state import Session as State
 from pages.parts.state import answer_next, take_answering
@@ -38,7 +38,8 @@ def mine(monkeypatch):
         raise Rerun(*fragments)
 
     mine = State()
-    monkeypatch.setattr(module, "session", lambda: mine)
+    for part in (module, walks):
+        monkeypatch.setattr(part, "session", lambda: mine)
     streamlit = types.SimpleNamespace(query_params=Query(), session_state={}, rerun=rerun)
     monkeypatch.setattr(module, "st", streamlit)
     return mine
@@ -244,6 +245,28 @@ def test_the_next_step_is_one_further_on_the_slider_that_moved(page):
     assert list(page.next_params()) == [], "a scene, no slider"
 
 
+# ---- a scene that brings A along
+
+def test_a_scene_brings_its_a_along_and_takes_it_away_again(page):
+    assert arrive(page, scene="ResNet 152") == {"scene": "ResNet 152"}
+    assert page.here.kept == "depth=152"
+    page.enter(scenes.SCENE_BY_NAME["linear_chain", "0.9"])
+    assert page.here.kept == ""
+    page.enter(scenes.SCENE_BY_NAME["linear_chain", "ResNet 152"])
+    assert page.here.kept == "depth=152"
+    change(page, "factor", 1.1)
+    assert arrive(page, **address()) == {"factor": "1.1", "depth": "152", "held": "depth=152"}
+    assert page.here.kept == "depth=152", "what is changed stands beside the A of the scene"
+
+
+def test_what_a_viewer_keeps_goes_before_the_a_of_a_scene(page):
+    assert arrive(page, scene="ResNet 152", held="factor=0.5")["held"] == "factor=0.5"
+    page.enter(scenes.SCENE_BY_NAME["linear_chain", "0.9"])
+    assert page.here.kept == "factor=0.5"
+    assert arrive(page, scene="ResNet 152", held="") == {"scene": "ResNet 152", "held": ""}
+    assert page.here.kept == "", "forgotten"
+
+
 # ---- over the wire
 
 def test_every_control_and_every_way_to_a_state_leads_to_its_address(visitor):
@@ -276,7 +299,7 @@ def test_a_late_message_brings_no_earlier_state_back(visitor):
             page = visitor.send(*late, fragment=fragment)
             assert not page.exceptions
             assert visitor.query == "scene=ResNet+152"
-            assert "×1.50 a layer**: C¹⁵¹x" in page.verdict
+            assert "×1.01 a layer**: C¹⁵¹x" in page.verdict
     page = visitor.send(state(page.widget("factor").id, "double_array_value", [1.4]), old, pills)
     assert "×1.40 a layer" in page.verdict, "what is new counts"
 
