@@ -76,6 +76,8 @@ DOCUMENTED = {  # name: its parameters as far as they are used, without the **kw
     "jax.numpy.eye": "N, M=None, k=0, dtype=None",
     "jax.numpy.tanh": "x, /",
     "jax.numpy.mean": "a, axis=None",
+    "jax.numpy.zeros_like": "a",
+    "jax.numpy.full_like": "a, fill_value",
     # https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/module.html (and layers.html)
     **{f"flax.linen.{name}": "features, kernel_size=None" for name in ("Dense", "Conv")},
     "flax.linen.intercept_methods": "interceptor",

@@ -245,6 +245,15 @@ def test_the_words_of_the_source_are_those_of_keras(name):
         assert DOCUMENTED[name] not in export(name, "tanh", framework, gamma=1.5).replace("\n# ", " ")
 
 
+@pytest.mark.parametrize("name", ["he_normal", "pytorch_default", "playground_default"])
+def test_a_bias_in_jax_keeps_the_shape_that_it_has(name):
+    for sigma_b2 in (0.0, 0.1):
+        text = reinitialize(ProbeParams((16, 32), initializer=name, sigma_b2=sigma_b2, kernels=(3,)), "jax")
+        line, = re.findall(r'^ +drawn\["bias"\] = (.*)$', text, re.M)
+        assert 'params["bias"]' in line
+        assert "fan_out" not in line, "of a convolution it counts the kernel's entries too"
+
+
 def test_an_unknown_framework_is_refused_with_the_field_the_rule_and_the_value():
     with pytest.raises(ParamError, match=r"framework must be one of numpy, .*, received 'mxnet'"):
         reinitialize(ProbeParams(), "mxnet")

@@ -337,7 +337,12 @@ params = draw(params, jax.random.key(0))
                 scale="# Multiply the kernel of the last layer by {!r}.\n",
                 bias="# Set the bias of the last layer to {!r}.\n",
                 inputs="jax.random.normal(jax.random.key(1), ({}, {}))",
-                images="jax.random.normal(jax.random.key(1), ({0}, {2}, {2}, {1}))")
+                images="jax.random.normal(jax.random.key(1), ({0}, {2}, {2}, {1}))", biases={
+    "zeros": 'jnp.zeros_like(params["bias"])',
+    "constant": 'jnp.full_like(params["bias"], {r.bias.value!r})',
+    "normal": '{r.bias.value!r} ** 0.5 * jax.random.normal(b_key, params["bias"].shape)',
+    "uniform": 'jax.random.uniform(b_key, params["bias"].shape, minval=-1, maxval=1) / fan_in**0.5',
+})
 
 RULES = dict(zip(FRAMEWORKS, (
     NUMPY, PYTORCH, _keras("keras", "keras.ops.mean", "keras.random.normal"), JAX,
