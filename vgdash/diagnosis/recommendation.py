@@ -257,7 +257,7 @@ def _describe(seen: Outlook) -> str:
         (large, f"the last layer starts {ten_to(seen.forward)} times too large (mean square)"),
         (seen.scale - large if large < math.inf else 0.0, "the signal stays where the activation is linear"),
         (seen.unevenness, "some directions are stretched, others lost"),
-        (seen.hidden, "normalization hides the length of so few inputs, or what x and −x share")]
+        (seen.hidden, "normalization hides part of what so few features say")]
     wrong = [text for decades, text in sorted(texts, reverse=True) if decades > NOTABLE]
     if math.isinf(seen.gradient) and not math.isinf(seen.difference):
         wrong = wrong[:1]
