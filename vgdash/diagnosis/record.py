@@ -132,10 +132,13 @@ class Diagnosis(Record):
 
     @property
     def _lost(self) -> bool:
-        """Test if the nets do worse than theory, which the outlook is: most are dead, or they fade."""
+        """Test if the nets do worse than theory, which the outlook is: most are dead, or they fade.
+
+        Normalized nets were seen to learn all the same: a mean over few gradients is one large one.
+        """
         fade = any(way.predicted and way.course is not way.predicted and abs(way.course.total) > FAILS
                    for way in (self.signals, self.gradients))
-        return fade or self.dead_nets.share > 0.5
+        return (fade and self.params.normalization == "none") or self.dead_nets.share > 0.5
 
     @property
     def sentence(self) -> str:
