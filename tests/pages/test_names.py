@@ -80,6 +80,7 @@ STATES = [("home", {}), *((stem, {}) for stem in dict.fromkeys([*KINDS, "your_ne
     ("trainable_depth", {"sigma_w2": "0.333333", "sigma_b2": "0.00130208", "activation": "leaky_relu"}),
     *((scene.page, {"scene": scene.name}) for scene in SCENES
       if scene.page == "initializers" and scene.question)]
+FIELDS = ("selectbox", "multiselect", "slider", "select_slider", "number_input", "text_input")
 RUN = {"steps": "20", "depth": "3", "width": "8", "initializers": "he_normal,small_normal,pytorch_default",
        "dataset": "spirals", "optimizer": "adam"}
 
@@ -99,11 +100,14 @@ def identifiers(page):
 
 @pytest.mark.usefixtures("open_drawers")
 @pytest.mark.parametrize(("stem", "state"), STATES, ids=lambda part: str(part)[:60])
-def test_no_page_shows_an_identifier(monkeypatch, stem, state):
+def test_no_page_shows_an_identifier_or_a_field_without_a_label(monkeypatch, stem, state):
     monkeypatch.setattr(training_panel, "start_when_ready", lambda: None)
     page = opened(stem, **state)
     assert sum(1 for _ in said(page)) > 40
     assert identifiers(page) == []
+    fields = [field for kind in FIELDS for field in page.get(kind)]
+    assert stem in ("home", "published") or len(fields) > 1
+    assert not [field for field in fields if not field.label.strip() or field.proto.label_visibility.value]
 
 
 @pytest.mark.usefixtures("open_drawers")
