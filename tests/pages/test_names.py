@@ -57,10 +57,9 @@ def test_a_formula_is_its_own_name():
 
 # ---- no page shows an identifier
 
-# names that programs write otherwise than people do: relu and ReLU, adam and Adam
-LIKE_CODE = {option for _, key, options in CHOICES for option in options
-             if (shown := names.value(key, option)) != option and shown.lower() == option}
-IDENTIFIER = re.compile(rf"[^\W_]+(_\w+)+|(?<![\w.])({'|'.join(LIKE_CODE)}|grad2|dw2|a2)(?![\w(.])")
+# people write ReLU, Adam, JAX
+LIKE_CODE = "relu|elu|selu|gelu|silu|mish|sgd|adam|lsuv|siren|pytorch|keras|jax|numpy|tensorflow|grad2|dw2|a2"
+IDENTIFIER = re.compile(rf"[^\W_]+(_\w+)+|(?<![\w.])({LIKE_CODE})(?![\w(.])")
 STATES = [("home", {}), *((stem, {}) for stem in dict.fromkeys([*KINDS, "your_network"])),
           *(("your_network", {"example": example}) for example in EXAMPLES),
           *(("initializers", state) for state in (
