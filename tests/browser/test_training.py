@@ -14,6 +14,9 @@ STOPPED_WITHIN = 500  # milliseconds from the click to the word on screen
 FURTHER = """before => {
   const said = /Step ([\\d,]+) of/.exec(document.querySelector('.st-key-run-bar').innerText);
   return said && +said[1].replace(',', '') > before; }"""
+FRAMES = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg')].map(svg => [
+  JSON.stringify(svg.getBoundingClientRect()), svg.querySelector('path.background').getAttribute('d'),
+  ...[...svg.querySelectorAll('.mark-text text')].map(t => t.textContent + t.getBoundingClientRect().top)])"""
 NOTE_VALUES = """slider => { window.__values = []; new MutationObserver(() => {
   const value = slider.getAttribute('aria-valuetext');
   if (window.__values.at(-1) !== value) window.__values.push(value);
@@ -92,10 +95,12 @@ def test_a_link_and_a_scene_start_their_runs_by_themselves(visitor):
 def test_progress_and_the_time_left_are_shown_and_the_charts_are_live(running):
     says(running, r"Step [\d,]+ of 20,000, .* left\.")
     before, drawn = steps_done(running), running.charts().first.inner_html()
+    frames = running.page.evaluate(FRAMES)
     running.page.wait_for_function(
         "was => document.querySelector('[data-testid=stVegaLiteChart] svg').innerHTML !== was", arg=drawn)
     expect(running.run_bar()).not_to_contain_text(f"Step {before:,} of")
     assert steps_done(running) > before
+    assert running.page.evaluate(FRAMES) == frames, "a plot moved, or the names beside it"
 
 
 def test_stop_stops_within_half_a_second_and_keeps_what_was_computed(running):
