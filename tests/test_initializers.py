@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vgdash.initializers import INITIALIZERS, TRUNCATED_STD
+from vgdash.codegen.export import export
+from vgdash.initializers import INITIALIZERS, TRUNCATED_STD, initializer_for
+from vgdash.probe.params import ProbeParams
 
 SHAPES = [(64, 256), (256, 64), (300, 300), (784, 10)]
 RANDOM = [name for name in INITIALIZERS if name not in ("zeros", "identity", "constant")]
@@ -172,3 +174,19 @@ def test_biases_are_the_frameworks_own_unless_a_variance_is_chosen(name, sigma_b
 def test_an_empty_layer_or_a_gamma_that_is_no_number_is_refused(name, arguments, words):
     with pytest.raises(ValueError, match=words):
         INITIALIZERS[name].draw(*arguments)
+
+
+@pytest.mark.parametrize(("activation", "omega"), [
+    ("sin(30*z)", 30), ("sin(10*z)", 10), ("sin(z)", 1), ("-sin(2.5*z)", 2.5), ("tanh", 30),
+    ("sin(z)+z", 30)])
+def test_siren_takes_the_frequency_of_the_sine_beside_it(activation, omega):
+    """Sitzmann et al. 2020: U(±√(6/n)/ω), in the first layer U(±1/n); 30 where there is no sine alone."""
+    found = initializer_for("siren", activation)
+    assert found.variance(64, 32) == pytest.approx(6 / 64 / omega**2 / 3)
+    assert found.first(64) ** 2 * found.variance(64, 32) == pytest.approx(1 / 64**2 / 3)
+    p = ProbeParams((8, 64, 64, 3), activation, "siren")
+    assert p.scales == pytest.approx([1 / 8 / math.sqrt(3), *[math.sqrt(2 / 64) / omega] * 2])
+    net = {}
+    exec(export("siren", activation, "numpy", p.widths), net)
+    limits = [np.abs(w).max() for w, _ in net["layers"]]
+    assert limits == pytest.approx([1 / 8, *[math.sqrt(6 / 64) / omega] * 2], rel=0.1)
