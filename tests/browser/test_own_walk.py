@@ -64,3 +64,11 @@ def test_a_walk_is_made_in_the_dialog_and_followed_with_the_keys_by_all_who_have
     fresh.settle()
     assert "walk" not in fresh.query()
     assert not fresh.page.locator(".st-key-own-line").count()
+
+
+def test_on_a_phone_the_line_stands_between_the_headline_and_the_scenes(visitor):
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    visitor.open("linear_chain?scene=1.2&walk=linear_chain~1.2~Remember")
+    parts = [visitor.page.locator(f".st-key-{part}") for part in ("top", "own-line", "scene")]
+    tops = [part.bounding_box()["y"] for part in parts]
+    assert tops == sorted(tops)
