@@ -291,7 +291,9 @@ def open_pages() -> None:
     """Compute the first results of every page. The page itself reports an error."""
     published = [partial(claim, key) for key in published_views.CLAIMS]
     published += [partial(mistake, key) for key in published_views.CORRECTED]
-    for compute in (*(partial(opening, kind()) for kind in OPENING), shipped_map, *published):
+    first = next(iter(network_views.EXAMPLES)), 0
+    own = partial(network, *first, network_views.AS_THEY_ARE, None), partial(layer_plane, *first, None)
+    for compute in (*(partial(opening, kind()) for kind in OPENING), shipped_map, *own, *published):
         with suppress(Exception):
             compute()
 

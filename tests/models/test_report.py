@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vgdash import ParamError, Report, inspect
 from vgdash.__main__ import main
+from vgdash.models.expectation import number
 from vgdash.models.findings import CAUSES
 from vgdash.models.records import Layer
 from vgdash.models.report import LARGEST_FILE, WORDS
@@ -160,6 +161,11 @@ def test_the_table_has_theory_beside_measurement():
     assert table["gain"].to_numpy() == pytest.approx(1 / 3, rel=0.1)
     assert (table["finding"][:-1] == "weights_small").all()
     assert table["out/predicted"].to_numpy() == pytest.approx(1)
+
+
+def test_the_smallest_number_of_all_is_written_too():
+    assert number(5e-324) == "4.9·10⁻³²⁴"
+    assert number(-2.5e-5) == "-2.5·10⁻⁵"
 
 
 def test_every_cause_has_its_words():

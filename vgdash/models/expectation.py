@@ -46,7 +46,8 @@ def number(x: float) -> str:
         return f"{x:.3g}"
     exponent = math.floor(math.log10(abs(x)))
     raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{x / 10.0**exponent:.1f}·10{raised}"
+    mantissa = math.copysign(10 ** (math.log10(abs(x)) - exponent), x)  # 10.0**-324 is 0
+    return f"{mantissa:.1f}·10{raised}"
 
 
 @lru_cache(maxsize=256)

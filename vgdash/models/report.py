@@ -23,7 +23,7 @@ from vgdash.params import ParamError
 VERSION = 1
 AGAIN = "Save the report anew."
 LARGEST_FILE = 1_000_000  # bytes of a report that is read
-COUNTS = ("area", "groups")
+COUNTS, FANS = ("area", "groups"), ("fan_in", "fan_out")
 UNSIGNED = ("fan_in", "fan_out", "variance", "weight2", "weight_largest", "entries", "bias2", "in2",
             "in_largest", "out2", "out_largest", "after2", "off", "dead", "saturated", "units", "grad_in",
             "grad_out", "grad_after", "grad_out2", "grad_weight2", "update")
@@ -138,18 +138,22 @@ class Report:
         for a in trace.layers:
             signed = {name: getattr(a, name) for name in UNSIGNED if getattr(a, name) < 0}
             signed |= {name: getattr(a, name) for name in COUNTS if not 0 < getattr(a, name) < math.inf}
+            signed |= {name: getattr(a, name) for name in FANS if getattr(a, name) in (0, math.inf)}
             if signed or a.kind not in KINDS:
                 raise ParamError("layers", "sizes of 0 or more, of a known kind", signed or a.kind, AGAIN)
             if not SOURCE.fullmatch(a.source):
                 raise ParamError("source", "inputs, inputs[0], or inputs['name']", a.source, AGAIN)
         if trace.framework not in FORMS:
             raise ParamError("framework", f"one of {', '.join(FORMS)}", trace.framework, AGAIN)
-        report = cls(trace)
+        return cls(trace).checked()
+
+    def checked(self) -> Report:
+        """Return the report if everything that follows from it can be computed, else raise ``ParamError``."""
         try:
-            report.frame()  # and with it every finding
+            self.frame()  # and with it every finding
         except (ArithmeticError, LookupError, TypeError, ValueError):
             raise ParamError("report", "numbers that a model can have", "others", AGAIN) from None
-        return report
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write the report as a JSON file."""

@@ -78,11 +78,12 @@ def _layer(name: str, leaf: str, w: np.ndarray, bias: np.ndarray | None) -> Laye
         largest = float(np.abs(rows).max())
         same = len(rows) > 1 and bool(np.abs(rows - rows[:1]).max() <= 1e-6 * largest)
         columns = bool(np.abs(rows - rows[:, :1]).max() <= 1e-6 * largest)
-    known = (bias if bias is not None and bias.size else np.zeros(1)).astype(float)
+        known = (bias if bias is not None and bias.size else np.zeros(1)).astype(float)
+        bias2, bias_mean = float(np.mean(known**2)), float(known.mean())
     fan_in = rows.shape[1] if kind != "embedding" else 1
     return Layer(path or name, name, kind, float(fan_in), float(len(rows) * area), float(area), 1.0,
-                 max(weight2 - mean**2, 0.0), weight2, largest, float(w.size), float(np.mean(known**2)),
-                 float(known.mean()), identical=same and largest > 0, stuck=columns, zero=largest == 0,
+                 max(weight2 - mean * mean, 0.0), weight2, largest, float(w.size), bias2, bias_mean,
+                 identical=same and largest > 0, stuck=columns, zero=largest == 0,
                  dead=float(np.mean(known < -DEAD * math.sqrt(fan_in * weight2))), units=float(known.size))
 
 

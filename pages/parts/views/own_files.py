@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from contextlib import suppress
 from typing import Any
 
 from vgdash.models.report import LARGEST_FILE, MOST_ITEMS, Report
@@ -40,7 +41,7 @@ def read(sent: Any, activation: str) -> Report:
         weights = Tensors(data)
         if len(weights) > MOST_ITEMS:
             raise ParamError("file", f"a file of at most {MOST_ITEMS:,} tensors", f"{len(weights):,}", OTHER)
-        found = Report(trace_weights(weights, activation))
+        found = Report(trace_weights(weights, activation)).checked()
     if not found.layers:
         raise ParamError("file", "a file of at least one layer", "none", OTHER)
     return found
@@ -48,6 +49,7 @@ def read(sent: Any, activation: str) -> Report:
 
 def with_activation(own: Report, activation: str) -> Report:
     """Return a report on weights alone as theory has it with this activation; others stay as they are."""
-    if own.trace.framework != "weights":
-        return own
-    return Report(other_activation(own.trace, activation))
+    if own.trace.framework == "weights":
+        with suppress(ParamError):  # numbers that no weights have
+            return Report(other_activation(own.trace, activation)).checked()
+    return own

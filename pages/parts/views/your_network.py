@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts, names
-from pages.parts.text import number, times
+from pages.parts.text import number, ten_to
 from pages.parts.views.layer import LayerView, layer_view, quoted
 from pages.parts.views.phase_plane import cell_size, cells, critical_line, on_plane, right_end, sides
 from vgdash.activations import ACTIVATIONS
@@ -200,18 +200,14 @@ def _what_if(layers: Sequence[Layer], other: Sequence[Layer], name: str) -> str:
     free = [i for i, a in enumerate(layers) if a.kind in MULTIPLYING and not a.bypassed]
     said = []
     for what, key, way in (("signal", "after2", 1), ("gradient", "grad_out", -1)):
-        ends = [i for i in free if 0 < getattr(layers[i], key) < math.inf][::way]
-        if len(ends) > 1:
-            now, then = (getattr(net[ends[-1]], key) / getattr(net[ends[0]], key) for net in (layers, other))
-            said.append(f"the square of the {what} is multiplied by {_factor(then)} "
-                        f"(as it is, by {_factor(now)})")
+        sizes = [[getattr(net[i], key) for i in free][::way] for net in (layers, other)]
+        known = [i for i, both in enumerate(zip(*sizes, strict=True)) if all(0 < x < math.inf for x in both)]
+        if len(known) > 1:
+            now, then = (ten_to(math.log10(of[known[-1]]) - math.log10(of[known[0]])) for of in sizes)
+            said.append(f"the square of the {what} is multiplied by {then} (as it is, by {now})")
     between = ("Where paths join, or normalization stands, the course starts again from what was measured."
                if any(a.next < 0 for a in layers[:-1]) else "")
     return f"**With {names.short(name)}** theory predicts: {' and '.join(said)}. {between}" if said else ""
-
-
-def _factor(value: float) -> str:
-    return times(value).removeprefix("×") if value > 0 else number(value)
 
 
 # ---- the plane
