@@ -1,7 +1,8 @@
 """Recommended initializer and gamma: the start of least difficulty, if it is worth the change; and remedies.
 
 Difficulty is the sum of an ``Outlook``, in decades. A change must save ``CHANGE`` of them, and an unusual
-choice its price besides: of starts that learn alike the usual one is chosen, or the present one kept.
+choice its price besides: of starts that learn alike the usual one is chosen, or the present one kept; of
+gammas that do, the one nearest to 1.
 """
 
 from __future__ import annotations
