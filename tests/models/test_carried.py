@@ -54,6 +54,15 @@ def test_where_normalization_stands_a_course_starts_again_from_what_was_measured
     assert [a.in2 for a in carried(ahead)] == [a.in2 for a in ahead]
 
 
+def test_what_was_measured_between_two_layers_stays_such_as_pooling():
+    layers = list(chain(4).layers)
+    layers[2] = replace(layers[2], in2=layers[2].in2 / 4, grad_in=layers[2].grad_in * 3)
+    plain, pooled = (reweighted(net, "he_normal") for net in (chain(4).layers, layers))
+    assert [b.in2 / a.in2 for a, b in zip(plain, pooled, strict=True)] == pytest.approx([1, 1, 1 / 4, 1 / 4])
+    back = [b.grad_out / a.grad_out for a, b in zip(plain, pooled, strict=True)]
+    assert back == pytest.approx([1 / 3, 1 / 3, 1, 1])
+
+
 def test_what_a_layer_sends_back_is_expected_of_the_layer_after_it():
     layers = chain().layers
     assert expected_gradients(layers) == pytest.approx([a.grad_out for a in layers])

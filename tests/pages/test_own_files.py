@@ -86,6 +86,12 @@ def test_weights_that_are_none_are_refused_with_a_sentence(content):
         read(sent(content, "m.safetensors"), "relu")
 
 
+@pytest.mark.parametrize(("kind", "name"), [("report", "run.json"), ("weights", "m.safetensors")])
+def test_a_file_beyond_the_limit_is_not_even_decoded(kind, name):
+    with pytest.raises(ParamError, match=f"at most {LIMITS[kind] / 1e6:g} MB"):
+        read(sent(bytes(LIMITS[kind] + 3), name), "relu")
+
+
 @pytest.mark.parametrize("message", [
     None, 3, [], {}, {"name": "run.json"}, {"name": 1, "content": "data:;base64,e30="}, {"content": ""},
     {"name": "run.json", "content": 7}, {"name": "run.json", "content": "data:;base64,%%%"},

@@ -86,6 +86,7 @@ def test_a_name_stands_as_code_wherever_markdown_is_read(report):
         shown = network_view(renamed(report, NAME), place, "he_normal")
         markdown = [*markdown_of(shown), plane_view(renamed(report, NAME), place).words]
         for text in markdown:
+            assert "`q`" not in text, "a name cannot end its own quotation"
             assert not re.search(r"evil|alert|red\[", re.sub(r"`[^`]*`", "", text)), text
         assert any("evil" in text for text in markdown)
 
