@@ -13,7 +13,8 @@ recommendation is the best accuracy of all starts minus its own. A difference co
 standard error over the seeds: the best of twenty equal starts lies one or two of them above the middle.
 
 Outcomes are kept in ``vgdash/datasets/advice.csv.gz``; what they lack is trained and added, net after net.
-Draw 0 was looked at while the rule was made, draw 1 was not.
+Draw 0 was looked at while the rule of the advice was made, draw 1 was not; both were while the limits of the
+verdicts were.
 """
 
 from __future__ import annotations
