@@ -14,7 +14,7 @@ standard error over the seeds: the best of twenty equal starts lies one or two o
 
 Outcomes are kept in ``vgdash/datasets/advice.csv.gz``; what they lack is trained and added, net after net.
 Draw 0 was looked at while the rule of the advice was made, draw 1 was not; both were while the limits of the
-verdicts were.
+verdicts were, and the preference for gammas near 1 (ADVICE.md).
 """
 
 from __future__ import annotations
