@@ -25,7 +25,7 @@ CARDS = (
      "1.5 explodes, 0.5 vanishes. 0.9 vanishes too, only more slowly."),
     ("neuron_variance", "How large may a weight be?",
      "A neuron adds n terms. The more it adds, the smaller each weight must be."),
-    ("initializers", "Do signal and gradient survive 50 layers?",
+    ("initializers", "Do signal and gradient survive a deep net?",
      "Compare initializers layer by layer: theory as lines, measurement as points."),
     ("training", "Who learns, who stands still, who blows up?",
      "Train several nets side by side, live, on handwritten digits."),

@@ -1,10 +1,10 @@
-"""Initializers. Do signal and gradient survive 50 layers?"""
+"""Initializers. Do signal and gradient survive a deep net?"""
 
 import streamlit as st
 
 from pages.parts import charts, code_drawer, elements, names, page, prefetch, results, shell, text
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.net_controls import net_controls
+from pages.parts.net_controls import net_controls, width_controls
 from pages.parts.presenter import presenting
 from pages.parts.views import initializers as views
 from pages.parts.views import same_net
@@ -14,7 +14,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.params import Choice
 from vgdash.probe.probe import CompareParams, ProbeParams
 
-QUESTION = "Do signal and gradient survive 50 layers?"
+QUESTION = "Do signal and gradient survive a deep net?"
 BESIDE = {
     "look": (Choice(views.LOOKS_AT), views.COURSE),
     "of": (Choice(tuple(INITIALIZERS)), "lecun_normal"),
@@ -34,15 +34,13 @@ def draw() -> None:
                         ("looks", "results"))
 
     def row() -> None:
-        own = controls.value("widths") is not None  # they say how deep, and how wide
-        controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
+        if controls.value("widths") is None:  # typed widths say how deep the net is
+            controls.steps("depth", "depth L", DEPTHS)
         controls.select("activation", "activation", width=NARROW)
         controls.several("initializers", "initializers", width=LARGE if presenting() else LISTED)
 
     def more() -> None:
-        own = controls.value("widths") is not None
-        controls.steps("width", "width n of every layer", WIDTHS, disabled=own)
-        controls.typed("widths", "or your own widths, input first", "784-512-256-10")
+        width_controls(controls, "width n of every layer", WIDTHS, "784-512-256-10")
         controls.typed("kernels", "sides of convolutions by layer (1: dense)", "3-3-3-1")
         controls.number("gamma", "γ, multiplies the weights")
         controls.number("sigma_b2", "σb², variance of the biases (0: the initializer's own)")

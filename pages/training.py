@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts import charts, elements, names, page, results, shell, text, training_panel
 from pages.parts.controls import NARROW, WIDE, Controls
-from pages.parts.net_controls import class_controls, net_controls
+from pages.parts.net_controls import class_controls, net_controls, width_controls
 from pages.parts.presenter import presenting
 from pages.parts.views import same_net
 from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
@@ -30,20 +30,19 @@ LEARNING_RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 def draw() -> None:
     controls = Controls("training", TrainParams, BESIDE, ("dataset", "normalization", "look", "widths"),
                         ("looks", "buttons", "results"), training_panel.start_when_ready)
-    own = controls.value("widths") is not None  # they say how deep, and how wide
     if training_panel.watched(training_panel.RUN) is None:  # no page opens empty
         training_panel.start_when_ready()
 
     def row() -> None:
         controls.select("dataset", "data", width=WIDE)
-        controls.steps("depth", "depth L, as typed" if own else "depth L", DEPTHS, disabled=own)
+        if controls.value("widths") is None:  # typed widths say how deep the net is
+            controls.steps("depth", "depth L", DEPTHS)
         controls.select("activation", "activation", width=NARROW)
         controls.steps("learning_rate", "learning rate η", LEARNING_RATES)
 
     def more() -> None:
         controls.several("initializers", "initializers", wrap=True)
-        controls.steps("width", "width of the hidden layers", WIDTHS, disabled=own)
-        controls.typed("widths", "or your own widths, input first", "64-512-256-10")
+        width_controls(controls, "width of the hidden layers", WIDTHS, "64-512-256-10")
         controls.select("optimizer", "optimizer")
         controls.number("gamma", "γ, multiplies the first weights")
         controls.steps("batch", "batch size", [8, 16, 32, 64, 128, 256])

@@ -115,7 +115,7 @@ def test_it_runs_where_nothing_else_is_installed(wheel, tmp_path):
         )
 
     found = run("-c", RUN)
-    assert found.stdout.splitlines() == ["Weights are too small at 0 (and 28 more).", "6"], found.stderr
+    assert found.stdout.splitlines() == ["Weights are too small at layer 0 (and 28 more).", "6"], found.stderr
     header = {"w": {"dtype": "F64", "shape": [1, 1], "data_offsets": [0, 8]}}
     text = json.dumps(header).encode()
     (tmp_path / "m.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))

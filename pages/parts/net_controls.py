@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pages.parts.controls import Controls
+
+
+def width_controls(controls: Controls, label: str, usual: Sequence[int], example: str) -> None:
+    """Draw the one width of all layers, unless own widths are typed, and the field to type them."""
+    if controls.value("widths") is None:
+        controls.steps("width", label, usual)
+    controls.typed("widths", "or your own widths, input first", example)
 
 
 def net_controls(controls: Controls, norm_reaches_last: bool) -> None:

@@ -283,10 +283,10 @@ def claim(found: Diagnosis, optimizer: str) -> bool | None:
     """True if the words of a diagnosis mean that such a start learns, False if not, None if perhaps."""
     outcome = found.outcome.text if found.outcome else ""
     if optimizer == "adam" and "Adam" in outcome:
-        return True if "Adam can" in outcome else None if "Adam perhaps" in outcome else False
+        return True if "Adam can" in outcome else None if "Adam may" in outcome else False
     if re.search("vanish|explode|Nothing passes|cannot", f"{found.sentence} {outcome}"):
         return False
-    return None if "perhaps" in outcome else True
+    return None if "may" in outcome else True
 
 
 def judge_words(table: Table) -> list[tuple[int, str, bool, bool | None]]:

@@ -43,7 +43,7 @@ def test_tanh_at_its_edge_falls_by_a_power_and_has_no_rate():
     found = diagnose(uniform(100, 256, "tanh", "lecun_normal", batch=8))
     assert found.signal.power == pytest.approx(-1.0, abs=0.05)  # E[z²] ~ 1/(2l)
     assert found.gradient.behaviour == "power_law"
-    assert found.sentence == "Signal and gradient fall only like 1/depth: SGD perhaps trains this; Adam can."
+    assert found.sentence == "Signal and gradient fall only like 1/depth. SGD may train this net; Adam can."
 
 
 def test_the_only_layer_counts_from_its_input():
@@ -61,7 +61,7 @@ def test_makemores_first_loss_and_saturation_are_said():
     assert found.signal.factor is None  # ×30, then ×5.7
     assert found.sentence == ("The signal grows, ×30.00 in layer 1; 68% of its units are saturated; "
                               "the first loss is 26.0, not 3.30.")
-    assert "SGD still trains this." in found.details  # as its author does, once the loss has come down
+    assert "SGD still trains this net." in found.details  # as its author does, once the loss has come down
     he = diagnose(ProbeParams((64, 64, 10), "relu", "he_normal"))
     assert "The first loss is 3.09, not 2.30." in he.details  # PyTorch: 3.18
 
@@ -163,11 +163,11 @@ def test_a_net_that_only_adam_trains_is_named_and_one_that_learns_all_the_same()
     fading = diagnose(uniform(12, 256, "tanh", "orthogonal", gamma=0.3, batch=8))
     assert fading.learns is False
     assert fading.sentence.startswith("Signal and gradient vanish")
-    assert fading.sentence.endswith(": Adam can still train this; SGD cannot.")
+    assert fading.sentence.endswith(". Adam can still train this net; SGD cannot.")
     mild = diagnose(uniform(6, 256, "relu", "lecun_normal", batch=8))
     assert mild.learns
     assert mild.gradient.behaviour == "vanishes"
-    assert mild.sentence == "Signal and gradient shrink, ×0.50 a layer: SGD still trains this."
+    assert mild.sentence == "Signal and gradient shrink, ×0.50 a layer. SGD still trains this net."
     assert not any("SGD trains" in text for text in mild.details)
 
 
@@ -242,7 +242,7 @@ def test_nets_outweigh_a_theory_that_they_do_not_follow():
     fallen = diagnose(p, replace(seen, q=seen.q * 0.3 ** np.arange(20)), theory)
     assert fallen.signal.behaviour == "vanishes"
     assert fallen.signal.factor == pytest.approx(0.3, rel=0.2)
-    assert fallen.sentence.endswith("SGD cannot train this; nor can Adam.")  # whatever theory says
+    assert fallen.sentence.endswith("SGD cannot train this net; nor can Adam.")  # whatever theory says
 
 
 @pytest.mark.parametrize("p", [

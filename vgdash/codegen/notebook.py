@@ -164,7 +164,7 @@ def drawn(name, title):
 chart = drawn("q", "log10 E[z²], the signal") | drawn("grad2", "log10 E[δ²], the gradient")
 chart
 """
-_SURVIVE = "Do signal and gradient survive 50 layers?"
+_SURVIVE = "Do signal and gradient survive a deep net?"
 
 _DIAGNOSES = """
 found = {name: diagnose(one.params, one) for name, one in probes.items()}

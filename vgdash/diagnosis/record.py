@@ -145,7 +145,7 @@ class Diagnosis(Record):
         """The diagnosis in at most 110 characters: the course, the troubles that still fit, the outcome."""
         text = "; ".join(one.text for one in self._said if one.name != "training")
         outcome = "".join(one.text for one in self._said if one.name == "training")
-        return _sentence(text + (("; " if ":" in text else ": ") + outcome if outcome else ""))
+        return _sentence(f"{text}. {outcome}" if outcome else text)
 
     @property
     def details(self) -> tuple[str, ...]:

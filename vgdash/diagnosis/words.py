@@ -45,11 +45,11 @@ def outcome(d: Diagnosis) -> Finding | None:
     if d.signal.behaviour == "dies" or (d.learns and not _fades(d)):
         return None
     if d.learns:
-        return Finding("training", "SGD still trains this")
+        return Finding("training", "SGD still trains this net")
     if d.learns is None:
-        return Finding("training", f"SGD perhaps trains this{'; Adam can' if d.adam_learns else ''}")
-    adam = {True: "Adam can still train this; SGD cannot", None: "SGD cannot train this; Adam perhaps",
-            False: "SGD cannot train this; nor can Adam"}
+        return Finding("training", f"SGD may train this net{'; Adam can' if d.adam_learns else ''}")
+    adam = {True: "Adam can still train this net; SGD cannot", None: "SGD cannot train this net; Adam may",
+            False: "SGD cannot train this net; nor can Adam"}
     return Finding("training", adam[d.adam_learns], True)
 
 

@@ -86,12 +86,13 @@ class Report:
         worst = self.findings[0]
         more = f" (and {len(worst.layers) - 1} more)" if len(worst.layers) > 1 else ""
         rest = f"; {len(self.findings) - 1} more findings" if len(self.findings) > 1 else ""
-        room = 105 - len(WORDS[worst.cause]) - len(more) - len(rest)
+        room = 99 - len(WORDS[worst.cause]) - len(more) - len(rest)
         name = worst.layers[0] or "the model"
+        of = "layer " if name.isdecimal() else ""
         name = name if len(name) <= room else "…" + name[1 - room:]
         said = WORDS[worst.cause]
         name = f"{quote}{name.replace(quote, '·')}{quote}" if quote else name
-        return f"{said[0].upper()}{said[1:]} {name}{more}{rest}."
+        return f"{said[0].upper()}{said[1:]} {of}{name}{more}{rest}."
 
     def formats(self) -> dict[str, str]:
         """Return for each number format the first layer whose largest entry it cannot hold, or ""."""

@@ -114,7 +114,8 @@ def _verdict(found: Sequence[Diagnosis]) -> str:
 
 def _say(group: Sequence[Diagnosis]) -> str:
     """Say the diagnosis that several initializers share: "LeCun vanishes, ×0.50 a layer."."""
-    who, sentence = listed([names.short(one.params.initializer) for one in group]), group[0].sentence
+    who = listed([names.short(one.params.initializer) for one in group])
+    sentence = group[0].sentence.replace("this net", "it" if len(group) == 1 else "them")
     if not sentence.startswith(BOTH):
         return f"{who}: {sentence[0].lower()}{sentence[1:]}"
     rest = sentence.removeprefix(BOTH)
