@@ -239,6 +239,10 @@ def test_the_verdict_on_initializers_tells_who_holds_and_who_vanishes():
     assert "50 layers: He holds; all inputs become nearly parallel. SGD may train it." in said
     assert "LeCun vanishes, ×0.50 a layer. SGD cannot train it; Adam may." in said
     assert "N(0, 1) explodes, ×128 a layer. SGD cannot train it; nor can Adam." in said
+    names = ["lecun_normal", "glorot_normal", "he_normal", "pytorch_default"]
+    said = verdict(opened("initializers", initializers=names, depth="50", width="256"))
+    assert "LeCun and Glorot vanish, ×0.50 a layer. SGD cannot train them." in said
+    assert len(said.removeprefix("## ")) < 245
 
 
 def test_a_training_run_is_plotted_as_trained(own_store):

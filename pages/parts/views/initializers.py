@@ -45,6 +45,7 @@ LEFT_OVER = """
 - [The signal holds, the gradient does not](initializers?scene=BatchNorm). Normalization fixes the way
   forward. On the way back it multiplies gradients.
 """
+TWO_LINES = 245  # characters of a verdict at 1280 pixels; a longer one leaves out Adam
 COURSE, SPECTRUM = "signal and gradient", "singular values"
 WEIGHT_GRADIENT = "weight gradients"
 STATISTICS = {WEIGHT_GRADIENT: "E[(∂C/∂W)²]", "correlation": "correlation of two inputs",
@@ -108,8 +109,8 @@ def _verdict(found: Sequence[Diagnosis]) -> str:
     groups: dict[str, list[Diagnosis]] = {}
     for one in sorted(found, key=order):
         groups.setdefault(one.sentence, []).append(one)
-    said = " ".join(_say(group) for group in groups.values())
-    return f"{count(found[0].params.depth, 'layer')}: {said}"
+    said = f"{count(found[0].params.depth, 'layer')}: {' '.join(_say(group) for group in groups.values())}"
+    return said if len(said) < TWO_LINES else re.sub(r"; (Adam may|Adam can|nor can Adam)\.", ".", said)
 
 
 def _say(group: Sequence[Diagnosis]) -> str:
