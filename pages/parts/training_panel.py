@@ -145,8 +145,7 @@ def progress(run: Run | None, p: TrainParams | SweepParams) -> str:
     """Return one sentence on the state of a run; ``p`` are the settings of the page."""
     if run is None:
         return ""
-    old = "" if run.params == p else (
-        "**The chart still shows the previous settings.** Run again to update it. ")
+    old = "" if run.params == p else "**The chart still shows the previous settings.** "
     if run.state == "waiting":
         place, seconds = STORE.place(run)
         return f"{old}Number {place} in line. It starts in about {text.seconds(seconds)}."
@@ -157,7 +156,9 @@ def progress(run: Run | None, p: TrainParams | SweepParams) -> str:
         return f"{old}The run broke off ({text.harmless(run.error)}). Change a setting or run it again."
     if run.state == "stopped":
         return f"{old}Stopped{f', since {run.error}' if run.error else ''}. {_done(run)}."
-    return f"{old}{text.count(run.params.steps, 'step')} in {text.seconds(run.ended - run.started)}."
+    if old:
+        return f"{old}Run again to update it."
+    return f"{text.count(run.params.steps, 'step')} in {text.seconds(run.ended - run.started)}."
 
 
 def _done(run: Run) -> str:
