@@ -242,7 +242,7 @@ def test_a_parameter_set_that_needs_too_much_is_refused_in_one_sentence_and_noth
                         for sentence in page.warnings]
                 assert any(said), (query, page.warnings)
         assert resident(processes[0]) - before < 300e6, "what is left of each set is the page's default"
-        wait_for(lambda: resident(processes[0]) - before < 100e6)  # unwatched runs end, their memory goes back
+        wait_for(lambda: resident(processes[0]) - before < 100e6)  # runs that nobody watches end
 
 
 def test_a_net_too_large_for_sixteen_rates_at_once_is_said_on_the_page(visitor):
