@@ -1,6 +1,6 @@
-"""Likely next requests, computed by one idle thread: the next step of a slider, then the scenes.
+"""Likely next requests, computed by one idle thread: the next step of a slider, then claims and scenes.
 
-A new request of any session replaces the waiting steps, and delays the scenes until the server is quiet.
+A new request of any session replaces the waiting steps, and delays the others until the server is quiet.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import suppress
 from typing import Any
 
 PAUSE = 0.1  # seconds after a request before its next steps are computed: a slider may move on
-QUIET = 3.0  # seconds without a request before scenes are computed
+QUIET = 3.0  # seconds without a request before these are computed
 MANY, WITHIN = 6, 2.0  # requests, seconds: more than that is a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]
 _steps: list[Task] = []
-_scenes: deque[Task] = deque()
+_later: deque[Task] = deque()
 _requests: deque[float] = deque([0.0], maxlen=MANY)  # when they came
 _changed = threading.Event()
 _computing = threading.Lock()  # held during each computation; ``stop`` keeps it
@@ -40,9 +40,9 @@ def schedule(compute: Callable[..., Any], arguments: Iterable[tuple]) -> None:
     _changed.set()
 
 
-def start(scenes: Iterable[Task]) -> None:
-    """Start the thread, which computes ``scenes`` whenever the server is quiet."""
-    _scenes.extend(scenes)
+def start(later: Iterable[Task]) -> None:
+    """Start the thread, which computes ``later`` whenever the server is quiet."""
+    _later.extend(later)
     threading.Thread(target=_work, name="prefetch", daemon=True).start()
 
 
@@ -63,8 +63,8 @@ def _work() -> None:
             for task in _steps:
                 if not _changed.is_set():
                     _compute(task)
-        elif _scenes and time.monotonic() - _requests[-1] > QUIET:
-            _compute(_scenes.popleft())
+        elif _later and time.monotonic() - _requests[-1] > QUIET:
+            _compute(_later.popleft())
 
 
 def _compute(task: Task) -> None:

@@ -289,15 +289,15 @@ def opening(p: Params) -> None:
 
 def open_pages() -> None:
     """Compute the first results of every page. The page itself reports an error."""
-    published = [partial(claim, key) for key in published_views.CLAIMS]
-    published += [partial(mistake, key) for key in published_views.CORRECTED]
     first = next(iter(network_views.EXAMPLES)), 0
     own = partial(network, *first, network_views.AS_THEY_ARE, None), partial(layer_plane, *first, None)
-    for compute in (*(partial(opening, kind()) for kind in OPENING), shipped_map, *own, *published):
+    for compute in (*(partial(opening, kind()) for kind in OPENING), shipped_map, *own):
         with suppress(Exception):
             compute()
 
 
-def scenes_to_prepare() -> list[Params]:
-    """List the parameter sets of all scenes that can be computed ahead."""
-    return [p for scene in SCENES for p in scene.sides if type(p) in OPENING]
+def tasks_ahead() -> list[tuple[Callable[..., Any], tuple]]:
+    """List what a server that is quiet computes: published claims, then the scenes."""
+    return [*((claim, (key,)) for key in published_views.CLAIMS),
+            *((mistake, (key,)) for key in published_views.CORRECTED),
+            *((opening, (p,)) for scene in SCENES for p in scene.sides if type(p) in OPENING)]

@@ -40,7 +40,7 @@ def _url() -> str:
 
 
 def _prepare() -> None:
-    """Import all modules, compute the first results of the pages, and schedule the scenes.
+    """Import all modules, compute the first results of the pages, and schedule the rest.
 
     Imported modules stay, so ``gc.freeze`` takes them out of garbage collection: with 300 students that was
     an eighth of the server's time, and its longest pauses.
@@ -53,7 +53,7 @@ def _prepare() -> None:
 
     results.open_pages()
     trial = (training_panel.STORE.measure_rate, (TrainParams(**TRIAL),))
-    prefetch.start([*[trial] * TRIALS, *((results.opening, (p,)) for p in results.scenes_to_prepare())])
+    prefetch.start([*[trial] * TRIALS, *results.tasks_ahead()])
     gc.freeze()
 
 

@@ -13,7 +13,7 @@ from tests.debian import program
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             "--disable-dev-shm-usage"]
+             "--disable-dev-shm-usage", "--process-per-site"]
 
 
 def executable() -> str | None:

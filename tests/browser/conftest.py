@@ -6,11 +6,21 @@ import os
 import re
 import time
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser import chromium, states
 from tests.server import serving
@@ -274,12 +284,12 @@ class Visitor:
         expect(self.heading()).to_have_text(say, timeout=20_000)
         return self.settle(quiet, STEADY)
 
-    def go(self, entry: str) -> Visitor:
+    def go(self, entry: str, quiet: bool = True) -> Visitor:
         """Another page, through the menu."""
         before = self.title()
         self.page.get_by_test_id("stTopNavLink").filter(has_text=entry).first.click()
         self.page.wait_for_function(OTHER_TITLE, arg=before)
-        return self.settle()
+        return self.settle(quiet)
 
 
 @pytest.fixture(scope="session")
@@ -295,11 +305,36 @@ def address() -> str:
         yield address
 
 
-def tab(browser, address):
-    """A tab of 1280x720 in a browser that has never been here, on the server that all tests share."""
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    yield Visitor(page, address)
-    page.close()
+@pytest.fixture(scope="session")
+def profile(browser: Browser, address: str) -> BrowserContext:
+    """What all tabs share but for their cookies; one stays open, so that scripts are compiled once."""
+    shared = browser.new_context()
+    shared.new_page().goto(f"{address}/linear_chain")
+    return shared
 
 
-visitor, fresh = pytest.fixture(tab), pytest.fixture(tab)
+@pytest.fixture
+def on(profile: BrowserContext, address: str) -> Callable[..., Visitor]:
+    """Open tabs that have never been here, with a window of that size and light; close them afterwards."""
+    tabs: list[Page] = []
+    profile.clear_cookies()
+
+    def visitor(width: int = 1280, height: int = 720, address: str = address, **media: str) -> Visitor:
+        tabs.append(profile.new_page())
+        tabs[-1].set_viewport_size({"width": width, "height": height})
+        tabs[-1].emulate_media(**media)
+        return Visitor(tabs[-1], address)
+    yield visitor
+    for one in tabs:
+        one.close()
+
+
+@pytest.fixture
+def visitor(on: Callable[..., Visitor]) -> Visitor:
+    return on()
+
+
+@pytest.fixture
+def fresh(on: Callable[..., Visitor]) -> Visitor:
+    """A second visitor, or one who is to come first."""
+    return on()

@@ -4,17 +4,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from pages.parts.shell import PAGES
-from tests.browser.conftest import Visitor
 
 
 @pytest.mark.parametrize(("stem", "scheme"), [
     *((stem, "light") for stem, _ in PAGES), ("initializers", "dark"), ("training", "dark")])
-def test_axe_finds_no_violation(browser, address, stem, scheme):
-    page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
-    try:
-        Visitor(page, address).open({"home": "", "training": "training?steps=40"}.get(stem, stem))
-        page.locator("[data-testid=stVegaLiteChart] :is(svg, canvas)").first.wait_for()
-        found = Axe().run(page, context={"include": [["[data-testid=stMain]"]]}).response["violations"]
-        assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []
-    finally:
-        page.close()
+def test_axe_finds_no_violation(on, stem, scheme):
+    page = on(color_scheme=scheme).open({"home": "", "training": "training?steps=40"}.get(stem, stem)).page
+    page.locator("[data-testid=stVegaLiteChart] :is(svg, canvas)").first.wait_for()
+    found = Axe().run(page, context={"include": [["[data-testid=stMain]"]]}).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []

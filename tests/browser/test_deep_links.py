@@ -3,7 +3,6 @@
 import pytest
 
 from pages.parts.shell import PAGES
-from tests.browser.conftest import Visitor
 from tests.browser.states import STATES, link
 from tests.server import serving
 
@@ -17,10 +16,10 @@ def frame_of(visitor):
 
 
 @pytest.mark.parametrize("stem", CONTENT)
-def test_a_link_opened_first_on_a_fresh_server_shows_what_the_front_door_and_the_menu_show(browser, stem):
+def test_a_link_opened_first_on_a_fresh_server_shows_what_the_front_door_and_the_menu_show(on, stem):
     state = STATES.get(stem, [{}])[0]
     with serving() as fresh:
-        by_link, through_the_door = (Visitor(browser.new_page(), fresh) for _ in range(2))
+        by_link, through_the_door = on(address=fresh), on(address=fresh)
         linked = frame_of(by_link.open(link(stem, state), quiet=False))
         assert linked[0] == MENU
         assert by_link.page.url.startswith(f"{fresh}/{stem}")
@@ -28,10 +27,8 @@ def test_a_link_opened_first_on_a_fresh_server_shows_what_the_front_door_and_the
         for key in state.keys() & {"factor", "n", "depth"}:
             assert shown[key] == state[key], "the link's values do not count"
 
-        walked = frame_of(through_the_door.open("").go(dict(PAGES)[stem]))
+        walked = frame_of(through_the_door.open("", quiet=False).go(dict(PAGES)[stem], quiet=False))
         assert through_the_door.page.url.split("?")[0] == f"{fresh}/{stem}"
-        by_link.page.close()
-        through_the_door.page.close()
     assert linked == walked
 
 

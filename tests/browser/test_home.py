@@ -1,9 +1,6 @@
 """Home moves by itself, stands still for whoever asks for less motion, and leads to the first scene."""
 
-import pytest
-
 from pages.parts.scenes import SCENES
-from tests.browser.conftest import Visitor
 
 SEEN = """() => { const find = root => root.querySelector('.film') ?? [...root.querySelectorAll('*')]
     .map(one => one.shadowRoot && find(one.shadowRoot)).find(found => found);
@@ -13,26 +10,13 @@ SEEN = """() => { const find = root => root.querySelector('.film') ?? [...root.q
     pictures: [...film.querySelectorAll('canvas')].map(one => one.toDataURL())}; }"""
 
 
-@pytest.fixture
-def watching(browser, address):
-    """A visitor who asks for that much motion."""
-    pages = []
-
-    def visitor(motion):
-        pages.append(browser.new_page(viewport={"width": 1280, "height": 720}, reduced_motion=motion))
-        return Visitor(pages[-1], address)
-    yield visitor
-    for page in pages:
-        page.close()
-
-
 def film(visitor):
     visitor.page.wait_for_function(f"({SEEN})()?.said")
     return visitor.page.evaluate(SEEN)
 
 
-def test_the_nets_learn_before_the_eyes_of_a_visitor_and_then_stand_still(watching):
-    visitor = watching("no-preference").open("", quiet=False)
+def test_the_nets_learn_before_the_eyes_of_a_visitor_and_then_stand_still(on):
+    visitor = on(reduced_motion="no-preference").open("", quiet=False)
     first = film(visitor)
     visitor.page.wait_for_function(f"({SEEN})().said.endsWith('step 2,000')")
     end = visitor.page.evaluate(SEEN)
@@ -42,8 +26,8 @@ def test_the_nets_learn_before_the_eyes_of_a_visitor_and_then_stand_still(watchi
     assert visitor.page.evaluate(SEEN) == end
 
 
-def test_less_motion_shows_the_end_and_the_slider_chooses_the_scale(watching):
-    visitor = watching("reduce").open("")
+def test_less_motion_shows_the_end_and_the_slider_chooses_the_scale(on):
+    visitor = on(reduced_motion="reduce").open("")
     end = film(visitor)
     visitor.page.wait_for_timeout(300)
     assert visitor.page.evaluate(SEEN) == end
@@ -54,8 +38,8 @@ def test_less_motion_shows_the_end_and_the_slider_chooses_the_scale(watching):
     assert ["blew up" in name for name in largest["names"]] == [False, True, True]
 
 
-def test_the_key_n_starts_the_walk(watching):
-    visitor = watching("reduce").open("")
+def test_the_key_n_starts_the_walk(on):
+    visitor = on(reduced_motion="reduce").open("")
     visitor.page.keyboard.press("n")
     visitor.page.wait_for_url(f"**/{SCENES[0].page}?scene={SCENES[0].name}")
     visitor.settle()

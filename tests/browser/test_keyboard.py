@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import KINDS, of_page
 from pages.parts.shell import PAGES
-from tests.browser.states import headline
+from tests.browser.states import headline, link
 
 MOST = 250  # stops of the Tab key on a page
 # The element in focus, and whether the one before looked any different while it had the focus.
@@ -179,11 +179,10 @@ def test_the_scenes_keys_are_heard_from_every_control_but_not_where_one_types(ke
 
 def test_a_training_run_is_started_and_stopped_by_keyboard(keys, visitor):
     bar = visitor.run_bar()
-    visitor.open("")
-    keys.to_menu("Training")
+    visitor.open_ended(link("training", {"steps": "20", "depth": "20", "width": "64", "seed": "8"}))
     keys.open("more")
     keys.to_key("steps", kind="range")
-    keys.act(*["ArrowRight"] * 4)
+    keys.act("End")
     assert visitor.query()["steps"] == ["10000"]
     keys.close("more")
     keys.to_key("start-run")

@@ -6,7 +6,6 @@ import pytest
 
 from pages.parts.shell import PAGES
 from tests.browser import geometry
-from tests.browser.conftest import Visitor
 from tests.browser.states import link
 
 STEMS = [stem for stem, _ in PAGES]
@@ -40,19 +39,6 @@ Y_LABELS = """title => [...document.querySelectorAll(
 
 def settled(visitor, stem, **more):
     return visitor.open_ended(link(stem, {**SHORT_RUN.get(stem, {}), **more}) if stem != "home" else "")
-
-
-@pytest.fixture
-def on(browser, address):
-    """A visitor with a window of that size and light."""
-    pages = []
-
-    def visitor(width, height, light="light"):
-        pages.append(browser.new_page(viewport={"width": width, "height": height}, color_scheme=light))
-        return Visitor(pages[-1], address)
-    yield visitor
-    for page in pages:
-        page.close()
 
 
 def channels(colour):
@@ -90,7 +76,7 @@ def sound_charts(visitor):
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_the_main_chart_ends_above_the_fold_and_nothing_lies_on_its_words(on, stem):
-    visitor = settled(on(1280, 720), stem)
+    visitor = settled(on(), stem)
     assert visitor.page.evaluate(geometry.CHART_ENDS) <= 720
     sound_charts(visitor)
     assert not visitor.page.evaluate(geometry.COVERED)
@@ -102,7 +88,7 @@ def test_the_main_chart_ends_above_the_fold_and_nothing_lies_on_its_words(on, st
 
 @pytest.mark.parametrize("stem", [stem for stem in STEMS if stem != "home"])
 def test_charts_and_type_fill_a_projector_of_either_size(on, stem):
-    visitor = settled(on(1280, 720), stem, present="true")
+    visitor = settled(on(), stem, present="true")
     assert not visitor.page.locator("[data-testid=stHeader]").is_visible()
     assert not visitor.page.locator(".st-key-scene").is_visible()
     assert not visitor.page.locator("[data-testid=stElementToolbar]").first.is_visible()
@@ -127,7 +113,7 @@ def test_charts_and_type_fill_a_projector_of_either_size(on, stem):
 
 @pytest.mark.parametrize("scene", ["ReLU", "BatchNorm", "parallel inputs", "framework defaults"])
 def test_a_question_is_the_largest_text_and_the_revealed_chart_ends_above_the_fold_of_a_projector(on, scene):
-    visitor = settled(on(1280, 720), "initializers", scene=scene, present="true")
+    visitor = settled(on(), "initializers", scene=scene, present="true")
     question, others = visitor.page.evaluate(geometry.TYPE)
     assert question >= 1.5 * others > 24
     visitor.page.get_by_role("button", name="Skip", exact=True).click()
@@ -163,7 +149,7 @@ def test_a_phone_and_a_tablet_show_the_chart_at_once_and_nothing_too_small_or_to
 @pytest.mark.parametrize("light", ["light", "dark"])
 @pytest.mark.parametrize("stem", ["linear_chain", "initializers", "trainable_depth"])
 def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
-    visitor = settled(on(1280, 900, light), stem)
+    visitor = settled(on(1280, 900, color_scheme=light), stem)
     page_behind = visitor.page.evaluate(PAGE_BEHIND)
     assert (luminance(channels(page_behind)[0]) < 0.1) == (light == "dark")
     pale = {}
@@ -183,7 +169,7 @@ def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
 
 @pytest.mark.parametrize("light", ["light", "dark"])
 def test_a_button_that_waits_for_an_answer_can_be_read(on, light):
-    visitor = settled(on(1280, 720, light), "initializers", scene="parallel inputs")
+    visitor = settled(on(color_scheme=light), "initializers", scene="parallel inputs")
     button = visitor.page.get_by_role("button", name="Lock my answer")
     assert button.is_disabled()
     colour = button.locator("p").evaluate("words => getComputedStyle(words).color")

@@ -238,12 +238,10 @@ def test_on_a_phone_scenes_sliders_and_back_are_one_state(browser, address):
 
 
 @pytest.fixture
-def remote(browser, address):
+def remote(on, address):
     """A visitor behind a line with 160 ms there and back, at the first scene, without questions."""
     with slow_line(port_of(address), DELAY) as far:
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        yield begin(Visitor(page, far), SCENES[0])
-        page.close()
+        yield begin(on(address=far), SCENES[0])
 
 
 def test_a_walk_over_a_slow_line(remote):
@@ -295,7 +293,7 @@ def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
     remote.enter(scene.label, quiet=False)
     remote.page.keyboard.press("p")  # to the page before
     remote.slider("depth").press("ArrowRight")
-    expect(remote.run_bar()).to_have_count(0)
+    expect(remote.run_bar()).to_have_count(0, timeout=20_000)
     at_rest(remote)
 
 

@@ -40,7 +40,7 @@ def start(monkeypatch):
             work()
 
     requests = deque([0.0], maxlen=prefetch.MANY)
-    fresh = {"_steps": [], "_scenes": deque(), "_requests": requests, "_changed": bell, "_computing": lock}
+    fresh = {"_steps": [], "_later": deque(), "_requests": requests, "_changed": bell, "_computing": lock}
     for name, value in {**fresh, "_work": until_over}.items():
         monkeypatch.setattr(prefetch, name, value)
     yield lambda *scenes: prefetch.start(scenes)
@@ -103,10 +103,10 @@ def test_a_server_that_ends_finishes_what_it_computes_and_begins_nothing(start):
     assert done == [1]
 
 
-def test_every_scene_is_computed_ahead_that_can_be():
-    ready = results.scenes_to_prepare()
+def test_every_claim_and_every_scene_is_computed_ahead_that_can_be():
+    ready = [given for _, (given,) in results.tasks_ahead()]
     shown = [p for scene in SCENES for p in scene.sides]
-    assert ready == [p for p in shown if type(p) not in (TrainParams, Params)]
+    assert ready == [*CLAIMS, *CORRECTED, *(p for p in shown if type(p) not in (TrainParams, Params))]
     assert len(shown) > len(SCENES), "an A that a scene brings along"
 
 
@@ -117,7 +117,5 @@ def test_a_page_whose_opening_fails_stops_no_server(monkeypatch):
     opened = []
     monkeypatch.setattr(results, "OPENING", {ChainParams: fail, NeuronParams: opened.append})
     monkeypatch.setattr(results, "shipped_map", lambda: fail(None))
-    for name in ("claim", "mistake"):
-        monkeypatch.setattr(results, name, opened.append)
     results.open_pages()
-    assert opened == [NeuronParams(), *CLAIMS, *CORRECTED]
+    assert opened == [NeuronParams()]
