@@ -1,6 +1,14 @@
-"""One line at the end of every run: whether the independent libraries that judge our numbers were there."""
+"""What holds for all tests: how many run at once, and which independent libraries judge our numbers."""
 
+import os
 from importlib.util import find_spec
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: a test in a browser waits for a third of its time."""
+    return os.cpu_count() + 1
 
 
 def pytest_terminal_summary(terminalreporter):

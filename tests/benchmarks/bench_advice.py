@@ -1,11 +1,12 @@
-"""Advice and verdicts judged by training: python -m tests.benchmarks.bench_advice [CPU minutes]
+"""Advice and verdicts judged by training: python -m tests.benchmarks.bench_advice [minutes]
 
 Nets are drawn from the grid below, with a fixed seed, and each is trained by vgdash's own engine from (a)
 what its user had, an initializer and a gamma drawn at random, (b) what ``recommend`` says, (c) every named
 initializer, and some tuned ones. (keras_default is glorot_uniform; flax_default differs from lecun_normal by
-its tails: they are not trained again.) A start is trained for ``STEPS`` steps of ``BATCH`` examples, first on
-one seed with each rate of the optimizer's ladder, as a practitioner would look for a rate, then at the best
-rate on fresh seeds of weights, order, masks, and points of the circles.
+its tails: they are not trained again.) A start is trained for ``STEPS`` steps of ``BATCH`` examples, as one
+would look for a rate: on one seed with each rate of the ladder, and with those between if none of them helps;
+then with the best and its neighbours ``FINER`` away on three seeds more. The best of these is judged on fresh
+seeds of weights, order, masks, and points of the circles.
 
 Its accuracy is the mean over the fresh seeds of the share of hits on held-out examples, so that the choice of
 the rate does not flatter it; chance if it stays within ``HOPELESS`` of it at all rates. The regret of a
@@ -19,182 +20,40 @@ verdicts were, and the preference for gammas near 1 (ADVICE.md).
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import math
 import os
-import random
 import re
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-import numpy as np
-
-import vgdash
+from tests.benchmarks.advice_nets import (
+    DRAWN,
+    LADDERS,
+    NAMED,
+    NETS,
+    TABLE,
+    TUNED,
+    Outcome,
+    Start,
+    Table,
+    as_probed,
+    chance,
+    find,
+    outcomes,
+    read,
+    write,
+)
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.outlook import Outlook, outlooks
 from vgdash.diagnosis.recommendation import recommend
 from vgdash.diagnosis.record import Diagnosis
-from vgdash.parallel import single_threaded_blas
-from vgdash.probe.params import ProbeParams
-from vgdash.training.data import DATASETS, load
-from vgdash.training.engine import Examples, Nets
 from vgdash.training.params import TrainParams
-from vgdash.training.trainer import Trainer
-
-TABLE = Path(vgdash.__file__).parent / "datasets" / "advice.csv.gz"
-DRAWN = {0: 150, 1: 60}  # nets of each draw
-
-# ---- the grid: a name that stands twice is drawn twice as often
-ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "softsign",
-               "tanh", "sigmoid")  # linear on the digits only
-DEPTHS = (3, 4, 6, 8, 12, 16, 24, 32, 50, 100)
-WIDTHS = (32, 48)  # the narrowest hidden layers; 32 from 32 layers on
-PROFILES = ("constant", "constant", "narrowing", "wide-narrow")
-NORMALIZATIONS = ("none", "none", "none", "layer", "batch")
-RESIDUALS = ("none", "none", "none", "plain", "scaled")
-KEEPS = (1.0, 1.0, 1.0, 0.9)
-DATA = ("digits", "digits", "circles")
-LADDERS = {"sgd": (0.3, 0.05, 0.008, 0.0013), "momentum": (0.03, 0.005, 0.0008, 0.00013),
-           "adam": (0.01, 0.002, 0.0004, 0.00008)}
-USER_GAMMAS = (1.0, 1.0, 1.0, 0.5, 2.0, 4.0)
-
-NAMED = ("zeros", "small_normal", "standard_normal", "lecun_normal", "lecun_uniform", "glorot_normal",
-         "glorot_uniform", "he_normal", "he_uniform", "orthogonal", "identity", "pytorch_default",
-         "playground_default")
-TUNED = (*(("lecun_normal", gamma) for gamma in (0.5, 2.0, 4.0, 8.0)),
-         *(("orthogonal", gamma) for gamma in (1.4142, 2.0, 4.0)))
-STEPS, BATCH = 300, 16
-FRESH = (1, 2, 3, 4)  # seeds; 0 is for finding the rate
-HOPELESS = 0.1  # of accuracy above chance
-COLUMNS = ("draw", "net", "initializer", "gamma", "rate", "hits")
-
-Start = tuple[str, float]
-Job = tuple[str, float, float, int]  # start, rate, seed
-
-
-def hidden_widths(profile: str, depth: int, width: int) -> tuple[int, ...]:
-    if profile == "constant":
-        return (width,) * (depth - 1)
-    if profile == "narrowing":
-        return tuple((2 * width, 3 * width // 2, width)[3 * i // (depth - 1)] for i in range(depth - 1))
-    return tuple((2 * width, width)[i // 2 % 2] for i in range(depth - 1))
-
-
-def drawn(draw: int, count: int) -> list[tuple[TrainParams, Start]]:
-    """List the first nets of a draw, and what their users had."""
-    rng, found = random.Random(draw), []
-    for _ in range(count):
-        depth, dataset = rng.choice(DEPTHS), rng.choice(DATA)
-        activation = rng.choice([name for name in ACTIVATIONS if name != "linear" or dataset == "digits"])
-        width = rng.choice(WIDTHS if depth < 32 else WIDTHS[:1])
-        hidden = hidden_widths(rng.choice(PROFILES), depth, width)
-        widths = (DATASETS[dataset].features, *hidden, DATASETS[dataset].classes)
-        net = TrainParams(widths, activation, ("lecun_normal",), dataset, rng.choice(tuple(LADDERS)),
-                          batch=BATCH, steps=STEPS, seeds=1 + len(FRESH), snapshots=1,
-                          normalization=rng.choice(NORMALIZATIONS), residual=rng.choice(RESIDUALS),
-                          keep=rng.choice(KEEPS))
-        found.append((net, (rng.choice(NAMED), rng.choice(USER_GAMMAS))))
-    return found
-
-
-def as_probed(net: TrainParams, start: Start) -> ProbeParams:
-    """The same net for ``recommend`` and ``diagnose``."""
-    return ProbeParams(net.widths, net.activation, *start, batch=net.batch, seeds=2,
-                       normalization=net.normalization, residual=net.residual, keep=net.keep)
-
-
-def chance(net: TrainParams) -> float:
-    return 1 / DATASETS[net.dataset].classes
-
-
-# ---- training
-
-def train_starts(net: TrainParams, jobs: list[Job]) -> dict[Job, float]:
-    """Train ``net`` from each of ``jobs``, side by side; return the accuracy on held-out examples."""
-    found = {}
-    for seed in sorted({job[-1] for job in jobs}):
-        mine = [job for job in jobs if job[-1] == seed]
-        data, layout = load(net.dataset, seed=seed), net.memory_layout(np.float32)
-        train, held_out = (Examples.of(x, y, data.classes, np.float32)
-                           for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)))
-        nets = Nets(layout, len(mine), train, held_out, np.random.default_rng([seed, 0]),
-                    np.array([job[2] for job in mine]))
-        for start in {job[:2] for job in mine}:
-            groups = Trainer(replace(net, initializers=start[:1], gamma=start[1]), workers=1).groups
-            for layer in range(1, net.depth + 1):
-                weights, biases = (np.concatenate([getattr(group, name)(layer) for group in groups])[seed]
-                                   for name in ("weights", "biases"))
-                for i, job in enumerate(mine):
-                    if job[:2] == start:
-                        nets.weights(layer)[i], nets.biases(layer)[i] = weights, biases
-        with single_threaded_blas(), np.errstate(all="ignore"):
-            measured = nets.run(STEPS, True, lambda: False, lambda: None, True)
-        hits = np.where(nets.diverged >= 0, chance(net), measured["held_out"])
-        found |= dict(zip(mine, hits.tolist(), strict=True))
-    return found
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Rate and accuracies on the fresh seeds of a start; none if it stayed at chance."""
-
-    rate: float
-    hits: tuple[float, ...]
-
-    def mean(self, chance: float) -> float:
-        return fmean(self.hits) if self.hits else chance
-
-    @property
-    def error(self) -> float:
-        """Standard error of the mean."""
-        return stdev(self.hits) / math.sqrt(len(self.hits)) if self.hits else 0.0
-
-
-def outcomes(net: TrainParams, starts: list[Start]) -> dict[Start, Outcome]:
-    """Train ``net`` from each start."""
-    rates = LADDERS[net.optimizer]
-    runs = train_starts(net, [(*start, rate, 0) for start in starts for rate in rates])
-    best = {start: max((runs[*start, rate, 0], rate) for rate in rates) for start in starts}
-    hopeful = [start for start in starts if best[start][0] > chance(net) + HOPELESS]
-    runs |= train_starts(net, [(*start, best[start][1], seed) for start in hopeful for seed in FRESH])
-    return {start: Outcome(best[start][1], tuple(runs[*start, best[start][1], seed] for seed in FRESH)
-                           if start in hopeful else ()) for start in starts}
-
-
-# ---- the table of outcomes
-
-Table = dict[tuple[int, int], dict[Start, Outcome]]  # by draw and net
-
-
-def read(path: Path = TABLE) -> Table:
-    """Read a table of outcomes; one that is not there is empty."""
-    table: Table = {}
-    text = gzip.decompress(path.read_bytes()).decode() if path.exists() else ""
-    for row in csv.DictReader(io.StringIO(text)):
-        hits = tuple(float(hit) for hit in row["hits"].split())
-        table.setdefault((int(row["draw"]), int(row["net"])), {})[
-            row["initializer"], float(row["gamma"])] = Outcome(float(row["rate"]), hits)
-    return table
-
-
-def write(table: Table, path: Path = TABLE) -> None:
-    """Write a table, and replace the old one at once."""
-    lines = [",".join(COLUMNS)]
-    for (draw, net), found in sorted(table.items()):
-        for (name, gamma), outcome in sorted(found.items()):
-            hits = " ".join(f"{hit:.4g}" for hit in outcome.hits)
-            lines.append(f"{draw},{net},{name},{gamma:g},{outcome.rate:g},{hits}")
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), 9, mtime=0))
-    new.replace(path)
 
 
 def starts_of(net: TrainParams, user: Start) -> tuple[list[Start], Start]:
@@ -204,25 +63,22 @@ def starts_of(net: TrainParams, user: Start) -> tuple[list[Start], Start]:
     return list(dict.fromkeys([*((name, 1.0) for name in NAMED), *TUNED, user, advised])), advised
 
 
-def find(found: dict[Start, Outcome], start: Start) -> Outcome | None:
-    """Return the outcome of a start, or of one whose gamma is within 3 %: theory moves in its last digits."""
-    near = [one for one in found if one[0] == start[0] and abs(one[1] - start[1]) <= 0.03 * start[1]]
-    return found[min(near, key=lambda one: abs(one[1] - start[1]))] if near else None
-
-
 def fill(minutes: float, path: Path = TABLE) -> None:
-    """Train what the table lacks, for so many minutes of processor time; cheap nets first."""
-    table = read(path)
-    nets = [(net, user, draw, index) for draw, count in DRAWN.items()
-            for index, (net, user) in enumerate(drawn(draw, count))]
-    for net, user, draw, index in sorted(nets, key=lambda one: one[0].flops):
-        known = table.get((draw, index), {})
-        if lacking := [start for start in starts_of(net, user)[0] if not find(known, start)]:
-            table[draw, index] = known | outcomes(net, lacking)
+    """Train what the table lacks, for so many minutes on all cores; cheap nets first."""
+    table, end = read(path), time.monotonic() + 60 * minutes
+    nets = [(*one, (draw, index)) for draw, some in NETS.items() for index, one in enumerate(some)]
+    lacking = [(key, net, missing) for net, user, key in sorted(nets, key=lambda one: one[0].flops)
+               if (missing := [start for start in starts_of(net, user)[0]
+                               if not find(table.get(key, {}), start)])]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        trained = pool.map(outcomes, *zip(*((net, missing) for _, net, missing in lacking), strict=True))
+        for (key, _, _), found in zip(lacking, trained, strict=True):
+            table[key] = table.get(key, {}) | found
             write(table, path)
-            print(f"{time.process_time():.0f} s: net {index} of draw {draw}", flush=True)
-        if time.process_time() > 60 * minutes:
-            return
+            print(f"{end - time.monotonic():.0f} s left: net {key[1]} of draw {key[0]}", flush=True)
+            if time.monotonic() > end:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return
 
 
 # ---- what it says of today's advice and verdicts
@@ -332,8 +188,6 @@ def report(table: Table) -> None:
 def share(values: Iterable[bool]) -> float:
     return fmean(values)
 
-
-NETS = {draw: drawn(draw, count) for draw, count in DRAWN.items()}
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

@@ -3,7 +3,6 @@
 import ast
 import itertools
 import math
-import os
 import warnings
 
 import numpy as np
@@ -48,7 +47,7 @@ def layers_and_forward(framework, *arguments, **settings):
         return ([tuple(part.detach().numpy().astype(float) for part in layer) for layer in layers],
                 lambda x: model(torch.tensor(x, dtype=torch.float32)).detach().numpy())
     if framework == "keras":
-        keras_on_torch().utils.set_random_seed(0)
+        pytest.importorskip("keras").utils.set_random_seed(0)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "__array__")  # Keras' own
             model = run(export(*arguments, framework, **settings))["model"]
@@ -56,16 +55,6 @@ def layers_and_forward(framework, *arguments, **settings):
         return [(w.T, b) for w, b in layers], lambda x: model(x.astype(np.float32)).detach().numpy()
     net = run(export(*arguments, framework, **settings))
     return net["layers"], net["forward"]
-
-
-def keras_on_torch():
-    """Import Keras with PyTorch behind it, or skip."""
-    pytest.importorskip("torch")
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    if keras.backend.backend() != "torch":
-        pytest.skip("Keras has another backend")
-    return keras
 
 
 RUNNABLE = pytest.mark.parametrize("framework", ["numpy", "pytorch", "keras"])
