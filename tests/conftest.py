@@ -1,14 +1,15 @@
-"""What holds for all tests: how many run at once, and which independent libraries judge our numbers."""
+"""What holds for all tests: what is imported stays, and which independent libraries judge our numbers."""
 
+import gc
 import os
 from importlib.util import find_spec
 
 os.environ["KERAS_BACKEND"] = "torch"
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: a test in a browser waits for a third of its time."""
-    return os.cpu_count() + 1
+def pytest_collection_finish():
+    """Take what is imported out of garbage collection, which Streamlit does after each run of a page."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -305,12 +305,12 @@ def address() -> str:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def profile(browser: Browser, address: str) -> BrowserContext:
-    """What all tabs share but for their cookies; one stays open, so that scripts are compiled once."""
-    shared = browser.new_context()
-    shared.new_page().goto(f"{address}/linear_chain")
-    return shared
+    """What a module's tabs share but for their cookies; one stays open, so that scripts are compiled once."""
+    with browser.new_context() as shared:
+        shared.new_page().goto(f"{address}/linear_chain")
+        yield shared
 
 
 @pytest.fixture

@@ -291,8 +291,9 @@ def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
         remote.page.wait_for_timeout(500)  # a few ticks
         assert at_rest(remote) in (scene, None)
     remote.enter(scene.label, quiet=False)
-    remote.page.keyboard.press("p")  # to the page before
-    remote.slider("depth").press("ArrowRight")
+    remote.slider("depth").focus()
+    for key in ("p", "ArrowRight"):  # to the page before
+        remote.page.keyboard.press(key)
     expect(remote.run_bar()).to_have_count(0, timeout=20_000)
     at_rest(remote)
 
