@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from importlib.util import find_spec
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -10,6 +11,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 def pytest_collection_finish():
     """Take what is imported out of garbage collection, which Streamlit does after each run of a page."""
     gc.freeze()
+    if torch := sys.modules.get("torch"):  # one core for each of the tests that run at once
+        torch.set_num_threads(1)
 
 
 def pytest_terminal_summary(terminalreporter):
