@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 PAUSE = 0.1  # seconds after a request before its next steps are computed: a slider may move on
-QUIET = 3.0  # seconds without a request before these are computed
+QUIET = 3.0  # seconds without a request before claims and scenes are computed
 MANY, WITHIN = 6, 2.0  # requests, seconds: more than that is a hall, which needs the processor itself
 
 Task = tuple[Callable[..., Any], tuple]

@@ -214,8 +214,8 @@ def test_where_theory_has_no_number_for_the_check_the_text_says_why(framework, m
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_text_is_python_in_lines_that_one_can_read(framework):
-    every = {"sigma_b2": 0.1, "activation": "2*tanh(z)", "last_scale": 0.1, "last_bias": 1.0}
-    for name, (gamma, more) in itertools.product(INITIALIZERS, ((0.0, {}), (1.0, {}), (1.7, every))):
+    for name, gamma, more in itertools.product(INITIALIZERS, (0.0, 1.0, 1.7), (
+            {}, {"sigma_b2": 0.1, "activation": "2*tanh(z)", "last_scale": 0.1, "last_bias": 1.0})):
         text = reinitialize(ProbeParams((30,) * 200, initializer=name, gamma=gamma, **more), framework)
         ast.parse(text)
         assert max(map(len, text.splitlines())) <= 120

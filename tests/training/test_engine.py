@@ -102,7 +102,7 @@ def test_the_gradient_agrees_with_finite_differences(name, remedy):
 
 def gradient_error(p):
     """Largest relative error of one step of rate 1, by net, against central differences of ``formula``."""
-    nets, x, y = filled(p, nets=2, rates=1.0)
+    nets, x, y = filled(p, rates=1.0)
     start = parameters(nets)
     quietly(nets, 0)
     gradient = start - parameters(nets)
