@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.parts import names, scenes, text, walks
+from pages.parts import names, scenes, shell, text, walks
 from pages.parts.scenes import Scene
 from pages.parts.state import PageState, answer_next, session, take_answering
 from vgdash.params import MAX_TEXT, Choice, Choices, Flag, Integers, ParamError, Params, Real, Rule, Text
@@ -212,10 +212,9 @@ class Controls:
     def _changed(self, key: str, widget: str, beside: Callable[[Any, bool], Any] | None = None) -> None:
         """Take over a widget's value and draw again what depends on it. The callback of every control.
 
-        Streamlit calls it for a widget that is gone too, if a late message holds its value: it is ignored.
+        Streamlit calls it for a widget that is gone too, if a late message holds its value.
         """
-        if self.is_late(widget, self._name(key)):
-            return
+        self.refuse_late(widget, self._name(key))
         here, rule, before = self.here, self.rules[key], self.value(key)
         value, misread = st.session_state[widget], here.misread.pop(key, None)
         try:
@@ -238,13 +237,16 @@ class Controls:
             redraw_page()
         st.rerun(list(self.fragments))
 
-    def is_late(self, widget: str, present: str) -> bool:
-        """Test if a message is about another page. One about an earlier state draws this page again."""
+    def refuse_late(self, widget: str, present: str) -> None:
+        """End a callback whose message was sent before the last page or state had arrived, and show that.
+
+        Streamlit runs the page that a message was sent from, calls back for each of its widgets, and may have
+        dropped their values.
+        """
         if self.page != session().page:
-            return True
-        if widget != present:
+            st.switch_page(shell.path(session().page))
+        if widget != present or widget not in st.session_state:
             redraw_page()
-        return False
 
     # ---- widgets
 
@@ -326,7 +328,7 @@ class Controls:
 def set_present(key: str) -> None:
     """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
     if key == present_key():
-        session().present = st.session_state[key]
+        session().present = st.session_state.get(key, session().present)
     redraw_page()
 
 

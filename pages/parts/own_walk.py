@@ -68,7 +68,7 @@ def _make() -> None:
                                   key=f"own-line-{option}", placeholder="a line of your own, or nothing")
             for step, arrow, word in ((-1, "upward", "Earlier"), (1, "downward", "Later")):
                 st.button(word, key=f"{word}-{option}", icon=f":material/arrow_{arrow}:", type="tertiary",
-                          on_click=_move, args=(i, step), disabled=not 0 <= i + step < len(options))
+                          on_click=_move, args=(option, step), disabled=not 0 <= i + step < len(options))
         stops.append(Stop(stop.scene, walks.clean(typed)))
     mine.draft = walk = tuple(stops)
     if walk:
@@ -89,13 +89,17 @@ def _name(option: str) -> str:
 def _choose(key: str) -> None:
     """Take over the choice of scenes; those that stay keep their lines. The callback of the choice."""
     lines = {_option(stop.scene): stop.line for stop in session().draft}
-    chosen = [option for option in st.session_state[key] if option in OPTIONS]
+    chosen = [option for option in st.session_state.get(key, lines) if option in OPTIONS]
     session().draft = tuple(Stop(OPTIONS[option], lines.get(option, "")) for option in chosen)
 
 
-def _move(i: int, step: int) -> None:
-    """Move a scene in the order. For callbacks."""
+def _move(option: str, step: int) -> None:
+    """Move a scene in the order, if it is still there. For callbacks."""
     order = list(session().draft)
+    options = [_option(stop.scene) for stop in order]
+    if option not in options or not 0 <= options.index(option) + step < len(order):
+        return
+    i = options.index(option)
     order[i], order[i + step] = order[i + step], order[i]
     session().draft = tuple(order)
     session().edition += 1

@@ -119,8 +119,7 @@ def _pills_key(controls: Controls) -> str:
 
 def _pick(controls: Controls, key: str) -> None:
     """Enter the scene that was picked. The callback of the row of scenes; one that is gone is ignored."""
-    if controls.is_late(key, _pills_key(controls)):
-        return
+    controls.refuse_late(key, _pills_key(controls))
     answer_next()
     name = st.session_state[key]
     if name in controls.scenes:

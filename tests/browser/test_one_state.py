@@ -291,10 +291,14 @@ def test_what_is_done_while_a_tick_is_on_its_way_leaves_one_state(remote):
         remote.page.wait_for_timeout(500)  # a few ticks
         assert at_rest(remote) in (scene, None)
     remote.enter(scene.label, quiet=False)
-    remote.slider("depth").focus()
-    for key in ("p", "ArrowRight"):  # the slider's message, 200 ms later, may bring this page back
-        remote.page.keyboard.press(key)
-    at_rest(remote)
+    before = SCENES[SCENES.index(scene) - 1]
+    for _ in range(2):
+        remote.slider("depth").focus()
+        for key in ("p", "ArrowRight"):  # the slider's message, 200 ms later, comes from a page that was left
+            remote.page.keyboard.press(key)
+        expect(remote.run_bar()).to_have_count(0, timeout=20_000)
+        assert at_rest(remote) == before
+        remote.walk("n", headline(scene), quiet=False)
 
 
 def test_a_page_opened_before_the_last_answer_has_arrived_has_the_right_address(remote):

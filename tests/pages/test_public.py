@@ -55,8 +55,13 @@ def state_keys(tree):
     for node in ast.walk(tree):
         if identifier(node) == "session_state":
             above = parents[node]
-            read = isinstance(above, ast.Subscript) and isinstance(above.ctx, ast.Load)
-            found.append(ast.unparse(above.slice if read else above))
+            if isinstance(above, ast.Subscript) and isinstance(above.ctx, ast.Load):
+                above = above.slice
+            elif isinstance(above, ast.Compare) and isinstance(above.ops[0], (ast.In, ast.NotIn)):
+                above = above.left
+            elif isinstance(above, ast.Attribute) and above.attr == "get":
+                above = parents[above].args[0]
+            found.append(ast.unparse(above))
     return found
 
 
@@ -65,13 +70,14 @@ def test_the_finders_see_what_must_not_be():
               "from streamlit import context\nfrom streamlit.components import v2\n"
               "st._x\nfound()._y\nself._z\nst.a.b = 1\nuvicorn.config.C = 2\ncontext.d = 3\nself.e = 4\n"
               "setattr(st, 'f', 5)\ngetattr(o, '_g')\n"
-              "st.session_state['k'] = 6\nst.session_state.l\nst.session_state[m]\n")
+              "st.session_state['k'] = 6\nst.session_state.l\nst.session_state[m]\n"
+              "st.session_state.get(n, 0)\no in st.session_state\n")
     tree = ast.parse(source)
     assert foreign(tree) == {"streamlit.runtime", "streamlit.context", "uvicorn.config"}
     assert sorted(touched(tree)) == sorted([
         "st._x", "found()._y", "st.a.b", "uvicorn.config.C", "context.d", "setattr(st, 'f', 5)",
         "getattr(o, '_g')"])
-    assert state_keys(tree) == ["st.session_state['k']", "st.session_state.l", "m"]
+    assert state_keys(tree) == ["st.session_state['k']", "st.session_state.l", "m", "n", "o"]
 
 
 def test_no_file_touches_the_inside_of_streamlit_or_of_a_web_server():
