@@ -325,18 +325,6 @@ class Controls:
                       max_chars=MAX_TEXT, **self._widget(key, {}))
 
 
-def set_present(key: str) -> None:
-    """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
-    if key == present_key():
-        session().present = st.session_state.get(key, session().present)
-    redraw_page()
-
-
-def present_key() -> str:
-    """Return the key of the switch for large type."""
-    return f"present-{session().generation}"
-
-
 def redraw_page() -> NoReturn:
     """End a callback and draw the whole page, without reading its address: it may be an old one."""
     answer_next()

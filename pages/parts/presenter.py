@@ -10,7 +10,7 @@ import segno
 import streamlit as st
 
 from pages.parts import names, own_walk, results, scenes, shell, walks
-from pages.parts.controls import Controls, present_key, redraw_page, set_present
+from pages.parts.controls import Controls, redraw_page
 from pages.parts.questions import QUESTIONS
 from pages.parts.scenes import Scene
 from pages.parts.state import answer_next, answering, session
@@ -207,10 +207,21 @@ def _tools(controls: Controls) -> None:
 
 def present_switch() -> None:
     """Draw the switch for large type, and the large type."""
-    st.toggle("Present", presenting(), key=present_key(), on_change=set_present, args=(present_key(),),
-              width="content")
+    key = _present_key()
+    st.toggle("Present", presenting(), key=key, on_change=_set_present, args=(key,), width="content")
     if presenting():
         st.html(shell.LARGE)
+
+
+def _set_present(key: str) -> None:
+    """Turn large type on or off. The callback of its switch; a switch that is gone is ignored."""
+    if key == _present_key():
+        session().present = st.session_state.get(key, session().present)
+    redraw_page()
+
+
+def _present_key() -> str:
+    return f"present-{session().generation}"
 
 
 @answering

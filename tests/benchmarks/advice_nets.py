@@ -26,7 +26,7 @@ from vgdash.training.params import TrainParams
 from vgdash.training.trainer import Trainer
 
 TABLE = Path(vgdash.__file__).parent / "datasets" / "advice.csv.gz"
-DRAWN = {0: 150, 1: 60}  # nets of each draw
+DRAWN = {0: 150, 1: 60, 4: 60}  # nets of each draw
 
 # ---- the grid: a name that stands twice is drawn twice as often
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "softsign",
@@ -52,9 +52,11 @@ FRESH = (1, 2, 3, 4)  # seeds; the others are for finding the rate
 COARSE, FINE = 0, (5, 6, 7)
 FINER = 2.5  # a rate of the ladder, times or divided by it, lies midway to the next
 HOPELESS = 0.1  # of accuracy above chance
-COLUMNS = ("draw", "net", "initializer", "gamma", "rate", "hits")
+COLUMNS = ("draw", "net", "change", "initializer", "gamma", "rate", "hits")
+CHANGES = ("residual", "normalization", "activation")  # of a net, that are recommended
 
 Start = tuple[str, float]
+Key = tuple[int, int, str]  # draw, net, and what is changed of it: "residual=scaled", or nothing
 Job = tuple[str, float, float, int]  # start, rate, seed
 
 
@@ -172,7 +174,7 @@ def best_of_neighbours(net: TrainParams, near: dict[Start, tuple[float, float]])
 
 # ---- the table of outcomes
 
-Table = dict[tuple[int, int], dict[Start, Outcome]]  # by draw and net
+Table = dict[Key, dict[Start, Outcome]]
 
 
 def read(path: Path = TABLE) -> Table:
@@ -181,7 +183,7 @@ def read(path: Path = TABLE) -> Table:
     text = gzip.decompress(path.read_bytes()).decode() if path.exists() else ""
     for row in csv.DictReader(io.StringIO(text)):
         hits = tuple(float(hit) for hit in row["hits"].split())
-        table.setdefault((int(row["draw"]), int(row["net"])), {})[
+        table.setdefault((int(row["draw"]), int(row["net"]), row["change"]), {})[
             row["initializer"], float(row["gamma"])] = Outcome(float(row["rate"]), hits)
     return table
 
@@ -189,10 +191,10 @@ def read(path: Path = TABLE) -> Table:
 def write(table: Table, path: Path = TABLE) -> None:
     """Write a table, and replace the old one at once."""
     lines = [",".join(COLUMNS)]
-    for (draw, net), found in sorted(table.items()):
+    for (draw, net, change), found in sorted(table.items()):
         for (name, gamma), outcome in sorted(found.items()):
             hits = " ".join(f"{hit:.4g}" for hit in outcome.hits)
-            lines.append(f"{draw},{net},{name},{gamma:g},{outcome.rate:g},{hits}")
+            lines.append(f"{draw},{net},{change},{name},{gamma:g},{outcome.rate:g},{hits}")
     new = path.with_name(path.name + ".new")
     new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), 9, mtime=0))
     new.replace(path)
@@ -204,4 +206,15 @@ def find(found: dict[Start, Outcome], start: Start) -> Outcome | None:
     return found[min(near, key=lambda one: abs(one[1] - start[1]))] if near else None
 
 
-NETS = {draw: drawn(draw, count) for draw, count in DRAWN.items()}
+NETS = {(draw, i, ""): net for draw, count in DRAWN.items() for i, net in enumerate(drawn(draw, count))}
+
+
+def net_of(key: Key) -> TrainParams:
+    """Return the net of a key of the table, changed as that says."""
+    net, _ = NETS[*key[:2], ""]
+    return replace(net, **dict([key[2].split("=")])) if key[2] else net
+
+
+def change_of(p: ProbeParams, other: ProbeParams) -> str:
+    """Write what another net has changed."""
+    return next(f"{name}={value}" for name in CHANGES if (value := getattr(other, name)) != getattr(p, name))

@@ -35,10 +35,11 @@ NAMED = ("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he
 TUNED = ("lecun_normal", "orthogonal")  # those whose gamma is tuned
 GAMMAS = np.geomspace(0.02, 50.0, 57)  # 15 % steps, twice refined between the neighbours of the best
 HARD = 2.5  # decades of difficulty from which remedies are looked for: below, nearly all nets learned
-WINS = 1.0  # decades that a remedy must save
+WINS = 1.0  # decades that a remedy must save; and SGD must be expected to learn from it
 WIDER = 4  # times as many units in each hidden layer
 NOTABLE = 0.5  # decades of a figure from which it is said
 DEAD = 0.02  # share of dead nets from which wider layers are offered
+SKIPS = {"none": "skip connections", "plain": "skip connections with branches scaled by 1/√L"}
 OTHERS = ("relu", "tanh", "gelu")  # activations that are offered in place of one that is harder
 
 
@@ -184,13 +185,13 @@ def _identity(p: ProbeParams) -> list[Candidate]:
 # ---- remedies
 
 def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
-    """Yield changes of the net that win ``WINS`` decades, and wider layers where nets die."""
+    """Yield changes of the net that learn and win ``WINS`` decades, and wider layers where nets die."""
     if p.depth < 2:
         return
     changes = []
     if seen.difficulty > HARD:
-        if p.residual == "none":
-            changes.append(("skip connections", {"residual": "scaled"}))
+        if p.residual in SKIPS:
+            changes.append((SKIPS[p.residual], {"residual": "scaled"}))
         if p.normalization == "none" and p.rescale == "none" and p.last_scale == 1 and not p.last_bias:
             changes += [("layer normalization", {"normalization": "layer"}),
                         ("batch normalization", {"normalization": "batch"})]
@@ -204,9 +205,10 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
         except ParamError:  # the change does not go with the rest of the net
             continue
         kind = next(iter(change))
-        if there.difficulty < min(seen.difficulty - WINS,
-                                  best[kind].outlook.difficulty if kind in best else math.inf):
-            figure = f"difficulty {number(there.difficulty)}, not {number(seen.difficulty)}"
+        if there.learns and there.difficulty < min(
+                seen.difficulty - WINS, best[kind].outlook.difficulty if kind in best else math.inf):
+            figure = (f"{number(there.difficulty)} instead of {number(seen.difficulty)} factors of ten stand "
+                      "in the way of learning")
             best[kind] = Remedy(name, start, there, figure)
     yield from best.values()
     if (share := expected_dead(p)) > DEAD:
@@ -227,17 +229,18 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
     ``usual``: the best of ``NAMED``, for those who do not want the identity.
     """
-    said = [f"{_name(p)}: {_describe(present)}."]
+    said = []
+    if remedies:
+        helps = "; ".join(f"{one.name} ({one.figure})" for one in remedies)
+        said.append(f"More than weights helps here: {helps}.")
+    said.append(f"{_name(p)}: {_describe(present)}.")
     said += ([f"{_name(choice)}: {_describe(seen)}."] if choice != p else
              ["Nothing else is clearly better."])
     if choice.initializer == "identity" != p.initializer:
-        said.insert(1, "With W = I every layer hands on what it gets, until training moves it.")
+        said.insert(-1, "With W = I every layer hands on what it gets, until training moves it.")
         said.append(f"Of the usual formulas {_name(usual[0])} comes closest: {_describe(usual[1])}.")
     if p.normalization == "none" and p.residual == "none" and p.rescale == "none" and p.depth > 1:
         said.append(_explain_gains(p))
-    if remedies:
-        helps = "; ".join(f"{one.name} ({one.figure})" for one in remedies)
-        said.append(f"What would help more: {helps}.")
     return tuple(said)
 
 
