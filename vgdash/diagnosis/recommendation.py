@@ -36,7 +36,7 @@ TUNED = ("lecun_normal", "orthogonal")  # those whose gamma is tuned
 GAMMAS = np.geomspace(0.02, 50.0, 57)  # 15 % steps, twice refined between the neighbours of the best
 HARD = 2.5  # decades of difficulty from which remedies are looked for: below, nearly all nets learned
 WINS = 1.0  # decades that a remedy must save; and SGD must be expected to learn from it
-WIDER = 4  # times as many units in each hidden layer
+WIDER, WIDENED = 4, "wider layers"  # times as many units in each hidden layer
 NOTABLE = 0.5  # decades of a figure from which it is said
 DEAD = 0.02  # share of dead nets from which wider layers are offered
 SKIPS = {"none": "skip connections", "plain": "skip connections with branches scaled by 1/√L"}
@@ -207,9 +207,8 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
         kind = next(iter(change))
         if there.learns and there.difficulty < min(
                 seen.difficulty - WINS, best[kind].outlook.difficulty if kind in best else math.inf):
-            figure = (f"{number(there.difficulty)} instead of {number(seen.difficulty)} factors of ten stand "
-                      "in the way of learning")
-            best[kind] = Remedy(name, start, there, figure)
+            best[kind] = Remedy(name, start, there, f"{number(there.difficulty)} factors of ten stand in the "
+                                                    f"way of learning, not {number(seen.difficulty)}")
     yield from best.values()
     if (share := expected_dead(p)) > DEAD:
         widths = (p.widths[0], *(min(WIDER * n, 4096) for n in p.widths[1:-1]), p.widths[-1])
@@ -217,7 +216,7 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
             wide = replace(p, widths=widths)
         except ParamError:
             return
-        yield Remedy("wider layers", wide, outlooks([wide])[0],
+        yield Remedy(WIDENED, wide, outlooks([wide])[0],
                      f"{expected_dead(wide):.0%} of the nets are dead, not {share:.0%}")
 
 
@@ -229,11 +228,7 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
     ``usual``: the best of ``NAMED``, for those who do not want the identity.
     """
-    said = []
-    if remedies:
-        helps = "; ".join(f"{one.name} ({one.figure})" for one in remedies)
-        said.append(f"More than weights helps here: {helps}.")
-    said.append(f"{_name(p)}: {_describe(present)}.")
+    said = [*_offer(choice, seen, remedies), f"{_name(p)}: {_describe(present)}."]
     said += ([f"{_name(choice)}: {_describe(seen)}."] if choice != p else
              ["Nothing else is clearly better."])
     if choice.initializer == "identity" != p.initializer:
@@ -242,6 +237,17 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
     if p.normalization == "none" and p.residual == "none" and p.rescale == "none" and p.depth > 1:
         said.append(_explain_gains(p))
     return tuple(said)
+
+
+def _offer(p: ProbeParams, seen: Outlook, remedies: tuple[Remedy, ...]) -> Iterator[str]:
+    """Yield sentences on what helps more than the weights of ``p``; its start is said if it is another."""
+    easier = [f"{number(one.outlook.difficulty)} with {one.name}"
+              + (f" (start: {_name(one.choice)})" if one.choice.initializer != p.initializer else "")
+              for one in remedies if one.name != WIDENED]
+    if easier:
+        yield (f"More than weights helps here: {number(seen.difficulty)} factors of ten stand in the way of "
+               f"learning, but {', '.join(easier)}.")
+    yield from (f"With {one.name} {one.figure}." for one in remedies if one.name == WIDENED)
 
 
 def _name(p: ProbeParams) -> str:

@@ -60,8 +60,8 @@ def advice_view(seen: Probe) -> AdviceView:
             f"Keep **{names.long(p.initializer)}**.")
     first = f"{names.short(p.initializer)}: {said.sentence[0].lower()}{said.sentence[1:]}"
     failure = " ".join([first, *said.details])
-    return AdviceView(failure, _formats(said), f"{head} {' '.join(found.why)}", _ranking(found),
-                      _balance(said))
+    choice = "\n- ".join([f"{head}\n", *found.why])
+    return AdviceView(failure, _formats(said), choice, _ranking(found), _balance(said))
 
 
 def _recommendation(p: ProbeParams) -> Recommendation:
