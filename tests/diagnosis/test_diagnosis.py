@@ -261,3 +261,10 @@ def test_every_net_has_a_short_sentence_without_riddles(p):
         assert text[0].isupper() or text[0].isdigit() or text.startswith("float16")
         assert text.endswith(".")
         assert not any(word in text for word in ("nan", "inf", "None", "_", "e-0", "e+"))
+
+
+def test_an_outcome_that_was_cut_goes_on_at_once_and_is_not_said_twice():
+    found = diagnose(ProbeParams.uniform(50, 3, "relu", "he_normal"))
+    assert found.sentence.endswith("SGD cannot train this net.")
+    assert found.details[0] == "Nor can Adam."
+    assert not [one for one in found.details if "SGD cannot" in one]

@@ -149,8 +149,12 @@ class Diagnosis(Record):
 
     @property
     def details(self) -> tuple[str, ...]:
-        """Sentences for what the first one leaves out, or cuts."""
-        return tuple(_sentence(finding.text) for finding in self.findings if finding not in self._said)
+        """Sentences for what the first one leaves out: the rest of its outcome goes on where it was cut."""
+        cut = next((f"{one.text}; " for one in self._said if one.name == "training"), "")
+        left = [one.text.removeprefix(cut) for one in self.findings if one not in self._said]
+        if cut and self.outcome not in self._said:
+            left.insert(0, left.pop(left.index(self.outcome.text.removeprefix(cut))))
+        return tuple(map(_sentence, left))
 
     @property
     def besides(self) -> str:
