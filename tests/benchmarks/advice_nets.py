@@ -26,7 +26,7 @@ from vgdash.training.params import TrainParams
 from vgdash.training.trainer import Trainer
 
 TABLE = Path(vgdash.__file__).parent / "datasets" / "advice.csv.gz"
-DRAWN = {0: 150, 1: 60, 4: 60}  # nets of each draw
+DRAWN = {0: 150, 1: 60, 4: 60, 5: 60}  # nets of each draw
 
 # ---- the grid: a name that stands twice is drawn twice as often
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "softsign",
@@ -53,7 +53,7 @@ COARSE, FINE = 0, (5, 6, 7)
 FINER = 2.5  # a rate of the ladder, times or divided by it, lies midway to the next
 HOPELESS = 0.1  # of accuracy above chance
 COLUMNS = ("draw", "net", "change", "initializer", "gamma", "rate", "hits")
-CHANGES = ("residual", "normalization", "activation")  # of a net, that are recommended
+CHANGES = ("residual", "normalization", "activation", "widths")  # of a net, that are recommended
 
 Start = tuple[str, float]
 Key = tuple[int, int, str]  # draw, net, and what is changed of it: "residual=scaled", or nothing
@@ -212,9 +212,12 @@ NETS = {(draw, i, ""): net for draw, count in DRAWN.items() for i, net in enumer
 def net_of(key: Key) -> TrainParams:
     """Return the net of a key of the table, changed as that says."""
     net, _ = NETS[*key[:2], ""]
-    return replace(net, **dict([key[2].split("=")])) if key[2] else net
+    changes = dict(change.split("=") for change in key[2].split()) if key[2] else {}
+    return replace(net, **{name: net.keys()[name].parse(name, [value]) for name, value in changes.items()})
 
 
 def change_of(p: ProbeParams, other: ProbeParams) -> str:
-    """Write what another net has changed."""
-    return next(f"{name}={value}" for name in CHANGES if (value := getattr(other, name)) != getattr(p, name))
+    """Write what another net has changed: "residual=scaled widths=64-32x9-10"."""
+    spelled = {name: p.keys()[name].to_query(getattr(other, name))[0] for name in CHANGES
+               if getattr(other, name) != getattr(p, name)}
+    return " ".join(f"{name}={value}" for name, value in spelled.items())

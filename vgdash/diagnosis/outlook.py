@@ -136,16 +136,43 @@ def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
 
 
 def _measure(p: ProbeParams) -> Outlook:
-    """Outlook of the constant, or the identity: every unit goes its own way, so a narrow net has the same."""
-    narrow = p.initializer == "identity" and p.residual == "none"
-    widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if narrow else p.widths
-    found = probe(replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0))
+    """Outlook of the constant, or the identity: every unit goes its own way, so a narrow net has the same.
+
+    The last layer is as wide as the one before where layers are normalized: of two outputs ±1 would be left.
+    """
+    alone = p.initializer == "identity" and p.residual == "none"
+    widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if alone else p.widths
+    if p.normalization == "layer":
+        widths = (*widths[:-1], widths[-2])
+    narrow = replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0)
+    found = probe(narrow)
     with np.errstate(divide="ignore"):
         logs = np.log(found.q), np.log(found.grad2)
-    figures = _figures(p, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale,
-                       bias_moments(p)[:, None])
-    equal = min(p.widths[1:]) - 1 if p.initializer == "constant" else 0  # S of a matrix of rank 1
-    return Outlook(*figures[0].tolist())._replace(unevenness=2 * math.log10(1 + equal / UNEVEN))
+    figures = _figures(narrow, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale,
+                       bias_moments(narrow)[:, None])
+    if p.initializer == "constant":
+        variance = min(p.widths[1:]) - 1  # of a matrix of rank 1
+    else:
+        variance = _variance_along(p) if alone and p.normalization != "none" else 0.0
+    return Outlook(*figures[0].tolist())._replace(unevenness=2 * math.log10(1 + variance / UNEVEN))
+
+
+def _variance_along(p: ProbeParams) -> float:
+    """S of the identity between normalizations: a unit's slopes multiply on its way z → N(f(z)).
+
+    Without normalization nets of the table learned in spite of it.
+    """
+    activation, z, log_slope = ACTIVATIONS[p.activation], NODES, np.zeros(len(NODES))
+    for _ in range(p.depth - 1):
+        with np.errstate(divide="ignore"):
+            log_slope = log_slope + np.log(np.abs(activation.df(z)))
+        out = activation.f(z) - activation.f(z) @ MASSES
+        size = math.sqrt(out**2 @ MASSES)
+        if size < NO_SLOPE:
+            return 0.0  # all units are alike
+        z, log_slope = out / size, log_slope - math.log(size)
+    squares = np.exp(2 * (log_slope - log_slope.max()))
+    return float(squares**2 @ MASSES / (squares @ MASSES) ** 2 - 1)
 
 
 def _figures(p: ProbeParams, log_q: np.ndarray, log_grad2: np.ndarray, apart: np.ndarray,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ WINS = 1.0  # decades that a remedy must save; and SGD must be expected to learn
 WIDER, WIDENED = 4, "wider layers"  # times as many units in each hidden layer
 NOTABLE = 0.5  # decades of a figure from which it is said
 DEAD = 0.02  # share of dead nets from which wider layers are offered
-SKIPS = {"none": "skip connections", "plain": "skip connections with branches scaled by 1/√L"}
+SKIPS = "skip connections"
 OTHERS = ("relu", "tanh", "gelu")  # activations that are offered in place of one that is harder
 
 
@@ -185,26 +186,20 @@ def _identity(p: ProbeParams) -> list[Candidate]:
 # ---- remedies
 
 def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
-    """Yield changes of the net that learn and win ``WINS`` decades, and wider layers where nets die."""
+    """Yield changes of the net that learn and win ``WINS`` decades, and wider layers where nets die.
+
+    The best of each kind; equal widths, which skip connections need, where those alone do not win.
+    """
     if p.depth < 2:
         return
-    changes = []
-    if seen.difficulty > HARD:
-        if p.residual in SKIPS:
-            changes.append((SKIPS[p.residual], {"residual": "scaled"}))
-        if p.normalization == "none" and p.rescale == "none" and p.last_scale == 1 and not p.last_bias:
-            changes += [("layer normalization", {"normalization": "layer"}),
-                        ("batch normalization", {"normalization": "batch"})]
-        present = ACTIVATIONS[p.activation].said
-        changes += [(f"{ACTIVATIONS[name].said} in place of {present}", {"activation": name})
-                    for name in OTHERS if name != p.activation]
     best: dict[str, Remedy] = {}
-    for name, change in changes:
+    for kind, name, change in _changes(p) if seen.difficulty > HARD else []:
+        if kind == SKIPS and kind in best and "widths" in change:
+            continue
         try:
             start, there = min(_named(replace(p, **change)), key=_price)
         except ParamError:  # the change does not go with the rest of the net
             continue
-        kind = next(iter(change))
         if there.learns and there.difficulty < min(
                 seen.difficulty - WINS, best[kind].outlook.difficulty if kind in best else math.inf):
             best[kind] = Remedy(name, start, there, f"{number(there.difficulty)} factors of ten stand in the "
@@ -218,6 +213,23 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
             return
         yield Remedy(WIDENED, wide, outlooks([wide])[0],
                      f"{expected_dead(wide):.0%} of the nets are dead, not {share:.0%}")
+
+
+def _changes(p: ProbeParams) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the kind of each change, its name, and the fields that it sets."""
+    if p.residual in ("none", "plain"):
+        scaled = "" if p.residual == "none" else " with branches scaled by 1/√L"
+        yield SKIPS, f"{SKIPS}{scaled}", {"residual": "scaled"}
+    if len(set(p.widths[1:-1])) > 1 and not p.kernels:
+        equal = (p.widths[0], *(max(p.widths[1:-1]),) * (p.depth - 1), p.widths[-1])
+        yield SKIPS, f"equal widths and {SKIPS} around every layer", {"residual": "scaled", "widths": equal}
+    if p.normalization == "none" and p.rescale == "none" and p.last_scale == 1 and not p.last_bias:
+        yield "normalization", "layer normalization", {"normalization": "layer"}
+        yield "normalization", "batch normalization", {"normalization": "batch"}
+    present = ACTIVATIONS[p.activation].said
+    for name in OTHERS:
+        if name != p.activation:
+            yield "activation", f"{ACTIVATIONS[name].said} in place of {present}", {"activation": name}
 
 
 # ---- words
