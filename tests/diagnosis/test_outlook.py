@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -131,6 +132,23 @@ def test_the_identity_is_measured_and_its_width_does_not_matter():
     assert wide.gradient == pytest.approx(narrow.gradient, abs=0.1)
     seen = probe(uniform(30, 512, "relu", "identity", seeds=2, batch=64))
     assert wide.gradient == pytest.approx(np.ptp(seen.log10("grad2"), axis=1).mean(), abs=0.1)
+
+
+@pytest.mark.parametrize("normalization", ["layer", "batch"])
+@pytest.mark.parametrize(("depth", "passing"), [(2, 0.5), (3, NormalDist().cdf(-1 / math.sqrt(2 * math.pi)))])
+def test_the_identity_of_relu_between_normalizations_lets_few_units_through(depth, passing, normalization):
+    """Those above 0, and above the mean E[relu(z)] = 1/sqrt(2π) of their layer: S = 1/share - 1."""
+    found = outlook(uniform(depth, 64, "relu", "identity", normalization=normalization))
+    assert found.unevenness == pytest.approx(2 * math.log10(1 + (1 / passing - 1) / UNEVEN), abs=0.01)
+    assert outlook(uniform(depth, 64, "relu", "identity")).unevenness == 0
+
+
+def test_two_outputs_of_a_last_layer_do_not_decide_on_the_identity():
+    """Normalized they are ±1 whatever comes, and no gradient passes; nets are trained without that."""
+    wide, two = (outlook(ProbeParams((64, *(32,) * 7, last), "elu", "identity", normalization="layer"))
+                 for last in (32, 2))
+    assert two == pytest.approx(wide, abs=1e-9)
+    assert two.gradient < 1
 
 
 def test_batch_normalization_of_two_inputs_is_judged_as_that_of_many():

@@ -126,6 +126,21 @@ def test_a_hard_net_is_offered_what_wins():
         assert one.name in " ".join(found.why)
 
 
+@pytest.mark.parametrize("residual", ["none", "plain", "scaled"])
+def test_skip_connections_that_few_layers_could_have_come_with_equal_widths(residual):
+    """Every other layer of these has none."""
+    found = recommend(ProbeParams((64, *(64, 64, 32, 32) * 25, 10), "softsign", residual=residual))
+    one = {one.name: one for one in found.remedies}["equal widths and skip connections around every layer"]
+    assert one.choice.widths == (64, *(64,) * 100, 10)
+    assert one.choice.residual == "scaled"
+    assert not any(remedy.name.startswith("skip") for remedy in found.remedies)
+
+
+def test_branches_of_plain_skip_connections_are_to_be_scaled():
+    found = recommend(uniform(100, 64, "elu", "he_normal", residual="plain", normalization="layer"))
+    assert "skip connections with branches scaled by 1/√L" in {one.name for one in found.remedies}
+
+
 def test_nets_that_die_are_offered_wider_layers_and_shares():
     found = recommend(ProbeParams((2, *(8,) * 49, 2), "relu", "he_normal"))
     wider = {one.name: one for one in found.remedies}["wider layers"]
@@ -154,3 +169,10 @@ def test_a_start_whose_draw_would_take_too_long_is_no_candidate():
     found = recommend(large)
     assert "orthogonal" not in found.names
     assert {"he_normal", "identity"} <= set(found.names)
+
+
+def test_residual_nets_without_two_equal_layers_are_plain_nets():
+    widths = (64, *(64, 32) * 25, 10)
+    plain, residual = (recommend(ProbeParams(widths, "leaky_relu", residual=kind)) for kind in
+                       ("none", "plain"))
+    assert (plain.initializer, plain.outlook) == (residual.initializer, residual.outlook)

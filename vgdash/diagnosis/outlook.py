@@ -140,7 +140,7 @@ def _measure(p: ProbeParams) -> Outlook:
 
     The last layer is as wide as the one before where layers are normalized: of two outputs ±1 would be left.
     """
-    alone = p.initializer == "identity" and p.residual == "none"
+    alone = p.initializer == "identity" and not any(skip is not None for skip in p.skips)
     widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if alone else p.widths
     if p.normalization == "layer":
         widths = (*widths[:-1], widths[-2])

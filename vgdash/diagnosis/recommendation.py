@@ -172,12 +172,12 @@ def _difficulties(p: ProbeParams, gammas: np.ndarray) -> np.ndarray:
 
 
 def _identity(p: ProbeParams) -> list[Candidate]:
-    """The identity, where it fills half of each layer, without skip connections, which are one anyway.
+    """The identity, where it fills half of each layer, beside no skip connection, which is one anyway.
 
     Under batch normalization no theory tells related inputs from others.
     """
     half_empty = (np.array(p.widths[1:-1]) > 2 * np.minimum.accumulate(p.widths)[:-2]).any()
-    if p.residual != "none" or p.normalization == "batch" or half_empty:
+    if any(skip is not None for skip in p.skips) or p.normalization == "batch" or half_empty:
         return []
     starts = list(_starts(p, ("identity",)))
     return list(zip(starts, outlooks(starts), strict=True))
