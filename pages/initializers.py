@@ -82,6 +82,8 @@ def _results(shown: page.Results) -> None:
             shown.controls.select("of", "a closer look at", p.initializers, width=WIDE)
         st.markdown("**What fails first, and what to choose instead.** "
                     f"{advice.failure} {advice.balance}\n\n{advice.choice}")
+        for label, query in advice.changes:
+            elements.net_link("initializers", label, query)
         elements.net_link("training", "Train these very nets on the digits", same_net.trained(p))
         label = "Every initializer, and every number format"
         with elements.drawer(label, "ranking", ":material/list:") as opened:

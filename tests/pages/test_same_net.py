@@ -1,11 +1,19 @@
 """From Initializers one press trains the very net, and one press leads back."""
 
+from dataclasses import replace
+
 import pytest
 
 from pages.parts.views import same_net
+from pages.parts.views.advice import advice_view
 from tests.opened import control, opened
-from vgdash.probe.params import CompareParams
+from vgdash.diagnosis.recommendation import recommend
+from vgdash.probe.probe import CompareParams, ProbeParams, probe
 from vgdash.training.params import TrainParams
+
+
+def read(kind, query):
+    return kind.parse_lenient({key: [value] for key, value in query.items()}, text=True)
 
 
 @pytest.mark.parametrize("p", [
@@ -13,9 +21,6 @@ from vgdash.training.params import TrainParams
     CompareParams.uniform(30, 32, "gelu", ("lecun_normal",), residual="scaled", keep=0.9, sigma_b2=0.1),
     CompareParams(widths=(3, 7), activation="linear", initializers=("zeros",))], ids=str)
 def test_a_net_goes_to_training_and_back(p):
-    def read(kind, query):
-        return kind.parse_lenient({key: [value] for key, value in query.items()}, text=True)
-
     there, refused = read(TrainParams, same_net.trained(p))
     assert not refused
     assert (there.widths[0], there.widths[-1]) == (64, 10)
@@ -50,3 +55,14 @@ def test_the_link_opens_training_with_the_widths(monkeypatch):
     page = opened("training", **query)
     assert not page.warning
     assert control(page, "text_input", "widths").value == "64-20-10x2"
+
+
+def test_each_recommended_change_of_a_net_is_one_press_away():
+    p = ProbeParams((64, *(64,) * 30, 10), "sigmoid", seed=3, seeds=2, keep=0.9)
+    changes, links = recommend(p).remedies, advice_view(probe(p)).changes
+    assert len(changes) == 2
+    assert [label for label, _ in links] == [f"See it with {one.name}" for one in changes]
+    for (_, query), one in zip(links, changes, strict=True):
+        there, refused = read(CompareParams, query)
+        assert not refused
+        assert there.probes == (replace(one.choice, seed=3, seeds=2),)

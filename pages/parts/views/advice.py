@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from pages.parts import names
 from pages.parts.text import count, listed, markdown_table, number, ten_to, times
+from pages.parts.views import same_net
 from pages.parts.views.initializers import cached_diagnosis
 from vgdash.activations import ACTIVATIONS
 from vgdash.codegen.export import export
@@ -40,6 +41,7 @@ class AdviceView:
     failure: str
     formats: str
     choice: str
+    changes: tuple[tuple[str, dict[str, str]], ...]  # label and query of each changed net
     ranking: str
     balance: str
 
@@ -61,7 +63,10 @@ def advice_view(seen: Probe) -> AdviceView:
     first = f"{names.short(p.initializer)}: {said.sentence[0].lower()}{said.sentence[1:]}"
     failure = " ".join([first, *said.details])
     choice = "\n- ".join([f"{head}\n", *found.why])
-    return AdviceView(failure, _formats(said), choice, _ranking(found), _balance(said))
+    changes = tuple((f"See it with {one.name}",
+                     same_net.alone(replace(one.choice, seed=p.seed, seeds=p.seeds)))
+                    for one in found.remedies)
+    return AdviceView(failure, _formats(said), choice, changes, _ranking(found), _balance(said))
 
 
 def _recommendation(p: ProbeParams) -> Recommendation:

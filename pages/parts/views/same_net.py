@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from pages.parts import names
 from vgdash.params import ParamError, Params
-from vgdash.probe.params import CompareParams
+from vgdash.probe.params import CompareParams, ProbeParams
 from vgdash.training.params import TrainParams
 
 SHARED = ("activation", "initializers", "gamma", "sigma_b2", "normalization", "residual", "keep",
@@ -32,6 +33,12 @@ def measured(p: TrainParams) -> dict[str, str] | str:
 def comparison(p: TrainParams) -> CompareParams | str:
     """Return the nets of ``p`` as Initializers measures them, or say why it cannot."""
     return _convert(p, CompareParams, p.widths)
+
+
+def alone(p: ProbeParams) -> dict[str, str]:
+    """Return the query of Initializers for the net of ``p`` alone."""
+    rest = {f.name: getattr(p, f.name) for f in fields(p) if f.name != "initializer"}
+    return _query(CompareParams(initializers=(p.initializer,), **rest))
 
 
 def _convert(p: Any, kind: type[Params], widths: tuple[int, ...]) -> Any:
