@@ -17,8 +17,7 @@ recommendation is the best accuracy of all starts minus its own. A difference co
 standard error over the seeds: the best of twenty equal starts lies one or two of them above the middle.
 
 Outcomes are kept in ``vgdash/datasets/advice.csv.gz``; what they lack is trained and added, net after net.
-Draw 0 was looked at while the rule of the advice was made, draw 1 was not; both were while the limits of the
-verdicts were, and the preference for gammas near 1 (ADVICE.md).
+What was seen of each draw before a rule was made: ADVICE.md. Draw 5 was trained after the last of them.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ import time
 from collections.abc import Collection, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
@@ -61,10 +61,12 @@ from vgdash.diagnosis.recommendation import recommend
 from vgdash.diagnosis.record import Diagnosis
 from vgdash.training.params import TrainParams
 
+recommended = lru_cache(maxsize=None)(recommend)
+
 
 def starts_of(net: TrainParams, user: Start) -> tuple[list[Start], Start]:
     """List all starts of a net, and name the recommended one."""
-    choice = recommend(as_probed(net, user)).choice
+    choice = recommended(as_probed(net, user)).choice
     advised = choice.initializer, choice.gamma
     return list(dict.fromkeys([*((name, 1.0) for name in NAMED), *TUNED, user, advised])), advised
 
@@ -73,7 +75,7 @@ def changed_nets(key: Key) -> list[tuple[Key, Start]]:
     """List the changes that are recommended for a net, the best first, each with its start."""
     p = as_probed(*NETS[key])
     return [((*key[:2], change_of(p, one.choice)), (one.choice.initializer, one.choice.gamma))
-            for one in recommend(p).remedies]
+            for one in recommended(p).remedies]
 
 
 def fill(minutes: float, path: Path = TABLE) -> None:

@@ -32,7 +32,8 @@ from vgdash.diagnosis.recommendation import recommend
 from vgdash.training.trainer import train
 
 AFRESH = [(net, user) for net, user in drawn(2, 60) if net.depth <= 8][:6]  # of a draw that is in no table
-MISSES = {(draw, net, "") for draw, net in ((0, 9), (0, 141), (0, 146), (1, 22), (1, 25), (1, 27))}
+MISSES = {(draw, net, "") for draw, nets in {  # weights alone regret more than 5 points
+    0: (9, 141, 146), 1: (22, 25), 4: (3, 8, 38), 5: (16, 37)}.items() for net in nets}
 SAMPLE = 3  # the verdicts on every so many nets are judged; ``bench_advice`` without a number judges all
 
 
@@ -48,39 +49,36 @@ def verdicts(table):
     return [(net.optimizer, learned, seen) for _, net, _, learned, seen in judge_verdicts(some)]
 
 
-@pytest.fixture(scope="module")
-def judged(table):
-    """What is recommended for each net. Theory that moves asks for gammas that the table lacks."""
-    found = judge_advice(table)
-    assert len(found) >= 0.95 * len(NETS)
-    return found
-
-
 def test_the_table_holds_every_named_initializer_of_its_nets(table):
     assert len(NETS) >= 200
     assert all({name for name, _ in table[key]} >= set(NAMED) for key in NETS)
 
 
-def test_recommendations_regret_little_and_are_no_worse_than_what_users_had(judged):
-    """With the change of the net that is named first, where one is."""
-    assert share(one.regret_changed <= 0.02 for one in judged.values()) >= 0.95
-    assert {key for key, one in judged.items() if one.regret_changed > 0.05} <= {(0, 9, ""), (0, 146, "")}
-    assert max(one.below_user_changed for one in judged.values()) <= 0.02
+def test_what_is_recommended_regrets_little_and_is_no_worse_than_what_users_had(table):
+    """With the change of the net that is named first, where one is; draw 5 was seen by no rule.
 
+    Theory that moves asks for gammas that the table lacks; another processor may break a tie in another way.
+    """
+    judged = judge_advice(table)
+    assert len(judged) >= 0.95 * len(NETS)
+    for draw in (None, 5):
+        some = [one for key, one in judged.items() if draw in (None, key[0])]
+        assert share(one.regret_changed <= 0.02 for one in some) >= 0.95
+        assert share(one.regret_changed <= 0.05 for one in some) >= 0.99
+        assert max(one.below_user_changed for one in some) <= 0.02
 
-def test_recommended_weights_alone_regret_little_but_for_the_misses_that_are_named(judged):
-    assert share(one.regret <= 0.02 for one in judged.values()) >= 0.945
-    large = {key for key, one in judged.items() if one.regret > 0.05} - MISSES
-    assert len(large) <= 1, "another processor may break one tie in another way"
-    assert {key for key, one in judged.items() if one.below_user > 0.02} <= {(1, 27, "")}
+    weights_alone = judged.values()
+    assert share(one.regret <= 0.02 for one in weights_alone) >= 0.935
+    assert len({key for key, one in judged.items() if one.regret > 0.05} - MISSES) <= 1
+    assert {key for key, one in judged.items() if one.below_user > 0.02} <= {(5, 16, "")}
 
-
-def test_changes_that_are_recommended_win(judged):
-    gains = np.array([accuracy - one.accuracy for one in judged.values() for accuracy in one.changed])
-    assert len(gains) > 50
-    assert share(gains > 0.05) > 0.5
-    assert share(gains > 0.01) > 0.75
-    assert share(gains < -0.02) < 0.07
+    for most, gains in ((0.07, [one.changed for one in judged.values()]),
+                        (0.03, [one.changed[:1] for one in judged.values()])):
+        found = np.array([gain - one.accuracy for one, some in zip(judged.values(), gains, strict=True)
+                          for gain in some])
+        assert len(found) > 80
+        assert share(found > 0.05) > 0.65
+        assert share(found < -0.02) < most
 
 
 def test_verdicts_agree_with_what_was_learned(verdicts):
