@@ -34,7 +34,7 @@ from vgdash.training.trainer import train
 AFRESH = [(net, user) for net, user in drawn(2, 60) if net.depth <= 8][:6]  # of a draw that is in no table
 MISSES = {(draw, net, "") for draw, nets in {  # weights alone regret more than 5 points
     0: (9, 141, 146), 1: (22, 25), 4: (3, 8, 38), 5: (16, 37)}.items() for net in nets}
-SAMPLE = 3  # the verdicts on every so many nets are judged; ``bench_advice`` without a number judges all
+SAMPLE = 3  # every so many nets are judged, and all of draw 5; ``bench_advice`` without a number judges all
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,15 @@ def test_what_is_recommended_regrets_little_and_is_no_worse_than_what_users_had(
 
     Theory that moves asks for gammas that the table lacks; another processor may break a tie in another way.
     """
-    judged = judge_advice(table)
-    assert len(judged) >= 0.95 * len(NETS)
+    some = {key: table[key] for key in NETS if key[0] == 5 or key[1] % SAMPLE == 1}
+    changed = {key: found for key, found in table.items() if (*key[:2], "") in some}
+    judged = judge_advice(some | changed)
+    assert len(judged) >= 0.95 * len(some)
     for draw in (None, 5):
-        some = [one for key, one in judged.items() if draw in (None, key[0])]
-        assert share(one.regret_changed <= 0.02 for one in some) >= 0.95
-        assert share(one.regret_changed <= 0.05 for one in some) >= 0.99
-        assert max(one.below_user_changed for one in some) <= 0.02
+        mine = [one for key, one in judged.items() if draw in (None, key[0])]
+        assert share(one.regret_changed <= 0.02 for one in mine) >= 0.95
+        assert share(one.regret_changed <= 0.05 for one in mine) >= 0.99
+        assert max(one.below_user_changed for one in mine) <= 0.02
 
     weights_alone = judged.values()
     assert share(one.regret <= 0.02 for one in weights_alone) >= 0.935
@@ -76,7 +78,7 @@ def test_what_is_recommended_regrets_little_and_is_no_worse_than_what_users_had(
                         (0.03, [one.changed[:1] for one in judged.values()])):
         found = np.array([gain - one.accuracy for one, some in zip(judged.values(), gains, strict=True)
                           for gain in some])
-        assert len(found) > 80
+        assert len(found) > 30
         assert share(found > 0.05) > 0.65
         assert share(found < -0.02) < most
 
@@ -92,7 +94,7 @@ def test_verdicts_agree_with_what_was_learned(verdicts):
 def test_words_agree_with_what_was_learned(table):
     """Vanishes, explodes, cannot: not learned. Holds, settles, shrinks, still trains: learned."""
     for optimizer in LADDERS:
-        some = [key for key in table if net_of(key).optimizer == optimizer][::12]
+        some = [key for key in table if net_of(key).optimizer == optimizer][::20]
         judged = [(learned, word) for *_, learned, word in judge_words({key: table[key] for key in some})]
         definite = [(learned, word) for learned, word in judged if word is not None]
         assert share(learned == word for learned, word in definite) >= 0.95, optimizer
