@@ -115,7 +115,14 @@ def as_shown(key: str, texts: list[str]) -> str:
 
 
 def contradictions(shown: Mapping[str, Any]) -> list[str]:
-    """Compare what is shown (``Visitor.state``) with its address; return a sentence for each difference."""
+    """Compare what is shown (``Visitor.state``) with its address; return a sentence for each difference.
+
+    A page opened in a hurry may have the scene of the page before in its address, for a second or two.
+    """
+    address = urllib.parse.urlsplit(shown["address"])
+    named = urllib.parse.parse_qs(address.query).get("scene", [None])[-1]
+    if named and (address.path.strip("/"), named) not in SCENE_BY_NAME:
+        return [f"the address names the scene {named!r} of another page"]
     stem, scene, p, values = meaning(shown["address"])
     question, rules, _ = page_of(stem)
     known = SCENE_BY_NAME.get((stem, scene))

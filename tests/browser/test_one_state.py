@@ -275,7 +275,7 @@ def test_what_is_done_before_a_scene_has_arrived_leaves_one_state(remote, act):
         remote.page.keyboard.press("n")
         remote.page.wait_for_timeout(pause)
         SECOND_ACTS[act](remote)
-        remote.settle().agree()
+        remote.settle().agree(more=pause == 150)
         remote.page.keyboard.press("p")
         remote.settle().agree(more=False)
 
