@@ -74,8 +74,8 @@ def test_what_is_recommended_regrets_little_and_is_no_worse_than_what_users_had(
     assert len({key for key, one in judged.items() if one.regret > 0.05} - MISSES) <= 1
     assert {key for key, one in judged.items() if one.below_user > 0.02} <= {(5, 16, "")}
 
-    for most, gains in ((0.07, [one.changed for one in judged.values()]),
-                        (0.03, [one.changed[:1] for one in judged.values()])):
+    for most, gains in ((0.08, [one.changed for one in judged.values()]),
+                        (0.06, [one.changed[:1] for one in judged.values()])):
         found = np.array([gain - one.accuracy for one, some in zip(judged.values(), gains, strict=True)
                           for gain in some])
         assert len(found) > 30
