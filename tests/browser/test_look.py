@@ -1,8 +1,9 @@
-"""What a back row, a phone and a dark room see: the main chart above the fold, and readable colours."""
+"""What a back row, a phone, a dark room and axe-core see: the chart above the fold, and readable colours."""
 
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from pages.parts.shell import PAGES
 from tests.browser import geometry
@@ -74,9 +75,17 @@ def sound_charts(visitor):
     assert not visitor.page.evaluate(geometry.WITHOUT_NUMBERS)
 
 
+def violations(visitor):
+    """List what axe-core objects to in what a page draws."""
+    visitor.page.locator("[data-testid=stVegaLiteChart] :is(svg, canvas)").first.wait_for()
+    found = Axe().run(visitor.page, context={"include": [["[data-testid=stMain]"]]}).response["violations"]
+    return [(v["id"], v["nodes"][0]["html"][:120]) for v in found]
+
+
 @pytest.mark.parametrize("stem", STEMS)
-def test_the_main_chart_ends_above_the_fold_and_nothing_lies_on_its_words(on, stem):
+def test_the_main_chart_ends_above_the_fold_and_neither_axe_nor_its_words_object(on, stem):
     visitor = settled(on(), stem)
+    assert violations(visitor) == []
     assert visitor.page.evaluate(geometry.CHART_ENDS) <= 720
     sound_charts(visitor)
     assert not visitor.page.evaluate(geometry.COVERED)
@@ -147,9 +156,10 @@ def test_a_phone_and_a_tablet_show_the_chart_at_once_and_nothing_too_small_or_to
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])
-@pytest.mark.parametrize("stem", ["linear_chain", "initializers", "trainable_depth"])
+@pytest.mark.parametrize("stem", ["linear_chain", "initializers", "trainable_depth", "training"])
 def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
     visitor = settled(on(1280, 900, color_scheme=light), stem)
+    assert light == "light" or violations(visitor) == []
     page_behind = visitor.page.evaluate(PAGE_BEHIND)
     assert (luminance(channels(page_behind)[0]) < 0.1) == (light == "dark")
     pale = {}
