@@ -143,6 +143,12 @@ def test_the_identity_of_relu_between_normalizations_lets_few_units_through(dept
     assert outlook(uniform(depth, 64, "relu", "identity")).unevenness == 0
 
 
+def test_the_identity_between_normalizations_of_which_every_unit_ends_flat_has_no_outlook():
+    p = uniform(100, 64, "max(0,min(z,1))", "identity", normalization="layer")
+    assert outlook(p).unevenness == math.inf
+    assert outlook(replace(p, widths=(64,) * 3)).unevenness < 1
+
+
 def test_two_outputs_of_a_last_layer_do_not_decide_on_the_identity():
     """Normalized they are ±1 whatever comes, and no gradient passes; nets are trained without that."""
     wide, two = (outlook(ProbeParams((64, *(32,) * 7, last), "elu", "identity", normalization="layer"))

@@ -171,6 +171,8 @@ def _variance_along(p: ProbeParams) -> float:
         if size < NO_SLOPE:
             return 0.0  # all units are alike
         z, log_slope = out / size, log_slope - math.log(size)
+    if log_slope.max() == -math.inf:
+        return math.inf  # all units are flat
     squares = np.exp(2 * (log_slope - log_slope.max()))
     return float(squares**2 @ MASSES / (squares @ MASSES) ** 2 - 1)
 

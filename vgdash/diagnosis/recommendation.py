@@ -194,7 +194,7 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
         return
     best: dict[str, Remedy] = {}
     for kind, name, change in _changes(p) if seen.difficulty > HARD else []:
-        if kind == SKIPS and kind in best and "widths" in change:
+        if "widths" in change and SKIPS in best:
             continue
         try:
             start, there = min(_named(replace(p, **change)), key=_price)
@@ -253,12 +253,12 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
 def _offer(p: ProbeParams, seen: Outlook, remedies: tuple[Remedy, ...]) -> Iterator[str]:
     """Yield sentences on what helps more than the weights of ``p``; its start is said if it is another."""
-    easier = [f"{number(one.outlook.difficulty)} with {one.name}"
+    easier = [f"with {one.name} {number(one.outlook.difficulty)}"
               + (f" (start: {_name(one.choice)})" if one.choice.initializer != p.initializer else "")
               for one in remedies if one.name != WIDENED]
     if easier:
-        yield (f"More than weights helps here: {number(seen.difficulty)} factors of ten stand in the way of "
-               f"learning, but {', '.join(easier)}.")
+        yield (f"More than weights helps here: with these, {number(seen.difficulty)} factors of ten stand in "
+               f"the way of learning; {', '.join(easier)}.")
     yield from (f"With {one.name} {one.figure}." for one in remedies if one.name == WIDENED)
 
 
