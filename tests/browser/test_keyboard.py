@@ -152,7 +152,7 @@ def test_a_lecture_from_home_to_a_revealed_answer_and_the_shared_link_by_keyboar
     dialog = visitor.page.get_by_role("dialog")
     dialog.locator("code").wait_for()
     visitor.settle()
-    assert "scene=1.5&" in dialog.locator("code").inner_text()
+    expect(dialog.locator("code")).to_contain_text("scene=1.5&")
     keys.press("Escape")
     dialog.wait_for(state="hidden")
     assert keys.focus()["key"] == "share"

@@ -152,7 +152,7 @@ def test_from_the_list_of_scenes_one_is_chosen_and_questions_are_left_out_and_as
     def listed():
         fresh.page.get_by_role("button", name=re.compile(rf"of {len(SCENES)}$")).click()
         body = fresh.page.get_by_test_id("stPopoverBody")
-        expect(body.get_by_role("link").last).to_be_visible()
+        expect(body.get_by_role("link")).to_have_count(len(SCENES))
         return body
 
     assert {scene.source for scene in SCENES} <= set(listed().locator("strong").all_inner_texts())

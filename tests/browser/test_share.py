@@ -5,6 +5,7 @@ from io import BytesIO
 import pytest
 import segno
 from PIL import Image
+from playwright.sync_api import expect
 
 from pages.parts import presenter
 from pages.parts.scenes import KINDS
@@ -77,6 +78,6 @@ def test_the_link_holds_the_state_kept_as_a_too(visitor, fresh):
     visitor.open(link("neuron_variance", {"n": "12345", "rule": "2/n"})).click("Keep as A")
     visitor.press("n", "ArrowLeft")
     fresh.open(shared(visitor).removeprefix(visitor.address))
-    assert fresh.page.get_by_role("button", name="Forget A").count() == 1
+    expect(fresh.page.get_by_role("button", name="Forget A")).to_have_count(1)
     assert fresh.controls() == visitor.controls()
     assert "n=12345&rule=2%2Fn&" in fresh.query()["held"][0]

@@ -89,7 +89,7 @@ def test_histograms_of_both_have_one_scale_in_every_layer(visitor):
     visitor.open("initializers?look=histograms&of=he_normal&held=gamma%3D1.02%26depth%3D10&depth=10&gamma=1.1")
     visitor.charts().nth(1).wait_for()
     first, sliders = sides(visitor), visitor.page.locator(".vega-bind input[type=range]")
-    assert sliders.count() == 2
+    expect(sliders).to_have_count(2)
     assert first[0]["axes"] == first[1]["axes"] != [""]
     assert first[0]["points"] != first[1]["points"]
     for i in range(2):

@@ -1,6 +1,7 @@
 """Your network in the browser: a file is opened, a click opens a layer, and names from outside stay text."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.pages.test_your_network import NAME, RELU, renamed
 from vgdash.models.report import LARGEST_FILE
@@ -29,12 +30,12 @@ def test_a_file_is_opened_and_a_click_on_a_layer_shows_its_numbers_and_its_fix(v
     assert "evil.example" in visitor.verdict()
     assert visitor.query() == {}
     strip = page.locator(CELLS)
-    assert strip.count() == 61  # two for each layer, and the frame
+    expect(strip).to_have_count(61)  # two for each layer, and the frame
     strip.nth(2 * 11).click(position={"x": 5, "y": 5})
     page.get_by_text("Layer 12 of 30").wait_for()
     visitor.settle()
     assert visitor.query() == {"layer": ["12"]}
-    assert page.get_by_text("Weights are too small at this layer and 28 others.").is_visible()
+    expect(page.get_by_text("Weights are too small at this layer and 28 others.")).to_be_visible()
     assert page.locator("[data-testid=stCode]").first.inner_text().startswith("import torch")
     strip.nth(2 * 12).hover(position={"x": 5, "y": 5})
     page.locator("#vg-tooltip-element.visible").get_by_text("signal vanishing").wait_for()
