@@ -68,6 +68,13 @@ def test_before_the_output_layer_a_chain_has_one_factor_less_and_its_gradient_st
     assert (before_output(gaussian).log10_activation == linear_chain(gaussian).log10_activation).all()
 
 
+@pytest.mark.parametrize("layer", [9, np.int64(9), 99, np.int64(99)])
+def test_powers_are_exact_for_a_factor_of_many_digits(layer):
+    one, other = exact_components(ChainParams(0.5367999999999999, 100, "diagonal", 1.337), layer)
+    assert one == Fraction(5367999999999999, 10**16) ** int(layer)
+    assert other == Fraction(1337, 1000) ** int(layer)
+
+
 def test_a_component_that_starts_at_zero_stays_out_of_size_growth_and_frame_but_not_of_the_gradient():
     chain = linear_chain(ChainParams(2.0, 10, "diagonal", 0.5, x1=0.0, x2=1.0))
     assert chain.log10_activation[-1] == pytest.approx(-10 * math.log10(2))

@@ -166,6 +166,7 @@ def before_output(p: ChainParams) -> Chain:
 
 def exact_components(p: ChainParams, layer: int) -> tuple[Fraction, Fraction]:
     """Return both components of a[layer] of a fixed chain, exact for its decimal numbers."""
+    layer = int(layer)  # NumPy's integers end at 2⁶³
     one, other = (Fraction(str(x)) * Fraction(str(c)) ** layer
                   for x, c in zip((p.x1, p.x2), p.factors, strict=True))
     return one, other
