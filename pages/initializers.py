@@ -112,6 +112,9 @@ def _main(p: CompareParams, one: ProbeParams, look: str, side: str, other: Compa
     elif look in views.HISTOGRAMS:
         letter, of = views.HISTOGRAMS[look]
         shown = results.histograms(one, of)
+        if not shown.table.num_rows:
+            st.info(shown.words)
+            return
         table, base = share_axes(shown, other and results.histograms(_one(other, one.initializer), of))
         y_title = "density" if base is None else "share per power of ten"
         spec = charts.scrubbed_histograms(shown.last, letter, y_title, extent=other is not None, base=base)

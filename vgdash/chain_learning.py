@@ -163,7 +163,8 @@ def _log_integral(power: np.ndarray, log_start: np.ndarray, log_end: np.ndarray)
     middles = (np.arange(FLOW_POINTS) + 0.5) / FLOW_POINTS
     v = start[:, None] + (end - start)[:, None] * middles
     rest = (end - start) * ((-np.expm1(-v)) ** (power + 2)[:, None]).mean(axis=1)
-    return np.logaddexp(np.logaddexp(*parts), np.log(rest))
+    with np.errstate(divide="ignore"):  # the start may be the end, but for rounding
+        return np.logaddexp(np.logaddexp(*parts), np.log(rest))
 
 
 def _log_power_integral(m: np.ndarray, log_start: np.ndarray, log_end: np.ndarray) -> np.ndarray:

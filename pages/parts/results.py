@@ -121,7 +121,7 @@ def neuron(p: NeuronParams) -> neuron_views.NeuronView:
     return neuron_views.neuron_view(p)
 
 
-@remembered(200)
+@remembered(60)  # a quarter of a megabyte each; what is shown of them is remembered below
 def compared(p: CompareParams) -> tuple[Probe, ...]:
     return tuple(compare(p).probes.values())
 

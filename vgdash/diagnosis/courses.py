@@ -79,7 +79,7 @@ def _classify(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray, end: flo
     word, power = _word(curve, layers, inner, farthest)
     changes = float(curve[-1] - curve[0]), worst, worst_layer, farthest
     if word in ("vanishes", "explodes"):
-        factor = 10**worst if len(steps) == 1 else _factor(_at(curve, layers, inner))
+        factor = _power_of_ten(worst) if len(steps) == 1 else _factor(_at(curve, layers, inner))
         if factor and (factor < 1) != (word == "vanishes"):
             factor = None  # of the inner layers; an end goes the other way
         if factor or abs(farthest) > FAR:
@@ -120,4 +120,9 @@ def _factor(curve: np.ndarray) -> float | None:
         return None
     slope = float(curve[-1] - curve[0]) / (len(curve) - 1)
     away = np.abs(curve - curve[0] - slope * np.arange(len(curve))).max()
-    return 10**slope if away <= STRAIGHT * abs(curve[-1] - curve[0]) else None
+    return _power_of_ten(slope) if away <= STRAIGHT * abs(curve[-1] - curve[0]) else None
+
+
+def _power_of_ten(decades: float) -> float | None:
+    """Return 10^decades, or None where float64 has no such number."""
+    return 10**decades if abs(decades) < 300 else None

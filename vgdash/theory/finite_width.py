@@ -142,7 +142,7 @@ def _cosines(p: ProbeParams, one: _OneInput, two: _TwoInputs, cosine: np.ndarray
 
 def _chain(first: float, factors: np.ndarray, terms: np.ndarray) -> np.ndarray:
     """x[0] = ``first``, x[i + 1] = factors[i] x[i] + terms[i]."""
-    values = [first]  # plain numbers: the entries of an array one by one take ten times as long
+    values = [float(first)]  # plain numbers: the entries of an array one by one take ten times as long
     for factor, term in zip(factors.tolist(), terms.tolist(), strict=True):
         values.append(factor * values[-1] + term)
     return np.array(values)

@@ -112,7 +112,8 @@ def _ranking(found: Recommendation) -> str:
     rows = found.frame().head(RANKED).itertuples()
     return markdown_table(RANKING_HEADER, (
         [names.long(row.initializer), f"{row.gamma:.3g}", f"×{ten_to(row.forward)}",
-         f"×{ten_to(row.backward)}", f"{row.difficulty:.1f}"] for row in rows)) + DIFFICULTY
+         f"×{ten_to(row.backward)}", f"{row.difficulty:.1f}".replace("inf", "∞")] for row in rows
+    )) + DIFFICULTY
 
 
 def _balance(said: Diagnosis) -> str:

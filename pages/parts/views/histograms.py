@@ -19,7 +19,7 @@ LAYERS = 10  # frames of the slider in the chart
 
 @dataclass(frozen=True)
 class HistogramsView:
-    table: pa.Table
+    table: pa.Table  # without rows where no layer has numbers; the words say why
     last: int  # index of the last layer
     base: int | None  # power of ten that the axis counts from, where bins are logarithmic on both sides of 0
     words: str
@@ -28,6 +28,9 @@ class HistogramsView:
 def histograms_view(p: ProbeParams, of: str) -> HistogramsView:
     """Show histograms of the "signal" z or the "gradient" ∂C/∂z by layer; column ``k`` numbers the layers."""
     found = layer_histograms(p, LAYERS, of)
+    last = len(found.layers) - 1
+    if not np.isfinite(found.rms).any():
+        return HistogramsView(pa.table({}), last, None, f"**{names.short(p.initializer)}**: {found.reason}")
     base = None if found.scale == "linear" else round(math.log10(np.abs(found.edges).min())) - 1
     frames = [pd.DataFrame({
         "k": k, "x": found.edges[:-1], "x2": found.edges[1:],
@@ -40,12 +43,12 @@ def histograms_view(p: ProbeParams, of: str) -> HistogramsView:
     words = (f"**{names.short(p.initializer)}**: drag through the layers; "
              f"the line is the Gaussian that theory predicts.{scale} {found.reason}")
     table = pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
-    return HistogramsView(table, len(found.layers) - 1, base, words)
+    return HistogramsView(table, last, base, words)
 
 
 def share_axes(shown: HistogramsView, other: HistogramsView | None) -> tuple[pa.Table, int | None]:
     """Table and axis base for the chart of ``shown``, with room for ``other`` if its bins are alike."""
-    if other is None or (shown.base is None) != (other.base is None):
+    if other is None or not other.table.num_rows or (shown.base is None) != (other.base is None):
         return charts.on_decades(shown.table, shown.base), shown.base
     base = None if shown.base is None else min(shown.base, other.base)
     return charts.with_extent_of_layers(*(charts.on_decades(one.table, base) for one in (shown, other))), base
