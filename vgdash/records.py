@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def freeze(values: np.ndarray) -> np.ndarray:
+    """Make an array read-only."""
+    values.flags.writeable = False
+    return values
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """Base of every result; makes its array fields read-only."""
@@ -14,4 +20,4 @@ class Record:
     def __post_init__(self):
         for value in vars(self).values():
             if isinstance(value, np.ndarray):
-                value.flags.writeable = False
+                freeze(value)

@@ -30,7 +30,7 @@ from vgdash.training.params import TrainParams
 from vgdash.training.trainer import train
 
 MANY = int(os.environ.get("VGDASH_ANY_SETS", "0"))
-MOST = 1e8  # operations of the nets of a set, some milliseconds
+MOST = 3e8  # operations of the nets of a set, some milliseconds
 FORMULAS = ("sin(30*z)", "max(0,min(z,1))", "tanh(z)+0.1*z", "abs(z)", "z*sigmoid(1.702*z)")
 NO_NUMBER = re.compile(r"(?<!\w)(NaN|nan|inf|None)(?!\w)")
 
@@ -109,16 +109,16 @@ def test_any_point_of_the_plane(p):
 
 @alike
 @given(sets(CompareParams))
-@example(CompareParams.uniform(40, 256, initializers=("standard_normal",), seeds=1))  # no gradient comes back
+@example(CompareParams.uniform(40, 256, initializers=("standard_normal",), seeds=1, batch=8))  # overflow
 @example(CompareParams.uniform(8, 10, activation="sin(30*z)"))  # endless difficulty
 @example(CompareParams((1, 1), batch=2, normalization="batch", norm_scale=2.2e-311))  # 10⁻⁶²¹ a layer
 def test_any_comparison(p):
-    assume(p.work < MOST or p.seeds == 1)
+    assume(p.work < MOST)
     has_words(compared(p))
 
 
 @alike
 @given(sets(TrainParams))
 def test_any_run(p):
-    assume(p.effort < 10 * MOST)
+    assume(p.effort < 3 * MOST)
     has_words(trained(p))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from vgdash.activations import any_activation
 from vgdash.params import ParamError, Params, Unquoted, choice, integer, integers, real
+from vgdash.records import Record
 from vgdash.theory.fixed_points import xi_c
 from vgdash.theory.trainable_depth import MEMORY
 from vgdash.training.data import DATASETS
@@ -126,7 +127,7 @@ def train_cell(p: SweepParams, depth: int, sigma_w2: float) -> Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Trainability:
+class Trainability(Record):
     """Measured map. Arrays are read-only, ``(depths, sigma_w2s, seeds)`` where no other shape is given."""
 
     params: SweepParams
@@ -165,8 +166,6 @@ class Trainability:
                 arrays[name][at] = getattr(cell, name)
         xis = [xi_c(p.activation, sigma_w2, p.sigma_b2) for sigma_w2 in p.sigma_w2s]
         arrays["predicted"] = MEMORY * np.array(xis)
-        for values in arrays.values():
-            values.flags.writeable = False
         return cls(p, **arrays, failures=MappingProxyType(failures))
 
     @property

@@ -22,6 +22,7 @@ import numpy as np
 
 from vgdash.activations import Activation
 from vgdash.probe.params import ProbeParams
+from vgdash.records import Record
 from vgdash.theory.averages import (
     STEP,
     Interpolant,
@@ -41,7 +42,7 @@ _ANGLES, _TERMS = 25, 32  # of a sector; in ψ
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
+class Band(Record):
     """ln of a seed's statistic minus ln of the mean field ~ N(mean, variance); read-only ``(depth,)``."""
 
     mean: np.ndarray
@@ -181,7 +182,6 @@ def _band(mean: np.ndarray, variances: np.ndarray, batch: int) -> Band:
     # ln of a mean lies above the mean of the ln by half of the variance that averaging removes
     mean = mean + (one - variance) / 2
     variance = np.maximum(variance, 0.0)  # below 0 to first order if orthogonal weights hardly scatter
-    mean.flags.writeable = variance.flags.writeable = one.flags.writeable = False
     return Band(mean, variance, one)
 
 

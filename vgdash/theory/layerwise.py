@@ -27,6 +27,7 @@ from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.initializers import INITIALIZERS, initializer_for
 from vgdash.layers import EPSILON, plain_norm_scale
 from vgdash.probe.params import ProbeParams
+from vgdash.records import Record, freeze
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
 from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
@@ -38,7 +39,7 @@ LARGEST = 1400.0  # ln q up to which √q is a float64
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(Record):
     """Mean field of one ``ProbeParams``; read-only arrays ``(depth,)`` without unit, entry l - 1 is layer l.
 
     ``q``, ``a2``, ``grad2`` and ``dw2`` are properties that become inf or 0 where float64 ends; their log10
@@ -113,7 +114,7 @@ def predict(p: ProbeParams) -> Prediction:
     1/width. Batch normalization is exact for large batches, with an error of order 1/batch. Raises nothing:
     what has no theory says so.
     """
-    no_band = Band(*[freeze(np.full(p.depth, np.nan))] * 3)
+    no_band = Band(*[np.full(p.depth, np.nan)] * 3)
     if no_theory := INITIALIZERS[p.initializer].no_theory:
         return Prediction(p, *[no_band.mean] * 7, no_band, no_band, "", f"no theory is drawn: {no_theory}")
     activation = ACTIVATIONS[p.activation]
@@ -129,13 +130,7 @@ def predict(p: ProbeParams) -> Prediction:
         a_mean[layer] = averages_about(activation, forward.mean[layer], forward.log_q[layer])[2]
     arrays = (*(x / LN10 for x in (forward.log_q, forward.log_a2, log_grad2, log_dw2)),
               a_mean, _saturated(activation, forward.log_q, forward.mean), forward.correlation)
-    return Prediction(p, *map(freeze, arrays), *bands, kind, "; ".join(reasons))
-
-
-def freeze(values: np.ndarray) -> np.ndarray:
-    """Make an array read-only."""
-    values.flags.writeable = False
-    return values
+    return Prediction(p, *arrays, *bands, kind, "; ".join(reasons))
 
 
 def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:

@@ -20,8 +20,9 @@ from vgdash.initializers import INITIALIZERS, initializer_for
 from vgdash.params import Params, integer, real
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
+from vgdash.records import Record
 from vgdash.theory.fixed_points import FixedPoint, critical_line, fixed_point, solve
-from vgdash.theory.layerwise import freeze, log_weights, propagate_moments
+from vgdash.theory.layerwise import log_weights, propagate_moments
 from vgdash.theory.trainable_depth import trainable_depth, trainable_depths
 
 COLUMNS, ROWS, HIGHEST_BIAS = 40, 21, 0.5
@@ -49,7 +50,7 @@ class PhaseParams(Params):
 
 
 @dataclass(frozen=True, eq=False)
-class Plane:
+class Plane(Record):
     """The fixed points of one activation over a grid ``(rows, columns)``; read-only arrays, without unit.
 
     A missing value is nan, as in ``fixed_point``. Without a fixed point the phase is "none", and there are
@@ -81,7 +82,7 @@ class Landmark:
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(Record):
     """Moments by layer at one point; read-only arrays, column l - 1 is layer l. Inputs have E[x²] = 1.
 
     ``measured``: ``MEASURED_SEEDS`` nets, at most ``MEASURED_WIDTH`` wide, on uncorrelated inputs.
@@ -163,7 +164,7 @@ def plane(activation: str) -> Plane:
     phase = np.where(found.log_q == np.inf, "none", found.phase)
     grids = (found.q_star, found.chi_1, found.c_star, found.xi_c, phase)
     arrays = (w2, b2, *(values.reshape(ROWS, COLUMNS) for values in grids), line_w2, line_b2)
-    return Plane(activation, *map(freeze, arrays))
+    return Plane(activation, *arrays)
 
 
 # ---- the opened point
@@ -175,4 +176,4 @@ def profile(p: PhaseParams) -> Profile:
                                gamma=math.sqrt(p.sigma_w2), sigma_b2=p.sigma_b2,
                                batch=MEASURED_BATCH, seeds=MEASURED_SEEDS)
     forward = propagate_moments(nets, log_weights(nets), np.array(STARTS))
-    return Profile(freeze(forward.log_q[0] / math.log(10)), freeze(forward.correlation), probe(nets))
+    return Profile(forward.log_q[0] / math.log(10), forward.correlation, probe(nets))

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.params import ParamError, Params, choice, integer, real
+from vgdash.records import Record
 
 TRAIN, HELD_OUT = 1_000, 500  # rows of a set in the plane
 EVERY = 5  # of each digit's images, in the order of the file, every fifth is held out
@@ -40,7 +41,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class Data(Record):
     """Data ready for training: read-only arrays, inputs with E[x²] = 1 over the training rows."""
 
     name: str
@@ -164,8 +165,6 @@ def _load(p: DataParams) -> Data:
         x_train, x_test, centre, scale = _standardise(train, test)
     y_train = _relabelled(true, dataset.classes, p)
     arrays = x_train, y_train, x_test, y_test.astype(np.int64), y_train != true, centre
-    for array in arrays:
-        array.flags.writeable = False
     return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)
 
 
@@ -177,8 +176,6 @@ def _function(dataset: Dataset, p: DataParams) -> Data:
     x_train, x_test, centre, scale = _standardise(x[:TRAIN], x[TRAIN:])
     y_train, y_test, *_ = _standardise(y[:TRAIN], y[TRAIN:])
     arrays = x_train, y_train[:, 0], x_test, y_test[:, 0], np.zeros(TRAIN, bool), centre
-    for array in arrays:
-        array.flags.writeable = False
     return Data(p.name, dataset.classes, dataset.features, dataset.source, *arrays, scale)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from vgdash.parallel import WORKERS
 from vgdash.params import ParamError, integer, real
+from vgdash.records import Record
 from vgdash.training.params import TrainParams
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import Trainer
@@ -65,7 +66,7 @@ class RateParams(TrainParams):
 
 
 @dataclass(frozen=True, eq=False)
-class Rates:
+class Rates(Record):
     """Loss against learning rate; arrays are read-only, ``(initializers, rates, seeds)`` by default."""
 
     params: RateParams
@@ -105,10 +106,7 @@ def rates_from_snapshots(p: RateParams, first: Snapshot, last: Snapshot) -> Rate
     shape = len(p.initializers), p.rates_tried, p.seeds
     start, loss, diverged = (x.reshape(shape).copy() for x in (first.loss, last.loss, last.diverged))
     best = _best(p.tried, loss, p.guess_loss)
-    arrays = p.tried, start[:, 0].copy(), loss, diverged, best
-    for array in arrays:
-        array.flags.writeable = False
-    return Rates(p, *arrays)
+    return Rates(p, p.tried, start[:, 0].copy(), loss, diverged, best)
 
 
 def _best(rates: np.ndarray, loss: np.ndarray, guessing: float) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.params import ParamError, Real
+from vgdash.records import Record
 from vgdash.training.params import DESCRIPTION, TrainParams
 
 PER_NET = ("loss", "accuracy", "held_out", "diverged")
@@ -17,7 +18,7 @@ PER_LAYER = ("grad2", "dw2", "gradient_ratio", "update_ratio", "dead", "saturate
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class Snapshot(Record):
     """All nets after ``step`` updates; arrays are read-only.
 
     They are ``(initializers, seeds)``, or with a last axis ``depth`` from ``grad2`` on, if not given
@@ -90,7 +91,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(Record):
     """Steps that each net needed to a held-out ``accuracy``; arrays read-only, ``(initializers, seeds)``."""
 
     params: TrainParams
@@ -128,6 +129,4 @@ def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
     reached = held_out >= accuracy
     steps = np.where(reached.any(axis=0), np.array([s.step for s in snapshots])[reached.argmax(axis=0)], -1)
     best = np.nan_to_num(held_out).max(axis=0)  # before the first snapshot a net may have diverged: 0
-    for array in (steps, best):
-        array.flags.writeable = False
     return Ranking(snapshots[0].params, accuracy, steps, best)

@@ -147,8 +147,6 @@ class Trainer:
         arrays["diverged"][arrays["diverged"] > step] = -1
         if "decision" in arrays:
             arrays["decision"] = arrays["decision"][:, 0].copy()
-        for values in arrays.values():
-            values.flags.writeable = False
         return Snapshot(self.params, step, **{"decision": None} | arrays)
 
 
