@@ -2,15 +2,18 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.outlook import outlooks
 from vgdash.diagnosis.recommendation import CHANGE, EASY, HARD, NAMED, TUNED, WINS, recommend
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import ParamError
 from vgdash.probe.probe import ProbeParams
+from vgdash.training.data import load
 from vgdash.training.trainer import TrainParams, train
 
 uniform = ProbeParams.uniform
@@ -160,6 +163,46 @@ def test_what_an_activation_wants_is_said_if_nothing_else_is_between_layers(more
 def test_no_layer_of_the_identity_is_half_empty():
     assert "identity" in recommend(ProbeParams((64, *(128,) * 20, 10), "relu", "zeros")).names
     assert "identity" not in recommend(ProbeParams((2, *(128,) * 20, 10), "relu", "zeros")).names
+
+
+def test_the_identity_is_not_advised_where_it_hides_the_inputs_that_matter():
+    """Digits in the middle of 32 x 32 pixels: the first 100 are margin, as in many pictures."""
+    he = ProbeParams((1024, *(100,) * 11, 10), "relu", "he_normal")
+    identity = replace(he, initializer="identity")
+    assert accuracy_with_margin(he) > 0.7
+    assert accuracy_with_margin(identity) < 0.2
+    assert "identity" not in (recommend(he).initializer, recommend(identity).initializer)
+    assert "W = I hands on only the first 100 of 1,024 inputs" in diagnose(identity).sentence
+    whole = recommend(ProbeParams((1024, *(1024,) * 19, 10), "relu", "he_normal"))
+    assert whole.initializer == "identity"
+    assert any("every layer hands on what it gets" in said for said in whole.why)
+
+
+def accuracy_with_margin(p):
+    """Train as PyTorch does from the weights that vgdash draws; the better of two rates."""
+    torch = pytest.importorskip("torch")
+    data = load("digits", seed=0)
+
+    def pictures(x):
+        middle = np.pad(np.kron(x.reshape(-1, 8, 8), np.ones((1, 3, 3))), ((0, 0), (4, 4), (4, 4)),
+                        constant_values=x.min())
+        return torch.tensor(middle.reshape(len(x), -1), dtype=torch.float32)
+
+    x, y, found = pictures(data.x_train), torch.tensor(data.y_train), []
+    for rate in (0.003, 0.01):
+        layers = [torch.nn.Linear(*fans) for fans in pairwise(p.widths)]
+        for k, layer in enumerate(layers):
+            drawn = INITIALIZERS[p.initializer].draw(layer.in_features, layer.out_features, rng=k)
+            layer.weight.data, layer.bias.data = torch.tensor(drawn), torch.zeros(layer.out_features)
+        model = torch.nn.Sequential(*[part for layer in layers for part in (layer, torch.nn.ReLU())][:-1])
+        optimizer, order = torch.optim.SGD(model.parameters(), rate), np.random.default_rng(0)
+        for rows in order.integers(len(x), size=(300, 16)):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+        hits = model(pictures(data.x_test)).argmax(1) == torch.tensor(data.y_test)
+        found.append(hits.float().mean().item())
+    return max(found)
 
 
 def test_a_start_whose_draw_would_take_too_long_is_no_candidate():

@@ -54,7 +54,8 @@ def outcome(d: Diagnosis) -> Finding | None:
 
 
 def _besides(d: Diagnosis) -> list[Finding]:
-    parts = _symmetry, _inputs, _dead, _parallel, _blurred, _hidden, _uneven, _saturated, _first_loss
+    parts = (_symmetry, _identity, _inputs, _dead, _parallel, _blurred, _hidden, _uneven, _saturated,
+             _first_loss)
     return [finding for part in parts for finding in part(d)]
 
 
@@ -65,6 +66,15 @@ def _symmetry(d: Diagnosis) -> list[Finding]:
     if not equal or any(rule.law in ("normal", "uniform") for rule in p.biases):
         return []
     return [Finding("symmetry", "all units of a layer are equal, and training keeps them so", True)]
+
+
+def _identity(d: Diagnosis) -> list[Finding]:
+    """Speak of inputs that W = I does not hand on, for a layer is narrower than they are many."""
+    handed, inputs = min(d.params.widths[:-1]), d.params.widths[0]
+    if d.params.initializer != "identity" or handed == inputs:
+        return []
+    said = f"W = I hands on only the first {handed:,} of {inputs:,} inputs"
+    return [Finding("identity", said, inputs > 2 * handed)]
 
 
 # ---- signal and gradient
