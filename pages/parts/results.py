@@ -106,17 +106,17 @@ def to_arrow(value: Any) -> Any:
     return value
 
 
-@remembered(300)
+@remembered(150)
 def chain(p: ChainParams, learning_rate: float) -> chain_views.ChainView:
     return chain_views.chain_view(p, learning_rate)
 
 
-@remembered(200)
+@remembered(100)
 def chain_step(p: ChainParams, step: int) -> str:
     return chain_steps.steps_view(p, step)
 
 
-@remembered(300)
+@remembered(150)
 def neuron(p: NeuronParams) -> neuron_views.NeuronView:
     return neuron_views.neuron_view(p)
 
@@ -136,7 +136,7 @@ def shares(p: CompareParams, statistic: str) -> pa.Table:
     return initializer_views.shares_view(compared(p), statistic)
 
 
-@remembered(300)
+@remembered(200)
 def advice(p: CompareParams, initializer: str) -> advice_views.AdviceView:
     return advice_views.advice_view(compared(p)[p.initializers.index(initializer)])
 
