@@ -19,6 +19,7 @@ from vgdash.models.fixes import FORMS
 from vgdash.models.records import KINDS, MATRICES, Finding, Join, Layer, Trace
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
+from vgdash.spelling import count
 
 VERSION = 1
 AGAIN = "Save the report anew."
@@ -85,7 +86,7 @@ class Report:
             return f"Healthy: {len(self.layers)} layer{many} signal and gradient on as theory says."
         worst = self.findings[0]
         more = f" (and {len(worst.layers) - 1} more)" if len(worst.layers) > 1 else ""
-        rest = f"; {len(self.findings) - 1} more findings" if len(self.findings) > 1 else ""
+        rest = f"; {count(len(self.findings) - 1, 'more finding')}" if len(self.findings) > 1 else ""
         room = 99 - len(WORDS[worst.cause]) - len(more) - len(rest)
         name = worst.layers[0] or "the model"
         of = "layer " if name.isdecimal() else ""
@@ -132,10 +133,10 @@ class Report:
         if (version := found.pop("version", None)) != VERSION or isinstance(version, bool):
             raise ParamError("version", f"{VERSION}", version, "Save the report with this vgdash.")
         trace = _read(Trace, found, "report")
-        count = len(trace.layers)
+        many = len(trace.layers)
         indices = [a.next for a in trace.layers] + [i for join in trace.joins for i in join.last]
-        if any(not -1 <= i < count for i in indices) or any(i < 0 for join in trace.joins for i in join.last):
-            raise ParamError("next", f"a layer from 0 to {count - 1}", "another number", AGAIN)
+        if any(not -1 <= i < many for i in indices) or any(i < 0 for join in trace.joins for i in join.last):
+            raise ParamError("next", f"a layer from 0 to {many - 1}", "another number", AGAIN)
         for a in trace.layers:
             signed = {name: getattr(a, name) for name in UNSIGNED if getattr(a, name) < 0}
             signed |= {name: getattr(a, name) for name in COUNTS if not 0 < getattr(a, name) < math.inf}
