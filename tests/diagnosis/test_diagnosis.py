@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -209,6 +210,10 @@ def test_half_of_a_one_sided_function_is_off_and_not_saturated():
     tanh = diagnose(ProbeParams((30, 200, 27), "tanh", "standard_normal"))
     assert tanh.saturated == pytest.approx(0.70, abs=0.03)  # PyTorch: |tanh| > 0.97
     assert tanh.off == 0
+    clipped = [diagnose(uniform(10, 256, f"max(0,min(z,{top}))", "he_normal", batch=8)) for top in (6, 0.5)]
+    assert [one.off for one in clipped] == pytest.approx([0.5, 0.5], abs=0.05)
+    assert clipped[0].saturated < 0.05  # beyond 6 lie 0.001 of N(0, 2)
+    assert clipped[1].saturated == pytest.approx(NormalDist(0, 2**0.5).cdf(-0.5), abs=0.05)  # of layer 1
 
 
 def test_zeros_are_a_good_start_of_one_layer_and_of_no_more():

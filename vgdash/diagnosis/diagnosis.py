@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from vgdash.diagnosis.courses import gradient_course, signal_course
-from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves, one_sided
+from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves, share_off
 from vgdash.diagnosis.outlook import outlooks
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
@@ -31,13 +31,13 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     dead = DeadNets(int(dead_nets(seen).sum()), len(seen.q), expected_dead(p))
     shares = np.where(np.isnan(seen.saturated), 0.0, seen.saturated)
     flat = float(np.median(shares, axis=0)[:max(1, p.depth - 1)].max())  # no function after the last layer
-    off = one_sided(p)
+    off = float(share_off(p, flat))
     signals = _direction(inner, "q", signal_course, forward, seen)
     gradients = _direction(inner, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
-    found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, 0.0 if off else flat,
-                      flat if off else 0.0, seen, theory, outlooks([p])[0], remark=remarks)
+    found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, flat - off, off, seen, theory,
+                      outlooks([p])[0], remark=remarks)
     return replace(found, troubles=troubles(found), outcome=outcome(found))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.diagnosis.largest import log10_largest
-from vgdash.diagnosis.nets import middle, middle_curves, one_sided
+from vgdash.diagnosis.nets import middle, middle_curves, share_off
 from vgdash.diagnosis.thresholds import LOST, SATURATED
 from vgdash.number_formats import FORMATS
 from vgdash.probe.params import ProbeParams
@@ -112,9 +112,11 @@ def first_failure(found: Probe | Prediction, theory: Prediction | None = None) -
     elif known and forward.max() == np.inf:  # no gradient was sent
         sizes[1], backward = expected[1], theory.log10_grad2
     formats = tuple(_leave_format(name, *(expected if name == "float64" else sizes)) for name in FORMATS)
-    flat = np.zeros(p.depth) if one_sided(p) else shares[:max(1, p.depth - 1)]
+    flat = shares[:max(1, p.depth - 1)]
+    saturated = flat - share_off(p, flat)
     return FirstFailure(p, measured, _first(forward < -LOST), _first(forward > LOST),
-                        _first(flat > SATURATED), _last(backward < -LOST), _last(backward > LOST), formats)
+                        _first(saturated > SATURATED), _last(backward < -LOST), _last(backward > LOST),
+                        formats)
 
 
 def _leave_format(name: str, forward: np.ndarray, backward: np.ndarray) -> FormatFailure:

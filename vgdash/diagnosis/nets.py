@@ -63,10 +63,17 @@ def middle_curves(found: Probe) -> tuple[np.ndarray, np.ndarray]:
         return np.log10(middle(found, "q")), np.log10(middle(found, "grad2"))
 
 
-def one_sided(p: ProbeParams) -> bool:
-    """Test if the activation is flat on one side only: such units are off, which is no saturation."""
-    left, right = ACTIVATIONS[p.activation].saturated(np.array([-INFINITE, INFINITE])).tolist()
-    return left != right
+def share_off(p: ProbeParams, flat: np.ndarray | float) -> np.ndarray | float:
+    """Return the part of a share of ``flat`` units that is off, which is no saturation.
+
+    All of it where the activation is flat on one side only. Of two flat sides one that begins at 0, as that
+    of ReLU6, holds half of the units at any scale.
+    """
+    places = np.array([-INFINITE, -TINY, TINY, INFINITE])
+    left, least, most, right = ACTIVATIONS[p.activation].saturated(places).tolist()
+    if left != right:
+        return flat
+    return np.minimum(flat, 0.5) if left and least != most else 0.0 * flat
 
 
 def expected_dead(p: ProbeParams) -> float:

@@ -76,8 +76,8 @@ class Diagnosis(Record):
     gradients: Direction
     correlation: Correlation
     dead_nets: DeadNets
-    saturated: float  # largest share of flat units in a layer; 0 for one-sided functions
-    off: float  # the same for functions that are flat on one side, which rest at about a half; else 0
+    saturated: float  # largest share of flat units in a layer, but for those that are off
+    off: float  # of these, what is off: about a half of functions that are flat on one side, or from 0 on
     nets: Probe  # measured
     theory: Prediction
     outlook: Outlook  # hindrances to training from this start, in decades
