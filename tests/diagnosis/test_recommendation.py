@@ -165,6 +165,13 @@ def test_no_layer_of_the_identity_is_half_empty():
     assert "identity" not in recommend(ProbeParams((2, *(128,) * 20, 10), "relu", "zeros")).names
 
 
+def test_the_identity_is_no_candidate_where_usual_weights_learn():
+    for depth in (6, 10):
+        found = recommend(uniform(depth, 1024, "relu", "he_normal"))
+        assert EASY < found.present.difficulty
+        assert "identity" not in found.names
+
+
 def test_the_identity_is_not_advised_where_it_hides_the_inputs_that_matter():
     """Digits in the middle of 32 x 32 pixels: the first 100 are margin, as in many pictures."""
     he = ProbeParams((1024, *(100,) * 11, 10), "relu", "he_normal")

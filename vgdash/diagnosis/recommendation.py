@@ -31,6 +31,7 @@ EASY = 1.0  # decades up to which all nets learned: the present start is kept
 CHANGE = 0.2  # decades that a change must save: starts within it learn alike
 TUNING = 0.2  # that a gamma must save besides, to be worth a hyperparameter
 PRICES = {"orthogonal": 0.1, "identity": 0.5}  # that these must save besides
+MODEST = 2.0  # decades up to which other weights learn as well as W = I, or better
 HIDING = 2.0  # that W = I must save to hide as many inputs as it hands on
 NAMED = ("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform",
          "orthogonal")  # they follow the width of the layers; the first of equals is chosen
@@ -97,12 +98,14 @@ def recommend(p: ProbeParams) -> Recommendation:
     """Find the initializer, gamma and bias variance from which ``p`` learns best, by theory.
 
     Candidates: ``NAMED`` at gamma 1 and without bias; Gaussian and orthogonal weights with the gamma, from
-    0.02 to 50, of least difficulty, with and without the present bias; the identity, which is measured, where
-    no layer is more than twice as wide as one before it. If the best is hard, remedies are looked for.
+    0.02 to 50, of least difficulty, with and without the present bias; where all these are more than
+    ``MODEST``, the identity, which is measured. If the best is hard, remedies are looked for.
     """
     present, = outlooks([p])
     named = _named(p)
-    ranking = sorted([*named, *_tuned(p), *_identity(p)], key=_price)
+    usual = [*named, *_tuned(p)]
+    unusual = _identity(p) if min(seen.difficulty for _, seen in [*usual, (p, present)]) > MODEST else []
+    ranking = sorted([*usual, *unusual], key=_price)
     best = ranking[0] = _nearest_to_1(ranking[0])
     here = present.difficulty + _hiding(p)
     worth = here > EASY and _price(best) < here - CHANGE
