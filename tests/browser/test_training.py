@@ -9,7 +9,8 @@ from tests.browser.states import link
 
 SHORT = {"steps": "40", "depth": "3", "width": "8", "initializers": ["he_normal", "zeros"]}
 LONG = {"steps": "20000", "depth": "30", "width": "64",
-        "initializers": ["he_normal", "zeros", "glorot_normal"]}
+        "initializers": ["he_normal", "zeros", "glorot_normal"],
+        "learning_rate": "0.0001"}  # for minutes the loss stays above the end of its axis
 STOPPED_WITHIN = 500  # milliseconds from the click to the word on screen
 FURTHER = """before => {
   const said = /Step ([\\d,]+) of/.exec(document.querySelector('.st-key-run-bar').innerText);
