@@ -179,7 +179,9 @@ def test_the_identity_is_not_advised_where_it_hides_the_inputs_that_matter():
     assert accuracy_with_margin(he) > 0.7
     assert accuracy_with_margin(identity) < 0.2
     assert "identity" not in (recommend(he).initializer, recommend(identity).initializer)
-    assert "W = I hands on only the first 100 of 1,024 inputs" in diagnose(identity).sentence
+    hides = "W = I hands on only the first 100 of 1,024 inputs"
+    assert hides in diagnose(identity).sentence
+    assert f"identity: {hides}." in recommend(identity).why
     whole = recommend(ProbeParams((1024, *(1024,) * 19, 10), "relu", "he_normal"))
     assert whole.initializer == "identity"
     assert any("every layer hands on what it gets" in said for said in whole.why)

@@ -128,9 +128,10 @@ def _price(candidate: Candidate) -> float:
 
 
 def _hiding(p: ProbeParams) -> float:
-    """Decades for inputs that W = I does not hand on, as theory knows no input from another.
+    """Return the decades that W = I pays for inputs that it does not hand on: theory holds all to be alike.
 
-    On digits in the middle of 32 x 32 pixels it lost 6 points with half of them, and all with a tenth.
+    On digits in the middle of 32 x 32 pixels it lost 7 points where it handed on half of them; with a tenth
+    it learned nothing (``datasets/ADVICE.md``).
     """
     return HIDING * (p.widths[0] / min(p.widths[:-1]) - 1) if p.initializer == "identity" else 0.0
 
@@ -253,14 +254,12 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
     ``usual``: the best of ``NAMED``, for those who do not want the identity.
     """
-    said = [*_offer(choice, seen, remedies), f"{_name(p)}: {_describe(present)}."]
-    said += ([f"{_name(choice)}: {_describe(seen)}."] if choice != p else
+    said = [*_offer(choice, seen, remedies), f"{_name(p)}: {_describe(p, present)}."]
+    said += ([f"{_name(choice)}: {_describe(choice, seen)}."] if choice != p else
              ["Nothing else is clearly better."])
     if choice.initializer == "identity" != p.initializer:
-        handed, inputs = min(p.widths[:-1]), p.widths[0]
-        what = "what it gets" if handed == inputs else f"the first {handed:,} of the {inputs:,} inputs"
-        said.insert(-1, f"With W = I every layer hands on {what}, until training moves it.")
-        said.append(f"Of the usual formulas {_name(usual[0])} comes closest: {_describe(usual[1])}.")
+        said.insert(-1, "With W = I every layer hands on what it gets, until training moves it.")
+        said.append(f"Of the usual formulas {_name(usual[0])} comes closest: {_describe(*usual)}.")
     if p.normalization == "none" and p.residual == "none" and p.rescale == "none" and p.depth > 1:
         said.append(_explain_gains(p))
     return tuple(said)
@@ -283,7 +282,7 @@ def _name(p: ProbeParams) -> str:
     return INITIALIZERS[p.initializer].short + (f" with {', '.join(gamma + bias)}" if gamma or bias else "")
 
 
-def _describe(seen: Outlook) -> str:
+def _describe(p: ProbeParams, seen: Outlook) -> str:
     """Say what is amiss, the worst first."""
     large = max(0.0, seen.forward - FORGIVEN)
     texts = [
@@ -294,7 +293,8 @@ def _describe(seen: Outlook) -> str:
         (large, f"the last layer starts {ten_to(seen.forward)} times too large (mean square)"),
         (seen.scale - large if large < math.inf else 0.0, "the signal stays where the activation is linear"),
         (seen.unevenness, "some directions are stretched, others lost"),
-        (seen.hidden, "normalization hides part of what so few features say")]
+        (seen.hidden, "normalization hides part of what so few features say"),
+        (_hiding(p), f"W = I hands on only the first {min(p.widths[:-1]):,} of {p.widths[0]:,} inputs")]
     wrong = [text for decades, text in sorted(texts, reverse=True) if decades > NOTABLE]
     if math.isinf(seen.gradient) and not math.isinf(seen.difference):
         wrong = wrong[:1]
