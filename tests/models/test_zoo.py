@@ -84,9 +84,8 @@ def test_the_fix_cures(name):
     cured = assert_healthy(model, inputs, targets, loss)
     bound = name == "encoder_detached"  # a copy of its forward would run the original
     copies = [model if bound else copy.deepcopy(model) for _ in RATES]
-    after = min(trained(one, inputs, targets, loss, rate, STEPS.get(name, 30))
-                for one, rate in zip(copies, RATES, strict=True))
-    assert after < 0.9 * cured.trace.loss
+    assert any(trained(one, inputs, targets, loss, rate, STEPS.get(name, 30)) < 0.9 * cured.trace.loss
+               for one, rate in zip(copies, RATES, strict=True))
 
 
 @pytest.mark.parametrize("name", MORE_BROKEN)

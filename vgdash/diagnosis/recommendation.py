@@ -153,16 +153,19 @@ def _tuned(p: ProbeParams) -> list[Candidate]:
     if p.normalization != "none" or p.rescale != "none":
         return []
     plain = [one for bias in sorted({0.0, p.sigma_b2}) for one in _starts(p, TUNED, bias)]
-    sets = [replace(one, gamma=_best_gamma(one)) for one in plain]
-    return [candidate for one in sets for candidate in zip([one], outlooks([one]), strict=True)]
+    if not plain:
+        return []
+    sets = [replace(one, gamma=gamma) for one, gamma in zip(plain, _best_gammas(plain), strict=True)]
+    return list(zip(sets, outlooks(sets), strict=True))
 
 
-def _best_gamma(p: ProbeParams) -> float:
-    gammas, best = GAMMAS, 1.0
+def _best_gammas(nets: list[ProbeParams]) -> list[float]:
+    each, gammas, best = np.arange(len(nets)), np.tile(GAMMAS, (len(nets), 1)), []
     for _ in range(3):
-        at = int(_difficulties(p, gammas).argmin())
-        best = float(f"{gammas[at]:.3g}")
-        gammas = np.geomspace(gammas[max(at - 1, 0)], gammas[min(at + 1, len(gammas) - 1)], 17)
+        at = _difficulties(nets, gammas).argmin(axis=1)
+        best = [float(f"{gamma:.3g}") for gamma in gammas[each, at]]
+        below, above = np.maximum(at - 1, 0), np.minimum(at + 1, gammas.shape[1] - 1)
+        gammas = np.geomspace(gammas[each, below], gammas[each, above], 17, axis=1)
     return best
 
 
@@ -172,17 +175,22 @@ def _nearest_to_1(best: Candidate) -> Candidate:
     if p.gamma == 1:
         return best
     gammas = np.geomspace(1.0, p.gamma, 33)
-    alike = _difficulties(replace(p, gamma=1.0), gammas) <= seen.difficulty + CHANGE
+    alike = _difficulties([replace(p, gamma=1.0)], gammas[None])[0] <= seen.difficulty + CHANGE
     usual = replace(p, gamma=float(f"{gammas[alike.argmax()]:.3g}")) if alike.any() else p
     return usual, outlooks([usual])[0]
 
 
-def _difficulties(p: ProbeParams, gammas: np.ndarray) -> np.ndarray:
-    """Return the difficulty of ``p``, of gamma 1, with each of ``gammas``."""
-    plain = replace(p, last_scale=1.0)
-    log_w = log_weights(plain) + 2 * np.log(gammas)[:, None]
-    figures = judge(plain, log_w, p.initializer == "orthogonal", bias_moments(plain)[:, None], p.last_scale)
-    return figures[:, 2:].sum(axis=1)
+def _difficulties(nets: list[ProbeParams], gammas: np.ndarray) -> np.ndarray:
+    """Return the difficulty of ``nets``, of gamma 1, with each of ``gammas`` ``(nets, …)``.
+
+    They differ in initializer and biases only.
+    """
+    plain, tried = [replace(one, last_scale=1.0) for one in nets], gammas.shape[1]
+    log_w = np.array([log_weights(one) for one in plain])[:, None] + 2 * np.log(gammas)[..., None]
+    biases = np.stack([bias_moments(one) for one in plain], axis=1).repeat(tried, axis=1)
+    orthogonal = np.repeat([one.initializer == "orthogonal" for one in plain], tried)
+    figures = judge(plain[0], log_w.reshape(-1, plain[0].depth), orthogonal, biases, nets[0].last_scale)
+    return figures[:, 2:].sum(axis=1).reshape(gammas.shape)
 
 
 def _identity(p: ProbeParams) -> list[Candidate]:

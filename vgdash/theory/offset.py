@@ -23,14 +23,17 @@ def mean_matters(mean: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     return (mean != 0) & (log_q > -np.inf) & (mean**2 > NEGLIGIBLE * np.exp(np.minimum(log_q, 700.0)))
 
 
-def _nodes(activation: Activation, mean: float, s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and masses of N(mean, s²), log-spaced about 0 unless that is far from all of z."""
-    if s < PEAKED * abs(mean):
+def _nodes(activation: Activation, mean: np.ndarray | float, s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and masses of N(mean, s²), log-spaced about 0 unless that is far from all of z.
+
+    ``mean`` ``(k, 1)``, or one number: all of them far from 0, or none.
+    """
+    if np.all(s < PEAKED * np.abs(mean)):
         return mean + s * NODES, MASSES
     if activation.tree:
         nodes = activation.resolved
         return nodes.rho, nodes.weight * np.exp(-(((nodes.rho - mean) / s) ** 2) / 2) / (s * ROOT_2_PI)
-    root = math.hypot(mean, s)
+    root = np.hypot(mean, s)
     z = (root * NODES - mean) / s
     return root * NODES, MASSES * np.exp((NODES**2 - z**2) / 2) * root / s
 
@@ -49,7 +52,10 @@ def pair_cosine_about(activation: Activation, mean: float, log_q: float, cosine:
     r = min(max((cosine * q - mean**2) / s2, 0.0), 1.0)
     common = mean + math.sqrt(r * s2) * COMMON
     weights = np.exp(-COMMON**2 / 2)
-    own = np.array([masses @ activation.f(z) for z, masses in
-                    (_nodes(activation, m, math.sqrt(s2 * (1 - r)) + 1e-15) for m in common)])
+    own, s = np.empty(len(common)), math.sqrt(s2 * (1 - r)) + 1e-15
+    far = s < PEAKED * np.abs(common)
+    for some in (far, ~far):
+        z, masses = _nodes(activation, common[some, None], s)
+        own[some] = np.vecdot(masses, activation.f(z))
     square = averages_about(activation, mean, log_q)[0]
     return float(weights @ own**2 / weights.sum()) / square if square else 1.0
