@@ -6,8 +6,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 import vgdash
 
 ROOT = Path(__file__).parent.parent
@@ -135,42 +133,40 @@ def layer(module):
     return LAYER.get(room, room)
 
 
-@pytest.mark.parametrize("module", [module for module in IMPORTS if within(module, "vgdash")])
-def test_vgdash_imports_numpy_pandas_threadpoolctl_and_the_standard_library_only(module):
-    allowed = RUNTIME | OPTIONAL.get(module, set())
-    assert not {name for name in IMPORTS[module] if name.split(".")[0] not in allowed}
+def test_vgdash_imports_numpy_pandas_threadpoolctl_and_the_standard_library_only():
+    assert not {(module, name) for module in IMPORTS if within(module, "vgdash") for name in IMPORTS[module]
+                if name.split(".")[0] not in RUNTIME | OPTIONAL.get(module, set())}
 
 
-@pytest.mark.parametrize("module", [module for module in IMPORTS if module.startswith("vgdash.")])
-def test_inside_vgdash_imports_only_go_down(module):
-    assert layer(module) in BELOW, "a module of the first level belongs to a layer"
-    others = {other for other in GRAPH[module] if other == "vgdash" or layer(other) != layer(module)}
-    assert not {other for other in others if other == "vgdash" or layer(other) not in BELOW[layer(module)]}
+def test_inside_vgdash_imports_only_go_down():
+    modules = [module for module in IMPORTS if module.startswith("vgdash.")]
+    assert not {module for module in modules if layer(module) not in BELOW}, "each belongs to a layer"
+    assert not {(module, other) for module in modules for other in GRAPH[module] if other == "vgdash"
+                or layer(other) not in (layer(module), *BELOW[layer(module)])}
 
 
 def test_no_modules_import_each_other_in_a_circle():
     assert not circles(GRAPH)
 
 
-@pytest.mark.parametrize("module", [module_of(file) for file in PAGES + PARTS])
-def test_nothing_imports_a_page(module):
+def test_nothing_imports_a_page():
     pages = [module_of(file) for file in PAGES]
-    assert not {name for name in IMPORTS[module] if within(name, "app", *pages)}
+    assert not {(module, name) for module in map(module_of, PAGES + PARTS) for name in IMPORTS[module]
+                if within(name, "app", *pages)}
 
 
 PURE = [f"pages.parts.{name}" for name in
         ("charts", "views", "training_runs", "text", "series_style", "scenes", "questions")]
 
 
-@pytest.mark.parametrize("module", sorted({*PURE, *(name for name in IMPORTS if within(name, *PURE))}))
-def test_these_parts_know_nothing_of_streamlit_not_even_through_what_they_import(module):
-    assert not {other for other in {module, *reachable(GRAPH, module)}
+def test_these_parts_know_nothing_of_streamlit_not_even_through_what_they_import():
+    pure = {*PURE, *(name for name in IMPORTS if within(name, *PURE))}
+    assert not {(module, other) for module in pure for other in {module, *reachable(GRAPH, module)}
                 if any(within(name, "streamlit") for name in IMPORTS[other])}
 
 
-@pytest.mark.parametrize("part", ["elements", "controls"])
-def test_elements_and_controls_import_no_results(part):
-    assert "pages.parts.results" not in reachable(GRAPH, f"pages.parts.{part}")
+def test_elements_and_controls_import_no_results():
+    assert "pages.parts.results" not in reachable(GRAPH, "pages.parts.elements", "pages.parts.controls")
 
 
 # ---- the door to computation
@@ -188,12 +184,14 @@ NO_COMPUTATION = {  # of vgdash, for pages and all other parts
 OUTSIDE = [*PAGES, *(file for file in PARTS if file.parent.name == "parts" and file.stem not in DOORS)]
 
 
-@pytest.mark.parametrize("file", OUTSIDE, ids=module_of)
-def test_only_the_doors_call_computations(file):
-    names = {name.rpartition(".")[2] for name in IMPORTS[module_of(file)] if within(name, "vgdash")}
-    assert not names - set().union(*NO_COMPUTATION.values())
-    said = {identifier(node) for node in ast.walk(tree_of(file))} | IMPORTS[module_of(file)]
-    assert not {name for name in said if name.endswith("_view")}, "a view computes: ask results for it"
+def test_only_the_doors_call_computations():
+    allowed = set().union(*NO_COMPUTATION.values())
+    for module, file in zip(map(module_of, OUTSIDE), OUTSIDE, strict=True):
+        names = {name.rpartition(".")[2] for name in IMPORTS[module] if within(name, "vgdash")}
+        assert not names - allowed, module
+        said = {identifier(node) for node in ast.walk(tree_of(file))} | IMPORTS[module]
+        views = {name for name in said if name.endswith("_view")}
+        assert not views, f"{module}: a view computes: ask results for it"
 
 
 # ---- names
@@ -223,11 +221,12 @@ def public(body):
     return [node for node in body if isinstance(node, kinds) and not node.name.startswith("_")]
 
 
-@pytest.mark.parametrize("file", PACKAGE, ids=module_of)
-def test_no_function_of_vgdash_is_used_by_tests_alone(file):
-    tree, module = tree_of(file), module_of(file)
-    names = {node.name for node in public(tree.body)} - {identifier(node) for node in ast.walk(tree)}
-    assert not {f"{module}.{name}" for name in names - set(PUBLIC)} - set().union(*IMPORTS.values())
+def test_no_function_of_vgdash_is_used_by_tests_alone():
+    imported = set().union(*IMPORTS.values())
+    for file in PACKAGE:
+        tree, module = tree_of(file), module_of(file)
+        names = {node.name for node in public(tree.body)} - {identifier(node) for node in ast.walk(tree)}
+        assert not {f"{module}.{name}" for name in names - set(PUBLIC)} - imported
 
 
 def test_no_drawer_for_odds_and_ends():
@@ -250,27 +249,28 @@ def test_the_docstring_that_a_dataclass_gives_itself_does_not_count():
     assert undocumented(ast.parse(source)) == ["A"]
 
 
-@pytest.mark.parametrize("file", PACKAGE, ids=module_of)
-def test_every_module_and_every_public_name_of_vgdash_has_a_docstring(file):
-    assert ast.get_docstring(tree_of(file))
-    assert not undocumented(tree_of(file))
+def test_every_module_and_every_public_name_of_vgdash_has_a_docstring():
+    for file in PACKAGE:
+        assert ast.get_docstring(tree_of(file)), file
+        assert not undocumented(tree_of(file)), file
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=module_of)
-def test_a_docstring_begins_with_a_verb_or_a_noun(file):
-    tree = tree_of(file)
-    named = public(tree.body)
-    methods = [method for one in named if isinstance(one, ast.ClassDef) for method in public(one.body)]
-    texts = [ast.get_docstring(node) or "" for node in (tree, *named, *methods)]
-    assert not [text.splitlines()[0] for text in texts if RIDDLE.match(text)]
+def test_a_docstring_begins_with_a_verb_or_a_noun():
+    for file in SOURCES:
+        tree = tree_of(file)
+        named = public(tree.body)
+        methods = [method for one in named if isinstance(one, ast.ClassDef) for method in public(one.body)]
+        texts = [ast.get_docstring(node) or "" for node in (tree, *named, *methods)]
+        assert not [text.splitlines()[0] for text in texts if RIDDLE.match(text)], file
 
 
-@pytest.mark.parametrize("file", [*SOURCES, *TESTS], ids=module_of)
-def test_a_file_holds_one_idea(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= (160 if file in PAGES else 350)
+def lines_of(file):
+    return file.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("file", [*SOURCES, *NARROW], ids=module_of)
-def test_no_line_is_wider_than_110_characters(file):
-    text = file.read_text(encoding="utf-8")
-    assert not [number for number, line in enumerate(text.splitlines(), 1) if len(line) > 110]
+def test_a_file_holds_one_idea():
+    assert not [file for file in SOURCES + TESTS if len(lines_of(file)) > (160 if file in PAGES else 350)]
+
+
+def test_no_line_is_wider_than_110_characters():
+    assert not [(file, line) for file in SOURCES + NARROW for line in lines_of(file) if len(line) > 110]
