@@ -1,9 +1,12 @@
-"""What holds for all tests: what is imported stays, and which independent libraries judge our numbers."""
+"""What holds for all tests: one core for each of those that run at once, and which libraries judge us."""
 
 import gc
 import os
 import sys
 from importlib.util import find_spec
+
+import pytest
+from threadpoolctl import threadpool_limits
 
 os.environ["KERAS_BACKEND"] = "torch"
 
@@ -11,8 +14,16 @@ os.environ["KERAS_BACKEND"] = "torch"
 def pytest_collection_finish():
     """Take what is imported out of garbage collection, which Streamlit does after each run of a page."""
     gc.freeze()
-    if torch := sys.modules.get("torch"):  # one core for each of the tests that run at once
+    threadpool_limits(1, "blas")  # in this process: servers and programs that tests start have all cores
+    if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_blas_threads():
+    """BLAS with two threads, as users have it."""
+    with threadpool_limits(2, "blas"):
+        yield
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -26,15 +26,16 @@ def from_another_thread(function):
         return pool.submit(function).result()
 
 
-def test_blas_has_one_thread_inside_from_any_thread_while_the_first_one_lives_on():
+def test_blas_has_one_thread_inside_from_any_thread_while_the_first_one_lives_on(two_blas_threads):
     before = blas()
+    assert before == {2}
     assert inside() == {1}  # this thread, which lives on
     assert blas() == before
     assert from_another_thread(inside) == {1}
     assert blas() == before
 
 
-def test_the_last_to_leave_gives_blas_back_though_another_one_came_first():
+def test_the_last_to_leave_gives_blas_back_though_another_one_came_first(two_blas_threads):
     before, entered, leave = blas(), threading.Event(), threading.Event()
 
     def first():

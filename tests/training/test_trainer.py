@@ -149,7 +149,7 @@ def test_every_initializer_trains_the_same_bits_again_with_one_worker_or_two(nam
     assert all((loss[names.index(name)] != runs[0][-1].loss[names.index(name)]).all() for name in changing)
 
 
-def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_and_the_lock_back():
+def test_closing_the_iterator_ends_its_threads_at_once_and_gives_blas_and_the_lock_back(two_blas_threads):
     before, interval = threadpool_info(), sys.getswitchinterval()
     run = train(TrainParams(steps=20_000, initializers=("he_normal", "zeros")))
     next(run)
