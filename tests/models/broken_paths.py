@@ -193,3 +193,17 @@ def leaky_resid_linear():
 
     x, t = data()
     return M(), x, t, ce
+
+
+@broken("input_scale", {"rho.0"})
+def set_summed():
+    class DeepSets(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.phi = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+            self.rho = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5))
+
+        def forward(self, x):
+            return self.rho(self.phi(x).sum(1))
+
+    return DeepSets(), torch.randn(32, 5000, 3), torch.arange(32) % 5, ce

@@ -181,3 +181,53 @@ def inception():
         t,
         ce,
     )
+
+
+@healthy
+def wavenet():
+    """The last of its convolutions to the stream has no reader, as in the paper."""
+    class WaveNet(nn.Module):
+        def __init__(self, c=32, n=8):
+            super().__init__()
+            self.first = nn.Conv1d(1, c, 1)
+            self.gated = nn.ModuleList([nn.Conv1d(c, 2 * c, 2, dilation=2 ** (i % 4), padding=2 ** (i % 4))
+                                        for i in range(n)])
+            self.on, self.out = (nn.ModuleList([nn.Conv1d(c, c, 1) for _ in range(n)]) for _ in range(2))
+            self.head = nn.Sequential(nn.ReLU(), nn.Conv1d(c, c, 1), nn.ReLU(), nn.Conv1d(c, 16, 1))
+
+        def forward(self, x):
+            stream, skips, steps = self.first(x), 0, x.shape[-1]
+            for gated, on, out in zip(self.gated, self.on, self.out, strict=True):
+                a, b = gated(stream)[..., :steps].chunk(2, 1)
+                h = torch.tanh(a) * torch.sigmoid(b)
+                skips, stream = skips + out(h), stream + on(h)
+            return self.head(skips)
+
+    return WaveNet(), torch.randn(4, 1, 64), torch.randint(16, (4, 64)), ce
+
+
+@healthy
+def efficientnet():
+    """Squeeze and excitation, drawn like the other convolutions, by fan_out."""
+    class Block(nn.Module):
+        def __init__(self, n, m, stride=1):
+            super().__init__()
+            c, self.skip = 4 * n, n == m and stride == 1
+            self.wide = nn.Sequential(
+                nn.Conv2d(n, c, 1, bias=False), nn.BatchNorm2d(c), nn.SiLU(),
+                nn.Conv2d(c, c, 3, stride, 1, groups=c, bias=False), nn.BatchNorm2d(c), nn.SiLU())
+            self.gate = nn.Sequential(nn.Conv2d(c, c // 4, 1), nn.SiLU(), nn.Conv2d(c // 4, c, 1))
+            self.back = nn.Sequential(nn.Conv2d(c, m, 1, bias=False), nn.BatchNorm2d(m))
+
+        def forward(self, x):
+            h = self.wide(x)
+            h = self.back(h * torch.sigmoid(self.gate(h.mean((2, 3), keepdim=True))))
+            return x + h if self.skip else h
+
+    x, t = img(3, 32)
+    m = nn.Sequential(
+        nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.SiLU(), Block(16, 16), Block(16, 24, 2),
+        Block(24, 24), Block(24, 40, 2), Block(40, 40), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(40, 10))
+    initialize(m, nn.Conv2d, lambda w: nn.init.kaiming_normal_(w, mode="fan_out"))
+    return m, x, t, ce

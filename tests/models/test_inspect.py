@@ -180,6 +180,29 @@ def test_float16_is_asked_of_a_float32_model():
     assert found.findings[0].layers == ("0",) == (found.formats()["float16"],)
 
 
+READ = {  # how a model reads the outputs q of a layer, beside its signal h
+    "unused": lambda h, q: h, "item": lambda h, q: h * q.mean().item(),
+    "float": lambda h, q: h * float(q.mean()), "detached": lambda h, q: h + q.detach(),
+    "data": lambda h, q: h + q.data, "numpy": lambda h, q: h + torch.from_numpy(q.detach().numpy()),
+    "argmax": lambda h, q: h + q.argmax(1, keepdim=True), "compared": lambda h, q: torch.where(q > 0, h, -h)}
+
+
+@pytest.mark.parametrize("read", READ)
+@pytest.mark.filterwarnings("ignore:Converting a tensor")
+def test_a_layer_is_detached_if_the_model_reads_it_without_a_gradient(read):
+    class Read(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(16, 32), nn.Linear(32, 32), nn.Linear(32, 5)
+
+        def forward(self, x):
+            h = self.a(x).relu()
+            return self.c(READ[read](h, self.b(h).tanh()))
+
+    found = inspect(Read(), torch.randn(64, 16), torch.arange(64) % 5)
+    assert [(f.cause, f.layers) for f in found.findings] == [("detached", ("b",))] * (read != "unused")
+
+
 def test_a_training_loop_is_watched_in_bounded_memory():
     model, x, t = nn.Linear(8, 4), torch.randn(32, 8), torch.arange(32) % 4
     watch = Watch(model, x, t, every=2, keep=3)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from vgdash.models.course import course, flat, single, stream
 from vgdash.models.expectation import LIMITS, finding, is_dead, number, plain
-from vgdash.models.fixes import attach, fill, redraw, revive, scale, standardize, wider, with_bias
+from vgdash.models.fixes import attach, divide, fill, redraw, revive, scale, standardize, wider, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
 from vgdash.number_formats import FORMATS
 
@@ -24,7 +24,7 @@ def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
     for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, course, flat,
-                 single, _output, _underflow, _infinite):
+                 single, _output, _leap, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -128,6 +128,20 @@ def _output(trace, known):
                    f"square by {number(size / a.in2)}, to {number(size)}; 1 or less is wanted.",
                    scale(trace, [with_bias(b) for b, _ in high], lambda b: sizes[b.path] ** (-1 / root),
                          "the outputs' mean square is 1 or less, the first loss near that of guessing"))
+
+
+def _leap(trace, known):
+    """Name a layer that reads far larger numbers than all before it: a sum or product has made them."""
+    if known or trace.loss <= LIMITS["loss"] * trace.guess:
+        return []
+    largest = 1.0
+    for a in trace.layers:
+        if a.kind in MATRICES and not a.first and LIMITS["grows"] * largest < a.in2 < math.inf:
+            return finding("input_scale", [a], f"The inputs of {a.path} have mean square {number(a.in2)}, "
+                           f"all before it at most {number(largest)}. No weights make it so, but what "
+                           "stands between, such as a sum.", divide(trace, a))
+        largest = max([largest, *(x for x in (a.in2, a.out2) if x < math.inf)])
+    return []
 
 
 # ---- number formats

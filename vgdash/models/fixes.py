@@ -112,6 +112,20 @@ def standardize(trace: Trace, layers: list[Layer]) -> str:
     return "\n".join([*lines, "# Predicted: the inputs have the scale that initializers expect.", ""])
 
 
+DIVIDE = {"torch": """layer = model.get_submodule({path!r})
+layer.register_forward_pre_hook(lambda module, args: (args[0] / {size:.4g}, *args[1:]))
+""", "keras": """layer = model.get_layer({path!r})
+layer.call = lambda x, *args, call=layer.call, **options: call(x / {size:.4g}, *args, **options)
+"""}
+
+
+def divide(trace: Trace, layer: Layer) -> str:
+    """Divide what a layer reads by its size."""
+    return ("# Better: take the mean of what is summed, or divide by the root of its number.\n"
+            + DIVIDE[trace.framework].format(path=layer.path, size=math.sqrt(layer.in2))
+            + f"# Predicted: the inputs of {layer.path} have mean square 1.\n")
+
+
 def wider(trace: Trace) -> str:
     """Change to a format with the range of float32."""
     effect = "# Predicted: nothing overflows or rounds to 0; bfloat16 has the range of float32, 3.4·10³⁸.\n"

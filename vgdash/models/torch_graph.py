@@ -24,6 +24,7 @@ NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", 
 SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub", "cat", "concat", "concatenate", "stack", "lerp"}
 PRODUCTS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "true_divide", "itruediv"}
 SAME = {"to", "contiguous", "type", "float", "half", "double"}  # may return what they get
+TAKES = {"item", "tolist", "numpy", "float", "int"}  # out of PyTorch
 TURNS = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another axis
 ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
 NAMES = {"clamp_min": "relu", "relu6": "relu", "threshold": "relu", "sin": "sine", "cos": "sine",
@@ -36,13 +37,14 @@ class Node:
     """One operation's result: its parents, the parameters it reads, and what was measured of it."""
 
     __slots__ = ("act", "after", "call", "data", "dim", "index", "kind", "op", "params",
-                 "parents", "path", "requires", "square")
+                 "parents", "path", "requires", "square", "taken")
 
     def __init__(self, index, op, parents, params, data, path):
         self.index, self.op, self.parents, self.params = index, op, parents, params
         self.data, self.path = data, path
         self.kind, self.square, self.dim = "", None, -1
         self.act, self.after, self.requires, self.call = {}, {}, False, None
+        self.taken = False  # out of PyTorch, as numbers
 
 
 def tensors(*values) -> Iterator[torch.Tensor]:
@@ -133,6 +135,9 @@ class Recorder(TorchFunctionMode):
         slopes = slopes_of(op, args[0], parents) if data and args and op in SLOPES else {}
         out = func(*args, **kwargs)
         outs = list(tensors(out))
+        if op in TAKES:
+            for node in parents:
+                node.taken = True
         if outs and op in SAME and outs[0] is args[0]:
             return out
         if outs and (parents or params):

@@ -15,7 +15,8 @@ class Links:
     """Graph of a forward pass. Sets of nodes are bits of whole numbers.
 
     ``above``: the nodes that a node depends on. ``live``: those of them that its gradient reaches. ``depth``:
-    the most matrices on a way to it. ``used``: what a loss that reads all outputs would give a gradient.
+    the most matrices on a way to it. ``unread``: what gets a gradient only if a loss reads all outputs and
+    the results that nothing reads.
     """
 
     def __init__(self, nodes, calls):
@@ -31,14 +32,22 @@ class Links:
                 self.depth[i] = max(self.depth[i], self.depth[p.index])
             self.depth[i] += i in self.calls and node.kind in MATRICES
         self.sums = [n for n in nodes if n.kind == "join"]
+        self.gates = [n for n in nodes
+                      if n.op in PRODUCTS and len({p.index for p in n.parents if p.data}) > 1]
         self.inputs = [n for n in nodes if n.op == "input"]
         self.matrices = self.before_matrices = 0
         for i, c in self.calls.items():
             if c["kind"] in MATRICES:
                 self.matrices |= 1 << i
                 self.before_matrices |= self.above[i]
-        self.joins, self.used = [], 0
+        self.joins, self.unread = [], 0
         self.residual = [found for n in self.sums if (found := self._residual(n))]
+
+    def leave_unread(self, returned: set[int]) -> None:
+        """Note what leads to outputs, or to results that nothing reads, not even as a Python number."""
+        for node in self.nodes:
+            if node.requires and (node.index in returned or not (self.users[node.index] or node.taken)):
+                self.unread |= self.live[node.index] | 1 << node.index
 
     def reads_input(self, node) -> bool:
         return node.data and not self.above[node.index] & self.matrices
@@ -52,9 +61,9 @@ class Links:
         return not self.before_matrices >> node.index & 1
 
     def bypassed(self, node) -> bool:
-        """Test if a way with fewer layers leads from the same data around the node to a sum after it."""
+        """Test if a way with fewer layers leads around the node from the same data to a sum or gate."""
         i = node.index
-        for n in self.sums:
+        for n in self.sums + self.gates:
             if not self.above[n.index] >> i & 1:
                 continue
             through = [p for p in n.parents if p.index == i or self.above[p.index] >> i & 1]

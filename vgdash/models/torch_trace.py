@@ -178,9 +178,9 @@ class Tracer:
                 shrunk = self.rounded_away(value, learning, grads)
         self.look_again(grads, learning, again)
         links = Links(self.recorder.nodes, self.calls)
-        for t in tensors(outputs) if value.requires_grad else ():
-            if (node := self.recorder.node(t)) is not None and node.requires:
-                links.used |= links.live[node.index] | 1 << node.index
+        if value.requires_grad:
+            returned = {node.index for t in tensors(outputs) if (node := self.recorder.node(t)) is not None}
+            links.leave_unread(returned)
         layers = linked(self.calls, [self.layer(c, links, grads, used, rate) for c in self.calls], links)
         layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
@@ -265,7 +265,7 @@ class Tracer:
         asked = [p for p in own if used[p].requires_grad]
         total = sum(square(g) for g in taken)
         count = sum(g.numel() for g in taken)
-        unread = bool(links.used >> c["node"].index & 1)  # an output that the loss does not read
+        unread = bool(links.unread >> c["node"].index & 1)
         state = ("unknown" if not own or (unread and not taken) else "frozen" if not asked else
                  "none" if len(taken) < len(asked)
                  else "zero" if total == 0 and not any(bool(g.any()) for g in taken) else "reaches")
