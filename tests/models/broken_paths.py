@@ -207,3 +207,19 @@ def set_summed():
             return self.rho(self.phi(x).sum(1))
 
     return DeepSets(), torch.randn(32, 5000, 3), torch.arange(32) % 5, ce
+
+
+@broken("output_scale", {"v"})
+def factorization_machine():
+    class DeepFM(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.v, self.deep = nn.Embedding(1000, 16), mlp([160, 64, 1], nn.ReLU)
+
+        def forward(self, x):
+            v = self.v(x)
+            pairs = (v.sum(1) ** 2 - (v**2).sum(1)).sum(1) / 2
+            return pairs + self.deep(v.flatten(1))[:, 0]
+
+    x = torch.randint(1000, (128, 10))
+    return DeepFM(), x, (torch.rand(128) < 0.3).float(), F.binary_cross_entropy_with_logits

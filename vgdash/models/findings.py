@@ -110,21 +110,21 @@ def _output(trace, known):
         return []
     if guessed and trace.loss <= LIMITS["loss"] * trace.guess:
         return []
-    matrices = [a for a in last if a.kind in MULTIPLYING and a.in2 > 0]
+    matrices = [(a, max(a.out2, a.output2 if a.output2 < math.inf else 0.0))
+                for a in last if a.kind in MULTIPLYING and a.in2 > 0]
     ends = [a for a in last if a.kind == "scale"] if matrices else []  # a learnt scale after them
-    if not matrices:  # products of embeddings
-        matrices = [replace(a, in2=a.out2) for a in last if a.kind == "embedding" and a.out2 > 0]
-    final = trace.output2 if trace.output2 < math.inf and (len(matrices) == 1 or ends) else 0.0
-    if matrices and matrices[0].kind == "embedding":
-        final = max(trace.output2, 0.0)
-    high = [(a, max(a.out2, final)) for a in matrices if max(a.out2, final) / a.in2 >= LIMITS["last layer"]]
+    if max([size for _, size in matrices], default=0.0) < LIMITS["share"] * trace.output2 < math.inf:
+        large = max([a.out2 for a in trace.layers if a.kind == "embedding"], default=0.0)
+        matrices = [(replace(a, in2=a.out2), trace.output2) for a in trace.layers  # their products
+                    if a.kind == "embedding" and a.out2 > LIMITS["share"] * large]
+    high = [(a, size) for a, size in matrices if size / a.in2 >= LIMITS["last layer"]]
     if not high or not (guessed or min(high[0][1], high[0][1] / high[0][0].in2) > LIMITS["one layer"]):
         return []
     a, size = max(high, key=lambda pair: pair[1] / pair[0].in2)
     said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
     sizes = {b.path: size for b, size in high}
-    root = 4 if a.kind == "embedding" else 2  # the output is a product of two
-    return finding("output_scale", [b for b, _ in high] + ends, f"{said}The last layer multiplies the mean "
+    root, what = (4, "A product of embeddings") if a.kind == "embedding" else (2, "The last layer")
+    return finding("output_scale", [b for b, _ in high] + ends, f"{said}{what} multiplies the mean "
                    f"square by {number(size / a.in2)}, to {number(size)}; 1 or less is wanted.",
                    scale(trace, [with_bias(b) for b, _ in high], lambda b: sizes[b.path] ** (-1 / root),
                          "the outputs' mean square is 1 or less, the first loss near that of guessing"))

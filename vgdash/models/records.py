@@ -18,7 +18,8 @@ class Layer:
     """One call of a layer with weights of its own, at one forward and one backward pass.
 
     Squares are means over all entries, ``nan`` where not measured. ``fan_in`` counts the kernel's area and
-    one group's channels: the number of products in a sum. ``after2`` is E[f(out)²], what comes next reads.
+    one group's channels: the number of products in a sum. ``after2`` is E[f(out)²], what comes next reads;
+    ``output2`` is that of the model's output, where this layer alone leads to it.
     ``grad_in``, ``grad_out``, ``grad_after`` are sums of squares over all entries: in random layers a matrix
     multiplies them by ``fan_in·E[w²]``, whatever the widths. ``next`` is the index of the layer that reads
     this one alone, -1 where paths join or part. ``bypassed``: a shorter path leads around this layer, as a
@@ -46,6 +47,7 @@ class Layer:
     out_mean: float = NAN
     out_largest: float = NAN
     after2: float = NAN
+    output2: float = NAN
     activation: str = ""
     off: float = NAN
     dead: float = NAN

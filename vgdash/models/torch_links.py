@@ -79,6 +79,8 @@ class Links:
         found = {"norm": False, "passed": False}
         while True:
             users = self.users[node.index]
+            if not users:
+                return {**found, "end": node}
             user = users[0] if len(users) == 1 else self._together(node, users, found)
             if user is None or user.kind == "join":
                 return found

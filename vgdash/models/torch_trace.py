@@ -178,10 +178,13 @@ class Tracer:
                 shrunk = self.rounded_away(value, learning, grads)
         self.look_again(grads, learning, again)
         links = Links(self.recorder.nodes, self.calls)
+        returned = {node.index: t for t in tensors(outputs)
+                    if (node := self.recorder.node(t)) is not None and t.is_floating_point()}
         if value.requires_grad:
-            returned = {node.index for t in tensors(outputs) if (node := self.recorder.node(t)) is not None}
             links.leave_unread(returned)
-        layers = linked(self.calls, [self.layer(c, links, grads, used, rate) for c in self.calls], links)
+        ends = {index: mean_square(t) for index, t in returned.items()}
+        layers = [self.layer(c, links, ends, grads, used, rate) for c in self.calls]
+        layers = linked(self.calls, layers, links)
         layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
             entries = sum(c["gout"].get("entries", 0) for c in self.calls)
@@ -258,7 +261,7 @@ class Tracer:
         kept = sum(square(g) for g in grads.values() if g is not None)
         return 1 - kept / whole if whole and math.isfinite(whole) else NAN
 
-    def layer(self, c, links, grads, used, rate) -> Layer:
+    def layer(self, c, links, ends, grads, used, rate) -> Layer:
         """Put a call's measurements into a record."""
         own = [p for p in c["own"] if p in used]
         taken = [grads[p] for p in own if grads.get(p) is not None]
@@ -281,14 +284,15 @@ class Tracer:
         following = follow.get("call")
         if following is not None:
             after = following["gin"].get("square", after)
+        output2 = ends.get(follow["end"].index, NAN) if "end" in follow else NAN
         after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
         keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
                 "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
                 "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others",
                 "bias")
         return Layer(
-            **{k: c[k] for k in keys if k in c}, after2=after2, activation=act.get("name", ""),
-            **{k: act[k] for k in shares if k in act},
+            **{k: c[k] for k in keys if k in c}, after2=after2, output2=output2,
+            activation=act.get("name", ""), **{k: act[k] for k in shares if k in act},
             grad_in=c["gin"].get("square", NAN), grad_out=c["gout"].get("square", NAN), grad_after=after,
             grad_out2=c["gout"]["square"] / c["gout"]["entries"] if "square" in c["gout"] else NAN,
             grad_weight2=grad2, update=rate * math.sqrt(grad2 / c["weight2"]) if c["weight2"] else NAN,
