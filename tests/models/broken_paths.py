@@ -223,3 +223,51 @@ def factorization_machine():
 
     x = torch.randint(1000, (128, 10))
     return DeepFM(), x, (torch.rand(128) < 0.3).float(), F.binary_cross_entropy_with_logits
+
+
+@broken("input_scale", each("layers.{}.0", *range(4)))
+def neighbours_summed():
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([mlp([n, 32, 32], nn.ReLU) for n in (16, 32, 32, 32)])
+            self.head = nn.Linear(32, 4)
+
+        def forward(self, x, edges):
+            for layer in self.layers:
+                x = F.relu(layer(x + edges @ x))
+            return self.head(x)
+
+    edges = (torch.rand(80, 80) < 0.9).float()
+    return Graph(), (torch.randn(80, 16), edges), torch.arange(80) % 4, ce
+
+
+@broken("input_scale", {"net.0"})
+def pixels_of_255():
+    class Pixels(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp([64, 64, 10], nn.ReLU)
+
+        def forward(self, x):
+            return self.net(255 * x.flatten(1))
+
+    return Pixels(), torch.rand(64, 8, 8), torch.arange(64) % 10, ce
+
+
+@broken("weights_large", {"field.0", "field.2"})
+def field_normal():
+    class Steps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 5)
+            self.field = mlp([32, 32, 32], nn.Tanh)
+            initialize(self.field, nn.Linear, lambda w: nn.init.normal_(w, std=3.0))
+
+        def forward(self, x):
+            x = self.first(x)
+            for _ in range(10):
+                x = x + 0.1 * self.field(x)
+            return self.last(x)
+
+    return Steps(), torch.randn(64, 16), torch.arange(64) % 5, ce

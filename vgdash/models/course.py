@@ -139,6 +139,7 @@ def flat(trace: Trace, known: set[str]) -> list:
     by_weights = [a for a in found if a.kind in MULTIPLYING and not a.normalized
                   and a.gain > LIMITS["flat gain"] * wanted_gain(a.activation)]
     other = [a for a in found if a not in by_weights]
+    by_weights += _large(trace) if by_weights else []
     judged = []
     if by_weights and not known & BY_WEIGHTS:
         a = max(by_weights, key=lambda a: a.saturated)
@@ -157,16 +158,11 @@ def single(trace: Trace, known: set[str]) -> list:
     """Find one layer far from what its activation wants, and nets whose variances fit another fan."""
     if known & {*BY_WEIGHTS, "detached"}:
         return []
-    free = [a for a in trace.layers if a.kind in MULTIPLYING and not (a.normalized or a.last or a.zero)
-            and not a.identical and a.in2 != 0 and not is_dead(a) and not a.saturated > LIMITS["flat"]]
-    large = [a for a in free if min(a.gain, (a.out2 - a.bias2) / a.in2 if a.in2 > 0 else a.gain)
-             > LIMITS["one layer"] and not a.after2 / a.in2 < 2]
-    large += [a for a in trace.layers if a.kind == "recurrent" and a.gain > LIMITS["recurrent"][0]]
-    if large:
+    if large := _large(trace):
         high = max(a.gain for a in large)
         return _weights(trace, large, 1, f"One layer multiplies the mean square by up to {number(high)}",
                         math.log10(high))
-    least = LIMITS["one layer small"]
+    free, least = _free(trace), LIMITS["one layer small"]
     small = [a for a in free if not a.bypassed and a.gain * slope(a) < least
              and not (a.in2 > 0 and a.after2 / a.in2 > least)]
     if small:
@@ -178,3 +174,16 @@ def single(trace: Trace, known: set[str]) -> list:
     if len(far) > 1 and len(known_gain) > 2 and other_fan(known_gain):
         return _weights(trace, far, 1, "Single layers multiply the mean square up and down", 1)
     return []
+
+
+def _free(trace: Trace) -> list[Layer]:
+    """List the layers that pass signals on, with a size of their own."""
+    return [a for a in trace.layers if a.kind in MULTIPLYING and not (a.normalized or a.last or a.zero)
+            and not a.identical and a.in2 != 0 and not is_dead(a) and not a.saturated > LIMITS["flat"]]
+
+
+def _large(trace: Trace) -> list[Layer]:
+    """List the layers that multiply the mean square by far more than any activation wants."""
+    large = [a for a in _free(trace) if min(a.gain, (a.out2 - a.bias2) / a.in2 if a.in2 > 0 else a.gain)
+             > LIMITS["one layer"] and not a.after2 / a.in2 < 2]
+    return large + [a for a in trace.layers if a.kind == "recurrent" and a.gain > LIMITS["recurrent"][0]]

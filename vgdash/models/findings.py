@@ -131,17 +131,20 @@ def _output(trace, known):
 
 
 def _leap(trace, known):
-    """Name a layer that reads far larger numbers than all before it: a sum or product has made them."""
-    if known or trace.loss <= LIMITS["loss"] * trace.guess:
+    """Name layers that read far larger numbers than all before them: a sum or product has made them."""
+    if known - {"input_scale"} or trace.loss <= LIMITS["loss"] * trace.guess:
         return []
-    largest = 1.0
+    largest, leaps = 1.0, []
     for a in trace.layers:
-        if a.kind in MATRICES and not a.first and LIMITS["grows"] * largest < a.in2 < math.inf:
-            return finding("input_scale", [a], f"The inputs of {a.path} have mean square {number(a.in2)}, "
-                           f"all before it at most {number(largest)}. No weights make it so, but what "
-                           "stands between, such as a sum.", divide(trace, a))
+        if a.kind in MATRICES and not a.first and LIMITS["leap"] * largest < a.in2 < math.inf:
+            leaps.append((a, a.in2 / largest))
         largest = max([largest, *(x for x in (a.in2, a.out2) if x < math.inf)])
-    return []
+    if math.prod(leap for _, leap in leaps) < LIMITS["grows"]:
+        return []
+    a, leap = max(leaps, key=lambda pair: pair[1])
+    return finding("input_scale", [a for a, _ in leaps], f"The inputs of {a.path} have mean square "
+                   f"{number(a.in2)}, all before it at most {number(a.in2 / leap)}. No weights make it so, "
+                   "but what stands between, such as a sum.", divide(trace, leaps))
 
 
 # ---- number formats

@@ -101,29 +101,37 @@ def unsaturate(trace: Trace, layers: list[Layer]) -> str:
                  "E[z²] is 1, and units leave the flat ends")
 
 
+ENTER = {"torch": """layer = model.get_submodule({path!r})
+layer.register_forward_pre_hook(lambda module, args: ({changed}, *args[1:]))
+""", "keras": """layer = model.get_layer({path!r})
+layer.call = lambda x, *args, call=layer.call, **options: call({changed}, *args, **options)
+""", "weights": "# Let {path!r} read {changed} in place of x.\n"}
+
+
+def _entering(trace: Trace, layer: Layer, mean: float, size: float) -> str:
+    """Subtract ``mean`` from what a layer reads, and divide it by ``size``."""
+    read = "args[0]" if trace.framework == "torch" else "x"
+    read = f"({read} - {mean:.6g})" if mean else read
+    return ENTER[trace.framework].format(path=layer.path, changed=f"{read} / {size:.6g}")
+
+
 def standardize(trace: Trace, layers: list[Layer]) -> str:
-    """Bring the inputs to mean 0 and standard deviation 1."""
+    """Bring the inputs to mean 0 and standard deviation 1; where they are changed first, what is read."""
     lines = ["# Mean and standard deviation of all entries; better: of each feature."]
     if any(a.source.endswith("]") for a in layers):
         lines.append("inputs = inputs.copy() if isinstance(inputs, dict) else list(inputs)")
-    for a in {a.source: a for a in layers}.values():
+    for a in {a.source or a.path: a for a in layers}.values():
         std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0)) or 1.0
-        lines.append(f"{a.source} = ({a.source} - {a.in_mean:.6g}) / {std:.6g}")
+        lines.append(f"{a.source} = ({a.source} - {a.in_mean:.6g}) / {std:.6g}" if a.source
+                     else _entering(trace, a, a.in_mean, std).rstrip())
     return "\n".join([*lines, "# Predicted: the inputs have the scale that initializers expect.", ""])
 
 
-DIVIDE = {"torch": """layer = model.get_submodule({path!r})
-layer.register_forward_pre_hook(lambda module, args: (args[0] / {size:.4g}, *args[1:]))
-""", "keras": """layer = model.get_layer({path!r})
-layer.call = lambda x, *args, call=layer.call, **options: call(x / {size:.4g}, *args, **options)
-"""}
-
-
-def divide(trace: Trace, layer: Layer) -> str:
-    """Divide what a layer reads by its size."""
+def divide(trace: Trace, leaps: list[tuple[Layer, float]]) -> str:
+    """Divide what layers read, each by the root of its number."""
     return ("# Better: take the mean of what is summed, or divide by the root of its number.\n"
-            + DIVIDE[trace.framework].format(path=layer.path, size=math.sqrt(layer.in2))
-            + f"# Predicted: the inputs of {layer.path} have mean square 1.\n")
+            + "".join(_entering(trace, a, 0.0, math.sqrt(leap)) for a, leap in leaps)
+            + "# Predicted: the layers read numbers as large as those before them.\n")
 
 
 def wider(trace: Trace) -> str:

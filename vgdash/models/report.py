@@ -30,7 +30,7 @@ UNSIGNED = ("fan_in", "fan_out", "variance", "weight2", "weight_largest", "entri
             "grad_out", "grad_after", "grad_out2", "grad_weight2", "update")
 MOST_ITEMS, LARGEST_COUNT, LONGEST_TEXT = 5_000, 20_000, 500
 # Names become code to paste: one line, and of the inputs nothing but the name that ``inspect`` gives them.
-SOURCE = re.compile(r"""inputs(\[(\d+|'([^'\\]|\\.)*'|"([^"\\]|\\.)*")\])?""")
+SOURCE = re.compile(r"""|inputs(\[(\d+|'([^'\\]|\\.)*'|"([^"\\]|\\.)*")\])?""")
 HINTS = {kind: get_type_hints(kind) for kind in (Trace, Layer, Join)}  # of those that are read
 WORDS = {
     "detached": "no gradient reaches", "float16_overflow": "float16 overflows at",
@@ -144,7 +144,7 @@ class Report:
             if signed or a.kind not in KINDS:
                 raise ParamError("layers", "sizes of 0 or more, of a known kind", signed or a.kind, AGAIN)
             if not SOURCE.fullmatch(a.source):
-                raise ParamError("source", "inputs, inputs[0], or inputs['name']", a.source, AGAIN)
+                raise ParamError("source", "empty, inputs, inputs[0], or inputs['name']", a.source, AGAIN)
         if trace.framework not in FORMS:
             raise ParamError("framework", f"one of {', '.join(FORMS)}", trace.framework, AGAIN)
         return cls(trace).checked()

@@ -52,10 +52,10 @@ class Links:
     def reads_input(self, node) -> bool:
         return node.data and not self.above[node.index] & self.matrices
 
-    def source(self, node) -> str:
-        """Name the one input that a node reads, "inputs" if there are more."""
-        names = {n.path for n in self.inputs if self.above[node.index] >> n.index & 1}
-        return names.pop() if len(names) == 1 else "inputs"
+    def source(self, node, in2: float) -> str:
+        """Name the one input that a node reads as it is given; "" if it reads more, or another tensor."""
+        read = [n for n in self.inputs if self.above[node.index] >> n.index & 1]
+        return read[0].path if len(read) == 1 and abs(read[0].square - in2) <= 1e-3 * in2 else ""
 
     def is_last(self, node) -> bool:
         return not self.before_matrices >> node.index & 1

@@ -61,7 +61,9 @@ class Tracer:
                  {"inputs": inputs})
         for name, part in parts.items():
             for t in tensors(part):
-                recorder.remember(t, recorder.add("input", [], frozenset(), True, name))
+                node = recorder.add("input", [], frozenset(), True, name)
+                node.square = mean_square(t)
+                recorder.remember(t, node)
         handles = (hooks.register_module_forward_pre_hook(recorder.enter),
                    hooks.register_module_forward_hook(recorder.leave))
         try:
@@ -296,6 +298,7 @@ class Tracer:
             grad_in=c["gin"].get("square", NAN), grad_out=c["gout"].get("square", NAN), grad_after=after,
             grad_out2=c["gout"]["square"] / c["gout"]["entries"] if "square" in c["gout"] else NAN,
             grad_weight2=grad2, update=rate * math.sqrt(grad2 / c["weight2"]) if c["weight2"] else NAN,
-            first=links.reads_input(c["node"]), source=links.source(c["node"]), last=links.is_last(c["node"]),
+            first=links.reads_input(c["node"]), source=links.source(c["node"], c.get("in2", NAN)),
+            last=links.is_last(c["node"]),
             bypassed=links.bypassed(c["node"]), normalized=follow.get("norm", False),
             identical=same, stuck=c.get("stuck", False), gradient=state)
