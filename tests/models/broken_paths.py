@@ -271,3 +271,31 @@ def field_normal():
             return self.last(x)
 
     return Steps(), torch.randn(64, 16), torch.arange(64) % 5, ce
+
+
+@broken({"weights_large", "stream_grows"}, {"again"})
+def recurrent_by_hand():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.read, self.head = nn.Linear(4, 32), nn.Linear(32, 3)
+            self.again = nn.Linear(32, 32, bias=False)
+            nn.init.eye_(self.again.weight).data.mul_(1.5)
+
+        def forward(self, x):
+            h = torch.zeros(len(x), 32)
+            for step in x.unbind(1):
+                h = F.relu(0.1 * self.read(step) + self.again(h))
+            return self.head(h)
+
+    return Recurrent(), torch.randn(32, 40, 4), torch.arange(32) % 3, ce
+
+
+@broken("detached", {"0", "2"})
+def signs_of_weights():
+    class Signs(nn.Linear):
+        def forward(self, x):
+            return F.linear(x, self.weight.sign() / 8, self.bias)
+
+    x, t = data()
+    return nn.Sequential(Signs(64, 64), nn.ReLU(), Signs(64, 64), nn.ReLU(), nn.Linear(64, 10)), x, t, ce

@@ -231,3 +231,32 @@ def efficientnet():
         nn.Linear(40, 10))
     initialize(m, nn.Conv2d, lambda w: nn.init.kaiming_normal_(w, mode="fan_out"))
     return m, x, t, ce
+
+
+@healthy
+def stylegan():
+    """Convolutions whose weights the inputs modulate, over a learnt constant."""
+    class Modulated(nn.Module):
+        def __init__(self, n, m):
+            super().__init__()
+            self.weight, self.style = nn.Parameter(torch.randn(m, n, 3, 3)), nn.Linear(32, n)
+            nn.init.ones_(self.style.bias)
+
+        def forward(self, x, z):
+            w = self.weight * self.style(z)[:, None, :, None, None]
+            w = w * torch.rsqrt((w**2).sum((2, 3, 4), keepdim=True) + 1e-8)
+            out = F.conv2d(x.reshape(1, -1, *x.shape[2:]), w.flatten(0, 1), padding=1, groups=len(z))
+            return 2**0.5 * F.leaky_relu(out.view(len(z), -1, *x.shape[2:]), 0.2)
+
+    class Generator(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mapping, self.start = mlp([32, 32, 32], nn.ReLU), nn.Parameter(torch.randn(1, 32, 4, 4))
+            self.a, self.b, self.rgb = Modulated(32, 32), Modulated(32, 16), nn.Conv2d(16, 3, 1)
+
+        def forward(self, z):
+            z = self.mapping(z)
+            x = self.a(self.start.expand(len(z), -1, -1, -1), z)
+            return self.rgb(self.b(F.interpolate(x, scale_factor=2), z))
+
+    return Generator(), torch.randn(8, 32), torch.randn(8, 3, 8, 8), F.mse_loss

@@ -21,6 +21,7 @@ from vgdash.models.expectation import (
 )
 from vgdash.models.fixes import redraw, scale, skips, unsaturate
 from vgdash.models.records import MULTIPLYING, Layer, Trace
+from vgdash.spelling import count
 
 BY_WEIGHTS = {"weights_large", "weights_small", "wrong_fan"}
 
@@ -52,12 +53,35 @@ def stream(trace: Trace, known: set[str]) -> list:
         math.log10(total))
 
 
+def recurrence(trace: Trace, known: set[str]) -> list:
+    """Find weights used again and again, with a signal that grows exponentially from call to call."""
+    if known & {"stream_grows", "detached"}:
+        return []
+    calls: dict[str, list[Layer]] = {}
+    for a in trace.layers:
+        if a.kind in MULTIPLYING and a.weight and not a.normalized and 0 < a.in2 < math.inf:
+            calls.setdefault(a.weight, []).append(a)
+    found = {}
+    for name, uses in calls.items():
+        total, half = uses[-1].in2 / uses[0].in2, uses[-1].in2 / uses[len(uses) // 2].in2
+        if len(uses) > 3 and total >= LIMITS["grows"] and half >= LIMITS["stream"][1]:
+            found[name] = uses[-1], total ** (1 / (len(uses) - 1))
+    if not found:
+        return []
+    layers, (a, rate) = [a for a, _ in found.values()], max(found.values(), key=lambda pair: pair[1])
+    return finding("weights_large", layers, (
+        f"{a.path} reads what it gave before, and each of its {a.calls} calls multiplies the mean square by "
+        f"{number(rate)}; fan-in·E[w²] is {number(a.gain)}."),
+        scale(trace, layers, lambda a: found[a.weight][1] ** (-0.5 / len(layers)),
+              "the signal keeps its size from call to call"), math.log10(rate) * a.calls)
+
+
 def course(trace: Trace, known: set[str]) -> list:
     """Find layers that make the gradient or the signal shrink or grow on the way through the net.
 
     A layer's own factor of the gradient is gain·E[f'²], from the next layer's input back to its own.
     """
-    if known & {"stream_grows", "detached"}:
+    if known & {"stream_grows", "detached", "weights_large"}:
         return []
     rows = [(a, a.gain * slope(a)) for a in plain(trace) if not a.last]
     known_sizes = [a.grad_in for a in plain(trace) if a.grad_in > 0 and math.isfinite(a.grad_in)]
@@ -103,8 +127,9 @@ def _at_fault(trace, factors, sign: int, total: float, what: str) -> list:
     if explained < 0.5 * abs(math.log10(max(total, 1e-300))):
         return []
     layers, rate = [a for a, _ in faults], 10 ** (sign * explained / len(faults))
-    return _weights(trace, layers, sign, f"The {what}'s square is multiplied by {number(rate)} in each of "
-                    f"{len(layers)} layers, {number(total)} in all", abs(math.log10(max(total, 1e-300))))
+    each = "each of " * (len(layers) > 1) + count(len(layers), "layer")
+    return _weights(trace, layers, sign, f"The {what}'s square is multiplied by {number(rate)} in {each}, "
+                    f"{number(total)} in all", abs(math.log10(max(total, 1e-300))))
 
 
 def _weights(trace, layers, sign: int, what: str, size: float) -> list:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from vgdash.models.course import course, flat, single, stream
+from vgdash.models.course import course, flat, recurrence, single, stream
 from vgdash.models.expectation import LIMITS, finding, is_dead, number, plain
 from vgdash.models.fixes import attach, divide, fill, redraw, revive, scale, standardize, wider, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
 from vgdash.number_formats import FORMATS
+from vgdash.spelling import count
 
 CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "dead", "weights_identical",
           "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small", "gradient_grows",
@@ -23,8 +24,8 @@ CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "dead", 
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
-    for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, course, flat,
-                 single, _output, _leap, _underflow, _infinite):
+    for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, recurrence,
+                 course, flat, single, _output, _leap, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -41,8 +42,8 @@ def _detached(trace, known):
     silent = [a for a in learning if a.gradient == "zero"]
     closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or a.out2 == 0 for a in trace.layers)
     if silent and len(silent) == len(learning) and not closed and trace.format != "float16":
-        return finding("detached", silent, f"The gradient of {len(silent)} layers is exactly 0: an operation "
-                       f"without a slope, such as rounding or a comparison, follows them.{where}",
+        return finding("detached", silent, f"The gradient of {count(len(silent), 'layer')} is exactly 0: an "
+                       f"operation without a slope, such as rounding or a comparison, follows them.{where}",
                        attach(trace))
     return []
 
@@ -51,8 +52,8 @@ def _zero(trace, known):
     stuck = [a for a in trace.layers if a.kind in MATRICES and a.zero and a.stuck]
     if not stuck:
         return []
-    return finding("weights_zero", stuck, f"All weights of {len(stuck)} layers are 0, their gradient is 0, "
-                   "and it stays 0 after two steps.", redraw(trace, stuck))
+    return finding("weights_zero", stuck, f"All weights of {count(len(stuck), 'layer')} are 0, their "
+                   "gradient is 0, and it stays 0 after two steps.", redraw(trace, stuck))
 
 
 def _closed(trace, known):
@@ -61,7 +62,7 @@ def _closed(trace, known):
     if not closed or not below:
         return []
     return finding("scale_zero", closed, f"The scale is 0 and no path leads around it: the gradient of "
-                   f"{len(below)} layers is exactly 0.",
+                   f"{count(len(below), 'layer')} is exactly 0.",
                    fill(trace, [a.weight for a in closed], 1.0, "signal and gradient pass the scale"))
 
 
@@ -81,8 +82,9 @@ def _identical(trace, known):
     same = [a for a in trace.layers if a.identical and not a.stuck]
     if not same:
         return []
-    return finding("weights_identical", same, f"All rows of the weights are equal in {len(same)} layers, "
-                   "and so are those of their gradient: the units stay one unit.", redraw(trace, same))
+    return finding("weights_identical", same, "All rows of the weights are equal in "
+                   f"{count(len(same), 'layer')}, and so are those of their gradient: the units stay one "
+                   "unit.", redraw(trace, same))
 
 
 # ---- inputs and outputs

@@ -89,11 +89,15 @@ class Tracer:
                 source = t
         if kind == "norm" and not weights:
             weights = [torch.ones(1)]
-        if kind in MATRICES and not weights:
+        swapped = bool(weights and args and args[0] is weights[0]
+                       and (kind == "convolution" or node.op == "linear"))
+        if kind in MATRICES and (not weights or swapped):  # its weights are made of the inputs
             node.kind = ""
             return
         own = [p for p in node.params if any(o.data_ptr() == w.data_ptr() for w in weights
-               for o in (self.parameter(p),))] or list(node.params)
+               for o in (self.parameter(p),))]
+        made = dict.fromkeys(p for w in weights if (n := recorder.node(w)) is not None for p in n.params)
+        own = own or list(made or node.params)
         name = self.name(own) if own else ""
         path = self.path_of(name) if name else recorder.here
         self.count[name] = self.count.get(name, 0) + 1
