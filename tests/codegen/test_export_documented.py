@@ -3,6 +3,7 @@
 import ast
 import inspect
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -111,15 +112,16 @@ def signature(parameters):
     return inspect.signature(scope["documented"])
 
 
+@cache
 def interface(text):
     """Every dotted name of an imported package in a text, and its call or None: [(name, call)]."""
-    tree = ast.parse(text)
-    imports = [alias for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    nodes = list(ast.walk(ast.parse(text)))
+    imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     modules = {alias.asname or alias.name: alias.name for alias in imports}
-    called = {node.func: node for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    inner = {node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    called = {node.func: node for node in nodes if isinstance(node, ast.Call)}
+    inner = {node.value for node in nodes if isinstance(node, ast.Attribute)}
     found = []
-    for node in ast.walk(tree):
+    for node in nodes:
         name = ast.unparse(node) if isinstance(node, ast.Attribute) and node not in inner else ""
         if (root := name.split(".")[0]) in modules and name.replace(".", "").replace("_", "").isalnum():
             found.append((modules[root] + name[len(root):], called.get(node)))
