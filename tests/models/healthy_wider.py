@@ -6,39 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.models.broken_more import MF, VQ
 from tests.models.nets import ce, data, healthy, img
 from tests.models.zoo.models import initialize, mlp
-
-
-class MF(nn.Module):
-    def __init__(self, std_):
-        super().__init__()
-        self.u, self.i = nn.Embedding(100, 64), nn.Embedding(50, 64)
-        nn.init.normal_(self.u.weight, std=std_)
-        nn.init.normal_(self.i.weight, std=std_)
-
-    def forward(self, x):
-        return (self.u(x[:, 0]) * self.i(x[:, 1])).sum(1)
-
-
-class VQ(nn.Module):
-    def __init__(self, st):
-        super().__init__()
-        self.enc, self.code, self.dec = (
-            mlp([64, 64, 16], nn.ReLU),
-            nn.Embedding(32, 16),
-            mlp([16, 64, 64], nn.ReLU),
-        )
-        self.st = st
-
-    def forward(self, x):
-        z = self.enc(x)
-        q = self.code(torch.cdist(z, self.code.weight).argmin(1))
-        if self.st:
-            return self.dec(z + (q - z).detach()), ((q - z.detach()) ** 2).mean() + 0.25 * (
-                (q.detach() - z) ** 2
-            ).mean()
-        return self.dec(q), ((q - z.detach()) ** 2).mean()
 
 
 class Post(nn.Module):
