@@ -15,7 +15,7 @@ import time
 from websockets.exceptions import WebSocketException
 
 from tests.pages.crowd import Hall, connection, exchange, fill, page_request
-from tests.server import port_of, serving
+from tests.server import completed, port_of, serving
 
 EVERY, WITHIN = 4.0, 8.0  # seconds: a visitor comes, and must have got the page
 
@@ -56,14 +56,14 @@ async def first_loads_beside(clients: int, seconds: float, port: int) -> list[fl
 
 def test_a_hundred_who_come_within_four_seconds_all_get_their_page():
     with serving() as address:
-        hall = asyncio.run(fill(port_of(address), "linear_chain", students=100, arrive=4))
+        hall = completed(fill(port_of(address), "linear_chain", students=100, arrive=4))
     assert not hall.errors
     assert len(hall.first) == 100
 
 
 def test_beside_clients_that_ask_and_never_read_every_visitor_gets_the_page():
     with serving() as address:
-        waits = asyncio.run(first_loads_beside(3, 16, port_of(address)))
+        waits = completed(first_loads_beside(3, 16, port_of(address)))
     assert None not in waits, waits
 
 
@@ -76,9 +76,9 @@ def test_a_net_whose_computation_takes_long_gets_its_page_and_so_does_the_next()
         return hall.errors
 
     with serving() as address:
-        assert not asyncio.run(open_each(port_of(address)))
+        assert not completed(open_each(port_of(address)))
 
 
 if __name__ == "__main__":
     with serving() as app:
-        print(asyncio.run(first_loads_beside(*map(int, sys.argv[1:3] or (20, 60)), port_of(app))))
+        print(completed(first_loads_beside(*map(int, sys.argv[1:3] or (20, 60)), port_of(app))))

@@ -13,7 +13,7 @@ import pytest
 from deploy.probe import SCRIPT_FINISHED, field_numbers, page_served
 from deploy.replicas import keep_serving, nginx_configuration, running, start_command
 from tests.debian import program
-from tests.server import ROOT, free_port
+from tests.server import ROOT, completed, free_port
 
 SCRIPT = """
 import os, pathlib, streamlit as st
@@ -61,7 +61,7 @@ def test_the_numbers_of_a_messages_fields_are_those_that_streamlit_reads():
 
 
 def test_nobody_serves_where_nobody_listens():
-    assert not asyncio.run(page_served(free_port(), 1))
+    assert not completed(page_served(free_port(), 1))
 
 
 def test_a_frozen_replica_is_killed_and_started_again_while_nginx_goes_on_serving(tmp_path):
@@ -112,7 +112,7 @@ def test_a_frozen_replica_is_killed_and_started_again_while_nginx_goes_on_servin
                 task.cancel()
 
     frozen = None
-    asyncio.run(freeze_one())
+    completed(freeze_one())
     for port in ports:
         with pytest.raises(ProcessLookupError):
             os.kill(process_of(port), 0)
