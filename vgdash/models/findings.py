@@ -52,8 +52,10 @@ def _zero(trace, known):
     stuck = [a for a in trace.layers if a.kind in MATRICES and a.zero and a.stuck]
     if not stuck:
         return []
-    return finding("weights_zero", stuck, f"All weights of {count(len(stuck), 'layer')} are 0, their "
-                   "gradient is 0, and it stays 0 after two steps.", redraw(trace, stuck))
+    seen = "no gradient passes two of them" if trace.framework == "weights" else (
+        "their gradient is 0, and it stays 0 after two steps")
+    return finding("weights_zero", stuck, f"All weights of {count(len(stuck), 'layer')} are 0: {seen}.",
+                   redraw(trace, stuck))
 
 
 def _closed(trace, known):

@@ -93,7 +93,7 @@ def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
     chain = not normed and all(a.kind in MULTIPLYING for a in layers) and all(
         out == a.fan_in / a.area or (a.kind == "linear" and b.kind == "convolution" and a.fan_in % out == 0)
         for out, b, a in zip(outs, layers, layers[1:], strict=False))
-    found = []
+    found, zeros = [], [False, *(a.zero for a in layers), False]
     for place, (a, after) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
         last, out2 = after is None, a.gain + a.bias2
         found.append(replace(
@@ -101,7 +101,8 @@ def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
             next=place + 1 if chain and not last else -1, first=place == 0, last=last,
             bypassed=not chain, normalized=not chain,
             dead=0.0 if last else a.dead, identical=a.identical and after is not None and after.stuck,
-            stuck=chain and a.zero and any(b.zero for b in layers if b is not a)))
+            # a layer of 0 after each other one may end the branch of a skip connection
+            stuck=chain and a.zero and (zeros[place] or zeros[place + 2])))
     return found
 
 
