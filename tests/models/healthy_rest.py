@@ -216,7 +216,7 @@ def efficientnet():
             self.wide = nn.Sequential(
                 nn.Conv2d(n, c, 1, bias=False), nn.BatchNorm2d(c), nn.SiLU(),
                 nn.Conv2d(c, c, 3, stride, 1, groups=c, bias=False), nn.BatchNorm2d(c), nn.SiLU())
-            self.gate = nn.Sequential(nn.Conv2d(c, c // 4, 1), nn.SiLU(), nn.Conv2d(c // 4, c, 1))
+            self.gate = nn.Sequential(nn.Conv2d(c, n // 4, 1), nn.SiLU(), nn.Conv2d(n // 4, c, 1))
             self.back = nn.Sequential(nn.Conv2d(c, m, 1, bias=False), nn.BatchNorm2d(m))
 
         def forward(self, x):

@@ -95,7 +95,7 @@ def course(trace: Trace, known: set[str]) -> list:
     held = sum(math.log10(steps[id(a)]) for a, _ in rows if a.normalized and steps[id(a)] > 0)
     if held > 0.7 * math.log10(grown) and grown > LIMITS["normalized"]:
         growing = [a for a, _ in rows if a.normalized and steps[id(a)] > 1]
-        rate = number(10 ** (held / len(growing)))
+        rate = number(grown ** (1 / len(growing)))
         return finding("gradient_grows", growing, (
             f"Normalization keeps the outputs, and the gradient's square grows by {rate} a layer, "
             f"{number(grown)} in all; with skip connections it would keep its size."),

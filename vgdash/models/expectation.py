@@ -14,7 +14,7 @@ from vgdash.theory.averages import log_moment, log_slope
 LIMITS = {
     "shrinks": 1e-6,  # of squares: a step of the first layer is a thousandth of the last one's
     "grows": 1e3,  # of squares: outputs 30 times too large, the first loss far above guessing
-    "normalized": 3e3,  # of squares, where normalization holds the outputs: 21 layers of ×1.47 (Yang 2019)
+    "normalized": 1e4,  # of squares, where normalization holds the outputs: 24 layers of ×1.47 (Yang 2019)
     "one layer": 30.0,  # gain of one layer, of which 2 to 4 is what an activation wants
     "one layer small": 1e-3,
     "stream": (100.0, 10.0),  # growth in all, and over the second half, where a linear one is ×2

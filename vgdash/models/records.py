@@ -23,9 +23,9 @@ class Layer:
     ``grad_after`` are sums of squares over all entries: in random layers a matrix multiplies them by
     ``fan_in·E[w²]``, whatever the widths. ``next`` is the index of the layer that reads this one alone, -1
     where paths join or part. ``bypassed``: a shorter path leads around this layer, as a skip connection does,
-    or what a gate multiplies. ``normalized``: its scale is divided out before the next layer. ``others``
-    names further matrices of a recurrent layer, ``source`` the inputs that a first layer reads as they are
-    given.
+    or what a gate multiplies. ``normalized``: its scale is divided out before the next layer, or bounded by a
+    gate. ``others`` names further matrices of a recurrent layer, ``source`` the inputs that a first layer
+    reads as they are given.
     """
 
     path: str

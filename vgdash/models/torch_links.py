@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from vgdash.models.records import MATRICES, Join, Layer
 from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
 STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
+BOUNDED = {"sigmoid", "hardsigmoid", "softmax", "tanh"}
 NEAR = 32  # operations within which a normalization or an activation written by hand is complete
 
 
@@ -62,17 +64,39 @@ class Links:
 
     def bypassed(self, node) -> bool:
         """Test if a way with fewer layers leads around the node from the same data to a sum or gate."""
+        return any(self._around(node, self.sums)) or self.gated(node)
+
+    def gated(self, node) -> bool:
+        """Test if all that a node does is to open a gate, by a function with bounds."""
+        return any(len(through) == 1 and self._is_bounded(through[0]) and self._all_through(node, through[0])
+                   for through in self._around(node, self.gates))
+
+    def _around(self, node, ends) -> Iterator[list]:
+        """Yield the parents, above the node, of each end to which a way with fewer layers leads, too."""
         i = node.index
-        for n in self.sums + self.gates:
+        for n in ends:
             if not self.above[n.index] >> i & 1:
                 continue
             through = [p for p in n.parents if p.index == i or self.above[p.index] >> i & 1]
             longest = max(self.depth[p.index] for p in through)
-            for p in n.parents:
-                around = p.data and p not in through and self.depth[p.index] < longest
-                if around and (self.above[p.index] | 1 << p.index) & self.above[i]:
-                    return True
-        return False
+            if any(p.data and p not in through and self.depth[p.index] < longest
+                   and (self.above[p.index] | 1 << p.index) & self.above[i] for p in n.parents):
+                yield through
+
+    def _is_bounded(self, node) -> bool:
+        """Test if a node is the result of a function with bounds, in another shape or times a number."""
+        while node.op not in BOUNDED:
+            data = {p.index: p for p in node.parents if p.data}
+            if len(data) != 1 or node.index in self.calls:
+                return False
+            node, = data.values()
+        return True
+
+    def _all_through(self, node, gate) -> bool:
+        """Test if all that depends on a node does so through the gate."""
+        before, i, g = self.above[gate.index] | 1 << gate.index, node.index, gate.index
+        return all(before >> m.index & 1 or self.above[m.index] >> g & 1
+                   for m in self.nodes[i + 1:] if self.above[m.index] >> i & 1)
 
     def follow(self, node) -> dict:
         """Go on to the next layer while nothing joins or parts: activation, normalization, and that layer."""

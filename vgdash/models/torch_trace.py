@@ -304,5 +304,6 @@ class Tracer:
             grad_weight2=grad2, update=rate * math.sqrt(grad2 / c["weight2"]) if c["weight2"] else NAN,
             first=links.reads_input(c["node"]), source=links.source(c["node"], c.get("in2", NAN)),
             last=links.is_last(c["node"]),
-            bypassed=links.bypassed(c["node"]), normalized=follow.get("norm", False),
+            bypassed=links.bypassed(c["node"]),
+            normalized=follow.get("norm", False) or links.gated(c["node"]),
             identical=same, stuck=c.get("stuck", False), gradient=state)
