@@ -203,6 +203,20 @@ def test_a_layer_is_detached_if_the_model_reads_it_without_a_gradient(read):
     assert [(f.cause, f.layers) for f in found.findings] == [("detached", ("b",))] * (read != "unused")
 
 
+def test_weights_may_be_made_of_a_parameter_with_fewer_axes():
+    class Distances(nn.Module):  # relative positions: a matrix for each pair
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Parameter(torch.full((15, 16), 0.1)), nn.Linear(8, 5)
+
+        def forward(self, x):
+            apart = torch.arange(8)[:, None] - torch.arange(8) + 7
+            return self.head(torch.einsum("bqc,qkc->bqk", x, self.table[apart]).relu().mean(1))
+
+    found = inspect(Distances(), torch.randn(32, 8, 16), torch.arange(32) % 5)
+    assert [a.path for a in found.layers] == ["", "head"]
+
+
 def test_a_training_loop_is_watched_in_bounded_memory():
     model, x, t = nn.Linear(8, 4), torch.randn(32, 8), torch.arange(32) % 4
     watch = Watch(model, x, t, every=2, keep=3)

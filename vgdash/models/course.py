@@ -194,8 +194,9 @@ def single(trace: Trace, known: set[str]) -> list:
         low = min(a.gain for a in small)
         return _weights(trace, small, -1, f"One layer multiplies the mean square by {number(low)}", 1)
     known_gain = [a for a in free if not a.bypassed and a.gain > 0]
-    far = [a for a in known_gain
-           if abs(math.log(a.gain / wanted_gain(a.activation))) > math.log(LIMITS["fan"])]
+    far = [a for a in known_gain if all(  # He's 2 is usual where nobody knows what follows
+        abs(math.log(a.gain / wanted)) > math.log(LIMITS["fan"])
+        for wanted in ([wanted_gain(a.activation)] if a.activation else [1.0, 2.0]))]
     if len(far) > 1 and len(known_gain) > 2 and other_fan(known_gain):
         return _weights(trace, far, 1, "Single layers multiply the mean square up and down", 1)
     return []

@@ -279,7 +279,8 @@ class Tracer:
                  "none" if len(taken) < len(asked)
                  else "zero" if total == 0 and not any(bool(g.any()) for g in taken) else "reaches")
         seen = c.get("again", taken)
-        seen = [g.movedim(c["axis"], 0).chunk(GATES.get(c["node"].op, 1)) for g in seen if g.dim() > 1]
+        seen = [g.movedim(c["axis"], 0).chunk(GATES.get(c["node"].op, 1)) for g in seen
+                if g.dim() > max(c["axis"], 1)]  # what is made of a parameter may have more axes
         same = c["same"] and bool(seen) and all(
             close(g, 1e-4 * float(g.abs().max())) for gates in seen for g in gates)
         follow = links.follow(c["node"])
