@@ -260,3 +260,24 @@ def stylegan():
             return self.rgb(self.b(F.interpolate(x, scale_factor=2), z))
 
     return Generator(), torch.randn(8, 32), torch.randn(8, 3, 8, 8), F.mse_loss
+
+
+@healthy
+def decisions():
+    """Returns, states and times in one sum, drawn with .02, before a norm; the loss stands first."""
+    class Decisions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.returns, self.states = nn.Linear(1, 64), nn.Linear(5, 64)
+            self.times, self.words, self.norm = nn.Embedding(10, 64), nn.Embedding(300, 64), nn.LayerNorm(64)
+            initialize(self, (nn.Linear, nn.Embedding), lambda w: nn.init.normal_(w, std=0.02))
+            self.mix = nn.Linear(64, 64)
+
+        def forward(self, returns, states, labels):
+            x = self.returns(returns) + self.states(states) + self.times(torch.arange(10))
+            logits = F.gelu(self.mix(self.norm(x))) @ self.words.weight.T
+            return {"loss": token_loss(logits, labels), "logits": logits}
+
+    labels = torch.randint(300, (8, 10))
+    inputs = {"returns": torch.randn(8, 10, 1), "states": torch.randn(8, 10, 5), "labels": labels}
+    return Decisions(), inputs, None, None

@@ -189,7 +189,7 @@ def single(trace: Trace, known: set[str]) -> list:
                         math.log10(high))
     free, least = _free(trace), LIMITS["one layer small"]
     small = [a for a in free if not a.bypassed and a.gain * slope(a) < least
-             and not (a.in2 > 0 and a.after2 / a.in2 > least)]
+             and not (a.in2 > 0 and a.after2 / a.in2 > least) and not a.share > LIMITS["share"]]
     if small:
         low = min(a.gain for a in small)
         return _weights(trace, small, -1, f"One layer multiplies the mean square by {number(low)}", 1)

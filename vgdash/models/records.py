@@ -19,13 +19,13 @@ class Layer:
 
     Squares are means over all entries, ``nan`` where not measured. ``fan_in`` counts the kernel's area and
     one group's channels: the number of products in a sum. ``after2`` is E[f(out)²], what comes next reads;
-    ``output2`` is that of the model's output, where this layer alone leads to it. ``grad_in``, ``grad_out``,
-    ``grad_after`` are sums of squares over all entries: in random layers a matrix multiplies them by
-    ``fan_in·E[w²]``, whatever the widths. ``next`` is the index of the layer that reads this one alone, -1
-    where paths join or part. ``bypassed``: a shorter path leads around this layer, as a skip connection does,
-    or what a gate multiplies. ``normalized``: its scale is divided out before the next layer, or bounded by a
-    gate. ``others`` names further matrices of a recurrent layer, ``source`` the inputs that a first layer
-    reads as they are given.
+    ``output2`` is that of the model's output, where this layer alone leads to it, ``share`` is out2 beside
+    that of the sum that follows. ``grad_in``, ``grad_out``, ``grad_after`` are sums of squares over all
+    entries: in random layers a matrix multiplies them by ``fan_in·E[w²]``, whatever the widths. ``next`` is
+    the index of the layer that reads this one alone, -1 where paths join or part. ``bypassed``: a shorter
+    path leads around this layer, as a skip connection does, or what a gate multiplies. ``normalized``: its
+    scale is divided out before the next layer, or bounded by a gate. ``others`` names further matrices of a
+    recurrent layer, ``source`` the inputs that a first layer reads as they are given.
     """
 
     path: str
@@ -49,6 +49,7 @@ class Layer:
     out_largest: float = NAN
     after2: float = NAN
     output2: float = NAN
+    share: float = NAN
     activation: str = ""
     off: float = NAN
     dead: float = NAN

@@ -107,7 +107,7 @@ class Links:
                 return {**found, "end": node}
             user = users[0] if len(users) == 1 else self._together(node, users, found)
             if user is None or user.kind == "join":
-                return found
+                return {**found, "join": user} if user else found
             call = self.calls.get(user.index)
             if call is not None and call["kind"] in MATRICES:
                 return {**found, "call": call}

@@ -188,14 +188,14 @@ class Tracer:
                     if (node := self.recorder.node(t)) is not None and t.is_floating_point()}
         if value.requires_grad:
             links.leave_unread(returned)
-        ends = {index: mean_square(t) for index, t in returned.items()}
+        ends = {index: mean_square(t) for index, t in returned.items() if t.dim()}  # a loss is no output
         layers = [self.layer(c, links, ends, grads, used, rate) for c in self.calls]
         layers = linked(self.calls, layers, links)
         layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
             entries = sum(c["gout"].get("entries", 0) for c in self.calls)
             shrunk = sum(c["gout"].get("tiny", 0) for c in self.calls) / entries if entries else NAN
-        outs = [t for t in tensors(outputs) if t.is_floating_point()]
+        outs = [t for t in tensors(outputs) if t.is_floating_point() and t.dim()]
         kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
         return Trace(
             self.framework, tuple(layers), tuple(links.joins), min(kinds, key=len, default="float32"),
@@ -292,6 +292,7 @@ class Tracer:
         if following is not None:
             after = following["gin"].get("square", after)
         output2 = ends.get(follow["end"].index, NAN) if "end" in follow else NAN
+        whole = follow["join"].square if "join" in follow else NAN
         after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
         keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
                 "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
@@ -299,6 +300,7 @@ class Tracer:
                 "bias")
         return Layer(
             **{k: c[k] for k in keys if k in c}, after2=after2, output2=output2,
+            share=c["out2"] / whole if whole and whole > 0 else NAN,
             activation=act.get("name", ""), **{k: act[k] for k in shares if k in act},
             grad_in=c["gin"].get("square", NAN), grad_out=c["gout"].get("square", NAN), grad_after=after,
             grad_out2=c["gout"]["square"] / c["gout"]["entries"] if "square" in c["gout"] else NAN,
