@@ -281,3 +281,22 @@ def decisions():
     labels = torch.randint(300, (8, 10))
     inputs = {"returns": torch.randn(8, 10, 1), "states": torch.randn(8, 10, 5), "labels": labels}
     return Decisions(), inputs, None, None
+
+
+@healthy
+def queries():
+    """Learnt queries, through a layer of their own, over what the inputs say."""
+    class Queries(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.asked = nn.Parameter(torch.randn(6, 256))
+            self.q, self.k, self.v = (nn.Linear(n, 256) for n in (256, 20, 20))
+            self.head = nn.Linear(256, 5)
+
+        def forward(self, x):
+            scores = self.q(self.asked).expand(len(x), -1, -1) @ self.k(x).transpose(1, 2) / 16
+            return self.head((scores.softmax(-1) @ self.v(x)).mean(1))
+
+    m = Queries()
+    nn.init.normal_(m.q.weight, std=0.1)
+    return m, torch.randn(16, 30, 20), torch.arange(16) % 5, ce

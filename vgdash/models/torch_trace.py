@@ -89,9 +89,7 @@ class Tracer:
                 source = t
         if kind == "norm" and not weights:
             weights = [torch.ones(1)]
-        swapped = bool(weights and args and args[0] is weights[0]
-                       and (kind == "convolution" or node.op == "linear"))
-        if kind in MATRICES and (not weights or swapped):  # its weights are made of the inputs
+        if kind in MATRICES and (not weights or self.is_mixing(node, args, weights)):
             node.kind = ""
             return
         own = [p for p in node.params if any(o.data_ptr() == w.data_ptr() for w in weights
@@ -125,6 +123,15 @@ class Tracer:
         watch(out, found["gout"])
         node.call = found
         self.calls.append(found)
+
+    def is_mixing(self, node, args, weights) -> bool:
+        """Test if a product mixes data: its weights are made of inputs, or a layer gives them, as queries."""
+        if node.kind == "convolution" or node.op == "linear":
+            return bool(args) and args[0] is weights[0]
+        waiting = [n for w in weights if id(w) not in self.recorder.named and (n := self.recorder.node(w))]
+        while waiting and waiting[-1].op != "linear":
+            waiting += waiting.pop().parents
+        return bool(waiting)
 
     def add_bias(self, found: dict, bias, out) -> None:
         """Measure the outputs of a layer whose bias is added by an operation of its own."""
