@@ -92,7 +92,12 @@ def course(trace: Trace, known: set[str]) -> list:
     if shrunk < LIMITS["shrinks"]:
         return _at_fault(trace, rows, -1, shrunk, "gradient")
     steps = {id(a): _step(a, factor) for a, factor in rows}
-    held = sum(math.log10(steps[id(a)]) for a, _ in rows if a.normalized and steps[id(a)] > 0)
+    side_by_side: dict[float, float] = {}  # layers that read one tensor have one gradient of it
+    for a, _ in rows:
+        if a.normalized and steps[id(a)] > 0:
+            key = a.grad_in if a.grad_in > 0 else -id(a)
+            side_by_side[key] = max(side_by_side.get(key, 0.0), steps[id(a)])
+    held = sum(map(math.log10, side_by_side.values()))
     if held > 0.7 * math.log10(grown) and grown > LIMITS["normalized"]:
         growing = [a for a, _ in rows if a.normalized and steps[id(a)] > 1]
         rate = number(grown ** (1 / len(growing)))
