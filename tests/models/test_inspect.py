@@ -203,6 +203,17 @@ def test_a_layer_is_detached_if_the_model_reads_it_without_a_gradient(read):
     assert [(f.cause, f.layers) for f in found.findings] == [("detached", ("b",))] * (read != "unused")
 
 
+def test_a_module_may_keep_a_dictionary_that_refuses_to_be_changed():
+    class Frozen(dict):
+        def clear(self):
+            raise TypeError
+
+    model = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
+    model.config = Frozen(width=16)
+    assert_healthy(model, torch.randn(32, 16))
+    assert model.config == {"width": 16}
+
+
 def test_weights_may_be_made_of_a_parameter_with_fewer_axes():
     class Distances(nn.Module):  # relative positions: a matrix for each pair
         def __init__(self):

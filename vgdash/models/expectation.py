@@ -24,7 +24,7 @@ LIMITS = {
     "small entry": 0.1,  # sparse inputs are small on average and have entries of 1
     "offset": (25.0, 9.0),  # squared mean beside the variance, and mean square
     "loss": 3.0,  # first loss beside that of guessing; He in the last layer gives 1.4
-    "leap": 10.0,  # a layer's inputs beside the largest mean square before it
+    "leap": 3.0,  # a layer's inputs beside the largest mean square before it
     "share": 0.1,  # of a mean square, below which nearly all of it comes from elsewhere
     "last layer": 4.0,  # its output's mean square beside its input's; He has 2
     "fan": 3.5,  # a layer beside what its activation wants, in a net whose variance fits another fan

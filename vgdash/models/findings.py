@@ -143,7 +143,8 @@ def _leap(trace, known):
         if a.kind in MATRICES and not a.first and LIMITS["leap"] * largest < a.in2 < math.inf:
             leaps.append((a, a.in2 / largest))
         largest = max([largest, *(x for x in (a.in2, a.out2) if x < math.inf)])
-    if math.prod(leap for _, leap in leaps) < LIMITS["grows"]:
+    harmful = LIMITS["one layer"] if math.isfinite(trace.guess) else LIMITS["grows"]  # the loss is, if known
+    if math.prod(leap for _, leap in leaps) < harmful:
         return []
     a, leap = max(leaps, key=lambda pair: pair[1])
     return finding("input_scale", [a for a, _ in leaps], f"The inputs of {a.path} have mean square "

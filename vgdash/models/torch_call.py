@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict, defaultdict
 from contextlib import contextmanager, suppress
 from inspect import signature
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 
 from vgdash.params import ParamError
+
+DICTIONARIES = (dict, OrderedDict, defaultdict)  # others may refuse to be changed
 
 
 def unwrapped(model):
@@ -27,7 +30,7 @@ def unwrapped(model):
 def unchanged(model):
     """Put back buffers, attributes of modules and the states of all random generators."""
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    modules = [(m, {k: dict(v) if isinstance(v, dict) else v for k, v in vars(m).items()})
+    modules = [(m, {k: dict(v) if type(v) in DICTIONARIES else v for k, v in vars(m).items()})
                for m in model.modules()]
     originals = [dict(vars(m)) for m, _ in modules]
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the caller's
@@ -45,7 +48,7 @@ def unchanged(model):
             vars(module).clear()
             vars(module).update(before)
             for key, value in copies.items():
-                if isinstance(value, dict):
+                if type(before[key]) in DICTIONARIES:
                     before[key].clear()
                     before[key].update(value)
 
