@@ -203,6 +203,26 @@ def test_a_layer_is_detached_if_the_model_reads_it_without_a_gradient(read):
     assert [(f.cause, f.layers) for f in found.findings] == [("detached", ("b",))] * (read != "unused")
 
 
+def test_a_normalization_by_hand_is_found_where_branches_take_turns():
+    class Turns(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.branches = nn.ModuleList([nn.Linear(64, 16) for _ in range(12)])
+            self.head = nn.Linear(192, 5)
+            for branch in self.branches:
+                nn.init.normal_(branch.weight)
+
+        def forward(self, x):
+            z = [branch(x) for branch in self.branches]
+            apart = [v - v.mean(0) for v in z]
+            squares = [(v * v).mean(0) for v in apart]
+            roots = [torch.rsqrt(v + 1e-5) for v in squares]
+            return self.head(torch.cat([v * r for v, r in zip(apart, roots, strict=True)], 1).relu())
+
+    found = assert_healthy(Turns(), torch.randn(64, 64), torch.arange(64) % 5)
+    assert all(a.normalized for a in found.layers[:-1])
+
+
 def test_a_module_may_keep_a_dictionary_that_refuses_to_be_changed():
     class Frozen(dict):
         def clear(self):

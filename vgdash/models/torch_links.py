@@ -10,7 +10,8 @@ from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
 STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
 BOUNDED = {"sigmoid", "hardsigmoid", "softmax", "tanh"}
-NEAR = 32  # operations within which a normalization or an activation written by hand is complete
+NEAR = 32  # operations within which a normalization or an activation written by hand is complete,
+FAR = 512  # and those among which they may lie scattered, where branches take turns
 
 
 class Links:
@@ -122,11 +123,13 @@ class Links:
 
     def _together(self, node, users, found):
         """Find where the ways of one tensor meet again soon: x·sigmoid(x), or x divided by its own size."""
-        for n in self.nodes[node.index + 1:node.index + 1 + NEAR]:
+        i, below = node.index, []
+        for n in self.nodes[i + 1:i + 1 + FAR]:
+            if not self.above[n.index] >> i & 1:
+                continue
+            below.append(n)
             above = self.above[n.index] | 1 << n.index
-            between = [m for m in self.nodes[node.index + 1:n.index + 1]
-                       if above >> m.index & 1 and self.above[m.index] >> node.index & 1]
-            if any(self.matrices >> m.index & 1 for m in between):
+            if len(below) > NEAR or any(self.matrices & above & 1 << m.index for m in below):
                 return None
             if all(above >> u.index & 1 for u in users) and len({p.index for p in n.parents if p.data}) > 1:
                 found["norm"] |= self._divides(n)
@@ -142,7 +145,7 @@ class Links:
         return node.op in PRODUCTS and len(data) > 1 and any(
             m.op in ROOTS and self.above[node.index] >> m.index & 1
             and self.depth[m.index] == self.depth[node.index]
-            for m in self.nodes[max(node.index - NEAR, 0):node.index])
+            for m in self.nodes[max(node.index - FAR, 0):node.index])
 
     def _open(self, skip, branch) -> bool:
         """Test if a way leads from the skip to the branch's end without a normalization."""
