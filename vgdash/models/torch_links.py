@@ -107,7 +107,9 @@ class Links:
             if not users:
                 return {**found, "end": node}
             user = users[0] if len(users) == 1 else self._together(node, users, found)
-            if user is None or user.kind == "join":
+            own = user is not None and len(users) > 1 and all(  # such as x - mean(x)
+                (self.above[p.index] | 1 << p.index) >> node.index & 1 for p in user.parents if p.data)
+            if user is None or (user.kind == "join" and not own):
                 return {**found, "join": user} if user else found
             call = self.calls.get(user.index)
             if call is not None and call["kind"] in MATRICES:
