@@ -8,7 +8,8 @@ keras = pytest.importorskip("keras")
 
 from keras import layers  # noqa: E402
 
-from vgdash import inspect  # noqa: E402
+from tests.benchmarks.bench_architectures import keras_case  # noqa: E402
+from vgdash import assert_healthy, inspect  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Keras' own: __array__ without copy
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -123,3 +124,9 @@ def test_a_compiled_model_brings_its_loss():
     model = mlp(2, "relu", "he_normal")
     model.compile(loss=LOSS)
     assert inspect(model, X, T).trace.loss == pytest.approx(float(LOSS(T, model(X))), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Small", "EfficientNetB0"])
+def test_published_architectures_are_healthy(name):
+    keras.utils.set_random_seed(0)
+    assert_healthy(*keras_case(name))
