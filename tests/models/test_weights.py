@@ -42,6 +42,7 @@ def test_weights_that_theory_condemns_are_named():
 def test_nets_whose_skips_and_normalization_nobody_knows_are_not_judged_as_chains():
     normed = mlp([128] * 21, 1 / 3) | {"norm.weight": np.ones(128), "norm.bias": np.zeros(128)}
     assert causes(normed) == []
+    assert causes(normed | {"layers.1.bias": np.full(128, -20.0)}) == []  # before softplus, as in Mamba
     branches = {name: 0 * w if int(name.split(".")[1]) % 2 else w for name, w in mlp([128] * 21, 2.0).items()}
     assert causes(branches) == []
 

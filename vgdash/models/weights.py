@@ -100,7 +100,8 @@ def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
             a, in2=1.0, out2=out2, after2=out2, grad_after=NAN if chain and not last else 1.0,
             next=place + 1 if chain and not last else -1, first=place == 0, last=last,
             bypassed=not chain, normalized=not chain,
-            dead=0.0 if last else a.dead, identical=a.identical and after is not None and after.stuck,
+            dead=a.dead if chain and not last else 0.0,  # elsewhere nobody knows the activation
+            identical=a.identical and after is not None and after.stuck,
             # a layer of 0 after each other one may end the branch of a skip connection
             stuck=chain and a.zero and (zeros[place] or zeros[place + 2])))
     return found
