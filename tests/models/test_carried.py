@@ -96,6 +96,18 @@ def test_fates_of_broken_weights():
     assert set(fates(inspect(zero))) == {("blocked", "blocked")}
 
 
+def test_zeros_that_the_first_steps_open_are_no_fault_beside_another_one():
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    normed = [part for _ in range(6) for part in (nn.Linear(64, 64), nn.LayerNorm(64), nn.ReLU())]
+    model = nn.Sequential(*normed, nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5))
+    nn.init.zeros_(model[-1].weight)
+    nn.init.normal_(model[-3].weight)
+    found = fates(inspect(model, torch.randn(64, 64), torch.arange(64) % 5))
+    assert found[-2:] == [("exploding", HEALTHY), (HEALTHY, HEALTHY)]
+    assert {*found[:-2]} == {(HEALTHY, HEALTHY)}
+
+
 def test_every_cause_has_a_fate_and_every_model_of_the_zoo_shows_where_it_is_ill():
     pytest.importorskip("torch")
     from tests.models.zoo.models import MODELS

@@ -35,24 +35,28 @@ def fates(report: Report) -> list[tuple[str, str]]:
 
     A layer that a finding names has the fate of the most serious one. In the others sizes decide, measured
     against the first layer's signal and the last one's gradient, on the way that no skip leads around. A
-    model without findings is healthy in every layer.
+    model without findings is healthy in every layer, and zeros are where the first steps open them.
     """
     if report.healthy:
         return [(HEALTHY, HEALTHY)] * len(report.layers)
     free = [a for a in report.layers if a.kind in MULTIPLYING and not a.bypassed]
     first, last = _known(a.in2 for a in free), _known(a.grad_out for a in reversed(free))
-    return [_fates(a, report.causes.get(a.path, [None])[0], first, last) for a in report.layers]
+    opens = any(a.zero and not a.stuck for a in report.layers) and not any(
+        "blocked" in FAULTS.get(f.cause, ()) or f.cause == "dead" for f in report.findings)
+    return [_fates(a, report.causes.get(a.path, [None])[0], first, last, opens) for a in report.layers]
 
 
-def _fates(a: Layer, finding: Finding | None, first: float, last: float) -> tuple[str, str]:
+def _fates(a: Layer, finding: Finding | None, first: float, last: float, opens: bool) -> tuple[str, str]:
     signal, gradient = FAULTS.get(finding.cause, ("", "")) if finding else ("", "")
     if finding and finding.cause in TOO:
         signal = "exploding" if TOO[finding.cause](a) > 1 else "vanishing"
     if signal == "exploding" and a.saturated > LIMITS["flat"]:
         signal = "saturated"  # what grows ends at the flat parts
-    if a.gradient in ("zero", "none"):
-        gradient = gradient or "blocked"
     free = a.kind in MULTIPLYING and not a.bypassed
+    if a.gradient in ("zero", "none"):
+        gradient = gradient or (HEALTHY if opens and a.gradient == "zero" else "blocked")
+    if opens and a.zero:
+        signal = signal or HEALTHY
     return (signal or (_size(a.out2, first) if free and not a.normalized else HEALTHY),
             gradient or (_size(a.grad_out, last) if free else HEALTHY))
 
