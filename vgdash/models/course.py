@@ -55,7 +55,7 @@ def stream(trace: Trace, known: set[str]) -> list:
 
 def recurrence(trace: Trace, known: set[str]) -> list:
     """Find weights used again and again, with a signal that grows exponentially from call to call."""
-    if known & {"stream_grows", "detached"}:
+    if known & {"stream_grows", "detached", "input_scale"}:
         return []
     calls: dict[str, list[Layer]] = {}
     for a in trace.layers:
@@ -70,8 +70,8 @@ def recurrence(trace: Trace, known: set[str]) -> list:
         return []
     layers, (a, rate) = [a for a, _ in found.values()], max(found.values(), key=lambda pair: pair[1])
     return finding("weights_large", layers, (
-        f"{a.path} reads what it gave before, and each of its {a.calls} calls multiplies the mean square by "
-        f"{number(rate)}; fan-in·E[w²] is {number(a.gain)}."),
+        f"{a.path} is called {a.calls} times, and the mean square that it reads grows by {number(rate)} from "
+        f"call to call; fan-in·E[w²] is {number(a.gain)}."),
         scale(trace, layers, lambda a: found[a.weight][1] ** (-0.5 / len(layers)),
               "the signal keeps its size from call to call"), math.log10(rate) * a.calls)
 

@@ -52,7 +52,7 @@ def _zero(trace, known):
     stuck = [a for a in trace.layers if a.kind in MATRICES and a.zero and a.stuck]
     if not stuck:
         return []
-    seen = "no gradient passes two of them" if trace.framework == "weights" else (
+    seen = "no gradient passes two in a row" if trace.framework == "weights" else (
         "their gradient is 0, and it stays 0 after two steps")
     return finding("weights_zero", stuck, f"All weights of {count(len(stuck), 'layer')} are 0: {seen}.",
                    redraw(trace, stuck))
@@ -148,8 +148,8 @@ def _leap(trace, known):
         return []
     a, leap = max(leaps, key=lambda pair: pair[1])
     return finding("input_scale", [a for a, _ in leaps], f"The inputs of {a.path} have mean square "
-                   f"{number(a.in2)}, all before it at most {number(a.in2 / leap)}. No weights make it so, "
-                   "but what stands between, such as a sum.", divide(trace, leaps))
+                   f"{number(a.in2)}, all before it at most {number(a.in2 / leap)}. Weights do not cause "
+                   "this; something between does, such as a sum.", divide(trace, leaps))
 
 
 # ---- number formats

@@ -135,7 +135,7 @@ class Recorder(TorchFunctionMode):
         slopes = slopes_of(op, args[0], parents) if data and args and op in SLOPES else {}
         out = func(*args, **kwargs)
         outs = list(tensors(out))
-        if op in TAKES:
+        if op in TAKES and not outs:  # float() of one number, not a change of type
             for node in parents:
                 node.taken = True
         if outs and op in SAME and outs[0] is args[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from vgdash.models.records import MATRICES, Join, Layer
@@ -46,7 +46,7 @@ class Links:
         self.joins, self.unread = [], 0
         self.residual = [found for n in self.sums if (found := self._residual(n))]
 
-    def leave_unread(self, returned: set[int]) -> None:
+    def leave_unread(self, returned: Container[int]) -> None:
         """Note what leads to outputs, or to results that nothing reads, not even as a Python number."""
         for node in self.nodes:
             if node.requires and (node.index in returned or not (self.users[node.index] or node.taken)):
@@ -64,8 +64,8 @@ class Links:
         return not self.before_matrices >> node.index & 1
 
     def bypassed(self, node) -> bool:
-        """Test if a way with fewer layers leads around the node from the same data to a sum or gate."""
-        return any(self._around(node, self.sums)) or self.gated(node)
+        """Test if a way with fewer layers leads around the node from the same data to a sum."""
+        return any(self._around(node, self.sums))
 
     def gated(self, node) -> bool:
         """Test if all that a node does is to open a gate, by a function with bounds."""
@@ -85,7 +85,7 @@ class Links:
                 yield through
 
     def _is_bounded(self, node) -> bool:
-        """Test if a node is the result of a function with bounds, in another shape or times a number."""
+        """Test if a node comes from a function with bounds, with no layer and no other data between."""
         while node.op not in BOUNDED:
             data = {p.index: p for p in node.parents if p.data}
             if len(data) != 1 or node.index in self.calls:
@@ -125,13 +125,13 @@ class Links:
 
     def _together(self, node, users, found):
         """Find where the ways of one tensor meet again soon: x·sigmoid(x), or x divided by its own size."""
-        i, below = node.index, []
+        i, below = node.index, 0
         for n in self.nodes[i + 1:i + 1 + FAR]:
             if not self.above[n.index] >> i & 1:
                 continue
-            below.append(n)
+            below |= 1 << n.index
             above = self.above[n.index] | 1 << n.index
-            if len(below) > NEAR or any(self.matrices & above & 1 << m.index for m in below):
+            if below.bit_count() > NEAR or self.matrices & above & below:
                 return None
             if all(above >> u.index & 1 for u in users) and len({p.index for p in n.parents if p.data}) > 1:
                 found["norm"] |= self._divides(n)

@@ -299,7 +299,7 @@ class Tracer:
         if following is not None:
             after = following["gin"].get("square", after)
         output2 = ends.get(follow["end"].index, NAN) if "end" in follow else NAN
-        whole = follow["join"].square if "join" in follow else NAN
+        whole, gated = follow["join"].square if "join" in follow else NAN, links.gated(c["node"])
         after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
         keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
                 "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
@@ -313,7 +313,6 @@ class Tracer:
             grad_out2=c["gout"]["square"] / c["gout"]["entries"] if "square" in c["gout"] else NAN,
             grad_weight2=grad2, update=rate * math.sqrt(grad2 / c["weight2"]) if c["weight2"] else NAN,
             first=links.reads_input(c["node"]), source=links.source(c["node"], c.get("in2", NAN)),
-            last=links.is_last(c["node"]),
-            bypassed=links.bypassed(c["node"]),
-            normalized=follow.get("norm", False) or links.gated(c["node"]),
+            last=links.is_last(c["node"]), bypassed=gated or links.bypassed(c["node"]),
+            normalized=gated or follow.get("norm", False),
             identical=same, stuck=c.get("stuck", False), gradient=state)
