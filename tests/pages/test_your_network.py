@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import norm
 
 from pages.parts.views import own_files
 from pages.parts.views.layer import layer_view
@@ -131,15 +132,17 @@ def test_the_strip_has_every_layer_with_both_fates_and_marks_those_at_fault():
     assert cells.x[cells.part == "opened"].item() == 2.5
 
 
-def test_more_layers_than_cells_share_them_and_the_worst_is_seen():
-    ill, deep = 777, 1_000
+@pytest.mark.parametrize(("deep", "share"), [(1_000, 5), (CELLS + 42, 2), (CELLS, 1)])
+def test_more_layers_than_cells_share_them_and_the_worst_is_seen(deep, share):
+    ill = deep - 23
     layers = [replace(RELU.layers[0], path=str(i), weight2=2 / 64, variance=2 / 64, next=-1, bypassed=True)
               for i in range(deep)]
     layers[ill] = replace(layers[ill], bypassed=False, dead=1.0)
     report = Report(replace(RELU.trace, layers=tuple(layers)))
     assert [f.cause for f in report.findings] == ["dead"]
     cells = network_view(report, 0, AS_THEY_ARE).strip.to_pandas()
-    assert (cells.part == "cell").sum() == 2 * CELLS
+    assert (cells.part == "cell").sum() == 2 * deep / share <= 2 * CELLS
+    assert {*(cells.x2 - cells.x)[cells.part == "cell"]} == {share}
     assert list(cells.layer[(cells.part == "cell") & (cells.fate == "dead")]) == [ill + 1] * 2
     assert cells.layer[cells.part == "opened"].item() == ill + 1
 
@@ -158,9 +161,11 @@ def test_points_are_measured_and_the_line_is_theory_of_what_each_layer_receives(
     table = network_view(RELU, 0, AS_THEY_ARE).forward.to_pandas()
     points, line = (table[table.part == part].y.to_numpy() for part in ("point", "line"))
     assert points == pytest.approx(np.log10([a.after2 for a in RELU.layers]))
-    # E[f(z)²] = gain·E[in²]/2 of ReLU, and no activation after the last
-    half = np.where(np.arange(30) < 29, 0.5, 1.0)
-    assert 10**line == pytest.approx(half * [a.gain * a.in2 + a.bias2 for a in RELU.layers])
+    q = np.array([a.gain * a.in2 + a.bias2 for a in RELU.layers])
+    mean = np.array([a.bias_mean for a in RELU.layers])
+    sigma = np.sqrt(q - mean**2)
+    rectified = q * norm.cdf(mean / sigma) + mean * sigma * norm.pdf(mean / sigma)  # E[max(0, z)²]
+    assert 10**line == pytest.approx([*rectified[:-1], q[-1]], rel=1e-5)  # no activation after the last
 
 
 def test_weights_alone_have_no_measured_points():

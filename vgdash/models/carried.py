@@ -6,14 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.models.expectation import after_activation, flat_ends
+from vgdash.models.expectation import after_activation, flat_ends, slope2
 from vgdash.models.records import MULTIPLYING, NAN, Layer
 from vgdash.quadrature import GRID, gaussian_mean
-from vgdash.theory.averages import log_slope
 
 
 def carried(layers: Sequence[Layer]) -> list[Layer]:
@@ -21,7 +18,8 @@ def carried(layers: Sequence[Layer]) -> list[Layer]:
 
     Forward ``E[out²] = fan_in·E[w²]·E[in²] + E[b²]``, backward ``fan_in·E[w²]·E[f'(out)²]``. A layer that no
     other layer alone leads to, or that reads normalized numbers, keeps its E[in²]; so does each layer that is
-    no matrix. Between two layers the ratio that was measured stays, such as that of pooling.
+    no matrix. What stands between two layers keeps its measured factors, such as those of pooling; behind a
+    normalization the signal keeps its size, and the gradient is divided by what the layer gives.
     """
     found, before = list(layers), {a.next: i for i, a in enumerate(layers) if a.next > i}
     for i, a in enumerate(layers):
@@ -32,8 +30,11 @@ def carried(layers: Sequence[Layer]) -> list[Layer]:
         if source is not None and not layers[source].normalized:
             in2 = found[source].after2 * _ratio(a.in2, layers[source].after2)
         out2 = a.gain * in2 + a.bias2
-        found[i] = replace(a, in2=in2, out2=out2, after2=after_activation(a.activation, out2),
-                           saturated=_saturated(a.activation, out2))
+        read2 = a.out2 * a.read_ratio if a.held else out2 * a.read_ratio
+        found[i] = replace(a, in2=in2, out2=out2, read_ratio=_ratio(read2, out2),
+                           after2=after_activation(a, read2) * a.kept,
+                           kept_back=a.kept_back * (_ratio(a.out2, out2) if a.held else 1.0),
+                           saturated=_saturated(a.activation, read2))
     for i in range(len(layers) - 1, -1, -1):
         a, given = found[i], layers[i]
         if a.kind not in MULTIPLYING:
@@ -41,7 +42,7 @@ def carried(layers: Sequence[Layer]) -> list[Layer]:
         after = given.grad_after
         if i < a.next < len(layers):
             after = found[a.next].grad_in * _ratio(after, layers[a.next].grad_in)
-        out = given.grad_out if math.isnan(after) else after * slope2(a)
+        out = given.grad_out if math.isnan(after) else after * slope2(a) * a.kept_back
         found[i] = replace(a, grad_after=after, grad_out=out, grad_in=out * a.gain, grad_weight2=NAN,
                            grad_out2=given.grad_out2 * _ratio(out, given.grad_out), update=NAN)
     return found
@@ -54,7 +55,7 @@ def expected_gradients(layers: Sequence[Layer]) -> list[float]:
         after = a.grad_after
         if i < a.next < len(layers) and layers[a.next].kind in MULTIPLYING:
             after = layers[a.next].gain * layers[a.next].grad_out
-        found.append(slope2(a) * after)
+        found.append(slope2(a) * a.kept_back * after)
     return found
 
 
@@ -74,13 +75,6 @@ def reweighted(layers: Sequence[Layer], initializer: str) -> list[Layer]:
                         gradient="unknown")
         changed.append(a)
     return carried(changed)
-
-
-def slope2(a: Layer) -> float:
-    """Return E[f'(out)²] by theory; 1 where the activation is not known, or nothing comes out."""
-    if a.activation in ACTIVATIONS and 0 < a.out2 < math.inf:
-        return float(np.exp(log_slope(a.activation, math.log(a.out2))))
-    return 1.0
 
 
 def _saturated(activation: str, out2: float) -> float:

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.records import MULTIPLYING, Finding, Layer, Trace
+from vgdash.models.records import MULTIPLYING, NAN, Finding, Layer, Trace
+from vgdash.quadrature import GRID, gaussian_mean
 from vgdash.theory.averages import log_moment, log_slope
 
 LIMITS = {
@@ -78,14 +79,19 @@ def slope(layer: Layer) -> float:
     """Return E[f'²] of what follows: measured from the gradients, else by theory at the layer's E[out²]."""
     if layer.grad_after > 0 and math.isfinite(layer.grad_out / layer.grad_after):
         return layer.grad_out / layer.grad_after
-    if layer.activation in ACTIVATIONS and layer.out2 > 0 and math.isfinite(layer.out2):
-        return float(np.exp(log_slope(layer.activation, math.log(layer.out2))))
-    return 1.0
+    return slope2(layer)
+
+
+def expected_read(layer: Layer) -> float:
+    """Return E[u²] of what the activation reads: by theory, or as measured after normalization."""
+    return (layer.out2 if layer.held else layer.predicted) * layer.read_ratio
 
 
 def expected_after(layer: Layer) -> float:
-    """Return E[f(out)²] by theory from the layer's own input, or ``nan``."""
-    return after_activation(layer.activation, layer.predicted)
+    """Return the mean square that the next layer reads, by theory from the layer's own input, or ``nan``."""
+    if layer.kind not in MULTIPLYING:
+        return NAN
+    return after_activation(layer, expected_read(layer)) * layer.kept
 
 
 def spelled(activation: str) -> str:
@@ -93,11 +99,29 @@ def spelled(activation: str) -> str:
     return ACTIVATIONS[activation].said if activation in ACTIVATIONS else activation
 
 
-def after_activation(activation: str, q: float) -> float:
-    """Return E[f(z)²] for a Gaussian z of mean square ``q``, and ``q`` where the activation is not known."""
-    if activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
+def after_activation(a: Layer, q: float) -> float:
+    """Return E[f(u)²] for a Gaussian u of mean square ``q``, and ``q`` where the activation is not known."""
+    if a.activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
         return q
-    return float(np.exp(log_moment(activation, math.log(q))))
+    if (shifted := _shifted(a, q)) is not None:
+        return gaussian_mean(ACTIVATIONS[a.activation].f(shifted) ** 2)
+    return float(np.exp(log_moment(a.activation, math.log(q))))
+
+
+def slope2(a: Layer) -> float:
+    """Return E[f'(u)²] of what the activation reads; 1 where it is not known, or nothing comes out."""
+    q = a.out2 * a.read_ratio
+    if a.activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
+        return 1.0
+    if (shifted := _shifted(a, q)) is not None:
+        return gaussian_mean(ACTIVATIONS[a.activation].df(shifted) ** 2)
+    return float(np.exp(log_slope(a.activation, math.log(q))))
+
+
+def _shifted(a: Layer, q: float) -> np.ndarray | None:
+    """Return values of u on ``GRID`` if the bias gives it a mean, else None."""
+    mean = a.bias_mean if a.read_ratio == 1.0 else 0.0
+    return mean + math.sqrt(max(q - mean**2, 0.0)) * GRID if mean else None
 
 
 def plain(trace: Trace, kinds=MULTIPLYING) -> list[Layer]:

@@ -22,7 +22,9 @@ class Layer:
     ``output2`` is that of the model's output, where this layer alone leads to it, ``share`` is out2 beside
     that of the sum that follows. ``grad_in``, ``grad_out``, ``grad_after`` are sums of squares over all
     entries: in random layers a matrix multiplies them by ``fan_in·E[w²]``, whatever the widths. ``next`` is
-    the index of the layer that reads this one alone, -1 where paths join or part. ``bypassed``: a shorter
+    the index of the layer that reads this one alone, -1 where paths join or part. What stands between two
+    layers beside the activation is measured, as a factor of squares: ``read_ratio`` up to what the activation
+    reads, ``kept`` after it, ``kept_back`` of the gradient on the way back. ``bypassed``: a shorter
     path leads around this layer, as a skip connection does, or what a gate multiplies. ``normalized``: its
     scale is divided out before the next layer, or bounded by a gate. ``others`` names further matrices of a
     recurrent layer, ``source`` the inputs that a first layer reads as they are given.
@@ -58,6 +60,9 @@ class Layer:
     grad_in: float = NAN
     grad_out: float = NAN
     grad_after: float = NAN
+    read_ratio: float = 1.0
+    kept: float = 1.0
+    kept_back: float = 1.0
     grad_out2: float = NAN
     grad_weight2: float = NAN
     update: float = NAN
@@ -86,6 +91,11 @@ class Layer:
     def predicted(self) -> float:
         """E[out²] that theory expects from this layer's own input: ``gain·E[in²] + E[b²]``."""
         return self.gain * self.in2 + self.bias2 if self.kind in MULTIPLYING else NAN
+
+    @property
+    def held(self) -> bool:
+        """Test if normalization or a gate gives what follows its size, whatever comes out of the layer."""
+        return self.normalized and (self.read_ratio, self.kept) != (1.0, 1.0)
 
     @property
     def initializer(self) -> str:

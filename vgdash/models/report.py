@@ -27,7 +27,8 @@ LARGEST_FILE = 1_000_000  # bytes of a report that is read
 COUNTS, FANS = ("area", "groups"), ("fan_in", "fan_out")
 UNSIGNED = ("fan_in", "fan_out", "variance", "weight2", "weight_largest", "entries", "bias2", "in2",
             "in_largest", "out2", "out_largest", "after2", "output2", "share", "off", "dead", "saturated",
-            "units", "grad_in", "grad_out", "grad_after", "grad_out2", "grad_weight2", "update")
+            "units", "grad_in", "grad_out", "grad_after", "read_ratio", "kept", "kept_back", "grad_out2",
+            "grad_weight2", "update")
 MOST_ITEMS, LARGEST_COUNT, LONGEST_TEXT = 5_000, 20_000, 500
 # Names become code to paste: one line, and of the inputs nothing but the name that ``inspect`` gives them.
 SOURCE = re.compile(r"""|inputs(\[(\d+|'([^'\\]|\\.)*'|"([^"\\]|\\.)*")\])?""")

@@ -133,6 +133,8 @@ class Recorder(TorchFunctionMode):
                 if (p := self.node(t)) is not None and p.square is None:
                     p.square = mean_square(t)
         slopes = slopes_of(op, args[0], parents) if data and args and op in SLOPES else {}
+        if slopes:
+            slopes |= self._read(args[0])
         out = func(*args, **kwargs)
         outs = list(tensors(out))
         if op in TAKES and not outs:  # float() of one number, not a change of type
@@ -147,6 +149,15 @@ class Recorder(TorchFunctionMode):
             for t in outs:
                 self.remember(t, node)
         return out
+
+    def _read(self, z) -> dict:
+        """Measure what an activation reads, unless a layer's call has: mean square, and gradient to come."""
+        call = getattr(self.node(z), "call", None)
+        if call is not None:
+            return {"read2": call["out2"], "grad_read": call["gout"]}
+        found = {"read2": mean_square(z), "grad_read": {}}
+        watch(z, found["grad_read"])
+        return found
 
     def _record(self, op, args, kwargs, given, parents, params, data, slopes, outs):
         for node in parents:

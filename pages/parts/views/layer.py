@@ -11,8 +11,8 @@ import pandas as pd
 from pages.parts import names
 from pages.parts.text import count, markdown_table, number, plain
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.carried import expected_gradients, slope2
-from vgdash.models.expectation import expected_after, flat_ends, spelled, wanted_gain
+from vgdash.models.carried import expected_gradients
+from vgdash.models.expectation import expected_after, flat_ends, slope2, spelled, wanted_gain
 from vgdash.models.fates import fates
 from vgdash.models.records import MULTIPLYING, Layer
 from vgdash.models.report import WORDS, Report
@@ -63,11 +63,11 @@ def _rows(a: Layer, gradient: float) -> Iterator[tuple[str, str, str]]:
         ("E[b²]", a.bias2 if multiplies else math.nan, ""),
         ("E[in²]", a.in2, ""),
         ("E[z²], its output", a.out2, a.predicted),
-        ("E[f(z)²], what the next layer reads", a.after2, expected_after(a) if multiplies else math.nan),
+        ("E[f(z)²], what the next layer reads", a.after2, expected_after(a)),
         ("gradient at its output, Σδ², δ = ∂C/∂z", a.grad_out, gradient if multiplies else math.nan),
         ("factor of the gradient on its way back", a.grad_in / a.grad_out if a.grad_out > 0 else math.nan,
          a.gain if multiplies else math.nan),
-        ("E[f'(z)²]", a.grad_out / a.grad_after if a.grad_after > 0 else math.nan,
+        ("E[f'(z)²]", a.grad_out / back if (back := a.grad_after * a.kept_back) > 0 else math.nan,
          slope2(a) if a.activation else math.nan),
         ("largest entry", a.out_largest, ""),
         ("units off", a.off, 0.5 if flat == (True, False) else math.nan),
@@ -91,7 +91,7 @@ def layers_table(report: Report) -> pd.DataFrame:
         rows.append({
             "layer": place, "name": a.path, "kind": a.kind, "fan-in": a.fan_in, "fan-in · E[w²]": a.gain,
             "E[b²]": a.bias2, "E[in²]": a.in2, "E[z²]": a.out2, "E[z²], theory": a.predicted,
-            "E[f(z)²]": a.after2, "E[f(z)²], theory": expected_after(a) if multiplies else math.nan,
+            "E[f(z)²]": a.after2, "E[f(z)²], theory": expected_after(a),
             "Σδ²": a.grad_out,
             "Σδ², theory": gradient if multiplies else math.nan, "largest |z|": a.out_largest,
             "units off": a.off, "saturated units": a.saturated, "update : weight": a.update,

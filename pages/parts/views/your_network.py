@@ -116,9 +116,10 @@ def _remarks(report: Report, example: str) -> str:
 # ---- the strip
 
 def _strip(report: Report, place: int) -> pa.Table:
-    """Make cells of ``charts.layer_strip``; more than ``CELLS`` layers share some, which show the worst."""
+    """Make cells of ``charts.layer_strip``; beyond ``CELLS`` layers share them, and the worst shows."""
     found, layers, rows = fates(report), report.layers, []
-    shared = np.array_split(np.arange(len(layers)), min(len(layers), CELLS))
+    share = -(-len(layers) // CELLS)
+    shared = [range(i, min(i + share, len(layers))) for i in range(0, len(layers), share)]
     for group in shared:
         start, end = float(group[0]) + 0.5, float(group[-1]) + 1.5
         for way, (low, name) in enumerate(((1, "signal"), (0, "gradient"))):
