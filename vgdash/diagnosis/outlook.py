@@ -122,7 +122,7 @@ def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, bias
 
 def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
     """Cosine of related inputs by layer, above that of unrelated ones, which a batch's mean removes."""
-    activation, apart = ACTIVATIONS[p.activation], np.full(log_q.shape, RELATED)
+    activation, apart, skips = ACTIVATIONS[p.activation], np.full(log_q.shape, RELATED), p.skips
     for layer in range(1, p.depth):
         series, before = correlation_series(activation, log_q[:, layer - 1]), apart[:, layer - 1]
         related, unrelated = (p.keep * map_correlation(series, c) for c in (before, np.zeros(len(log_q))))
@@ -130,7 +130,7 @@ def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
         branch = np.divide(related - unrelated, left, out=np.zeros_like(left), where=left > 0)
         with np.errstate(invalid="ignore"):  # both -inf where weights are 0
             grown = np.nan_to_num(log_q[:, layer] - log_q[:, layer - 1])
-        share = 1 - np.exp(-grown) if p.skips[layer] else 1.0
+        share = 1 - np.exp(-grown) if skips[layer] else 1.0
         apart[:, layer] = share * branch + (1 - share) * before
     return apart
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -215,7 +215,8 @@ class CompareParams(_Settings, _SeveralInitializers):
         return tuple(ProbeParams(initializer=name, **rest) for name in self.initializers)
 
 
-def _entries(widths: Sequence[int], power: int = 1) -> float:
+@lru_cache(maxsize=256)
+def _entries(widths: tuple[int, ...], power: int = 1) -> float:
     """Sum of fan_in·fan_out over the layers; power 2: times the smaller of the two."""
     return float(sum(n * m * min(n, m) ** (power - 1) for n, m in pairwise(widths)))
 
