@@ -157,6 +157,13 @@ def test_what_if_draws_the_course_that_theory_has_for_these_weights(initializer)
     assert f"**With {INITIALIZERS[initializer].short}**" in shown.what_if
 
 
+def test_what_if_says_where_normalization_holds_the_signal():
+    some = tuple(replace(a, normalized=True, read_ratio=2.0) if i == 7 else a for i, a in enumerate(RELU.layers))
+    for layers, said in ((some, True), (RELU.layers, False)):
+        found = network_view(Report(replace(RELU.trace, layers=layers)), 0, "he_normal").what_if
+        assert ("normalization stands, the course starts again" in found) == said
+
+
 def test_points_are_measured_and_the_line_is_theory_of_what_each_layer_receives():
     table = network_view(RELU, 0, AS_THEY_ARE).forward.to_pandas()
     points, line = (table[table.part == part].y.to_numpy() for part in ("point", "line"))
@@ -188,6 +195,15 @@ def test_layers_stand_on_the_plane_where_their_variances_are_and_the_nearest_is_
     beyond = plane_view(TANH, 1).tables["marks"].to_pandas()
     assert (beyond.part == "beyond").sum() == 8
     assert plane_view(Report(replace(RELU.trace, layers=RELU.layers[-1:])), 1) is None
+
+
+def test_the_plane_says_how_many_layers_are_none_of_a_plain_net():
+    assert "plain" not in plane_view(RELU, 4).words
+    some = [replace(a, normalized=i < 5, bypassed=i > 26) for i, a in enumerate(RELU.layers)]
+    assert "plain nets: 8 of these layers have normalization" in plane_view(
+        Report(replace(RELU.trace, layers=tuple(some))), 4).words
+    normed = mlp([32] * 9, 1 / 3) | {"norm.weight": np.ones(32)}
+    assert "plain nets: 8 of these layers may have normalization" in plane_view(inspect(normed), 1).words
 
 
 # ---- the page

@@ -207,7 +207,7 @@ def _what_if(layers: Sequence[Layer], other: Sequence[Layer], name: str) -> str:
             now, then = (ten_to(math.log10(of[known[-1]]) - math.log10(of[known[0]])) for of in sizes)
             said.append(f"the square of the {what} is multiplied by {then} (as it is, by {now})")
     between = ("Where paths join, or normalization stands, the course starts again from what was measured."
-               if any(a.next < 0 for a in layers[:-1]) else "")
+               if any(a.next < 0 or a.held for a in layers[:-1]) else "")
     return f"**With {names.short(name)}** theory predicts: {' and '.join(said)}. {between}" if said else ""
 
 
@@ -238,6 +238,10 @@ def plane_view(report: Report, place: int) -> PlaneView | None:
             "The white line is the edge of chaos, where deep nets train; the ring is the layer above."]
     if len(named) > 1:
         said.append("The net has other activations too.")
+    if held := sum(a.normalized or a.bypassed for a in report.layers if a.kind in MULTIPLYING):
+        have = f"{held} of these layers" + (" may" if report.trace.framework == "weights" else "")
+        said.append(f"The plane is that of plain nets: {have} have normalization or skip connections beside "
+                    "them.")
     if any(w2 > right_end(of) for w2, *_ in found):
         said.append("A triangle lies beyond the edge.")
     tables = {"cells": cells(of), "marks": charts.plane_table(marks)}
