@@ -157,9 +157,17 @@ def test_what_if_draws_the_course_that_theory_has_for_these_weights(initializer)
     assert f"**With {INITIALIZERS[initializer].short}**" in shown.what_if
 
 
+def test_what_the_activation_reads_is_shown_where_something_stands_before_it():
+    a = replace(RELU.layers[7], out2=3.0, read_ratio=0.25)
+    trace = replace(RELU.trace, layers=(*RELU.layers[:7], a, *RELU.layers[8:]))
+    assert "| E[u²], what the activation reads | 0.750 |" in layer_view(Report(trace), 8).numbers
+    assert "E[f'(u)²]" in layer_view(Report(trace), 8).numbers
+    assert "u" not in re.findall(r"E\[(\w)", layer_view(RELU, 8).numbers)
+
+
 def test_what_if_says_where_normalization_holds_the_signal():
-    some = tuple(replace(a, normalized=True, read_ratio=2.0) if i == 7 else a for i, a in enumerate(RELU.layers))
-    for layers, said in ((some, True), (RELU.layers, False)):
+    held = replace(RELU.layers[7], normalized=True, read_ratio=2.0)
+    for layers, said in (((*RELU.layers[:7], held, *RELU.layers[8:]), True), (RELU.layers, False)):
         found = network_view(Report(replace(RELU.trace, layers=layers)), 0, "he_normal").what_if
         assert ("normalization stands, the course starts again" in found) == said
 

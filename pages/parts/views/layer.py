@@ -57,17 +57,18 @@ def _rows(a: Layer, gradient: float) -> Iterator[tuple[str, str, str]]:
     multiplies = a.kind in MULTIPLYING
     by = f" by {spelled(a.activation)}" if a.activation in ACTIVATIONS else ""  # else any text
     wanted = f"{plain(wanted_gain(a.activation))} wanted{by}"
-    flat = flat_ends(a.activation)
+    flat, z = flat_ends(a.activation), "z" if a.read_ratio == 1 else "u"
     found = [
         ("fan-in · E[w²]", a.gain, wanted if multiplies and not a.last else ""),
         ("E[b²]", a.bias2 if multiplies else math.nan, ""),
         ("E[in²]", a.in2, ""),
         ("E[z²], its output", a.out2, a.predicted),
-        ("E[f(z)²], what the next layer reads", a.after2, expected_after(a)),
+        ("E[u²], what the activation reads", a.out2 * a.read_ratio if a.read_ratio != 1 else math.nan, ""),
+        (f"E[f({z})²], what the next layer reads", a.after2, expected_after(a)),
         ("gradient at its output, Σδ², δ = ∂C/∂z", a.grad_out, gradient if multiplies else math.nan),
         ("factor of the gradient on its way back", a.grad_in / a.grad_out if a.grad_out > 0 else math.nan,
          a.gain if multiplies else math.nan),
-        ("E[f'(z)²]", a.grad_out / back if (back := a.grad_after * a.kept_back) > 0 else math.nan,
+        (f"E[f'({z})²]", a.grad_out / back if (back := a.grad_after * a.kept_back) > 0 else math.nan,
          slope2(a) if a.activation else math.nan),
         ("largest entry", a.out_largest, ""),
         ("units off", a.off, 0.5 if flat == (True, False) else math.nan),
