@@ -196,3 +196,13 @@ def test_weights_without_a_matrix_and_unknown_activations_are_refused():
         inspect({"a": np.ones(3)})
     with pytest.raises(ParamError, match="activation"):
         inspect(mlp([4, 4], 1.0), activation="swosh")
+
+
+def test_weights_of_jax_are_read_in_its_short_floats_and_nested_ones_are_told_how():
+    floats = pytest.importorskip("ml_dtypes")
+    plain = {f"params/Dense_{i}/kernel": rng.normal(0, 0.05, (128, 128)) for i in range(12)}
+    short = {name: w.astype(floats.bfloat16) for name, w in plain.items()}
+    for one, other in zip(inspect(plain).layers, inspect(short).layers, strict=True):
+        assert other.gain == pytest.approx(one.gain, rel=2**-8)  # a bfloat16 has 8 bits
+    with pytest.raises(ParamError, match="flatten_dict"):
+        inspect({"params": {"Dense_0": {"kernel": np.ones((3, 4))}}})

@@ -38,8 +38,10 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
             layers.append(replace(_layer(name, leaf, array, _array(weights[beside]) if beside else None),
                                   bias=beside))
     if not layers:
+        nested = any(isinstance(value, Mapping) for value in weights.values())
         raise ParamError("model", "weights with at least one matrix", ", ".join(list(weights)[:5]),
-                         "Give the arrays by name, as a state_dict does.")
+                         "Put nested ones into one: flax.traverse_util.flatten_dict(params, sep='/')."
+                         if nested else "Give the arrays by name, as a state_dict does.")
     sizes = getattr(weights, "formats", {})
     form = max(sizes, key=sizes.__getitem__, default="") or "float32"
     return with_activation(Trace("weights", tuple(_linked(layers, normed)), format=form), activation)
@@ -51,6 +53,8 @@ def _array(value) -> np.ndarray | None:
         value = value.detach().cpu()
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
     array = np.asarray(value)
+    if array.dtype.name.startswith(("bfloat16", "float8")):  # of JAX, which NumPy does not count as floats
+        array = array.astype(np.float32)
     return array if array.dtype.kind in "fiu" else None
 
 
