@@ -140,6 +140,7 @@ def test_what_cannot_be_inspected_is_refused_with_a_sentence(tmp_path):
     scripted = torch.jit.trace(nn.Linear(8, 2), x)
     for model, inputs, said in ((scripted, x, "scripted"), (nn.Linear(8, 2), None, "batch"), (3, x, "NumPy"),
                                 (nn.LazyLinear(3), x, "once"), (nn.ReLU(), x, "has the layers"),
+                                ([x], None, "NumPy"),
                                 (tmp_path / "model.pt", None, "pickle")):
         with pytest.raises(ParamError, match=said):
             inspect(model, inputs)

@@ -41,8 +41,6 @@ def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, 
     if isinstance(model, Mapping):
         from vgdash.models.weights import trace_weights
         return Report(trace_weights(model, activation))
-    if inputs is None:
-        raise ParamError("inputs", "a batch that the model is called with", None, "Give one batch of data.")
     if ("keras", "Layer") in bases:
         from vgdash.models.keras_trace import trace
     elif ("torch", "Module") in bases or type(model).__module__.startswith("torch."):
@@ -51,6 +49,8 @@ def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, 
         raise ParamError(
             "model", "a torch.nn.Module, a Keras model, a mapping of names to arrays or a .safetensors file",
             type(model).__name__, "Convert its weights to NumPy arrays.")
+    if inputs is None:
+        raise ParamError("inputs", "a batch that the model is called with", None, "Give one batch of data.")
     return Report(trace(model, inputs, targets, loss, rate, formats))
 
 
