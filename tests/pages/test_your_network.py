@@ -190,6 +190,7 @@ def test_weights_alone_have_no_measured_points():
         assert "line" in parts
         assert "point" not in parts
     assert "nothing was run" in shown.remarks
+    assert "Points are measured" in network_view(RELU, 0, AS_THEY_ARE).remarks
 
 
 def test_layers_stand_on_the_plane_where_their_variances_are_and_the_nearest_is_opened():

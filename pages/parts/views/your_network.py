@@ -104,7 +104,10 @@ def _remarks(report: Report, example: str) -> str:
         said.append(f"**Example:** {EXAMPLES[example][1]}, measured by `inspect` before training.")
     if trace.framework == "weights":
         said.append("Weights alone: nothing was run. Points and lines are theory, from unit inputs on.")
-    elif math.isfinite(trace.loss) and math.isfinite(trace.guess):
+    else:
+        said.append("Points are measured. The line is theory: what random weights of this size would make of "
+                    "what each layer reads.")
+    if math.isfinite(trace.loss) and math.isfinite(trace.guess):
         said.append(f"The first loss is {number(trace.loss, 2)}; guessing has {number(trace.guess, 2)}.")
     rest = report.findings[1:]
     if rest:
