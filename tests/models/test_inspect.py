@@ -1,6 +1,7 @@
 """Inspect changes nothing, takes models of any kind, and costs little."""
 
 import copy
+import math
 import random
 import time
 
@@ -140,12 +141,62 @@ def test_what_cannot_be_inspected_is_refused_with_a_sentence(tmp_path):
     scripted = torch.jit.trace(nn.Linear(8, 2), x)
     for model, inputs, said in ((scripted, x, "scripted"), (nn.Linear(8, 2), None, "batch"), (3, x, "NumPy"),
                                 (nn.LazyLinear(3), x, "once"), (nn.ReLU(), x, "has the layers"),
-                                ([x], None, "NumPy"),
+                                ([x], None, "NumPy"), (nn.Linear(8, 2), x[:0], "at least one example"),
                                 (tmp_path / "model.pt", None, "pickle")):
         with pytest.raises(ParamError, match=said):
             inspect(model, inputs)
     with pytest.raises(ParamError, match="formats"):
         inspect(nn.Linear(8, 2), x, formats=("float8",))
+
+
+def test_targets_and_losses_that_do_not_fit_are_refused_with_a_sentence():
+    model, x, classes = nn.Linear(8, 3), torch.randn(9, 8), torch.arange(9) % 3
+    for targets, loss, said in ((classes + 1, None, "below 3"), (classes.float(), None, r"shape \(9, 3\)"),
+                                (classes.tolist(), None, "tensor of whole"), (classes, "mse", "function"),
+                                (None, nn.CrossEntropyLoss(), "targets must be"),
+                                (None, nn.functional.mse_loss, "targets must be")):
+        with pytest.raises(ParamError, match=said):
+            inspect(model, x, targets, loss)
+    assert inspect(model, x, None, lambda o: 0 * o.sum() + 7).trace.loss == 7
+
+
+def test_the_loss_of_usual_targets_is_guessed():
+    class Named(nn.Linear):
+        def forward(self, x):
+            return {"logits": super().forward(x), "inputs": x}
+
+    f, x, classes = nn.functional, torch.randn(9, 8), torch.arange(9) % 3
+    one, three = nn.Linear(8, 1), nn.Linear(8, 3)
+    named = Named(8, 3)
+    labels, numbers = classes // 2, torch.randn(9)
+    many = torch.eye(3, dtype=torch.long)[classes]
+    for model, targets, loss in (
+            (three, classes.int(), f.cross_entropy(three(x), classes)),
+            (named, classes, f.cross_entropy(named(x)["logits"], classes)),
+            (three, many, f.binary_cross_entropy_with_logits(three(x), many.float())),
+            (one, labels, f.binary_cross_entropy_with_logits(one(x)[:, 0], labels.float())),
+            (nn.Sequential(one, nn.Sigmoid()), labels,
+             f.binary_cross_entropy_with_logits(one(x)[:, 0], labels.float())),
+            (one, numbers, f.mse_loss(one(x)[:, 0], numbers))):
+        assert inspect(model, x, targets).trace.loss == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_arrays_of_numpy_are_inputs_and_targets_too():
+    model, x, classes = nn.Linear(8, 3), torch.randn(9, 8), torch.arange(9) % 3
+    for given in (x.double().numpy(), (x.numpy(),), {"input": x.numpy()}):
+        assert inspect(model, given, classes.numpy()).trace.loss == inspect(model, x, classes).trace.loss
+    words = torch.arange(12).reshape(4, 3)
+    model = nn.Sequential(nn.Embedding(12, 8), nn.Linear(8, 2))
+    assert inspect(model, words.numpy()).layers == inspect(model, words).layers
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_inputs_that_are_not_finite_are_named_as_such(bad):
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(9, 8)
+    x[4, 2] = bad
+    found, = inspect(model, x, torch.arange(9) % 3).findings
+    assert (found.cause, found.layers) == ("input_scale", ("0",))
+    assert "not finite" in found.evidence
 
 
 def test_a_healthy_model_passes_and_a_broken_one_fails_with_its_findings():

@@ -21,9 +21,9 @@ def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, 
     ``model``: a ``torch.nn.Module``, a Keras 3 model, a mapping of names to arrays, or the path of a
     ``.safetensors`` file; of weights alone theory says what they do with unit inputs and ``activation``.
     ``inputs``: what the model is called with; a dictionary gives arguments by name, a list or tuple in order.
-    ``loss(outputs, targets)`` gives the loss; without it cross-entropy for classes and squared error for
-    numbers, and without targets the product with a random direction. ``rate``: learning rate behind
-    ``update``. ``formats``: number formats to ask about, such as ``("float16",)``.
+    ``loss(outputs, targets)`` gives the loss; without it cross-entropy for classes (binary for one output)
+    and squared error for numbers, and without targets the product with a random direction. ``rate``:
+    learning rate behind ``update``. ``formats``: number formats to ask about, such as ``("float16",)``.
 
     Nothing of the model is changed: parameters, gradients, buffers, mode, hooks and random states stay.
     Raises ``ParamError`` for what cannot be inspected, and whatever the model itself raises.

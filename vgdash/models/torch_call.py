@@ -63,18 +63,60 @@ def arguments(model, inputs) -> tuple[tuple, dict]:
     return (inputs,), {}
 
 
+def as_tensors(model, value):
+    """Turn NumPy arrays, also in lists and dictionaries, into tensors: floats of the model's own type."""
+    if isinstance(value, dict):
+        return {name: as_tensors(model, one) for name, one in value.items()} if type(value) is dict else value
+    if type(value) in (list, tuple):
+        return type(value)(as_tensors(model, one) for one in value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return value
+    tensor = torch.as_tensor(value)
+    kind = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    return tensor.to(kind) if tensor.is_floating_point() else tensor
+
+
+def checked_loss(loss, targets):
+    """Return the loss if it can be called with what there is. Raises ``ParamError``."""
+    if not callable(loss):
+        raise ParamError("loss", "a function of outputs and targets", loss,
+                         "Such as torch.nn.functional.cross_entropy.")
+    needed = []
+    with suppress(ValueError):  # it has no signature
+        needed = [one for one in signature(getattr(loss, "forward", loss)).parameters.values()
+                  if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    if targets is None and len(needed) > 1:
+        raise ParamError("targets", "what the loss compares the outputs with", None,
+                         "Give them, or a loss of the outputs alone.")
+    return loss
+
+
 def guessed_loss(output, targets):
-    """Cross-entropy for classes, squared error for numbers of the outputs' shape."""
+    """Cross-entropy for classes, of one output for two; squared error for numbers of the outputs' shape."""
     functional = torch.nn.functional
-    if isinstance(targets, torch.Tensor) and not targets.is_floating_point():
-        if output.dim() == targets.dim() + 1:
+    if isinstance(targets, torch.Tensor):
+        alike = output.numel() == targets.numel() and output.squeeze().shape == targets.squeeze().shape
+        if targets.is_floating_point():
+            if alike:
+                return lambda o, t: functional.mse_loss(o.reshape(t.shape), t)
+        elif alike and 0 <= int(targets.min()) <= int(targets.max()) <= 1:
+            low, high = (float(end) for end in torch.aminmax(output.detach()))
+            loss = functional.binary_cross_entropy if 0 <= low <= high <= 1 else (
+                functional.binary_cross_entropy_with_logits)
+            return lambda o, t: loss(o.reshape(t.shape), t.to(o.dtype))
+        elif output.dim() == targets.dim() + 1:
             last = output.shape[:-1] == targets.shape and output.dim() > 2
-            return (lambda o, t: functional.cross_entropy(o.flatten(0, -2), t.flatten())) if last \
-                else functional.cross_entropy
-    elif isinstance(targets, torch.Tensor) and output.shape == targets.shape:
-        return functional.mse_loss
-    raise ParamError("loss", "a function of outputs and targets", "None",
-                     "The targets fit neither cross-entropy nor squared error: give the loss.")
+            classes = output.shape[-1 if last else 1]
+            if int(targets.max()) >= classes:
+                raise ParamError("targets", f"whole numbers below {classes}, the model's classes",
+                                 int(targets.max()), "Count classes from 0, or give the loss.")
+            return (lambda o, t: functional.cross_entropy(o.flatten(0, -2), t.flatten().long())) if last \
+                else lambda o, t: functional.cross_entropy(o, t.long())
+        received = f"{str(targets.dtype).removeprefix('torch.')} of shape {tuple(targets.shape)}"
+    else:
+        received = type(targets).__name__
+    raise ParamError("targets", "a tensor of whole numbers of classes, or of numbers of the outputs' "
+                     f"shape {tuple(output.shape)}", received, "Convert them, or give the loss.")
 
 
 def quiet(outputs, recorder):

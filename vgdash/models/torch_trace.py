@@ -11,7 +11,15 @@ from torch.nn.modules import module as hooks
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
-from vgdash.models.torch_call import arguments, guessed_loss, quiet, unchanged, unwrapped
+from vgdash.models.torch_call import (
+    arguments,
+    as_tensors,
+    checked_loss,
+    guessed_loss,
+    quiet,
+    unchanged,
+    unwrapped,
+)
 from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, linked
 from vgdash.models.torch_measure import close, cosines, largest, mean_square, square, watch, weights_of
@@ -23,6 +31,7 @@ MOST_CALLS = 32  # of one weight that are measured: a loop over time has hundred
 
 def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()) -> Trace:
     """Measure ``model`` at its present weights. Nothing of it changes."""
+    inputs, targets = as_tensors(model, inputs), as_tensors(model, targets)
     return measured(Tracer(unwrapped(model), formats), inputs, targets, loss, rate)
 
 
@@ -60,6 +69,9 @@ class Tracer:
         parts = ({f"inputs[{k!r}]": v for k, v in inputs.items()} if isinstance(inputs, dict) else
                  {f"inputs[{i}]": v for i, v in enumerate(inputs)} if isinstance(inputs, (list, tuple)) else
                  {"inputs": inputs})
+        given = list(tensors(inputs))
+        if given and not any(t.numel() for t in given):
+            raise ParamError("inputs", "a batch of at least one example", "none", "Give one batch of data.")
         for name, part in parts.items():
             for t in tensors(part):
                 node = recorder.add("input", [], frozenset(), True, name)
@@ -218,7 +230,8 @@ class Tracer:
                              "Return a tensor of numbers that can have a gradient.")
         first = floats[0]
         if loss is None and targets is not None:
-            loss = guessed_loss(first, targets)
+            guessed = guessed_loss(first, targets)
+            loss = lambda found, t: guessed(next(o for o in tensors(found) if o.is_floating_point()), t)  # noqa: E731
         if loss is None:
             given = outputs.get("loss") if isinstance(outputs, dict) else None
             if isinstance(given, torch.Tensor) and given.numel() == 1:
@@ -227,7 +240,7 @@ class Tracer:
             direction = torch.randn(first.shape, generator=draw).to(first.device, torch.float32)
             return (first.float() * direction).sum(), NAN
         rest = () if targets is None else (targets,)
-        value = loss(outputs, *rest)
+        value = checked_loss(loss, targets)(outputs, *rest)
         if not isinstance(value, torch.Tensor):
             raise ParamError("loss", "a function that returns a tensor", type(value).__name__,
                              "Return the loss without .item().")
