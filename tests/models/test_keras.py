@@ -9,7 +9,7 @@ keras = pytest.importorskip("keras")
 from keras import layers  # noqa: E402
 
 from tests.benchmarks.bench_architectures import keras_case  # noqa: E402
-from vgdash import assert_healthy, inspect  # noqa: E402
+from vgdash import ParamError, assert_healthy, inspect  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Keras' own: __array__ without copy
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -124,6 +124,13 @@ def test_a_compiled_model_brings_its_loss():
     model = mlp(2, "relu", "he_normal")
     model.compile(loss=LOSS)
     assert inspect(model, X, T).trace.loss == pytest.approx(float(LOSS(T, model(X))), rel=1e-5)
+
+
+def test_a_model_that_was_never_called_has_no_weights_to_inspect():
+    model = keras.Sequential([layers.Dense(8)])
+    with pytest.raises(ParamError, match="Call it once"):
+        inspect(model, X, T)
+    assert not model.built
 
 
 @pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Small", "EfficientNetB0"])

@@ -16,6 +16,9 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
         raise ParamError(
             "model", "a Keras model with the torch backend", keras.backend.backend(),
             "Set KERAS_BACKEND=torch, or inspect weights alone: {v.path: v.numpy() for v in model.weights}.")
+    if not model.built:
+        raise ParamError("model", "a model whose weights exist", "one that was never called",
+                         "Call it once with a batch.")
     from vgdash.models.torch_trace import Tracer, measured
 
     class KerasTracer(Tracer):
