@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import isroutine
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.models.measure import inspect
@@ -45,10 +46,11 @@ def _subject(name: str) -> tuple:
     module, mark, factory = name.rpartition(":")
     if not mark or not module.replace(".", "").replace("_", "").isalnum():
         return (name,)
-    found = import_module(module)
-    if not hasattr(found, factory):
-        raise ParamError("model", f"a function of {module}", factory, "Write package.module:factory.")
-    made = getattr(found, factory)()
+    function = getattr(import_module(module), factory, None)
+    if not isroutine(function):
+        raise ParamError("model", f"a function of {module} that returns (model, inputs)", factory,
+                         "Write package.module:factory.")
+    made = function()
     return made if isinstance(made, tuple) else (made,)
 
 

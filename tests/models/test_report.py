@@ -188,9 +188,11 @@ def test_the_command_line_says_by_its_status_what_it_found(tmp_path, monkeypatch
     assert main(["inspect", "mine:bad", "--html", "run.html"]) == 1
     assert "input_scale: 0" in capsys.readouterr().out
     assert (tmp_path / "run.html").exists()
-    for wrong in ("mine:none", "nowhere:good", "none.safetensors", "model.pt"):
+    for wrong, said in (("mine:none", "function of mine"), ("mine:nn", "function of mine"),
+                        ("nowhere:good", "nowhere"), ("none.safetensors", "none.safetensors"),
+                        ("model.pt", "pickle"), ("w.npz", "numpy.load"), ("net.keras", "load_model")):
         assert main(["inspect", wrong]) == 2
-        assert re.search(r"\w", capsys.readouterr().err)
+        assert re.search(said, capsys.readouterr().err)
     with pytest.raises(SystemExit) as caught:
         main(["inspect"])
     assert caught.value.code == 2

@@ -11,7 +11,11 @@ from vgdash.models.report import Report
 from vgdash.number_formats import FORMATS
 from vgdash.params import Choice, ParamError
 
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+PICKLED = ("Convert it where you trust it: "
+           "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path).")
+OTHERS = {**dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"), PICKLED),
+          **dict.fromkeys((".keras", ".h5"), "Give keras.saving.load_model(path)."),
+          ".npz": "Give numpy.load(path).", ".onnx": "Write its weights with safetensors."}
 
 
 def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, formats: tuple[str, ...] = (),
@@ -31,11 +35,9 @@ def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, 
     formats = tuple(Choice(tuple(FORMATS)).check("formats", name) for name in formats)
     bases = {(c.__module__.partition(".")[0], c.__name__) for c in type(model).__mro__}
     if isinstance(model, (str, PathLike)):
-        if Path(model).suffix.lower() in PICKLES:
-            raise ParamError(
-                "model", "a .safetensors file: a pickle can run any code as it opens", str(model),
-                "Convert it where you trust it: "
-                "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path).")
+        if instead := OTHERS.get(Path(model).suffix.lower()):
+            no_code = ": a pickle can run any code as it opens" if instead is PICKLED else ""
+            raise ParamError("model", f"a .safetensors file{no_code}", str(model), instead)
         from vgdash.models.safetensors_file import Tensors
         model = Tensors(model)
     if isinstance(model, Mapping):

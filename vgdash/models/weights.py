@@ -39,9 +39,9 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
                                   bias=beside))
     if not layers:
         nested = any(isinstance(value, Mapping) for value in weights.values())
-        raise ParamError("model", "weights with at least one matrix", ", ".join(list(weights)[:5]),
-                         "Put nested ones into one: flax.traverse_util.flatten_dict(params, sep='/')."
-                         if nested else "Give the arrays by name, as a state_dict does.")
+        instead = ("Give the inner one, checkpoint['state_dict']; of Flax flatten_dict(params, sep='/')."
+                   if nested else "Give the arrays by name, as a state_dict does.")
+        raise ParamError("model", "weights with at least one matrix", ", ".join(list(weights)[:5]), instead)
     sizes = getattr(weights, "formats", {})
     form = max(sizes, key=sizes.__getitem__, default="") or "float32"
     return with_activation(Trace("weights", tuple(_linked(layers, normed)), format=form), activation)
