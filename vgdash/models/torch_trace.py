@@ -31,6 +31,9 @@ MOST_CALLS = 32  # of one weight that are measured: a loop over time has hundred
 
 def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()) -> Trace:
     """Measure ``model`` at its present weights. Nothing of it changes."""
+    if isinstance(inputs, torch.utils.data.DataLoader):
+        raise ParamError("inputs", "one batch of what the model is called with", "a DataLoader",
+                         "Give inputs and targets of next(iter(loader)).")
     inputs, targets = as_tensors(model, inputs), as_tensors(model, targets)
     return measured(Tracer(unwrapped(model), formats), inputs, targets, loss, rate)
 
