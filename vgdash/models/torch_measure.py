@@ -130,3 +130,13 @@ def _mean_cosine(rows) -> float:
     rows = torch.nn.functional.normalize(rows, dim=1)
     n = len(rows)
     return (square(rows.sum(0)) / n - 1) / (n - 1) if n > 1 else NAN
+
+def between(act: dict, out2: float, after2: float, grad_out: float, after: float) -> dict[str, float]:
+    """Return what stands between a layer and the next one, beside an activation that is known."""
+    read2, act2, through = out2, out2, 1.0
+    if act.get("name") in ACTIVATIONS:
+        read2, act2 = act["read2"], act["square"]
+        through = act["grad_read"].get("square", NAN) / (act["after"].get("square") or NAN)
+    factors = {"read_ratio": (read2, out2), "kept": (after2, act2), "kept_back": (grad_out, after * through)}
+    return {name: one / other for name, (one, other) in factors.items()
+            if other > 0 and math.isfinite(one / other) and abs(one / other - 1) > 1e-3}

@@ -9,7 +9,6 @@ from dataclasses import replace
 import torch
 from torch.nn.modules import module as hooks
 
-from vgdash.activations import ACTIVATIONS
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
 from vgdash.models.torch_call import (
     arguments,
@@ -22,7 +21,16 @@ from vgdash.models.torch_call import (
 )
 from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, linked
-from vgdash.models.torch_measure import close, cosines, largest, mean_square, square, watch, weights_of
+from vgdash.models.torch_measure import (
+    between,
+    close,
+    cosines,
+    largest,
+    mean_square,
+    square,
+    watch,
+    weights_of,
+)
 from vgdash.params import ParamError
 
 GATES = {"lstm": 4, "lstm_cell": 4, "gru": 3, "gru_cell": 3}  # a unit of each has a row
@@ -319,7 +327,7 @@ class Tracer:
         whole, gated = follow["join"].square if "join" in follow else NAN, links.gated(c["node"])
         after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
         grad_out = c["gout"].get("square", NAN)
-        between = _between(act, c["out2"], after2, grad_out, after)
+        factors = between(act, c["out2"], after2, grad_out, after)
         keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
                 "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
                 "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others",
@@ -328,21 +336,10 @@ class Tracer:
             **{k: c[k] for k in keys if k in c}, after2=after2, output2=output2,
             share=c["out2"] / whole if whole and whole > 0 else NAN,
             activation=act.get("name", ""), **{k: act[k] for k in shares if k in act},
-            grad_in=c["gin"].get("square", NAN), grad_out=grad_out, grad_after=after, **between,
+            grad_in=c["gin"].get("square", NAN), grad_out=grad_out, grad_after=after, **factors,
             grad_out2=c["gout"]["square"] / c["gout"]["entries"] if "square" in c["gout"] else NAN,
             grad_weight2=grad2, update=rate * math.sqrt(grad2 / c["weight2"]) if c["weight2"] else NAN,
             first=links.reads_input(c["node"]), source=links.source(c["node"], c.get("in2", NAN)),
             last=links.is_last(c["node"]), bypassed=gated or links.bypassed(c["node"]),
             normalized=gated or follow.get("norm", False),
             identical=same, stuck=c.get("stuck", False), gradient=state)
-
-
-def _between(act: dict, out2: float, after2: float, grad_out: float, after: float) -> dict[str, float]:
-    """Return what stands between a layer and the next one, beside an activation that is known."""
-    read2, act2, through = out2, out2, 1.0
-    if act.get("name") in ACTIVATIONS:
-        read2, act2 = act["read2"], act["square"]
-        through = act["grad_read"].get("square", NAN) / (act["after"].get("square") or NAN)
-    factors = {"read_ratio": (read2, out2), "kept": (after2, act2), "kept_back": (grad_out, after * through)}
-    return {name: one / other for name, (one, other) in factors.items()
-            if other > 0 and math.isfinite(one / other) and abs(one / other - 1) > 1e-3}
