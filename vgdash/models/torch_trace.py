@@ -242,7 +242,9 @@ class Tracer:
         first = floats[0]
         if loss is None and targets is not None:
             guessed = guessed_loss(first, targets)
-            loss = lambda found, t: guessed(next(o for o in tensors(found) if o.is_floating_point()), t)  # noqa: E731
+
+            def loss(found, t):
+                return guessed(next(o for o in tensors(found) if o.is_floating_point()), t)
         if loss is None:
             given = outputs.get("loss") if isinstance(outputs, dict) else None
             if isinstance(given, torch.Tensor) and given.numel() == 1:
