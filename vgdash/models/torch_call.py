@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import OrderedDict, defaultdict
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from inspect import signature
 import numpy as np
 import torch
 
+from vgdash.models.records import NAN
+from vgdash.models.torch_graph import tensors
 from vgdash.params import ParamError
 
 DICTIONARIES = (dict, OrderedDict, defaultdict)  # others may refuse to be changed
@@ -92,7 +95,7 @@ def checked_loss(loss, targets):
 
 
 def guessed_loss(output, targets):
-    """Cross-entropy for classes, of one output for two; squared error for numbers of the outputs' shape."""
+    """Return cross-entropy for classes, of one output for two; squared error for numbers of its shape."""
     functional = torch.nn.functional
     if isinstance(targets, torch.Tensor):
         alike = output.numel() == targets.numel() and output.squeeze().shape == targets.squeeze().shape
@@ -117,6 +120,38 @@ def guessed_loss(output, targets):
         received = type(targets).__name__
     raise ParamError("targets", "a tensor of whole numbers of classes, or of numbers of the outputs' "
                      f"shape {tuple(output.shape)}", received, "Convert them, or give the loss.")
+
+
+def losses(recorder, outputs, targets, loss):
+    """Return the loss and that of outputs of 0; without one, a random direction's product."""
+    floats = [t for t in tensors(outputs) if t.is_floating_point()]
+    if not floats:
+        raise ParamError("model", "a module with an output of floating type", type(outputs).__name__,
+                         "Return a tensor of numbers that can have a gradient.")
+    first = floats[0]
+    if loss is None and targets is not None:
+        guessed = guessed_loss(first, targets)
+
+        def loss(found, t):
+            return guessed(next(o for o in tensors(found) if o.is_floating_point()), t)
+    if loss is None:
+        given = outputs.get("loss") if isinstance(outputs, dict) else None
+        if isinstance(given, torch.Tensor) and given.numel() == 1:
+            return given, NAN
+        draw = torch.Generator(device="cpu").manual_seed(0)
+        direction = torch.randn(first.shape, generator=draw).to(first.device, torch.float32)
+        return (first.float() * direction).sum(), NAN
+    rest = () if targets is None else (targets,)
+    value = checked_loss(loss, targets)(outputs, *rest)
+    if not isinstance(value, torch.Tensor):
+        raise ParamError("loss", "a function that returns a tensor", type(value).__name__,
+                         "Return the loss without .item().")
+    try:
+        with torch.no_grad():
+            guess = float(loss(quiet(outputs, recorder), *rest).float().mean())
+    except Exception:  # a loss of another kind: it has no guess
+        guess = NAN
+    return value.mean(), guess if math.isfinite(guess) and guess > 1e-12 else NAN
 
 
 def quiet(outputs, recorder):

@@ -13,9 +13,7 @@ from vgdash.models.records import MATRICES, NAN, Layer, Trace
 from vgdash.models.torch_call import (
     arguments,
     as_tensors,
-    checked_loss,
-    guessed_loss,
-    quiet,
+    losses,
     unchanged,
     unwrapped,
 )
@@ -198,8 +196,8 @@ class Tracer:
 
     def backward(self, outputs, targets, loss, rate) -> Trace:
         """Take the gradients, and put everything together."""
-        value, guess = self.losses(outputs, targets, loss)
-        again = lambda found: self.losses(found, targets, loss)[0]  # noqa: E731
+        value, guess = losses(self.recorder, outputs, targets, loss)
+        again = lambda found: losses(self.recorder, found, targets, loss)[0]  # noqa: E731
         used = {p: self.parameter(p) for c in self.calls for p in c["params"]}
         learning = {p: t for p, t in used.items() if t.requires_grad}
         grads = dict.fromkeys(learning)
@@ -232,37 +230,6 @@ class Tracer:
             self.framework, tuple(layers), tuple(links.joins), min(kinds, key=len, default="float32"),
             float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate, self.recorder.broken,
             tuple(dict.fromkeys(self.recorder.cuts)), shrunk, tuple(self.formats))
-
-    def losses(self, outputs, targets, loss):
-        """Return the loss and that of outputs of 0; without one, a random direction's product."""
-        floats = [t for t in tensors(outputs) if t.is_floating_point()]
-        if not floats:
-            raise ParamError("model", "a module with an output of floating type", type(outputs).__name__,
-                             "Return a tensor of numbers that can have a gradient.")
-        first = floats[0]
-        if loss is None and targets is not None:
-            guessed = guessed_loss(first, targets)
-
-            def loss(found, t):
-                return guessed(next(o for o in tensors(found) if o.is_floating_point()), t)
-        if loss is None:
-            given = outputs.get("loss") if isinstance(outputs, dict) else None
-            if isinstance(given, torch.Tensor) and given.numel() == 1:
-                return given, NAN
-            draw = torch.Generator(device="cpu").manual_seed(0)
-            direction = torch.randn(first.shape, generator=draw).to(first.device, torch.float32)
-            return (first.float() * direction).sum(), NAN
-        rest = () if targets is None else (targets,)
-        value = checked_loss(loss, targets)(outputs, *rest)
-        if not isinstance(value, torch.Tensor):
-            raise ParamError("loss", "a function that returns a tensor", type(value).__name__,
-                             "Return the loss without .item().")
-        try:
-            with torch.no_grad():
-                guess = float(loss(quiet(outputs, self.recorder), *rest).float().mean())
-        except Exception:  # a loss of another kind: it has no guess
-            guess = NAN
-        return value.mean(), guess if math.isfinite(guess) and guess > 1e-12 else NAN
 
     def look_again(self, grads, learning, value_of) -> None:
         """Take two small steps on copies: do weights of 0 without a gradient get one, and do rows part?"""
