@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgdash.params import Flag, Integers, ParamError, Params, choice, choices, integer, integers, real
+from vgdash.probe.params import ProbeParams
 from vgdash.single_neuron import NeuronParams
 from vgdash.training.data import DataParams
 
@@ -142,3 +143,15 @@ def test_no_option_holds_the_comma_that_separates_options(kind):
 def test_a_list_that_cannot_be_read_says_where(text, place):
     with pytest.raises(ParamError, match=place):
         Integers(1, 4096, 2, 257).parse("widths", [text])
+
+
+@pytest.mark.parametrize(("field", "value", "meant"), [
+    ("initializer", "kaiming_normal", "he_normal"), ("initializer", "xavier_uniform", "glorot_uniform"),
+    ("activation", "LeakyReLU", "leaky_relu"), ("activation", "swish", "silu"),
+    ("normalization", "BatchNorm", "batch")])
+def test_a_name_in_another_spelling_is_asked_for(field, value, meant):
+    with pytest.raises(ParamError, match=f"Did you mean {meant}\\?"):
+        ProbeParams.uniform(10, 64, **{field: value})
+    with pytest.raises(ParamError) as caught:
+        ProbeParams.uniform(10, 64, **{field: "42"})
+    assert "Did you mean" not in str(caught.value)

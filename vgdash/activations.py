@@ -18,6 +18,7 @@ from vgdash import formula
 from vgdash.formula_shape import find_breaks, find_kinks, refuse_unbounded
 from vgdash.params import Choice, declare
 from vgdash.quadrature import GRID, Resolved, gaussian_mean, resolve
+from vgdash.spelling import meant
 
 # Klambauer et al. 2017 (arXiv 1706.02515), the values that make mean 0, variance 1 a fixed point.
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -308,8 +309,7 @@ def _of_text(text: str) -> Activation:
 @lru_cache(maxsize=64)
 def _of_formula(name: str) -> Activation:
     tree = formula.read(name, ACTIVATIONS)
-    value, slope = formula.compiled(tree)
-    breaks = find_breaks(tree)
+    (value, slope), breaks = formula.compiled(tree), find_breaks(tree)
     found = Activation(name, name, name, "", (), value, slope, tree=tree, breaks=breaks)
     refuse_unbounded(found.f, found.df, breaks)
     return replace(found, kinks=find_kinks(found.df, breaks))
@@ -333,7 +333,7 @@ class ActivationRule(Choice):
         try:
             return ACTIVATIONS[value].name
         except formula.Misread as error:
-            known = f"Known names are {', '.join(self.options)}."
+            known = meant(value, self.options) or f"Known names are {', '.join(self.options)}."
             raise self.error(field, value, known if value.isidentifier() else str(error)) from None
 
     def parse(self, field, texts):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar, Self
 
+from vgdash.spelling import meant
+
 MAX_TEXT = 2_000  # characters of one value in a URL query; 256 different widths have fewer
 
 
@@ -155,7 +157,7 @@ class Choice(Rule):
 
     def check(self, field, value):
         if not isinstance(value, str) or value not in self.options:
-            raise self.error(field, value)
+            raise self.error(field, value, meant(value, self.options))
         return str(value)
 
 
@@ -192,7 +194,7 @@ class Choices(Rule):
         chosen = list(value)
         for one in chosen:
             if not isinstance(one, str) or one not in self.options:
-                raise self.error(field, one)
+                raise self.error(field, one, meant(one, self.options))
         kept = tuple(option for option in self.options if option in chosen)
         if not 1 <= len(kept) <= self.at_most:
             raise self.error(field, tuple(chosen))

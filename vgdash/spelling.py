@@ -1,8 +1,10 @@
-"""Spell numbers and lists for sentences: ×1.50, 2.6·10²⁶, never 2.6e+26."""
+"""Spell numbers, lists and names for sentences: ×1.50, 2.6·10²⁶, never 2.6e+26."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from fractions import Fraction
 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -78,3 +80,12 @@ def layers(depth: float) -> str:
     if depth >= ENDLESS:
         return "any depth"
     return f"about {float(f'{depth:.2g}'):,.0f} layer{'s' if round(depth) > 1 else ''}"
+
+
+def meant(value: object, options: Iterable[str]) -> str:
+    """Ask for the option that is nearest to a name in another spelling, or in PyTorch's; "" for none."""
+    name = str(value).lower()
+    for other, ours in (("xavier", "glorot"), ("kaiming", "he"), ("swish", "silu")):
+        name = name.replace(other, ours)
+    near = get_close_matches(name, options, 1, 0.7)
+    return f"Did you mean {near[0]}?" if near else ""
