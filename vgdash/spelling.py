@@ -84,7 +84,7 @@ def layers(depth: float) -> str:
 
 def meant(value: object, options: Iterable[str]) -> str:
     """Ask for the option that is nearest to a name in another spelling, or in PyTorch's; "" for none."""
-    name = str(value).lower()
+    name = str(value)[:60].lower()  # anybody can send a long one
     for other, ours in (("xavier", "glorot"), ("kaiming", "he"), ("swish", "silu")):
         name = name.replace(other, ours)
     near = get_close_matches(name, options, 1, 0.7)
