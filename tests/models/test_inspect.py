@@ -143,6 +143,7 @@ def test_what_cannot_be_inspected_is_refused_with_a_sentence(tmp_path):
                                 (nn.LazyLinear(3), x, "once"), (nn.ReLU(), x, "has the layers"),
                                 ([x], None, "NumPy"), (nn.Linear(8, 2), x[:0], "at least one example"),
                                 (nn.Linear(8, 2), torch.utils.data.DataLoader(x), "one batch"),
+                                (nn.Linear(8, 2), (x, torch.arange(8)), "targets apart"),
                                 (tmp_path / "model.pt", None, "pickle")):
         with pytest.raises(ParamError, match=said):
             inspect(model, inputs)

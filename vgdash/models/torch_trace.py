@@ -92,6 +92,11 @@ class Tracer:
             with recorder:
                 args, named = self.given = self.arguments(inputs)
                 outputs = self.model(*args, **named)
+        except TypeError as error:
+            if not (isinstance(inputs, (list, tuple)) and args == (inputs,)):
+                raise
+            raise ParamError("inputs", "what the model is called with", f"{len(inputs)} things in one",
+                             "Give the targets apart: inspect(model, inputs, targets).") from error
         finally:
             for handle in handles:
                 handle.remove()
