@@ -92,8 +92,8 @@ def _identical(trace, known):
 # ---- inputs and outputs
 
 def _input(trace, known):
-    broken = [a for a in trace.layers if a.first and a.kind in MULTIPLYING
-              and not math.isfinite(a.in2) and math.isfinite(a.weight2)]
+    broken = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and math.isfinite(a.weight2)
+              and not math.isfinite(a.in2) and not math.isfinite(a.out2)]
     if broken:
         said = f"What {broken[0].path} reads holds numbers that are not finite."
         return finding("input_scale", broken, said, "# Look for NaN and infinity in the inputs, and for a "

@@ -93,7 +93,7 @@ class Tracer:
                 args, named = self.given = self.arguments(inputs)
                 outputs = self.model(*args, **named)
         except TypeError as error:
-            if not (isinstance(inputs, (list, tuple)) and args == (inputs,)):
+            if not (isinstance(inputs, (list, tuple)) and args and args[0] is inputs):
                 raise
             raise ParamError("inputs", "what the model is called with", f"{len(inputs)} things in one",
                              "Give the targets apart: inspect(model, inputs, targets).") from error
