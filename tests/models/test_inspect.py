@@ -290,6 +290,20 @@ def test_a_module_may_keep_a_dictionary_that_refuses_to_be_changed():
     assert model.config == {"width": 16}
 
 
+def test_weights_may_be_complex():
+    class Fourier(nn.Module):  # a layer of a Fourier neural operator
+        def __init__(self):
+            super().__init__()
+            self.modes, self.head = nn.Parameter(torch.randn(1, 8, 9, dtype=torch.cfloat)), nn.Linear(8, 1)
+
+        def forward(self, x):
+            z = torch.einsum("bki,iok->bko", torch.fft.rfft(x, dim=1), self.modes)
+            return self.head(torch.fft.irfft(z, n=16, dim=1).relu())
+
+    found = assert_healthy(Fourier(), torch.randn(32, 16, 1), torch.randn(32, 16, 1))
+    assert found.layers[0].weight2 == pytest.approx(1, abs=4 / 72**0.5)
+
+
 def test_weights_may_be_made_of_a_parameter_with_fewer_axes():
     class Distances(nn.Module):  # relative positions: a matrix for each pair
         def __init__(self):

@@ -35,6 +35,12 @@ def largest(x: torch.Tensor) -> float:
     return max(-float(low), float(high))
 
 
+def mean_of(x: torch.Tensor) -> float:
+    """Return the mean of all entries; of complex ones its absolute value."""
+    x = x.detach()
+    return float(x.mean().abs()) if x.is_complex() else float(x.mean(dtype=torch.float32))
+
+
 def mean_square(x: torch.Tensor) -> float:
     """Return the mean of the squares of all entries."""
     return square(x) / max(x.numel(), 1)
@@ -98,7 +104,7 @@ def weights_of(kind, op, weights, bias, args, out, source) -> dict:
     elif kind == "recurrent":
         fan_in = sum(x[0].numel() for x in weights[:2])
     weight2 = sum(square(x) for x in weights) / max(sum(x.numel() for x in weights), 1)
-    mean = float(w.mean(dtype=torch.float32)) if w.numel() else 0.0
+    mean = mean_of(w) if w.numel() else 0.0
     rows = w.movedim(units, 0)
     top = largest(w) if w.numel() else 0.0
     same = (kind in MATRICES and rows.shape[0] > 1 and close(rows[:2], 1e-6 * top)
@@ -106,7 +112,7 @@ def weights_of(kind, op, weights, bias, args, out, source) -> dict:
     return {"fan_in": fan_in, "fan_out": fan_out, "area": area, "groups": groups, "weight2": weight2,
             "variance": max(weight2 - mean * mean, 0.0), "weight_largest": top,
             "entries": w.numel(), "bias2": mean_square(bias[0]) if bias else 0.0,
-            "bias_mean": float(bias[0].detach().float().mean()) if bias else 0.0,
+            "bias_mean": mean_of(bias[0]) if bias else 0.0,
             "zero": weight2 == 0 and not any(bool(x.any()) for x in weights), "same": same, "axis": units,
             "kind": kind}
 

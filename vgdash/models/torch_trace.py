@@ -24,6 +24,7 @@ from vgdash.models.torch_measure import (
     close,
     cosines,
     largest,
+    mean_of,
     mean_square,
     square,
     watch,
@@ -140,10 +141,10 @@ class Tracer:
             scale2, out2 = mean_square(weights[0]), mean_square(out) - found["bias2"]
             found["divides"] = not stale or (scale2 > 0 and 0.25 < out2 / scale2 < 4)
         if source is not None and source.is_floating_point():
-            found.update(in2=mean_square(source), in_mean=float(source.detach().mean(dtype=torch.float32)),
+            found.update(in2=mean_square(source), in_mean=mean_of(source),
                          in_largest=largest(source))
             watch(source, found["gin"])
-        found.update(out2=mean_square(out), out_mean=float(out.detach().mean(dtype=torch.float32)),
+        found.update(out2=mean_square(out), out_mean=mean_of(out),
                      out_largest=largest(out))
         if kind in MATRICES:
             found.update(cosines(out.detach(), node.dim))
@@ -162,9 +163,9 @@ class Tracer:
 
     def add_bias(self, found: dict, bias, out) -> None:
         """Measure the outputs of a layer whose bias is added by an operation of its own."""
-        found.update(out2=mean_square(out), out_mean=float(out.detach().mean(dtype=torch.float32)),
+        found.update(out2=mean_square(out), out_mean=mean_of(out),
                      out_largest=largest(out), bias2=mean_square(bias), gout=self.slot(),
-                     bias_mean=float(bias.detach().mean(dtype=torch.float32)), bias=self.named(bias),
+                     bias_mean=mean_of(bias), bias=self.named(bias),
                      **cosines(out.detach(), -1))
         watch(out, found["gout"])
 
