@@ -235,7 +235,7 @@ def test_runs_of_four_and_more_are_spelled_short(numbers, spelled):
     (("he_normal", "relu", "mxnet"),
      "framework must be one of numpy, pytorch, keras, jax, tensorflow, received 'mxnet'"),
     (("xavier", "relu", "numpy"), "initializer must be one of zeros, .*, received 'xavier'"),
-    (("he_normal", "swish", "numpy"), "activation must be the name .*, .* Known names are"),
+    (("he_normal", "snake", "numpy"), "activation must be the name .*, .* Known names are"),
     (("he_normal", "relu", "numpy", (5,)), "widths must be 2 to 1,001 whole numbers"),
     (("he_normal", "relu", "numpy", (5, 0)), r"widths\[1\] must be a whole number from 1"),
     (("he_normal", "relu", "numpy", (5, 4), -1.0), "gamma must be a number from 0 to 100"),

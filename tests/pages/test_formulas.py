@@ -33,7 +33,8 @@ def test_a_formula_is_typed_into_the_control_and_stands_in_the_address(visitor, 
 
 def test_what_is_refused_is_said_with_its_place_and_the_page_goes_on(visitor):
     widget = visitor.open("initializers", "depth=5").widget("activation").id
-    for typed, said in (("z*tanh(", "Column 7"), ("exp(z)", "grows faster"), ("swish", "Known names")):
+    for typed, said in (("z*tanh(", "Column 7"), ("exp(z)", "grows faster"), ("snake", "Known names"),
+                        ("swish", "Did you mean silu?")):
         page = visitor.send(state(widget, "string_value", typed))
         assert not page.exceptions
         assert len(page.warnings) == 1
