@@ -81,3 +81,21 @@ def test_other_weights_are_those_that_the_net_with_them_really_has(name):
         assert math.log10(a.after2 / theory.after2) == pytest.approx(0, abs=0.15), a.path
     back = [math.log10(net[0].grad_out / net[-2].grad_out) for net in (real, predicted)]
     assert back[1] == pytest.approx(back[0], abs=0.3)
+
+
+def test_a_model_in_float16_is_measured_like_its_copy_in_float32():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.branch, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+
+        def forward(self, x):
+            x = self.stem(x)
+            return self.head(x + self.branch(x).relu())
+
+    torch.manual_seed(0)
+    model, inputs, targets = Block(), torch.randn(64, 64), torch.arange(64) % 10
+    layers = inspect(model, inputs, targets).layers
+    for a, b in zip(layers, inspect(model.half(), inputs.half(), targets).layers, strict=True):
+        for name in ("grad_in", "grad_out", "grad_after", "kept_back"):
+            assert getattr(b, name) == pytest.approx(getattr(a, name), rel=0.02, nan_ok=True), (a.path, name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.models.expectation import after_activation, flat_ends, slope2
+from vgdash.models.expectation import expected_after, expected_read, flat_ends, slope2
 from vgdash.models.records import MULTIPLYING, NAN, Layer
 from vgdash.quadrature import GRID, gaussian_mean
 
@@ -29,10 +29,9 @@ def carried(layers: Sequence[Layer]) -> list[Layer]:
         in2 = a.in2
         if source is not None and not layers[source].normalized:
             in2 = found[source].after2 * _ratio(a.in2, layers[source].after2)
-        out2 = a.gain * in2 + a.bias2
-        read2 = a.out2 * a.read_ratio if a.held else out2 * a.read_ratio
-        found[i] = replace(a, in2=in2, out2=out2, read_ratio=_ratio(read2, out2),
-                           after2=after_activation(a, read2) * a.kept,
+        moved = replace(a, in2=in2)
+        out2, read2 = moved.predicted, expected_read(moved)
+        found[i] = replace(moved, out2=out2, after2=expected_after(moved), read_ratio=_ratio(read2, out2),
                            kept_back=a.kept_back * (_ratio(a.out2, out2) if a.held else 1.0),
                            saturated=_saturated(a.activation, read2))
     for i in range(len(layers) - 1, -1, -1):

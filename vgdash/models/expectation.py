@@ -91,21 +91,17 @@ def expected_after(layer: Layer) -> float:
     """Return the mean square that the next layer reads, by theory from the layer's own input, or ``nan``."""
     if layer.kind not in MULTIPLYING:
         return NAN
-    return after_activation(layer, expected_read(layer)) * layer.kept
+    q = expected_read(layer)
+    if layer.activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
+        return q * layer.kept
+    if (shifted := _shifted(layer, q)) is not None:
+        return gaussian_mean(ACTIVATIONS[layer.activation].f(shifted) ** 2) * layer.kept
+    return float(np.exp(log_moment(layer.activation, math.log(q)))) * layer.kept
 
 
 def spelled(activation: str) -> str:
     """Return the name of an activation as people say it; one that is not known keeps its own."""
     return ACTIVATIONS[activation].said if activation in ACTIVATIONS else activation
-
-
-def after_activation(a: Layer, q: float) -> float:
-    """Return E[f(u)²] for a Gaussian u of mean square ``q``, and ``q`` where the activation is not known."""
-    if a.activation not in ACTIVATIONS or not (q > 0 and math.isfinite(q)):
-        return q
-    if (shifted := _shifted(a, q)) is not None:
-        return gaussian_mean(ACTIVATIONS[a.activation].f(shifted) ** 2)
-    return float(np.exp(log_moment(a.activation, math.log(q))))
 
 
 def slope2(a: Layer) -> float:

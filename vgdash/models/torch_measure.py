@@ -137,6 +137,7 @@ def _mean_cosine(rows) -> float:
     n = len(rows)
     return (square(rows.sum(0)) / n - 1) / (n - 1) if n > 1 else NAN
 
+
 def between(act: dict, out2: float, after2: float, grad_out: float, after: float) -> dict[str, float]:
     """Return what stands between a layer and the next one, beside an activation that is known."""
     read2, act2, through = out2, out2, 1.0

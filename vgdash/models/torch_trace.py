@@ -10,13 +10,7 @@ import torch
 from torch.nn.modules import module as hooks
 
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
-from vgdash.models.torch_call import (
-    arguments,
-    as_tensors,
-    losses,
-    unchanged,
-    unwrapped,
-)
+from vgdash.models.torch_call import arguments, as_tensors, losses, unchanged, unwrapped
 from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, linked
 from vgdash.models.torch_measure import (
@@ -203,20 +197,18 @@ class Tracer:
     def backward(self, outputs, targets, loss, rate) -> Trace:
         """Take the gradients, and put everything together."""
         value, guess = losses(self.recorder, outputs, targets, loss)
-        again = lambda found: losses(self.recorder, found, targets, loss)[0]  # noqa: E731
+
+        def again(found):
+            return losses(self.recorder, found, targets, loss)[0]
+
         used = {p: self.parameter(p) for c in self.calls for p in c["params"]}
         learning = {p: t for p, t in used.items() if t.requires_grad}
         grads = dict.fromkeys(learning)
-        shrunk = NAN
-        if value.requires_grad and learning:
-            half = torch.float16 in self.types
+        shrunk, half, learns = NAN, torch.float16 in self.types, value.requires_grad and bool(learning)
+        if learns:
             taken = torch.autograd.grad(value, list(learning.values()), allow_unused=True, retain_graph=half)
             taken = [g.coalesce().values() if g is not None and g.is_sparse else g for g in taken]
             grads = dict(zip(learning, taken, strict=True))
-            if half:
-                for c in self.calls:  # the second pass is not to be added to the first
-                    c["gin"], c["gout"] = dict(c["gin"]), dict(c["gout"])
-                shrunk = self.rounded_away(value, learning, grads)
         self.look_again(grads, learning, again)
         links = Links(self.recorder.nodes, self.calls)
         returned = {node.index: t for t in tensors(outputs)
@@ -230,6 +222,8 @@ class Tracer:
         if self.tiny:
             entries = sum(c["gout"].get("entries", 0) for c in self.calls)
             shrunk = sum(c["gout"].get("tiny", 0) for c in self.calls) / entries if entries else NAN
+        elif half and learns:  # a second pass, after what the first has measured
+            shrunk = self.rounded_away(value, learning, grads)
         outs = [t for t in tensors(outputs) if t.is_floating_point() and t.dim()]
         kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
         return Trace(

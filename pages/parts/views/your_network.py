@@ -81,11 +81,13 @@ def network_view(report: Report, place: int, initializer: str, example: str = ""
     """Show a report, its layer number ``place`` (0: the first at fault), and what other weights would do."""
     place = opened(report, place)
     other = [] if initializer == AS_THEY_ARE else reweighted(report.layers, initializer)
+    after, back = ([getattr(a, key) if a.kind in MATRICES else math.nan for a in other]
+                   for key in ("after2", "grad_out"))
     forward, backward = _courses(report.layers, report.trace.framework == "weights")
     return NetworkView(
         report.say("`"), _remarks(report, example), _strip(report, place),
-        _course(forward, [a.after2 for a in other], initializer, place, -1),
-        _course(backward, [a.grad_out for a in other], initializer, place, 0),
+        _course(forward, after, initializer, place, -1),
+        _course(backward, back, initializer, place, 0),
         _what_if(report.layers, other, initializer), _legend(report), layer_view(report, place))
 
 
