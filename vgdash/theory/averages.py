@@ -252,11 +252,16 @@ class Interpolant:
         self.low, self.pieces = -reach / PIECE, 2 * reach // PIECE
         nodes = _chebyshev_points(TERMS)
         log_q = 2 * STEP * PIECE * (self.low + np.arange(self.pieces)[:, None] + nodes)
-        coefficients = normalize(averages(log_q), log_q) @ _transform(TERMS)
+        values = normalize(averages(log_q), log_q)
+        coefficients = values @ _transform(TERMS)
         self.coefficients = np.ascontiguousarray(np.moveaxis(coefficients, 0, 1))  # (pieces, columns, terms)
+        self.constant = values[:, 0, 0] if np.ptp(values, axis=(1, 2)).max() < 1e-13 else None
 
     def __call__(self, log_q, column: int | slice = slice(None)) -> np.ndarray:
         """Return values at ``log_q`` ``(…)``: of one column ``(…)``, of all ``(…, columns)``."""
+        if self.constant is not None:  # of a homogeneous activation
+            values = self.constant[column]
+            return np.full(np.shape(log_q) + values.shape, values)[()]
         place = np.asarray(log_q) * (0.5 / STEP / PIECE) - self.low
         place = np.minimum(np.maximum(place, 0.0), self.pieces)
         piece = np.minimum(place.astype(np.intp), self.pieces - 1)
