@@ -48,8 +48,10 @@ def identifier(node):
     return getattr(node, "attr", getattr(node, "id", ""))
 
 
-IMPORTS = {module_of(file): imports(tree_of(file), module_of(file), file.name == "__init__.py")
-           for file in [*PACKAGE, *PAGES, *PARTS]}
+@cache
+def all_imports():
+    return {module_of(file): imports(tree_of(file), module_of(file), file.name == "__init__.py")
+            for file in [*PACKAGE, *PAGES, *PARTS]}
 
 
 def module_named(name, modules):
@@ -65,7 +67,9 @@ def graph_of(imported):
             for module, names in imported.items()}
 
 
-GRAPH = graph_of(IMPORTS)
+@cache
+def import_graph():
+    return graph_of(all_imports())
 
 
 def reachable(graph, *starts):
@@ -134,24 +138,24 @@ def layer(module):
 
 
 def test_vgdash_imports_numpy_pandas_threadpoolctl_and_the_standard_library_only():
-    assert not {(module, name) for module in IMPORTS if within(module, "vgdash") for name in IMPORTS[module]
-                if name.split(".")[0] not in RUNTIME | OPTIONAL.get(module, set())}
+    assert not {(module, name) for module, names in all_imports().items() if within(module, "vgdash")
+                for name in names if name.split(".")[0] not in RUNTIME | OPTIONAL.get(module, set())}
 
 
 def test_inside_vgdash_imports_only_go_down():
-    modules = [module for module in IMPORTS if module.startswith("vgdash.")]
+    modules = [module for module in all_imports() if module.startswith("vgdash.")]
     assert not {module for module in modules if layer(module) not in BELOW}, "each belongs to a layer"
-    assert not {(module, other) for module in modules for other in GRAPH[module] if other == "vgdash"
+    assert not {(module, other) for module in modules for other in import_graph()[module] if other == "vgdash"
                 or layer(other) not in (layer(module), *BELOW[layer(module)])}
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    assert not circles(GRAPH)
+    assert not circles(import_graph())
 
 
 def test_nothing_imports_a_page():
     pages = [module_of(file) for file in PAGES]
-    assert not {(module, name) for module in map(module_of, PAGES + PARTS) for name in IMPORTS[module]
+    assert not {(module, name) for module in map(module_of, PAGES + PARTS) for name in all_imports()[module]
                 if within(name, "app", *pages)}
 
 
@@ -160,13 +164,14 @@ PURE = [f"pages.parts.{name}" for name in
 
 
 def test_these_parts_know_nothing_of_streamlit_not_even_through_what_they_import():
-    pure = {*PURE, *(name for name in IMPORTS if within(name, *PURE))}
-    assert not {(module, other) for module in pure for other in {module, *reachable(GRAPH, module)}
-                if any(within(name, "streamlit") for name in IMPORTS[other])}
+    pure = {*PURE, *(name for name in all_imports() if within(name, *PURE))}
+    assert not {(module, other) for module in pure for other in {module, *reachable(import_graph(), module)}
+                if any(within(name, "streamlit") for name in all_imports()[other])}
 
 
 def test_elements_and_controls_import_no_results():
-    assert "pages.parts.results" not in reachable(GRAPH, "pages.parts.elements", "pages.parts.controls")
+    imported = reachable(import_graph(), "pages.parts.elements", "pages.parts.controls")
+    assert "pages.parts.results" not in imported
 
 
 # ---- the door to computation
@@ -187,9 +192,9 @@ OUTSIDE = [*PAGES, *(file for file in PARTS if file.parent.name == "parts" and f
 def test_only_the_doors_call_computations():
     allowed = set().union(*NO_COMPUTATION.values())
     for module, file in zip(map(module_of, OUTSIDE), OUTSIDE, strict=True):
-        names = {name.rpartition(".")[2] for name in IMPORTS[module] if within(name, "vgdash")}
+        names = {name.rpartition(".")[2] for name in all_imports()[module] if within(name, "vgdash")}
         assert not names - allowed, module
-        said = {identifier(node) for node in ast.walk(tree_of(file))} | IMPORTS[module]
+        said = {identifier(node) for node in ast.walk(tree_of(file))} | all_imports()[module]
         views = {name for name in said if name.endswith("_view")}
         assert not views, f"{module}: a view computes: ask results for it"
 
@@ -222,7 +227,7 @@ def public(body):
 
 
 def test_no_function_of_vgdash_is_used_by_tests_alone():
-    imported = set().union(*IMPORTS.values())
+    imported = set().union(*all_imports().values())
     for file in PACKAGE:
         tree, module = tree_of(file), module_of(file)
         names = {node.name for node in public(tree.body)} - {identifier(node) for node in ast.walk(tree)}

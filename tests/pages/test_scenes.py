@@ -11,7 +11,7 @@ from pages.parts import scenes
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import SCENE_BY_NAME, SCENES
 from tests.opened import opened
-from tests.test_architecture import GRAPH
+from tests.test_architecture import import_graph
 from vgdash import ChainParams, probe
 from vgdash.probe.probe import CompareParams
 
@@ -171,7 +171,7 @@ def test_an_answer_follows_the_parameters_and_its_reason_has_a_number(scene):
 
 
 def test_scenes_are_data_and_questions_know_no_page():
-    own, asked = ({name for name in GRAPH[f"pages.parts.{part}"] if name.startswith("pages")}
+    own, asked = ({name for name in import_graph()[f"pages.parts.{part}"] if name.startswith("pages")}
                   for part in ("scenes", "questions"))
     assert (own, asked) == (set(), {"pages.parts.text"})
 
