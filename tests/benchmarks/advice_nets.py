@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -209,6 +210,7 @@ def find(found: dict[Start, Outcome], start: Start) -> Outcome | None:
 NETS = {(draw, i, ""): net for draw, count in DRAWN.items() for i, net in enumerate(drawn(draw, count))}
 
 
+@cache
 def net_of(key: Key) -> TrainParams:
     """Return the net of a key of the table, changed as that says."""
     net, _ = NETS[*key[:2], ""]
