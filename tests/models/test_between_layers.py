@@ -99,3 +99,24 @@ def test_a_model_in_float16_is_measured_like_its_copy_in_float32():
     for a, b in zip(layers, inspect(model.half(), inputs.half(), targets).layers, strict=True):
         for name in ("grad_in", "grad_out", "grad_after", "kept_back"):
             assert getattr(b, name) == pytest.approx(getattr(a, name), rel=0.02, nan_ok=True), (a.path, name)
+
+
+@pytest.mark.parametrize(("activation", "name", "low", "high"), [
+    (nn.ReLU6(), "relu", 0, 6), (nn.functional.relu6, "relu", 0, 6), (lambda z: z.clamp(0, 2), "relu", 0, 2),
+    (nn.Hardtanh(), "hardtanh", -1, 1), (nn.Hardtanh(-3, 5), "hardtanh", -3, 5)])
+def test_activations_that_are_cut_off_are_saturated_where_they_are(activation, name, low, high):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.head = nn.Linear(64, 64), nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.head(activation(self.first(x)))
+
+    torch.manual_seed(0)
+    model, x = Net(), 6 * torch.randn(256, 64)
+    first = inspect(model, x, torch.arange(256) % 10).layers[0]
+    z = model.first(x)
+    assert first.activation == name
+    assert first.saturated == pytest.approx(float(((z >= high) | (z <= low) & (low != 0)).float().mean()))
+    assert first.off == pytest.approx(float((z <= 0).float().mean()) if low == 0 else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ SAME = {"to", "contiguous", "type", "float", "half", "double"}  # may return wha
 TAKES = {"item", "tolist", "numpy", "float", "int"}  # out of PyTorch
 TURNS = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another axis
 ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
-NAMES = {"clamp_min": "relu", "relu6": "relu", "threshold": "relu", "sin": "sine", "cos": "sine",
-         "hardtanh": "hardtanh", "celu": "elu", "prelu": "leaky_relu", "rrelu": "leaky_relu",
-         "hardswish": "silu", "clip": "clamp"}
+CUT_OFF = {"hardtanh": (("min_val", -1.0), ("max_val", 1.0)),  # arguments that say where, and their defaults
+           **dict.fromkeys(("clamp", "clip"), (("min", None), ("max", None)))}
+NAMES = {"clamp_min": "relu", "threshold": "relu", "sin": "sine", "cos": "sine", "celu": "elu",
+         "prelu": "leaky_relu", "rrelu": "leaky_relu", "hardswish": "silu"}
 SLOPES = {*ACTIVATIONS, "hardtanh", "sine"} - {"linear"}
 
 
@@ -113,7 +115,8 @@ class Recorder(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         op = getattr(func, "__name__", "").strip("_")
-        op = NAMES.get(op, op)
+        low, high = _bounds(op, args, kwargs)
+        op = "relu" if low == 0 else NAMES.get(op, op)
         given = list(tensors(args, kwargs))
         parents, params = [], set()
         for t in given:
@@ -126,13 +129,11 @@ class Recorder(TorchFunctionMode):
                 self.remember(t, node)
                 parents.append(node)
         data = any(node.data for node in parents) or (op in EMBEDDINGS and bool(params))
-        if op == "clamp" and kwargs.get("min", args[1] if len(args) > 1 else None) == 0:
-            op = "relu"
         if op in SUMS and data:  # before an addition in place
             for t in given:
                 if (p := self.node(t)) is not None and p.square is None:
                     p.square = mean_square(t)
-        slopes = slopes_of(op, args[0], parents) if data and args and op in SLOPES else {}
+        slopes = slopes_of(op, args[0], parents, low, high) if data and args and op in SLOPES else {}
         if slopes:
             slopes |= self._read(args[0])
         out = func(*args, **kwargs)
@@ -189,6 +190,15 @@ class Recorder(TorchFunctionMode):
         if first.is_floating_point() and not first.requires_grad and any(
                 t.requires_grad for t in given) and len(self.cuts) < 20:
             self.cuts.append(_place(op))
+
+
+def _bounds(op: str, args, kwargs) -> tuple[float, float]:
+    """Return the ends at which an operation cuts its input off, infinite where it does not."""
+    ends = [kwargs.get(name, args[i] if len(args) > i else usual)
+            for i, (name, usual) in enumerate(CUT_OFF.get(op, ()), 1)]
+    low, high = (0, 6) if op == "relu6" else ends or (None, None)
+    return (low if isinstance(low, (int, float)) else -math.inf,
+            high if isinstance(high, (int, float)) else math.inf)
 
 
 def _own_layer(parents) -> dict | None:

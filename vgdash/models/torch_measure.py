@@ -46,8 +46,11 @@ def mean_square(x: torch.Tensor) -> float:
     return square(x) / max(x.numel(), 1)
 
 
-def slopes_of(op: str, z, parents) -> dict[str, float]:
-    """Return the shares of entries that are off or saturated, and of units that are dead."""
+def slopes_of(op: str, z, parents, low: float, high: float) -> dict[str, float]:
+    """Return the shares of entries that are off or saturated, and of units that are dead.
+
+    ``low``, ``high``: where a piecewise linear activation is cut off.
+    """
     if not isinstance(z, torch.Tensor) or not z.dim() or not z.numel():
         return {}
     z, dim = z.detach(), next((p.dim for p in parents if p.data), -1)
@@ -55,11 +58,12 @@ def slopes_of(op: str, z, parents) -> dict[str, float]:
     rows = z.movedim(dim, -1).reshape(-1, z.shape[dim])
     if op == "relu":
         on = rows > 0
-        return {"off": 1 - float(torch.count_nonzero(on)) / on.numel(), "saturated": 0.0,
+        cut = float(torch.count_nonzero(rows >= high)) / on.numel() if high < math.inf else 0.0
+        return {"off": 1 - float(torch.count_nonzero(on)) / on.numel(), "saturated": cut,
                 "dead": 1 - float(on.any(0).float().mean()), "units": rows.shape[1]}
     sample = rows[::max(1, len(rows) // max(32, SAMPLE // rows.shape[1]))].float().cpu().numpy()
     if op == "hardtanh":
-        flat = np.abs(sample) >= 1
+        flat = (sample <= low) | (sample >= high)
     elif op == "sine":
         flat = np.zeros_like(sample, bool)
     else:
