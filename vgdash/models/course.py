@@ -7,6 +7,7 @@ its gain, fan_in·E[w²] (He et al. 2015), whatever the widths. What follows a l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 
 from vgdash.models.expectation import (
     LIMITS,
@@ -19,8 +20,8 @@ from vgdash.models.expectation import (
     spelled,
     wanted_gain,
 )
-from vgdash.models.fixes import redraw, scale, skips, unsaturate
-from vgdash.models.records import MULTIPLYING, Layer, Trace
+from vgdash.models.fixes import redraw, scale, skips, unsaturate, with_bias
+from vgdash.models.records import MULTIPLYING, Join, Layer, Trace
 from vgdash.spelling import count
 
 BY_WEIGHTS = {"weights_large", "weights_small", "wrong_fan"}
@@ -29,14 +30,8 @@ BY_WEIGHTS = {"weights_large", "weights_small", "wrong_fan"}
 def stream(trace: Trace, known: set[str]) -> list:
     """Find a residual stream that grows exponentially: by as much in its second half as in the first."""
     best, run = (0.0, []), []
-    for join in trace.joins:
-        if join.normalized:  # adds the same to the stream each time
-            run = []
-            continue
-        run = [*run, join] if join.chained and run else [join]
-        if len(run) < 3 or not run[0].skip2 > 0:
-            continue
-        total, half = join.out2 / run[0].skip2, join.out2 / run[len(run) // 2].skip2
+    for run in _runs(trace, lambda join: not join.normalized):  # a normalized branch adds the same each time
+        total, half = run[-1].out2 / run[0].skip2, run[-1].out2 / run[len(run) // 2].skip2
         if total >= LIMITS["stream"][0] and half >= LIMITS["stream"][1] and total > best[0]:
             best = total, run
     total, run = best
@@ -45,12 +40,53 @@ def stream(trace: Trace, known: set[str]) -> list:
     rate, n = total ** (1 / len(run)), len(run)
     layers = [trace.layers[i] for join in run
               if join.out2 / join.skip2 - 1 > (rate - 1) / 4 for i in join.last]
-    cured = number((1 + (rate - 1) / n) ** n)
+    root = n * max(rate - 1, 1.0)
+    cured = number((1 + (rate - 1) / root) ** n)
     return finding("stream_grows", layers, (
         f"Each of {n} branches multiplies the stream's mean square by {number(rate)}, {number(total)} in all."
-        f" Branches scaled by 1/√{n} would make it {cured}, normalization in them about {n}."),
-        scale(trace, layers, lambda a: n**-0.5, f"the stream's mean square grows by {cured} in all"),
+        f" Branches scaled by 1/√{number(root)} would make it {cured}, normalization in them about {n}."),
+        scale(trace, list(map(with_bias, layers)), lambda a: root**-0.5,
+              f"the stream's mean square grows by {cured} in all"),
         math.log10(total))
+
+
+def fading_stream(trace: Trace, known: set[str]) -> list:
+    """Find a residual stream whose gradient shrinks exponentially: the skips lose more than branches add.
+
+    A sum of skip s and branch b passes back s + b of a squared gradient; branches √((1-s)/b) times as large
+    make it 1. How the sum parts is taken from the mean squares of skip and branch. A signal that shrinks less
+    than the gradient would grow then: the code goes half of the way.
+    """
+    runs = [run for run in _runs(trace, lambda join: join.grad_out > 0)
+            if run[len(run) // 2].grad_out < LIMITS["fades"] ** 0.25 * run[-1].grad_out]
+    run = min(runs, key=lambda run: run[0].grad_out / run[-1].grad_out, default=[])
+    if known & {"stream_grows", "detached", "weights_large"} or not run:
+        return []
+    n = len(run)
+    rate, factors = (run[0].grad_out / run[-1].grad_out) ** (1 / (n - 1)), {}
+    if rate**n > LIMITS["fades"]:
+        return []
+    forward = (run[-1].skip2 / run[0].skip2) ** (1 / (n - 1))
+    for join in run:
+        added = join.out2 / join.skip2 - 1
+        wanted = ((1 + added) / math.sqrt(rate * forward) - 1) / added if added > 0 else math.inf
+        factors |= {trace.layers[i].weight: math.sqrt(min(max(wanted, 1.0), 100.0)) for i in join.last}
+    layers = [a for a in trace.layers if a.weight in factors]
+    return finding("weights_small", layers, (
+        f"Each of {n} sums of skip and branch multiplies the gradient's square by {number(rate)}, "
+        f"{number(rate**n)} in all. A plain sum would keep it: these skips lose more than the branches add."),
+        scale(trace, list(map(with_bias, layers)), lambda a: factors[a.weight],
+              "the gradient keeps its size; better: add the skip without a factor in front"),
+        -n * math.log10(rate))
+
+
+def _runs(trace: Trace, belongs: Callable[[Join], bool]) -> Iterator[list[Join]]:
+    """Yield the streams of three and more sums, each of which has the one before as its skip."""
+    run: list[Join] = []
+    for join in trace.joins:
+        run = [] if not belongs(join) else [*run, join] if join.chained else [join]
+        if len(run) > 2 and run[0].skip2 > 0:
+            yield run
 
 
 def recurrence(trace: Trace, known: set[str]) -> list:

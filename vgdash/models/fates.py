@@ -23,8 +23,9 @@ FAULTS = {  # fate of signal and gradient in a layer that a finding names, by it
     "float16_underflow": ("", "vanishing"), "weights_zero": ("blocked", "blocked"),
     "scale_zero": ("blocked", "blocked"), "dead": ("dead", "dead"),
     "weights_identical": ("identical", "identical"), "stream_grows": ("exploding", "exploding"),
-    "weights_small": ("vanishing", "vanishing"), "gradient_grows": ("", "exploding"),
-    "output_scale": ("exploding", ""), "weights_large": ("exploding", ""), "saturated": ("saturated", ""),
+    "weights_small": ("vanishing", "vanishing"), "bias_large": ("vanishing", ""),
+    "gradient_grows": ("", "exploding"), "output_scale": ("exploding", ""),
+    "weights_large": ("exploding", ""), "saturated": ("saturated", ""),
 }
 TOO = {  # causes of either sign: what is above 1 if it is too large
     "input_scale": lambda a: a.in2, "wrong_fan": lambda a: a.gain / wanted_gain(a.activation)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from vgdash.models.course import course, flat, recurrence, single, stream
+from vgdash.models.course import course, fading_stream, flat, recurrence, single, stream
 from vgdash.models.expectation import LIMITS, finding, is_dead, number, plain
 from vgdash.models.fixes import attach, divide, fill, redraw, revive, scale, standardize, wider, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
@@ -17,15 +17,15 @@ from vgdash.number_formats import FORMATS
 from vgdash.spelling import count
 
 CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "dead", "weights_identical",
-          "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small", "gradient_grows",
-          "saturated", "output_scale", "float16_underflow")  # most serious first
+          "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small", "bias_large",
+          "gradient_grows", "saturated", "output_scale", "float16_underflow")  # most serious first
 
 
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
-    for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, recurrence,
-                 course, flat, single, _output, _leap, _underflow, _infinite):
+    for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, fading_stream,
+                 recurrence, course, flat, single, _biases, _output, _leap, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -112,6 +112,29 @@ def _input(trace, known):
     std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0))
     return finding("input_scale", found, f"The inputs of {a.path} have mean {number(a.in_mean)} and standard "
                    f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
+
+
+def _biases(trace, known):
+    """Find biases that make all inputs one: each adds the same to all of them, layer after layer.
+
+    A bias that makes the share s of a layer's mean square leaves 1 - s of what tells two inputs apart.
+    """
+    hidden = [a for a in plain(trace) if not (a.last or a.zero) and a.correlation <= 1.001]
+    if len(hidden) < 2 or known & {"detached", "dead", "weights_identical"}:
+        return []
+    first, last = (max(1 - a.correlation, 1e-8) for a in (hidden[0], hidden[-1]))
+    decades = [(a, math.log10(a.out2 / max(a.out2 - a.bias2, 1e-8 * a.out2)))
+               for a in hidden if a.bias and 0 < a.bias2 < math.inf and a.out2 > 0]
+    large = [a for a, found in decades if found > 0.04]
+    lost = math.log10(first / last)
+    if last > LIMITS["apart"] * first or sum(found for _, found in decades) < 0.5 * lost:
+        return []
+    share = sum(a.bias2 / a.out2 for a in large) / len(large)
+    return finding("bias_large", large, (
+        f"All inputs become one: after {hidden[0].path} two of them have a cosine of {number(1 - first)}, "
+        f"after {hidden[-1].path} of 1 - {number(last)}. The biases of {count(len(large), 'layer')}, which "
+        f"are the same for all inputs, make {share:.0%} of the mean square."),
+        fill(trace, [a.bias for a in large], 0.0, "the inputs stay different"), lost)
 
 
 def _output(trace, known):

@@ -124,8 +124,9 @@ class Join:
     skip2: float
     out2: float
     last: tuple[int, ...] = ()
-    chained: bool = False  # the skip comes from the join before it, without a normalization between them
+    chained: bool = False  # the skip is the join before it, without a normalization between them
     normalized: bool = False  # the branch's size does not depend on the skip's
+    grad_out: float = NAN  # sum of squares of the gradient of the sum
 
 
 @dataclass(frozen=True)

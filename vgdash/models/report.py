@@ -40,7 +40,8 @@ WORDS = {
     "weights_identical": "units stay equal at",
     "input_scale": "the inputs have the wrong scale at", "stream_grows": "the residual stream explodes at",
     "wrong_fan": "weights fit another fan at", "weights_large": "weights are too large at",
-    "weights_small": "weights are too small at", "gradient_grows": "the gradient explodes at",
+    "weights_small": "weights are too small at", "bias_large": "biases are too large at",
+    "gradient_grows": "the gradient explodes at",
     "saturated": "units are saturated at", "output_scale": "the first outputs are too large at",
 }
 

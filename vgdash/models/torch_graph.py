@@ -26,6 +26,8 @@ SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub", "cat", "concat", "concaten
 PRODUCTS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "true_divide", "itruediv"}
 SAME = {"to", "contiguous", "type", "float", "half", "double"}  # may return what they get
 TAKES = {"item", "tolist", "numpy", "float", "int"}  # out of PyTorch
+NEW = {name for kind in ("zeros", "ones", "empty", "full", "rand", "randn")  # read a shape alone
+       for name in (f"new_{kind}", f"{kind}_like")}
 TURNS = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another axis
 ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
 CUT_OFF = {"hardtanh": (("min_val", -1.0), ("max_val", 1.0)),  # arguments that say where, and their defaults
@@ -128,7 +130,7 @@ class Recorder(TorchFunctionMode):
                 node = self.add("unknown", self.stack[-1][1], frozenset(), True, self.here)
                 self.remember(t, node)
                 parents.append(node)
-        data = any(node.data for node in parents) or (op in EMBEDDINGS and bool(params))
+        data = (op not in NEW and any(node.data for node in parents)) or (op in EMBEDDINGS and bool(params))
         if op in SUMS and data:  # before an addition in place
             for t in given:
                 if (p := self.node(t)) is not None and p.square is None:
@@ -184,6 +186,7 @@ class Recorder(TorchFunctionMode):
         elif op in SUMS and len({p.index for p in parents if p.data}) > 1:
             node.kind = "join"
             node.square = mean_square(first)
+            watch(first, node.after)
         if ((self.check or first.dtype == torch.float16) and not self.broken and first.is_floating_point()
                 and not bool(torch.isfinite(first.detach()).all())):
             self.broken = self.here or "(the model)"

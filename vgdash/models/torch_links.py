@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from dataclasses import replace
 
-from vgdash.models.records import MATRICES, Join, Layer
+from vgdash.models.records import MATRICES, NAN, Join, Layer
 from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
 STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
+ADDITIONS = SUMS - {"cat", "concat", "concatenate", "stack"}
 BOUNDED = {"sigmoid", "hardsigmoid", "softmax", "tanh"}
 NEAR = 32  # operations within which a normalization or an activation written by hand is complete,
 FAR = 512  # and those among which they may lie scattered, where branches take turns
@@ -17,23 +18,24 @@ FAR = 512  # and those among which they may lie scattered, where branches take t
 class Links:
     """Graph of a forward pass. Sets of nodes are bits of whole numbers.
 
-    ``above``: the nodes that a node depends on. ``live``: those of them that its gradient reaches. ``depth``:
-    the most matrices on a way to it. ``unread``: what gets a gradient only if a loss reads all outputs and
-    the results that nothing reads.
+    ``above``: the nodes that a node depends on. ``live``: those of them that its gradient reaches. ``depth``
+    and ``fewest``: the most and the fewest matrices on a way to it. ``unread``: what gets a gradient only if
+    a loss reads all outputs and the results that nothing reads.
     """
 
     def __init__(self, nodes, calls):
         self.nodes, self.calls = nodes, {c["node"].index: c for c in calls}
         self.users: list[list] = [[] for _ in nodes]
-        self.above, self.live, self.depth = [0] * len(nodes), [0] * len(nodes), [0] * len(nodes)
+        self.above, self.live, self.depth, self.fewest = ([0] * len(nodes) for _ in range(4))
         for node in nodes:
             i, parents = node.index, {p.index: p for p in node.parents if p.data}
             for p in parents.values():
                 self.users[p.index].append(node)
                 self.above[i] |= self.above[p.index] | 1 << p.index
                 self.live[i] |= (self.live[p.index] | 1 << p.index) if p.requires else 0
-                self.depth[i] = max(self.depth[i], self.depth[p.index])
-            self.depth[i] += i in self.calls and node.kind in MATRICES
+            carrying, own = self._carrying(node), i in self.calls and node.kind in MATRICES
+            self.depth[i] = max([self.depth[p.index] for p in carrying], default=0) + own
+            self.fewest[i] = min([self.fewest[p.index] for p in carrying], default=0) + own
         self.sums = [n for n in nodes if n.kind == "join"]
         self.gates = [n for n in nodes
                       if n.op in PRODUCTS and len({p.index for p in n.parents if p.data}) > 1]
@@ -44,7 +46,10 @@ class Links:
                 self.matrices |= 1 << i
                 self.before_matrices |= self.above[i]
         self.joins, self.unread = [], 0
-        self.residual = [found for n in self.sums if (found := self._residual(n))]
+        self.residual: dict[int, tuple] = {}
+        for n in self.sums:
+            if found := self._residual(n):
+                self.residual[n.index] = found
 
     def leave_unread(self, returned: Container[int]) -> None:
         """Note what leads to outputs, or to results that nothing reads, not even as a Python number."""
@@ -79,10 +84,16 @@ class Links:
             if not self.above[n.index] >> i & 1:
                 continue
             through = [p for p in n.parents if p.index == i or self.above[p.index] >> i & 1]
-            longest = max(self.depth[p.index] for p in through)
-            if any(p.data and p not in through and self.depth[p.index] < longest
+            fewest = max(self.fewest[p.index] for p in through)
+            if any(p.data and p not in through and self.fewest[p.index] < fewest
                    and (self.above[p.index] | 1 << p.index) & self.above[i] for p in n.parents):
                 yield through
+
+    def _carrying(self, node) -> list:
+        """List the parents whose data a node passes on: of a product not those that only open a gate."""
+        parents = list({p.index: p for p in node.parents if p.data}.values())
+        gated = node.op in PRODUCTS and len(parents) > 1
+        return [p for p in parents if not (gated and self._is_bounded(p))] or parents
 
     def _is_bounded(self, node) -> bool:
         """Test if a node comes from a function with bounds, with no layer and no other data between."""
@@ -163,26 +174,43 @@ class Links:
         return False
 
     def _residual(self, n):
-        """Describe a sum as a skip and a branch, or return None."""
+        """Describe a sum as a skip, its branch's last layers, and if the branch is open; or return None."""
         parents = {p.index: p for p in n.parents if p.data}
-        if len(parents) != 2 or n.op not in SUMS - {"cat", "concat", "concatenate", "stack"}:
+        if len(parents) != 2 or n.op not in ADDITIONS:
             return None
-        skip, branch = sorted(parents.values(), key=lambda p: self.depth[p.index])
+        skip, branch = sorted(parents.values(),
+                              key=lambda p: (self.depth[p.index], p.index not in self.residual))
         shared = (self.above[skip.index] | 1 << skip.index) & (self.above[branch.index] | 1 << branch.index)
-        if self.depth[skip.index] == self.depth[branch.index] or not shared:
+        alike = self.depth[skip.index] == self.depth[branch.index]
+        if (alike and skip.index not in self.residual) or not shared:
             return None
-        own = (self.above[branch.index] | 1 << branch.index) & ~self.above[skip.index] & self.matrices
-        last = [i for i in self.calls if own >> i & 1 and self.depth[i] == self.depth[branch.index]]
-        return n, skip, last, self._open(skip, branch)
+        start = skip
+        while start.index in self.residual and not self.above[branch.index] >> start.index & 1:
+            start = self.residual[start.index][0]  # of the second branch in x + f(x) + g(x): x
+        return skip, self._last_layers(skip, branch), self._open(start, branch)
 
-    def _chained(self, skip) -> bool:
-        while skip.kind != "join":
-            parents = {p.index: p for p in skip.parents if p.data}
+    def _last_layers(self, skip, branch) -> list[int]:
+        """List the last layers of the longest ways to a branch's end, without those that only open a gate."""
+        waiting, seen, last = [branch], self.above[skip.index], []
+        while waiting:
+            node = waiting.pop()
+            i, seen = node.index, seen | 1 << node.index
+            if self.matrices >> i & 1:
+                last += [i] if self.depth[i] == self.depth[branch.index] else []
+            else:
+                waiting += [p for p in self._carrying(node) if not seen >> p.index & 1]
+        return sorted({*last})
+
+    def before(self, skip) -> int:
+        """Return the index of the sum that a skip comes from with no normalization between, or -1."""
+        while skip.index not in self.residual:
+            parents = sorted(self._carrying(skip), key=lambda p: self.depth[p.index])
             call = self.calls.get(skip.index)
-            if len(parents) != 1 or (call is not None and call.get("divides", call["kind"] in MATRICES)):
-                return False
-            skip = next(iter(parents.values()))
-        return any(n is skip for n, *_ in self.residual)
+            if not parents or (len(parents) > 1 and skip.op not in ADDITIONS) or (
+                    call is not None and call.get("divides", call["kind"] in MATRICES)):
+                return -1
+            skip = parents[0]
+        return skip.index
 
 
 def linked(calls, layers: list[Layer], links: Links) -> list[Layer]:
@@ -193,7 +221,13 @@ def linked(calls, layers: list[Layer], links: Links) -> list[Layer]:
     for i in kept:
         following = links.follow(calls[i]["node"]).get("call")
         found.append(replace(layers[i], next=place.get(following["node"].index, -1) if following else -1))
-    for n, skip, last, is_open in links.residual:
-        ends = tuple(place[i] for i in last)
-        links.joins.append(Join(n.path, skip.square, n.square, ends, links._chained(skip), not is_open))
+    streams: list[dict[int, Join]] = []  # sums within a branch are a stream of their own
+    for i, (skip, last, is_open) in links.residual.items():
+        n = links.nodes[i]
+        before, ends = links.before(skip), tuple(place[k] for k in last)
+        stream = next((s for s in streams if next(reversed(s)) == before), {})
+        streams += [] if stream else [stream]
+        stream[i] = Join(n.path, skip.square, n.square, ends, bool(stream), not is_open,
+                         n.after.get("square", NAN))
+    links.joins = [join for stream in streams for join in stream.values()]
     return found

@@ -1,0 +1,121 @@
+"""Models whose streams lose the gradient, grow along parallel branches, or are drowned by biases."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.models.nets import broken, ce, data, each, healthy, std
+from tests.models.zoo.models import he, initialize, mlp
+
+
+class Block(nn.Module):
+    """A block of layers ``a``, ``b`` … whose function is ``way(x, a, b, …)``."""
+
+    def __init__(self, way, layers, width=64):
+        super().__init__()
+        self.way = way
+        for name in layers:
+            setattr(self, name, nn.Linear(width, width))
+
+    def forward(self, x):
+        return self.way(x, *self.children())
+
+
+def blocks(count, way, layers="a", rule=he):
+    m = nn.Sequential(*[Block(way, layers) for _ in range(count)], nn.Linear(64, 10))
+    initialize(m, nn.Linear, rule)
+    return m, *data(), ce
+
+
+def highway(x, a, gate):
+    opened = torch.sigmoid(gate(x))
+    return opened * F.relu(a(x)) + (1 - opened) * x
+
+
+@broken("weights_small", each("{}.a", *range(32)))
+def stream_halved():
+    return blocks(32, lambda x, a: (x + F.relu(a(x))) / 2)
+
+
+@broken("weights_small", each("{}.b", *range(32)))
+def stream_halved_after_two_layers():
+    return blocks(32, lambda x, a, b: 0.5 * x + 0.5 * b(F.relu(a(x))), "ab")
+
+
+@broken("weights_small", each("{}.a", *range(16)) | each("{}.b", *range(16)))
+def stream_mean_of_three():
+    return blocks(16, lambda x, a, b: (x + F.relu(a(x)) + F.relu(b(x))) / 3, "ab")
+
+
+@broken("weights_small", each("{}.b", *range(32)))
+def stream_with_a_factor():
+    return blocks(32, lambda x, a, b: 0.6 * x + b(F.gelu(a(x))) / 2, "ab")
+
+
+@broken("weights_small", each("{}.a", *range(24)))
+def highway_half_open():
+    return blocks(24, highway, "ag")
+
+
+@broken("stream_grows", each("{}.a", *range(16)) | each("{}.b", *range(16)))
+def parallel_branches_grow():
+    return blocks(16, lambda x, a, b: x + F.relu(a(x)) + F.relu(b(x)), "ab")
+
+
+@broken("stream_grows", each("{}.a", *range(16)) | each("{}.b", *range(16)))
+def summed_branches_grow():
+    return blocks(16, lambda x, a, b: x + (F.relu(a(x)) + F.relu(b(x))), "ab")
+
+
+@broken("bias_large", each("{}", *range(0, 40, 2)))
+def leaky_with_biases_below_zero():
+    x, t = data()
+    m = mlp([64] * 20 + [10], nn.LeakyReLU)
+    initialize(m, nn.Linear, he)
+    for layer in m[::2]:
+        nn.init.constant_(layer.bias, -1.0)
+    return m, x, t, ce
+
+
+@broken("bias_large", each("{}", *range(0, 90, 3)))
+def normalized_with_random_biases():
+    x, t = data()
+    m = nn.Sequential(*[part for _ in range(30) for part in (nn.Linear(64, 64), nn.LayerNorm(64), nn.ReLU())],
+                      nn.Linear(64, 10))
+    initialize(m, nn.Linear, he)
+    for layer in m[::3]:
+        std(1.5)(layer.bias)
+    return m, x, t, ce
+
+
+@healthy
+def highway_nearly_shut():
+    model, *rest = blocks(24, highway, "ag")
+    for block in model[:-1]:
+        nn.init.constant_(block.g.bias, -3.0)
+    return model, *rest
+
+
+@healthy
+def stream_halved_and_branches_larger():
+    return blocks(20, lambda x, a, b: (x + 3**0.5 * b(F.relu(a(x)))) / 2, "ab", std(0.15))
+
+
+@healthy
+def biases_of_a_tenth():
+    x, t = data()
+    m = mlp([64] * 12 + [10], nn.ReLU)
+    initialize(m, nn.Linear, he)
+    for layer in m[::2]:
+        nn.init.constant_(layer.bias, 0.1)
+    return m, x, t, ce
+
+
+@healthy
+def head_that_knows_how_rare_each_class_is():
+    x, t = data()
+    m = mlp([64, 64, 64, 10], nn.ReLU)
+    initialize(m[:-1], nn.Linear, he)
+    std(0.01)(m[-1].weight)
+    m[-1].bias.data = torch.linspace(-2, 2, 10)
+    return m, x, t, ce
