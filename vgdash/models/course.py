@@ -57,8 +57,9 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
     make it 1. How the sum parts is taken from the mean squares of skip and branch. A signal that shrinks less
     than the gradient would grow then: the code goes half of the way.
     """
+    each = LIMITS["fades"] ** 0.25  # in both halves: no single sum, such as that of the last token alone
     runs = [run for run in _runs(trace, lambda join: join.grad_out > 0)
-            if run[len(run) // 2].grad_out < LIMITS["fades"] ** 0.25 * run[-1].grad_out]
+            if run[0].grad_out / each < run[len(run) // 2].grad_out < run[-1].grad_out * each]
     run = min(runs, key=lambda run: run[0].grad_out / run[-1].grad_out, default=[])
     if known & {"stream_grows", "detached", "weights_large"} or not run:
         return []

@@ -117,17 +117,19 @@ def _input(trace, known):
 def _biases(trace, known):
     """Find biases that make all inputs one: each adds the same to all of them, layer after layer.
 
-    A bias that makes the share s of a layer's mean square leaves 1 - s of what tells two inputs apart.
+    A bias that makes the share s of a layer's mean square leaves 1 - s of what tells two inputs apart. Where
+    the signal has shrunk, its size at the start counts: then the weights are at fault, not the bias.
     """
     hidden = [a for a in plain(trace) if not (a.last or a.zero) and a.correlation <= 1.001]
-    if len(hidden) < 2 or known & {"detached", "dead", "weights_identical"}:
+    if len(hidden) < 2 or known & {"detached", "dead", "weights_identical", "input_scale"}:
         return []
     first, last = (max(1 - a.correlation, 1e-8) for a in (hidden[0], hidden[-1]))
-    decades = [(a, math.log10(a.out2 / max(a.out2 - a.bias2, 1e-8 * a.out2)))
-               for a in hidden if a.bias and 0 < a.bias2 < math.inf and a.out2 > 0]
+    whole = max(hidden[0].out2 - hidden[0].bias2, hidden[0].in2, 1e-8)
+    decades = [(a, math.log10(1 + a.bias2 / max(a.out2 - a.bias2, whole)))
+               for a in hidden if a.bias and 0 < a.bias2 < math.inf]
     large = [a for a, found in decades if found > 0.04]
     lost = math.log10(first / last)
-    if last > LIMITS["apart"] * first or sum(found for _, found in decades) < 0.5 * lost:
+    if last > LIMITS["apart"] * first or sum(found for _, found in decades) < min(0.5 * lost, 2.0):
         return []
     share = sum(a.bias2 / a.out2 for a in large) / len(large)
     return finding("bias_large", large, (
