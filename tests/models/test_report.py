@@ -100,7 +100,7 @@ for _ in range(2):  # lists and objects, two deep
     st.dictionaries(
         st.sampled_from([f.name for f in fields(Layer) if f.name not in ("path", "next")]), ANYTHING
     ),
-    st.lists(st.tuples(st.floats(), st.floats()), min_size=3, max_size=4),
+    st.lists(st.tuples(st.floats(), st.floats(), st.floats()), min_size=3, max_size=4),
 )
 def test_any_layer_and_any_sum_is_judged_or_refused(values, sums):
     text = json.dumps(
@@ -111,7 +111,8 @@ def test_any_layer_and_any_sum_is_judged_or_refused(values, sums):
             "loss": 1.0,
             "guess": 1.0,
             "layers": [{"path": "a"} | values, {"path": "b"} | values],
-            "joins": [{"path": "a", "skip2": a, "out2": b, "last": [0], "chained": True} for a, b in sums],
+            "joins": [{"path": "a", "skip2": a, "out2": b, "last": [0], "chained": True, "grad_out": c}
+                      for a, b, c in sums],
         }
     )
     try:

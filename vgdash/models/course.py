@@ -58,16 +58,17 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
     than the gradient would grow then: the code goes half of the way.
     """
     each = LIMITS["fades"] ** 0.25  # in both halves: no single sum, such as that of the last token alone
-    runs = [run for run in _runs(trace, lambda join: join.grad_out > 0)
+    runs = [run for run in _runs(trace, lambda join: all(
+        0 < size < math.inf for size in (join.grad_out, join.skip2, join.out2)))
             if run[0].grad_out / each < run[len(run) // 2].grad_out < run[-1].grad_out * each]
     run = min(runs, key=lambda run: run[0].grad_out / run[-1].grad_out, default=[])
     if known & {"stream_grows", "detached", "weights_large"} or not run:
         return []
     n = len(run)
-    rate, factors = (run[0].grad_out / run[-1].grad_out) ** (1 / (n - 1)), {}
+    rate = max(run[0].grad_out / run[-1].grad_out, 1e-300) ** (1 / (n - 1))
     if rate**n > LIMITS["fades"]:
         return []
-    forward = (run[-1].skip2 / run[0].skip2) ** (1 / (n - 1))
+    forward, factors = max(run[-1].skip2 / run[0].skip2, 1e-300) ** (1 / (n - 1)), {}
     for join in run:
         added = join.out2 / join.skip2 - 1
         wanted = ((1 + added) / math.sqrt(rate * forward) - 1) / added if added > 0 else math.inf
