@@ -68,16 +68,14 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
     rate = max(run[0].grad_out / run[-1].grad_out, 1e-300) ** (1 / (n - 1))
     if rate**n > LIMITS["fades"]:
         return []
-    forward, factors = max(run[-1].skip2 / run[0].skip2, 1e-300) ** (1 / (n - 1)), {}
-    for join in run:
-        added = join.out2 / join.skip2 - 1
-        wanted = ((1 + added) / math.sqrt(rate * forward) - 1) / added if added > 0 else math.inf
-        factors |= {trace.layers[i].weight: math.sqrt(min(max(wanted, 1.0), 100.0)) for i in join.last}
-    layers = [a for a in trace.layers if a.weight in factors]
+    forward = max(run[-1].skip2 / run[0].skip2, 1e-300) ** (1 / (n - 1))
+    added = sum(join.out2 / join.skip2 for join in run) / n - 1
+    wanted = ((1 + added) / math.sqrt(rate * forward) - 1) / added if added > 0 else math.inf
+    layers = [trace.layers[i] for join in run for i in join.last]
     return finding("weights_small", layers, (
         f"Each of {n} sums of skip and branch multiplies the gradient's square by {number(rate)}, "
         f"{number(rate**n)} in all. A plain sum would keep it: these skips lose more than the branches add."),
-        scale(trace, list(map(with_bias, layers)), lambda a: factors[a.weight],
+        scale(trace, list(map(with_bias, layers)), lambda a: math.sqrt(min(max(wanted, 1.0), 100.0)),
               "the gradient keeps its size; better: add the skip without a factor in front"),
         -n * math.log10(rate))
 

@@ -134,7 +134,7 @@ def _biases(trace, known):
     share = sum(a.bias2 / a.out2 for a in large) / len(large)
     return finding("bias_large", large, (
         f"All inputs become one: after {hidden[0].path} two of them have a cosine of {number(1 - first)}, "
-        f"after {hidden[-1].path} of 1 - {number(last)}. The biases of {count(len(large), 'layer')}, which "
+        f"after {hidden[-1].path} of {1 - last:.6f}. The biases of {count(len(large), 'layer')}, which "
         f"are the same for all inputs, make {share:.0%} of the mean square."),
         fill(trace, [a.bias for a in large], 0.0, "the inputs stay different"), lost)
 
