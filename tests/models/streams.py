@@ -119,3 +119,13 @@ def head_that_knows_how_rare_each_class_is():
     std(0.01)(m[-1].weight)
     m[-1].bias.data = torch.linspace(-2, 2, 10)
     return m, x, t, ce
+
+
+@healthy
+def tanh_in_branches_of_fifty_blocks():
+    return blocks(50, lambda x, a: x + torch.tanh(a(x)), rule=std(0.125))
+
+
+@healthy
+def sigmoid_in_branches_of_thirty_blocks():
+    return blocks(30, lambda x, a: x + torch.sigmoid(a(x)), rule=std(0.125))

@@ -199,8 +199,8 @@ def _span(values: list[float]) -> str:
 
 
 def flat(trace: Trace, known: set[str]) -> list:
-    """Find saturated units, by the weights, by the bias, or by what comes in."""
-    found = [a for a in trace.layers if a.saturated > LIMITS["flat"]
+    """Find saturated units, by the weights, by the bias, or by what comes in; skips lead around others."""
+    found = [a for a in trace.layers if a.saturated > LIMITS["flat"] and not a.bypassed
              and not (a.first and "input_scale" in known)]
     by_weights = [a for a in found if a.kind in MULTIPLYING and not a.normalized
                   and a.gain > LIMITS["flat gain"] * wanted_gain(a.activation)]
