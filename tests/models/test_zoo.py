@@ -15,7 +15,7 @@ from tests.models import (  # noqa: E402, F401
     healthy_nets,
     healthy_rest,
     healthy_wider,
-    streams,
+    streams_and_biases,
 )
 from tests.models.nets import BROKEN as MORE_BROKEN  # noqa: E402
 from tests.models.nets import HEALTHY as MORE_HEALTHY  # noqa: E402

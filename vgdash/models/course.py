@@ -157,15 +157,18 @@ def _step(layer: Layer, factor: float) -> float:
 
 
 def _at_fault(trace, factors, sign: int, total: float, what: str) -> list:
-    """Name the layers whose factors make up the course: each at least a third of the worst, in decades."""
+    """Name the layers whose factors make up the course: each a third of the worst, in decades, or less."""
     decades = [(a, sign * math.log10(f)) for a, f in factors
                if f > 0 and math.isfinite(f) and a.in2 != 0 and not is_dead(a)
                and not (sign < 0 and a.saturated > LIMITS["flat"])
                and sign * math.log(max(a.gain, 1e-300) / _wants(a)) > math.log(1.2)]
     worst = max((d for _, d in decades), default=0.0)
-    faults = [(a, d) for a, d in decades if d > max(worst / 3, 0.02)]
-    explained = sum(d for _, d in faults)
-    if explained < 0.5 * abs(math.log10(max(total, 1e-300))):
+    for part in (3, 10, 30):  # one very bad layer hides no others that make up the rest
+        faults = [(a, d) for a, d in decades if d > max(worst / part, 0.02)]
+        explained = sum(d for _, d in faults)
+        if explained >= 0.5 * abs(math.log10(max(total, 1e-300))):
+            break
+    else:
         return []
     layers, rate = [a for a, _ in faults], 10 ** (sign * explained / len(faults))
     each = "each of " * (len(layers) > 1) + count(len(layers), "layer")

@@ -1,4 +1,4 @@
-"""Models whose streams lose the gradient, grow along parallel branches, or are drowned by biases."""
+"""Models whose streams lose the gradient or grow, whose biases drown the inputs, with faults of two sizes."""
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,24 @@ def normalized_with_random_biases():
     initialize(m, nn.Linear, he)
     for layer in m[::3]:
         std(1.5)(layer.bias)
+    return m, x, t, ce
+
+
+@broken("weights_small", each("{}", *range(0, 60, 2)))
+def one_layer_even_smaller_than_all_others():
+    x, t = data()
+    m = mlp([64] * 30 + [10], nn.ReLU)
+    m[0].weight.data *= 0.03
+    m[0].bias.data *= 0.03
+    return m, x, t, ce
+
+
+@broken({"weights_large", "wrong_fan"}, each("{}", *range(0, 60, 2)))
+def one_layer_even_larger_than_all_others():
+    x, t = data()
+    m = mlp([64] * 30 + [10], nn.ReLU)
+    initialize(m, nn.Linear, std(0.25))
+    m[8].weight.data *= 10
     return m, x, t, ce
 
 
