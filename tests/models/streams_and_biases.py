@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.models.healthy_rest import siamese_shared
 from tests.models.nets import broken, ce, data, each, healthy, std
 from tests.models.zoo.models import he, initialize, mlp
 
@@ -104,6 +105,21 @@ def one_layer_even_larger_than_all_others():
     initialize(m, nn.Linear, std(0.25))
     m[8].weight.data *= 10
     return m, x, t, ce
+
+
+@broken("output_scale", {"e.2"})
+def distances_of_large_outputs():
+    m, *rest = siamese_shared()
+    m.e[2].weight.data *= 100
+    return m, *rest
+
+
+@healthy
+def learnt_by_heart():
+    x, _ = data()
+    m = mlp([64, 64, 10], nn.ReLU)
+    m[2].bias.data[0] = 300.0
+    return m, x, torch.zeros(len(x), dtype=torch.long), ce
 
 
 @healthy

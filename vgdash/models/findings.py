@@ -41,7 +41,7 @@ def _detached(trace, known):
     learning = [a for a in plain(trace, MATRICES) if not a.last]
     silent = [a for a in learning if a.gradient == "zero"]
     closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or a.out2 == 0 for a in trace.layers)
-    if silent and len(silent) == len(learning) and not closed and trace.format != "float16":
+    if silent and len(silent) == len(learning) and not closed and trace.format != "float16" and trace.loss:
         return finding("detached", silent, f"The gradient of {count(len(silent), 'layer')} is exactly 0: an "
                        f"operation without a slope, such as rounding or a comparison, follows them.{where}",
                        attach(trace))
@@ -148,17 +148,19 @@ def _output(trace, known):
     matrices = [(a, max(a.out2, a.output2 if a.output2 < math.inf else 0.0))
                 for a in last if a.kind in MULTIPLYING and a.in2 > 0]
     ends = [a for a in last if a.kind == "scale"] if matrices else []  # a learnt scale after them
+    root = 2
     if max([size for _, size in matrices], default=0.0) < LIMITS["share"] * trace.output2 < math.inf:
-        large = max([a.out2 for a in trace.layers if a.kind == "embedding"], default=0.0)
-        matrices = [(replace(a, in2=a.out2), trace.output2) for a in trace.layers  # their products
-                    if a.kind == "embedding" and a.out2 > LIMITS["share"] * large]
+        factors = [a for a, _ in matrices if (n := a.fan_out * a.out2) * n > LIMITS["share"] * trace.output2]
+        factors = factors or [a for a in trace.layers if a.kind == "embedding"]
+        large = LIMITS["share"] * max([a.out2 for a in factors], default=0.0)
+        root, matrices = 4, [(replace(a, in2=a.out2), trace.output2) for a in factors if a.out2 > large]
     high = [(a, size) for a, size in matrices if size / a.in2 >= LIMITS["last layer"]]
     if not high or not (guessed or min(high[0][1], high[0][1] / high[0][0].in2) > LIMITS["one layer"]):
         return []
     a, size = max(high, key=lambda pair: pair[1] / pair[0].in2)
     said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
     sizes = {b.path: size for b, size in high}
-    root, what = (4, "A product of embeddings") if a.kind == "embedding" else (2, "The last layer")
+    what = "The last layer" if root == 2 else "A product of outputs"
     return finding("output_scale", [b for b, _ in high] + ends, f"{said}{what} multiplies the mean "
                    f"square by {number(size / a.in2)}, to {number(size)}; 1 or less is wanted.",
                    scale(trace, [with_bias(b) for b, _ in high], lambda b: sizes[b.path] ** (-1 / root),
