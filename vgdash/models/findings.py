@@ -129,7 +129,8 @@ def _biases(trace, known):
                for a in hidden if a.bias and 0 < a.bias2 < math.inf]
     large = [a for a, found in decades if found > 0.04]
     lost = math.log10(first / last)
-    if last > LIMITS["apart"] * first or sum(found for _, found in decades) < min(0.5 * lost, 2.0):
+    by_biases = sum(found for _, found in decades if found > 0)
+    if last > LIMITS["apart"] * first or by_biases < min(0.5 * lost, 2.0) or not large:
         return []
     share = sum(a.bias2 / a.out2 for a in large) / len(large)
     return finding("bias_large", large, (
