@@ -54,8 +54,8 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
     """Find a residual stream whose gradient shrinks exponentially: the skips lose more than branches add.
 
     A sum of skip s and branch b passes back s + b of a squared gradient; branches √((1-s)/b) times as large
-    make it 1. How the sum parts is taken from the mean squares of skip and branch. A signal that shrinks less
-    than the gradient would grow then: the code goes half of the way.
+    make it 1. The shares s and b are estimated from the mean squares of skip and branch. A signal that shrinks
+    less than the gradient would grow then: the code goes half of the way.
     """
     each = LIMITS["fades"] ** 0.25  # in both halves: no single sum, such as that of the last token alone
     runs = [run for run in _runs(trace, lambda join: all(
@@ -74,7 +74,8 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
     layers = [trace.layers[i] for join in run for i in join.last]
     return finding("weights_small", layers, (
         f"Each of {n} sums of skip and branch multiplies the gradient's square by {number(rate)}, "
-        f"{number(rate**n)} in all. A plain sum would keep it: these skips lose more than the branches add."),
+        f"{number(rate**n)} in all: the skips lose more than the branches add. Such weights may suit a net "
+        "without skips; beside these skips they are too small."),
         scale(trace, list(map(with_bias, layers)), lambda a: math.sqrt(min(max(wanted, 1.0), 100.0)),
               "the gradient keeps its size; better: add the skip without a factor in front"),
         -n * math.log10(rate))
