@@ -54,8 +54,8 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
     """Find a residual stream whose gradient shrinks exponentially: the skips lose more than branches add.
 
     A sum of skip s and branch b passes back s + b of a squared gradient; branches √((1-s)/b) times as large
-    make it 1. The shares s and b are estimated from the mean squares of skip and branch. A signal that shrinks
-    less than the gradient would grow then: the code goes half of the way.
+    make it 1. Their shares are estimated from the mean squares of skip and branch. A signal that shrinks less
+    than the gradient would grow then: the code goes half of the way.
     """
     each = LIMITS["fades"] ** 0.25  # in both halves: no single sum, such as that of the last token alone
     runs = [run for run in _runs(trace, lambda join: all(

@@ -23,7 +23,7 @@ FAULTS = {  # fate of signal and gradient in a layer that a finding names, by it
     "float16_underflow": ("", "vanishing"), "weights_zero": ("blocked", "blocked"),
     "scale_zero": ("blocked", "blocked"), "dead": ("dead", "dead"),
     "weights_identical": ("identical", "identical"), "stream_grows": ("exploding", "exploding"),
-    "weights_small": ("vanishing", "vanishing"), "bias_large": ("vanishing", ""),
+    "weights_small": ("vanishing", "vanishing"), "bias_large": ("", ""),
     "gradient_grows": ("", "exploding"), "output_scale": ("exploding", ""),
     "weights_large": ("exploding", ""), "saturated": ("saturated", ""),
 }
