@@ -134,9 +134,9 @@ def _biases(trace, known):
         return []
     share = sum(a.bias2 / a.out2 for a in large) / len(large)
     return finding("bias_large", large, (
-        f"All inputs become one: after {hidden[0].path} two of them have a cosine of {number(1 - first)}, "
-        f"after {hidden[-1].path} of {1 - last:.6f}. The biases of {count(len(large), 'layer')}, which "
-        f"are the same for all inputs, make {share:.0%} of the mean square."),
+        f"All inputs become one: after layer {hidden[0].path} the cosine of two is {number(1 - first)}, "
+        f"after layer {hidden[-1].path} it is {1 - last:.6f}. The biases of {count(len(large), 'layer')}, "
+        f"which are the same for all inputs, make {share:.0%} of the mean square."),
         fill(trace, [a.bias for a in large], 0.0, "the inputs stay different"), lost)
 
 
