@@ -55,6 +55,54 @@ def test_a_fix_is_applied_to_the_mapping_and_cures():
         assert inspect(names["weights"]).healthy
 
 
+def test_weights_made_of_several_arrays_are_those_that_pytorch_uses():
+    torch = pytest.importorskip("torch")
+    from torch.nn.utils import parametrizations as named
+    from torch.nn.utils import prune
+
+    from tests.models.made_weights import older_weight_norm
+
+    nn = torch.nn
+    made = {"norm": named.weight_norm, "older norm": older_weight_norm,
+            "norm of all": lambda layer: named.weight_norm(layer, dim=None), "spectral": named.spectral_norm,
+            "older spectral": nn.utils.spectral_norm, "orthogonal": named.orthogonal,
+            "pruned": lambda layer: prune.random_unstructured(layer, "weight", 0.5)}
+    for name, way in made.items():
+        torch.manual_seed(0)
+        net = nn.Sequential(way(nn.Conv2d(3, 8, 3)), nn.ReLU(), way(nn.Conv2d(8, 16, 3)), nn.Flatten(),
+                            nn.Linear(16, 4))
+        with torch.no_grad():
+            for key, p in net.named_parameters():
+                if key.endswith(("_g", "original0")):
+                    p.mul_(3)
+            net.eval()(torch.randn(2, 3, 5, 5))
+        used = {f"{i}.{leaf}": getattr(net[i], leaf).detach()
+                for i in (0, 2, 4) for leaf in ("weight", "bias")}
+        mine, theirs = inspect(net.state_dict()).trace.layers, inspect(used).trace.layers
+        assert [(a.path, a.bias) for a in mine] == [(a.path, a.bias) for a in theirs], name
+        assert [a.gain for a in mine] == pytest.approx([a.gain for a in theirs], rel=1e-4), name
+        assert bool(mine[0].size) == ("norm" in name), name
+        assert mine[0].fixed == ("spectral" in name or name == "orthogonal"), name
+
+
+def test_arrays_that_only_have_such_names_stay_what_they_are():
+    odd = {"a.weight_v": np.ones((4, 3)), "a.weight_g": np.ones((5, 7)), "b.weight_orig": np.eye(4),
+           "b.weight_u": np.ones(3), "b.weight_v": np.ones(4), "c.weight_v": np.eye(4)}
+    assert [a.weight for a in inspect(odd).trace.layers] == ["a.weight_v", "b.weight_orig", "c.weight_v"]
+
+
+def test_a_fix_scales_what_sets_the_size_of_the_weights():
+    weights = {}
+    for i in range(12):
+        w = rng.normal(0, 1, (64, 64))
+        weights |= {f"{i}.weight_g": np.full((64, 1), 0.3), f"{i}.weight_v": w}
+    names = {"weights": weights}
+    (found,) = inspect(weights).findings
+    exec(found.fix, names)
+    assert found.cause == "weights_small"
+    assert inspect(names["weights"]).healthy
+
+
 def test_theory_agrees_with_the_same_net_in_pytorch():
     torch = pytest.importorskip("torch")
     weights = mlp([256] * 9, 2.0, bias=0.3)

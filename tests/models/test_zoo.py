@@ -15,6 +15,7 @@ from tests.models import (  # noqa: E402, F401
     healthy_nets,
     healthy_rest,
     healthy_wider,
+    made_weights,
     streams_and_biases,
 )
 from tests.models.nets import BROKEN as MORE_BROKEN  # noqa: E402

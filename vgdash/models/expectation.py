@@ -137,6 +137,15 @@ def is_dead(a: Layer) -> bool:
     return a.dead >= min(1.0, 0.5 + 2 / math.sqrt(max(a.units, 1)))  # 4 standard errors
 
 
+def is_shifted(a: Layer) -> bool:
+    """Test if the mean of weights and inputs makes more of the outputs than all their differences do.
+
+    The mean is 5 standard errors from 0 or more.
+    """
+    return (a.kind in MULTIPLYING and a.common > a.variance * a.fan_in * a.in2
+            and (a.weight2 - a.variance) * a.entries > 25 * a.variance)
+
+
 def other_fan(layers: list[Layer]) -> str:
     """Name the fan for which the variance of most layers is standard, or "" if fan_in is one."""
     def fits(fan_of) -> float:

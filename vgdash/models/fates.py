@@ -22,8 +22,8 @@ FAULTS = {  # fate of signal and gradient in a layer that a finding names, by it
     "detached": (HEALTHY, "blocked"), "float16_overflow": ("exploding", ""),
     "float16_underflow": ("", "vanishing"), "weights_zero": ("blocked", "blocked"),
     "scale_zero": ("blocked", "blocked"), "dead": ("dead", "dead"),
-    "weights_identical": ("identical", "identical"), "stream_grows": ("exploding", "exploding"),
-    "weights_small": ("vanishing", "vanishing"), "bias_large": ("", ""),
+    "weights_identical": ("identical", "identical"), "weights_shifted": ("", ""), "bias_large": ("", ""),
+    "stream_grows": ("exploding", "exploding"), "weights_small": ("vanishing", "vanishing"),
     "gradient_grows": ("", "exploding"), "output_scale": ("exploding", ""),
     "weights_large": ("exploding", ""), "saturated": ("saturated", ""),
 }

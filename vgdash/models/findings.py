@@ -10,22 +10,22 @@ import math
 from dataclasses import replace
 
 from vgdash.models.course import course, fading_stream, flat, recurrence, single, stream
-from vgdash.models.expectation import LIMITS, finding, is_dead, number, plain
+from vgdash.models.expectation import LIMITS, finding, is_dead, is_shifted, number, plain
 from vgdash.models.fixes import attach, divide, fill, redraw, revive, scale, standardize, wider, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
 from vgdash.number_formats import FORMATS
 from vgdash.spelling import count
 
 CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "dead", "weights_identical",
-          "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small", "bias_large",
-          "gradient_grows", "saturated", "output_scale", "float16_underflow")  # most serious first
+          "weights_shifted", "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small",
+          "bias_large", "gradient_grows", "saturated", "output_scale", "float16_underflow")  # by weight
 
 
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
     for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, fading_stream,
-                 recurrence, course, flat, single, _biases, _output, _leap, _underflow, _infinite):
+                 recurrence, course, flat, single, _shifted, _biases, _output, _leap, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -40,7 +40,8 @@ def _detached(trace, known):
                        f"which require one.{where}", attach(trace))
     learning = [a for a in plain(trace, MATRICES) if not a.last]
     silent = [a for a in learning if a.gradient == "zero"]
-    closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or a.out2 == 0 for a in trace.layers)
+    closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or a.out2 == 0 or is_shifted(a)
+                 for a in trace.layers)
     if silent and len(silent) == len(learning) and not closed and trace.format != "float16" and trace.loss:
         return finding("detached", silent, f"The gradient of {count(len(silent), 'layer')} is exactly 0: an "
                        f"operation without a slope, such as rounding or a comparison, follows them.{where}",
@@ -114,6 +115,25 @@ def _input(trace, known):
                    f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
 
 
+def _shifted(trace, known):
+    """Find weights whose mean w adds up: n inputs of mean m give each unit n·w·m, beside what differs."""
+    shifted = [a for a in plain(trace) if is_shifted(a) and not a.last and not a.normalized]
+    if known - {"input_scale"} or not shifted:
+        return []
+    sizes = [x for a in plain(trace) for x in (a.in2, a.out2) if 0 < x < math.inf]
+    gradients = [a.grad_in for a in plain(trace) if 0 < a.grad_in < math.inf]
+    grown = max(max(found, default=1.0) / min(found, default=1.0) for found in (sizes, gradients))
+    if grown < LIMITS["grows"] and not any(a.gradient == "zero" for a in shifted):
+        return []
+    a = max(shifted, key=lambda a: a.common / a.out2)
+    mean = math.copysign(math.sqrt(a.weight2 - a.variance), a.out_mean * a.in_mean)
+    return finding("weights_shifted", shifted, (
+        f"The weights of {a.path} have mean {number(mean)} beside a standard deviation of "
+        f"{number(math.sqrt(a.variance))}. Over {a.fan_in:.0f} inputs the mean adds up: all units have at "
+        f"least {min(a.common / a.out2, 1):.0%} of their mean square in common, and mean squares grow by "
+        f"{number(grown)} in all."), redraw(trace, shifted), math.log10(grown))
+
+
 def _biases(trace, known):
     """Find biases that make all inputs one: each adds the same to all of them, layer after layer.
 
@@ -147,12 +167,13 @@ def _output(trace, known):
     if guessed and trace.loss <= LIMITS["loss"] * trace.guess:
         return []
     matrices = [(a, max(a.out2, a.output2 if a.output2 < math.inf else 0.0))
-                for a in last if a.kind in MULTIPLYING and a.in2 > 0]
+                for a in last if a.kind in MULTIPLYING and a.in2 > 0 and not _cosines(a)]
     ends = [a for a in last if a.kind == "scale"] if matrices else []  # a learnt scale after them
     root = 2
     if max([size for _, size in matrices], default=0.0) < LIMITS["share"] * trace.output2 < math.inf:
-        factors = [a for a, _ in matrices if (n := a.fan_out * a.out2) * n > LIMITS["share"] * trace.output2]
-        factors = factors or [a for a in trace.layers if a.kind == "embedding"]
+        outputs = [a for a, _ in matrices if not a.normalized]
+        factors = [a for a in outputs if (n := a.fan_out * a.out2) * n > LIMITS["share"] * trace.output2]
+        factors = factors or [a for a in trace.layers if a.kind == "embedding"] or outputs
         large = LIMITS["share"] * max([a.out2 for a in factors], default=0.0)
         root, matrices = 4, [(replace(a, in2=a.out2), trace.output2) for a in factors if a.out2 > large]
     high = [(a, size) for a, size in matrices if size / a.in2 >= LIMITS["last layer"]]
@@ -166,6 +187,11 @@ def _output(trace, known):
                    f"square by {number(size / a.in2)}, to {number(size)}; 1 or less is wanted.",
                    scale(trace, [with_bias(b) for b, _ in high], lambda b: sizes[b.path] ** (-1 / root),
                          "the outputs' mean square is 1 or less, the first loss near that of guessing"))
+
+
+def _cosines(a: Layer) -> bool:
+    """Test if weights and inputs have length 1: a factor after their products is meant as it is."""
+    return max(abs(a.gain - 1), abs(a.fan_in * a.in2 - 1)) < 1e-3
 
 
 def _leap(trace, known):

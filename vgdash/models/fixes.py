@@ -42,7 +42,8 @@ LINES = {
 CLOSE = 1.05  # values that differ by less are one: a sampled variance is no better known
 
 
-def _loop(trace: Trace, item: str, table: dict[str, float], effect: str) -> str:
+def _rows(table: dict[str, float]) -> str:
+    """Write names by their value, those of values that are nearly one together."""
     groups: dict[float, list[str]] = {}
     for name, value in table.items():
         near = (k for k in groups if k == value or (value and 1 / CLOSE < k / value < CLOSE))
@@ -51,18 +52,52 @@ def _loop(trace: Trace, item: str, table: dict[str, float], effect: str) -> str:
     for value, names in groups.items():
         lines = [", ".join(map(repr, names[i:i + 5])) for i in range(0, len(names), 5)]
         rows += f"    {value:.4g}: [{(',' + chr(10) + ' ' * 8).join(lines)}],\n"
+    return f"{{\n{rows}}}\n"
+
+
+def _loop(trace: Trace, item: str, table: dict[str, float], effect: str) -> str:
     head, loop = FORMS[trace.framework]
     line = LINES[item][tuple(FORMS).index(trace.framework)]
-    return f"{head}\n{item}s = {{\n{rows}}}\n{loop.format(item=item, line=line)}# Predicted: {effect}.\n"
+    return f"{head}\n{item}s = {_rows(table)}{loop.format(item=item, line=line)}# Predicted: {effect}.\n"
 
 
 def _names(layers: Iterable[Layer], value: Callable[[Layer], float]) -> dict[str, float]:
     return {name: value(a) for a in layers for name in (a.weight, *a.others)}
 
 
+OUTPUTS = {"torch": """
+def multiply(layer, factor):
+    layer.register_forward_hook(lambda module, args, output: factor * output)
+
+
+for factor, paths in outputs.items():
+    for path in paths:
+        multiply(model.get_submodule(path), factor)
+""", "keras": """
+def multiply(layer, factor):
+    call = layer.call
+    layer.call = lambda *args, **options: factor * call(*args, **options)
+
+
+for factor, paths in outputs.items():
+    for path in paths:
+        multiply(model.get_layer(path), factor)
+"""}
+
+
 def scale(trace: Trace, layers: list[Layer], factor: Callable[[Layer], float], effect: str) -> str:
-    """Multiply the weights of layers."""
-    return _loop(trace, "factor", _names(layers, factor), effect)
+    """Multiply the weights of layers by what sets their size; where nothing does, the outputs."""
+    free = [replace(a, weight=a.size or a.weight) for a in layers if not a.fixed]
+    outputs = {a.path: factor(a) for a in layers if a.fixed}
+    code = _loop(trace, "factor", _names(free, factor), effect) if free else ""
+    if not outputs:
+        return code
+    normalized = "# These weights are normalized before use: what comes out is multiplied instead.\n"
+    table = _rows(outputs)
+    if "" in outputs or trace.framework not in OUTPUTS:
+        table = "".join(f"# {line}\n" for line in table.splitlines())
+        return f"{code}{normalized}# Multiply in the source, by path:\n{table}# Predicted: {effect}.\n"
+    return f"{code}{normalized}outputs = {table}\n{OUTPUTS[trace.framework]}# Predicted: {effect}.\n"
 
 
 def fill(trace: Trace, names: list[str], value: float, effect: str) -> str:
@@ -76,7 +111,10 @@ def redraw(trace: Trace, layers: list[Layer], gain: Callable[[Layer], float] | N
         wanted = gain(a) if gain else wanted_gain(a.activation) if a.kind in MULTIPLYING else 1.0
         return 0.02 if a.kind == "embedding" else math.sqrt(wanted / a.fan_in)
     effect = "units differ, fan-in·Var(w) is what the activation wants, and a gradient reaches every layer"
-    return _loop(trace, "std", _names(layers, std), effect)
+    code = _loop(trace, "std", _names(layers, std), effect)
+    if sized := [a for a in layers if (a.size or a.fixed) and 0 < a.gain < math.inf]:
+        code += scale(trace, sized, lambda a: std(a) * math.sqrt(a.fan_in / a.gain), effect)
+    return code
 
 
 def with_bias(layer: Layer) -> Layer:

@@ -27,7 +27,9 @@ class Layer:
     reads, ``kept`` after it, ``kept_back`` of the gradient on the way back. ``bypassed``: a shorter
     path leads around this layer, as a skip connection does, or what a gate multiplies. ``normalized``: its
     scale is divided out before the next layer, or bounded by a gate. ``others`` names further matrices of a
-    recurrent layer, ``source`` the inputs that a first layer reads as they are given.
+    recurrent layer, ``source`` the inputs that a first layer reads as they are given. Of weights made of
+    several parameters ``size`` names the one that multiplies them, if it is not ``weight`` (as in weight
+    normalization); ``fixed``: none does, they are normalized before use.
     """
 
     path: str
@@ -73,6 +75,8 @@ class Layer:
     source: str = "inputs"
     bias: str = ""  # its name
     others: tuple[str, ...] = ()
+    size: str = ""
+    fixed: bool = False
     first: bool = False
     last: bool = False
     bypassed: bool = False
@@ -91,6 +95,11 @@ class Layer:
     def predicted(self) -> float:
         """E[out²] that theory expects from this layer's own input: ``gain·E[in²] + E[b²]``."""
         return self.gain * self.in2 + self.bias2 if self.kind in MULTIPLYING else NAN
+
+    @property
+    def common(self) -> float:
+        """Mean square that all units have in common: that of the sum of fan_in equal inputs and weights."""
+        return (self.weight2 - self.variance) * (self.fan_in * self.in_mean) ** 2
 
     @property
     def held(self) -> bool:

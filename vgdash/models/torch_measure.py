@@ -121,6 +121,20 @@ def weights_of(kind, op, weights, bias, args, out, source) -> dict:
             "kind": kind}
 
 
+def elasticities(w: torch.Tensor, parameters: dict[int, torch.Tensor]) -> dict[int, float]:
+    """Return d log|w| / d log|p| of each parameter p that ``w`` is made of.
+
+    1 if w is multiplied with p, 0 if p is normalized first. Parameters that need no gradient are left out.
+    """
+    asked = {key: p for key, p in parameters.items() if p.requires_grad}
+    size2 = square(w)
+    if not (asked and w.requires_grad and 0 < size2 < math.inf):
+        return {}
+    found = torch.autograd.grad(w, list(asked.values()), w.detach(), retain_graph=True, allow_unused=True)
+    return {key: 0.0 if g is None else float((g * p.detach()).sum()) / size2
+            for (key, p), g in zip(asked.items(), found, strict=True)}
+
+
 def close(rows, error: float) -> bool:
     """Test if all rows equal the first."""
     return float((rows - rows[:1]).abs().max()) <= error

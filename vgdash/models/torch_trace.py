@@ -17,6 +17,7 @@ from vgdash.models.torch_measure import (
     between,
     close,
     cosines,
+    elasticities,
     largest,
     mean_of,
     mean_square,
@@ -117,7 +118,8 @@ class Tracer:
         own = [p for p in node.params if any(o.data_ptr() == w.data_ptr() for w in weights
                for o in (self.parameter(p),))]
         made = dict.fromkeys(p for w in weights if (n := recorder.node(w)) is not None for p in n.params)
-        own = own or list(made or node.params)
+        size, fixed = ("", False) if own or not made else self.size_of(weights[0], made)
+        own = own or sorted(made or node.params, key=lambda p: -self.parameter(p).numel())
         name = self.name(own) if own else ""
         path = self.path_of(name) if name else recorder.here
         self.count[name] = self.count.get(name, 0) + 1
@@ -126,7 +128,7 @@ class Tracer:
         found = {"node": node, "path": path, "weight": name, "kind": kind, "params": node.params, "own": own,
                  "others": tuple(self.recorder.named[p][0] for p in own if kind == "recurrent"
                                  and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
-                 "gin": self.slot(), "gout": self.slot()}
+                 "size": size, "fixed": fixed, "gin": self.slot(), "gout": self.slot()}
         found.update(weights_of(kind, node.op, weights, bias, args, out, source))
         found["bias"] = self.named(bias[0]) if bias else ""
         if kind == "norm":
@@ -154,6 +156,16 @@ class Tracer:
         while waiting and waiting[-1].op != "linear":
             waiting += waiting.pop().parents
         return bool(waiting)
+
+    def size_of(self, w, made) -> tuple[str, bool]:
+        """Name the parameter that multiplies ``w``, "" if it is the largest; test if none of them does."""
+        parts = {p: self.parameter(p) for p in made}
+        found = elasticities(w, parts)
+        largest = max(parts, key=lambda p: parts[p].numel())
+        best = max(found, key=found.__getitem__, default=largest)
+        if found.get(largest, 1.0) > 0.5:
+            return "", False
+        return ("", True) if found[best] < 0.1 else (self.recorder.named[best][0], False)
 
     def add_bias(self, found: dict, bias, out) -> None:
         """Measure the outputs of a layer whose bias is added by an operation of its own."""
@@ -186,9 +198,8 @@ class Tracer:
         return next((self.recorder.named[key][0] for key in keys), "")
 
     def name(self, own) -> str:
-        """Name of the first own matrix: the one under the module that runs, where a weight has several."""
-        names = [n for p in sorted(own, key=lambda p: -self.parameter(p).dim())
-                 for n in self.recorder.named[p]]
+        """Name the first own matrix: the name under the module that runs, where it has several."""
+        names = self.recorder.named[max(own, key=lambda p: self.parameter(p).dim())]
         here = self.recorder.here
         return next((n for n in names if n.rpartition(".")[0] == here), names[0])
 
@@ -300,7 +311,7 @@ class Tracer:
         keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
                 "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
                 "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others",
-                "bias")
+                "bias", "size", "fixed")
         return Layer(
             **{k: c[k] for k in keys if k in c}, after2=after2, output2=output2,
             share=c["out2"] / whole if whole and whole > 0 else NAN,

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.models.assembled import assembled
 from vgdash.models.carried import carried
 from vgdash.models.records import MULTIPLYING, NAN, Layer, Trace
 from vgdash.params import Choice, ParamError
@@ -26,17 +27,16 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
     """Trace a mapping of names to arrays. Raises ``ParamError`` if none of them is a matrix."""
     Choice(tuple(ACTIVATIONS)).check("activation", activation)
     layers, normed = [], False
-    for name in weights:
-        array = _array(weights[name])
-        leaf = name.replace("/", ".").rpartition(".")[2]
-        if array is None or array.ndim == 0 or not array.size:
+    for one in assembled(weights, lambda name: _array(weights[name])):
+        leaf = one.name.replace("/", ".").rpartition(".")[2]
+        if one.array.ndim == 0 or not one.array.size:
             continue
-        if array.ndim == 1:
+        if one.array.ndim == 1:
             normed |= leaf in ("gamma", "running_mean", "moving_mean") or leaf == "weight"
-        elif "bias" not in leaf and not np.issubdtype(array.dtype, np.integer):
-            beside = _bias(weights, name)
-            layers.append(replace(_layer(name, leaf, array, _array(weights[beside]) if beside else None),
-                                  bias=beside))
+        elif "bias" not in leaf and not np.issubdtype(one.array.dtype, np.integer):
+            beside = _bias(weights, one.name)
+            found = _layer(one.name, leaf, one.array, _array(weights[beside]) if beside else None)
+            layers.append(replace(found, weight=one.stands, bias=beside, size=one.size, fixed=one.fixed))
     if not layers:
         nested = any(isinstance(value, Mapping) for value in weights.values())
         instead = ("Give the inner one, checkpoint['state_dict']; of Flax flatten_dict(params, sep='/')."

@@ -1,0 +1,136 @@
+"""Models whose weights are made of several parameters, normalized before use, or have a mean; cosines."""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from tests.models.nets import broken, ce, data, each, healthy
+from tests.models.zoo.models import mlp
+
+EVERY = each("{}", *range(0, 24, 2))
+
+
+def older_weight_norm(layer):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and in many models
+        return nn.utils.weight_norm(layer)
+
+
+def deep(made, draw=lambda w: w, depth=12):
+    layers = [nn.Linear(64 if i == 0 else 128, 128) for i in range(depth)]
+    for layer in layers:
+        draw(layer.weight)
+    m = nn.Sequential(*[m for layer in layers for m in (made(layer), nn.ReLU())], nn.Linear(128, 10))
+    return m, *data(), ce
+
+
+@broken("weights_small", EVERY)
+def weight_norm_of_small_weights():
+    return deep(parametrizations.weight_norm, lambda w: nn.init.normal_(w, std=0.02))
+
+
+@broken("weights_large", EVERY)
+def older_weight_norm_of_large_weights():
+    return deep(older_weight_norm, lambda w: nn.init.normal_(w, std=0.5))
+
+
+def as_it_is(layer):
+    return layer
+
+
+@broken("weights_shifted", EVERY)
+def weights_with_a_small_mean():
+    return deep(as_it_is, lambda w: nn.init.normal_(w, mean=0.03, std=0.12))
+
+
+@broken("weights_shifted", EVERY)
+def weights_below_zero():
+    """Each layer is on or off as a whole, and no gradient passes."""
+    return deep(as_it_is, lambda w: nn.init.normal_(w, mean=-0.3, std=0.1))
+
+
+@broken("weights_shifted", EVERY)
+def uniform_weights_above_zero():
+    return deep(as_it_is, lambda w: nn.init.uniform_(w, 0.0, 0.1))
+
+
+@broken("weights_shifted", EVERY)
+def weight_norm_of_weights_with_a_mean():
+    return deep(parametrizations.weight_norm, lambda w: nn.init.normal_(w, mean=0.3, std=0.1))
+
+
+@broken("weights_small", EVERY)
+def spectral_norm_alone():
+    return deep(parametrizations.spectral_norm)
+
+
+class Standardized(nn.Linear):
+    def forward(self, x):
+        w = self.weight - self.weight.mean(1, keepdim=True)
+        return F.linear(x, w / w.std(1, keepdim=True), self.bias)
+
+
+@broken("weights_large", EVERY)
+def standardized_weights_without_their_fan():
+    def standardized(layer):
+        return Standardized(layer.in_features, layer.out_features)
+
+    return deep(standardized)
+
+
+class Low(nn.Module):
+    """A frozen layer and the product of two low matrices, of which one is 0 at the start."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.a = nn.Parameter(torch.randn(4, layer.in_features))
+        self.b = nn.Parameter(torch.zeros(layer.out_features, 4))
+        self.layer = layer.requires_grad_(False)
+
+    def forward(self, x):
+        return F.linear(x, self.layer.weight + self.b @ self.a, self.layer.bias)
+
+
+@broken("weights_small", each("{}.layer", *range(0, 24, 2)))
+def low_rank_beside_small_weights():
+    return deep(Low, lambda w: nn.init.normal_(w, std=0.02))
+
+
+class Cosines(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.features, self.w = mlp([64, 128, 64], nn.ReLU), nn.Parameter(torch.randn(10, 64))
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * F.linear(F.normalize(self.features(x), dim=-1), F.normalize(self.w, dim=-1))
+
+
+@healthy
+def cosines_times_64():
+    """ArcFace's head: learns the digits as well with factors of 1 to 200."""
+    return Cosines(64.0), *data(), ce
+
+
+class Towers(nn.Module):
+    def __init__(self, ends, factor):
+        super().__init__()
+        self.a, self.b = mlp([64, 64, 32], nn.ReLU), mlp([64, 64, 32], nn.ReLU)
+        self.ends, self.factor = ends, factor
+
+    def forward(self, u, v):
+        return self.factor * self.ends(self.a(u)) @ self.ends(self.b(v)).T
+
+
+@healthy
+def towers_of_cosines_times_100():
+    """The largest factor that CLIP lets itself learn."""
+    return Towers(F.normalize, 100.0), (torch.randn(64, 64), torch.randn(64, 64)), torch.arange(64), ce
+
+
+@broken("output_scale", {"a.2", "b.2"})
+def towers_times_300():
+    return Towers(lambda z: z, 300.0), (torch.randn(64, 64), torch.randn(64, 64)), torch.arange(64), ce
