@@ -81,6 +81,27 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
         -n * math.log10(rate))
 
 
+def buried_skips(trace: Trace, known: set[str]) -> list:
+    """Find skips that attention buries and normalization divides away, in three sums or more.
+
+    Without skips attention averages until all tokens are one (Dong et al. 2021); n branches of 1/√n of the
+    skip's size leave it there.
+    """
+    buried = [join for join in trace.joins if join.attends and join.last
+              and 0 < join.skip2 < LIMITS["buried"] * join.out2 < math.inf]
+    if len(buried) < 3 or known & BY_WEIGHTS:
+        return []
+    layers = [trace.layers[i] for join in buried for i in join.last]
+    factors = {trace.layers[i].path: (join.skip2 / join.out2 / len(buried)) ** (
+        0.5 / (1 + len(trace.layers[i].others))) for join in buried for i in join.last}
+    most = max(join.out2 / join.skip2 for join in buried)
+    return finding("weights_large", layers, (
+        f"In {len(buried)} sums attention gives up to {number(most)} times the skip's mean square, and "
+        "normalization divides the skip away: what is left of a token is an average of the others."),
+        scale(trace, list(map(with_bias, layers)), lambda a: factors[a.path],
+              f"the skips are {len(buried)} times the branches' mean square"), math.log10(most))
+
+
 def _runs(trace: Trace, belongs: Callable[[Join], bool]) -> Iterator[list[Join]]:
     """Yield the streams of three and more sums, each of which has the one before as its skip."""
     run: list[Join] = []
@@ -257,4 +278,6 @@ def _large(trace: Trace) -> list[Layer]:
     """List the layers that multiply the mean square by far more than any activation wants."""
     large = [a for a in _free(trace) if min(a.gain, (a.out2 - a.bias2) / a.in2 if a.in2 > 0 else a.gain)
              > LIMITS["one layer"] and not a.after2 / a.in2 < 2]
-    return large + [a for a in trace.layers if a.kind == "recurrent" and a.gain > LIMITS["recurrent"][0]]
+    limits = {"recurrent": LIMITS["recurrent"][0], "attention": LIMITS["one layer"]}  # bilinear: 1 matrix
+    return large + [a for a in trace.layers if a.gain > limits.get(a.kind, math.inf)
+                    and (a.others or a.kind == "recurrent")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from vgdash.models.course import course, fading_stream, flat, recurrence, single, stream
+from vgdash.models.course import buried_skips, course, fading_stream, flat, recurrence, single, stream
 from vgdash.models.expectation import LIMITS, finding, is_dead, is_shifted, number, plain
 from vgdash.models.fixes import attach, divide, fill, redraw, revive, scale, standardize, wider, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
@@ -25,7 +25,8 @@ def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
     for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, fading_stream,
-                 recurrence, course, flat, single, _shifted, _biases, _output, _leap, _underflow, _infinite):
+                 recurrence, course, flat, single, buried_skips, _shifted, _biases, _output, _leap,
+                 _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 

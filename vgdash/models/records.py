@@ -136,6 +136,7 @@ class Join:
     chained: bool = False  # the skip is the join before it, without a normalization between them
     normalized: bool = False  # the branch's size does not depend on the skip's
     grad_out: float = NAN  # sum of squares of the gradient of the sum
+    attends: bool = False  # the branch has an attention
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from vgdash.models.records import MATRICES, NAN, Join, Layer
 from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
 STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
+ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward", "softmax"}
 ADDITIONS = SUMS - {"cat", "concat", "concatenate", "stack"}
 BOUNDED = {"sigmoid", "hardsigmoid", "softmax", "tanh"}
 NEAR = 32  # operations within which a normalization or an activation written by hand is complete,
@@ -174,7 +175,7 @@ class Links:
         return False
 
     def _residual(self, n):
-        """Describe a sum as a skip, its branch's last layers, and if the branch is open; or return None."""
+        """Describe a sum: skip, the branch's last layers, if it is open, if it attends; or return None."""
         parents = {p.index: p for p in n.parents if p.data}
         if len(parents) != 2 or n.op not in ADDITIONS:
             return None
@@ -187,7 +188,9 @@ class Links:
         start = skip
         while start.index in self.residual and not self.above[branch.index] >> start.index & 1:
             start = self.residual[start.index][0]  # of the second branch in x + f(x) + g(x): x
-        return skip, self._last_layers(skip, branch), self._open(start, branch)
+        own = (self.above[branch.index] | 1 << branch.index) & ~self.above[skip.index]
+        attends = any(m.op in ATTENTION and own >> m.index & 1 for m in self.nodes[:branch.index + 1])
+        return skip, self._last_layers(skip, branch), self._open(start, branch), attends
 
     def _last_layers(self, skip, branch) -> list[int]:
         """List the last layers of the longest ways to a branch's end, without those that only open a gate."""
@@ -222,12 +225,12 @@ def linked(calls, layers: list[Layer], links: Links) -> list[Layer]:
         following = links.follow(calls[i]["node"]).get("call")
         found.append(replace(layers[i], next=place.get(following["node"].index, -1) if following else -1))
     streams: list[dict[int, Join]] = []  # sums within a branch are a stream of their own
-    for i, (skip, last, is_open) in links.residual.items():
+    for i, (skip, last, is_open, attends) in links.residual.items():
         n = links.nodes[i]
         before, ends = links.before(skip), tuple(place[k] for k in last)
         stream = next((s for s in streams if next(reversed(s)) == before), {})
         streams += [] if stream else [stream]
         stream[i] = Join(n.path, skip.square, n.square, ends, bool(stream), not is_open,
-                         n.after.get("square", NAN))
+                         n.after.get("square", NAN), attends)
     links.joins = [join for stream in streams for join in stream.values()]
     return found

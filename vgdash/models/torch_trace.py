@@ -126,7 +126,7 @@ class Tracer:
         if name and self.count[name] > MOST_CALLS:
             return
         found = {"node": node, "path": path, "weight": name, "kind": kind, "params": node.params, "own": own,
-                 "others": tuple(self.recorder.named[p][0] for p in own if kind == "recurrent"
+                 "others": tuple(self.recorder.named[p][0] for p in own if kind in ("recurrent", "attention")
                                  and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
                  "size": size, "fixed": fixed, "gin": self.slot(), "gout": self.slot()}
         found.update(weights_of(kind, node.op, weights, bias, args, out, source))
