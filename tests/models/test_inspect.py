@@ -30,6 +30,7 @@ class Net(nn.Module):
         self.seen += 1
         self.cache["last"] = x
         self.counter += 1
+        self.head.weight.data = torch.renorm(self.head.weight.data, 2, 0, 0.1)  # as EEGNet bounds its weights
         random.random()
         np.random.rand()  # noqa: NPY002
         x = torch.relu_(self.norm(self.conv(x))).mean((2, 3)).repeat(1, 4)

@@ -84,22 +84,26 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
 def buried_skips(trace: Trace, known: set[str]) -> list:
     """Find skips that attention buries and normalization divides away, in three sums or more.
 
-    Without skips attention averages until all tokens are one (Dong et al. 2021); n branches of 1/√n of the
-    skip's size leave it there.
+    Without skips attention averages until all tokens are one (Dong et al. 2021). n branches of 1/n of the
+    skips' mean square leave (1 + 1/n)⁻ⁿ of a token.
     """
-    buried = [join for join in trace.joins if join.attends and join.last
-              and 0 < join.skip2 < LIMITS["buried"] * join.out2 < math.inf]
-    if len(buried) < 3 or known & BY_WEIGHTS:
+    sums = [join for join in trace.joins if join.attends and join.last and not join.chained
+            and 0 < join.skip2 < join.out2 < math.inf]
+    n, left = len(sums), math.prod(join.skip2 / join.out2 for join in sums)
+    if n < 3 or left > LIMITS["buried"] or known & BY_WEIGHTS:
         return []
-    layers = [trace.layers[i] for join in buried for i in join.last]
-    factors = {trace.layers[i].path: (join.skip2 / join.out2 / len(buried)) ** (
-        0.5 / (1 + len(trace.layers[i].others))) for join in buried for i in join.last}
-    most = max(join.out2 / join.skip2 for join in buried)
+    factors, layers = {}, []
+    for join in sums:
+        factor = math.sqrt(join.skip2 / (join.out2 - join.skip2) / n)
+        for a in (trace.layers[i] for i in join.last if factor < 1):
+            layers.append(with_bias(a))
+            factors[a.path] = factor ** (1 / (1 + len(a.others)))
+    most = max(join.out2 / join.skip2 for join in sums) - 1
     return finding("weights_large", layers, (
-        f"In {len(buried)} sums attention gives up to {number(most)} times the skip's mean square, and "
-        "normalization divides the skip away: what is left of a token is an average of the others."),
-        scale(trace, list(map(with_bias, layers)), lambda a: factors[a.path],
-              f"the skips are {len(buried)} times the branches' mean square"), math.log10(most))
+        f"In {n} sums attention gives up to {number(most)} times the skip's mean square, and normalization "
+        f"divides the skip away: {number(left)} of a token is left, the rest are averages of others."),
+        scale(trace, layers, lambda a: factors[a.path], f"{number((1 + 1 / n) ** -n)} of a token is left"),
+        -math.log10(left))
 
 
 def _runs(trace: Trace, belongs: Callable[[Join], bool]) -> Iterator[list[Join]]:

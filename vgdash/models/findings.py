@@ -174,7 +174,8 @@ def _output(trace, known):
     if max([size for _, size in matrices], default=0.0) < LIMITS["share"] * trace.output2 < math.inf:
         outputs = [a for a, _ in matrices if not a.normalized]
         factors = [a for a in outputs if (n := a.fan_out * a.out2) * n > LIMITS["share"] * trace.output2]
-        factors = factors or [a for a in trace.layers if a.kind == "embedding"] or outputs
+        factors = (factors or [a for a in trace.layers if a.kind == "embedding"]
+                   or (outputs if len(outputs) > 1 else []))
         large = LIMITS["share"] * max([a.out2 for a in factors], default=0.0)
         root, matrices = 4, [(replace(a, in2=a.out2), trace.output2) for a in factors if a.out2 > large]
     high = [(a, size) for a, size in matrices if size / a.in2 >= LIMITS["last layer"]]
