@@ -219,7 +219,10 @@ def _weights(trace, layers, sign: int, what: str, size: float) -> list:
 
 
 def _wants(a: Layer) -> float:
-    return LIMITS["recurrent"][1] if a.kind == "recurrent" else wanted_gain(a.activation)
+    """Return the gain that what follows wants, a factor between the two included."""
+    if a.kind == "recurrent":
+        return LIMITS["recurrent"][1]
+    return wanted_gain(a.activation) / (1.0 if a.held or not a.read_ratio > 0 else a.read_ratio)
 
 
 def _span(values: list[float]) -> str:
@@ -228,8 +231,8 @@ def _span(values: list[float]) -> str:
 
 
 def flat(trace: Trace, known: set[str]) -> list:
-    """Find saturated units, by the weights, by the bias, or by what comes in; skips lead around others."""
-    found = [a for a in trace.layers if a.saturated > LIMITS["flat"] and not a.bypassed
+    """Find saturated units, by the weights, by the bias, or by what comes in; a skip leads around some."""
+    found = [a for a in trace.layers if a.saturated > LIMITS["flat around" if a.bypassed else "flat"]
              and not (a.first and "input_scale" in known)]
     by_weights = [a for a in found if a.kind in MULTIPLYING and not a.normalized
                   and a.gain > LIMITS["flat gain"] * wanted_gain(a.activation)]

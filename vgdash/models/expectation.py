@@ -23,6 +23,7 @@ LIMITS = {
     "buried": 1e-4,  # of squares, left of the tokens after the sums with attention: Adam learns from 2e-3
     "stream": (100.0, 10.0),  # growth in all, and over the second half, where a linear one is ×2
     "flat": 0.6,  # share of units at flat ends; tanh with 1/n has 0.02
+    "flat around": 0.99,  # where a skip leads around: such nets learn with 0.9
     "flat gain": 4.0,  # times what the activation wants: the weights are to blame for saturation
     "input": (1e-3, 100.0),  # mean square; pixels in [0, 1] have .1 to .3
     "small entry": 0.1,  # sparse inputs are small on average and have entries of 1

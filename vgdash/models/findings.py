@@ -182,13 +182,16 @@ def _output(trace, known):
     if not high or not (guessed or min(high[0][1], high[0][1] / high[0][0].in2) > LIMITS["one layer"]):
         return []
     a, size = max(high, key=lambda pair: pair[1] / pair[0].in2)
+    wanted = min(1.0, max(trace.guess, 0.01)) if guessed else 1.0  # a squared error's guess is E[t²]
     said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
     sizes = {b.path: size for b, size in high}
     what = "The last layer" if root == 2 else "A product of outputs"
-    return finding("output_scale", [b for b, _ in high] + ends, f"{said}{what} multiplies the mean "
-                   f"square by {number(size / a.in2)}, to {number(size)}; 1 or less is wanted.",
-                   scale(trace, [with_bias(b) for b, _ in high], lambda b: sizes[b.path] ** (-1 / root),
-                         "the outputs' mean square is 1 or less, the first loss near that of guessing"))
+    code = scale(trace, [with_bias(b) for b, _ in high],
+                 lambda b: min(wanted / sizes[b.path], 0.25) ** (1 / root),
+                 f"the outputs' mean square is {number(wanted)} or less, the first loss that of guessing")
+    return finding("output_scale", [b for b, _ in high] + ends, (
+        f"{said}{what} multiplies the mean square by {number(size / a.in2)}, to {number(size)}; "
+        f"{number(wanted)} or less is wanted."), code)
 
 
 def _cosines(a: Layer) -> bool:

@@ -162,6 +162,8 @@ def between(act: dict, out2: float, after2: float, grad_out: float, after: float
     if act.get("name") in ACTIVATIONS:
         read2, act2 = act["read2"], act["square"]
         through = act["grad_read"].get("square", NAN) / (act["after"].get("square") or NAN)
+    elif "read2" in act:  # of which nothing is predicted, such as a sine
+        read2 = act2 = act["read2"]
     factors = {"read_ratio": (read2, out2), "kept": (after2, act2), "kept_back": (grad_out, after * through)}
     return {name: one / other for name, (one, other) in factors.items()
             if other > 0 and math.isfinite(one / other) and abs(one / other - 1) > 1e-3}

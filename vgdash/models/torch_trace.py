@@ -104,8 +104,11 @@ class Tracer:
         """Measure one call of a layer, forward; its gradients come with the backward pass."""
         recorder, kind = self.recorder, node.kind
         weights, bias, source = [], [], None
+        mixed = args[:3] if node.op == "multi_head_attention_forward" else ()  # queries may be parameters
         for t in given:
             own = recorder.node(t)
+            if any(t is other for other in mixed) and not (own is not None and own.data):
+                continue
             if id(t) in recorder.named or (own is not None and not own.data and own.params):
                 (weights if t.dim() > 1 or (kind in ("norm", "scale") and not weights) else bias).append(t)
             elif source is None and own is not None and own.data:
