@@ -91,6 +91,60 @@ def test_arrays_that_only_have_such_names_stay_what_they_are():
     assert [a.weight for a in inspect(odd).trace.layers] == ["a.weight_v", "b.weight_orig", "c.weight_v"]
 
 
+NAMES = {  # of weights, biases, and how both are shaped, where the first axis has the outputs
+    "the course": ("W{}", "b{}", lambda w: w, lambda b: b[:, None]),
+    "rows": ("W{}", "b{}", lambda w: w.T, lambda b: b[None]),
+    "TensorFlow": ("dense_{}/kernel:0", "dense_{}/bias:0", lambda w: w.T, lambda b: b),
+    "Haiku": ("mlp/~/linear_{}/w", "mlp/~/linear_{}/b", lambda w: w.T, lambda b: b),
+    "MXNet": ("dense{}_weight", "dense{}_bias", lambda w: w, lambda b: b),
+    "Caffe2": ("fc{}_w", "fc{}_b", lambda w: w, lambda b: b),
+    "GPT-2": ("h.{}.c_fc.weight", "h.{}.c_fc.bias", lambda w: w.T, lambda b: b),
+    "PyTorch": ("{}.weight", "{}.bias", lambda w: w, lambda b: b),
+}
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_weights_are_read_as_many_libraries_name_and_turn_them(how):
+    weight, bias, turned, shaped = NAMES[how]
+    for gain, expected in ((2.0, []), (0.05, ["weights_small"]), (0.0, ["weights_zero"])):
+        weights = {}
+        for i, (n, m) in enumerate(pairwise([784, 100, 100, 100, 100, 100, 100, 10])):
+            weights[weight.format(i)] = turned(rng.normal(0, math.sqrt(gain / n), (m, n)))
+            weights[bias.format(i)] = shaped(np.zeros(m))
+        report = inspect(weights)
+        assert [a.fan_in for a in report.layers] == [784] + [100] * 6
+        assert [a.bias for a in report.layers] == [bias.format(i) for i in range(7)]
+        assert [f.cause for f in report.findings] == expected
+
+
+def test_without_biases_widths_that_follow_each_other_say_where_the_outputs_are():
+    widths = [784, 300, 100, 10]
+    weights = {f"W{i}": rng.normal(size=(n, m)) for i, (n, m) in enumerate(pairwise(widths))}
+    assert [a.fan_in for a in inspect(weights).layers] == widths[:-1]
+    assert [a.fan_in for a in inspect({k: w.T for k, w in weights.items()}).layers] == widths[:-1]
+
+
+def test_scales_of_quantized_weights_belong_to_them():
+    weights = {}
+    for i in range(8):
+        w = rng.normal(0, math.sqrt(2 / 64), (64, 64))
+        scale = np.abs(w).max(1, keepdims=True) / 127
+        weights |= {f"{i}.weight": np.round(w / scale).astype(np.int8), f"{i}.weight_scale": scale}
+    report = inspect(weights)
+    assert report.healthy
+    assert [a.gain for a in report.layers] == pytest.approx([2] * 8, rel=0.15)
+    assert [f.cause for f in inspect(weights | {f"{i}.weight_scale": np.full((64, 1), 1e-4)
+                                                for i in range(8)}).findings] == ["weights_small"]
+
+
+def test_a_mean_above_0_adds_up_and_training_s_means_below_0_do_not():
+    def weights(mean):
+        return {f"{i}.weight": rng.normal(mean, 0.05, (128, 128)) for i in range(8)}
+
+    assert causes(weights(0.05)) == [("weights_shifted", "1")]
+    assert causes(weights(0.05), "tanh") == causes(weights(-0.05)) == causes(weights(0.0)) == []
+
+
 def test_a_fix_scales_what_sets_the_size_of_the_weights():
     weights = {}
     for i in range(12):

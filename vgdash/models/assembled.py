@@ -50,6 +50,7 @@ WAYS = (
     Way("original", ("0._u", "0._v"), _spectral, fixed=True),
     Way("original", ("0.base",), lambda _, base: base, fixed=True),  # both are orthogonal
     Way("_orig", ("_mask",), np.multiply),  # pruned
+    Way("weight", ("weight_scale",), np.multiply),  # quantized
 )
 
 

@@ -124,14 +124,17 @@ def _shifted(trace, known):
     sizes = [x for a in plain(trace) for x in (a.in2, a.out2) if 0 < x < math.inf]
     gradients = [a.grad_in for a in plain(trace) if 0 < a.grad_in < math.inf]
     grown = max(max(found, default=1.0) / min(found, default=1.0) for found in (sizes, gradients))
+    if trace.framework == "weights":  # its sizes are those of weights without a mean
+        grown = math.prod(a.common / a.in2 for a in shifted)
     if grown < LIMITS["grows"] and not any(a.gradient == "zero" for a in shifted):
         return []
-    a = max(shifted, key=lambda a: a.common / a.out2)
+    shares = {a.path: a.common / max(a.out2, a.common + a.variance * a.fan_in * a.in2) for a in shifted}
+    a = max(shifted, key=lambda a: shares[a.path])
     mean = math.copysign(math.sqrt(a.weight2 - a.variance), a.out_mean * a.in_mean)
     return finding("weights_shifted", shifted, (
         f"The weights of {a.path} have mean {number(mean)} beside a standard deviation of "
         f"{number(math.sqrt(a.variance))}. Over {a.fan_in:.0f} inputs the mean adds up: all units have at "
-        f"least {min(a.common / a.out2, 1):.0%} of their mean square in common, and mean squares grow by "
+        f"least {shares[a.path]:.0%} of their mean square in common, and mean squares grow by "
         f"{number(grown)} in all."), redraw(trace, shifted), math.log10(grown))
 
 

@@ -13,30 +13,33 @@ from dataclasses import replace
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.models.arrays import NO_MATRIX, bias_of, layer, leaf, oriented, outputs_last
 from vgdash.models.assembled import assembled
 from vgdash.models.carried import carried
 from vgdash.models.records import MULTIPLYING, NAN, Layer, Trace
 from vgdash.params import Choice, ParamError
-
-EMBEDDINGS = ("emb", "wte", "wpe", "token", "position")
-RECURRENT = ("weight_ih", "weight_hh", "recurrent_kernel")
-DEAD = 4.0  # standard deviations below 0, where fewer than one input in 30,000 is on
+from vgdash.quadrature import GRID, gaussian_mean
 
 
 def trace_weights(weights: Mapping, activation: str) -> Trace:
     """Trace a mapping of names to arrays. Raises ``ParamError`` if none of them is a matrix."""
     Choice(tuple(ACTIVATIONS)).check("activation", activation)
-    layers, normed = [], False
+    found, normed = [], False
+    biases = {bias_of(name, weights) for name in weights}
     for one in assembled(weights, lambda name: _array(weights[name])):
-        leaf = one.name.replace("/", ".").rpartition(".")[2]
         if one.array.ndim == 0 or not one.array.size:
             continue
         if one.array.ndim == 1:
-            normed |= leaf in ("gamma", "running_mean", "moving_mean") or leaf == "weight"
-        elif "bias" not in leaf and not np.issubdtype(one.array.dtype, np.integer):
-            beside = _bias(weights, one.name)
-            found = _layer(one.name, leaf, one.array, _array(weights[beside]) if beside else None)
-            layers.append(replace(found, weight=one.stands, bias=beside, size=one.size, fixed=one.fixed))
+            normed |= leaf(one.name) in ("gamma", "running_mean", "moving_mean", "weight", "scale")
+        elif not (one.stands in biases or "bias" in leaf(one.name) or NO_MATRIX.search(one.name)
+                  or np.issubdtype(one.array.dtype, np.integer)):
+            name = bias_of(one.name, weights)
+            bias = _array(weights[name]) if name else None
+            said = outputs_last(one.name, one.array.shape, bias.size if bias is not None else 0)
+            pair = tuple(replace(layer(one.name, one.array, bias, last), weight=one.stands, bias=name,
+                                 size=one.size, fixed=one.fixed) for last in (False, True))
+            found.append((one.name, one.array.shape, pair, said))
+    layers = list(oriented(found))
     if not layers:
         nested = any(isinstance(value, Mapping) for value in weights.values())
         instead = ("Give the inner one, checkpoint['state_dict']; of Flax flatten_dict(params, sep='/')."
@@ -56,39 +59,6 @@ def _array(value) -> np.ndarray | None:
     if array.dtype.name.startswith(("bfloat16", "float8")):  # of JAX, which NumPy does not count as floats
         array = array.astype(np.float32)
     return array if array.dtype.kind in "fiu" else None
-
-
-def _bias(weights: Mapping, name: str) -> str:
-    """Name the bias that stands beside a matrix."""
-    stem = name.removesuffix("weight").removesuffix("kernel")
-    return stem + "bias" if stem != name and stem + "bias" in weights else ""
-
-
-def _layer(name: str, leaf: str, w: np.ndarray, bias: np.ndarray | None) -> Layer:
-    """Measure one matrix; convolutions have the kernel's axes last (PyTorch) or first (Keras)."""
-    path = name.rpartition("/" if "/" in name else ".")[0]
-    rows_first = leaf != "kernel" and not (
-        w.ndim == 2 and bias is not None and bias.shape == (w.shape[1],) != (w.shape[0],))
-    kind = "linear" if w.ndim == 2 else "convolution"
-    if any(word in name.lower() for word in EMBEDDINGS) and w.ndim == 2 and bias is None:
-        kind = "embedding"
-    if any(word in name for word in RECURRENT):
-        kind = "recurrent"
-    rows = w.reshape(w.shape[0], -1) if rows_first else np.moveaxis(w, -1, 0).reshape(w.shape[-1], -1)
-    area = math.prod(w.shape[2:] if rows_first else w.shape[:-2])
-    with np.errstate(over="ignore", invalid="ignore"):
-        weight2 = float(np.mean(np.square(rows, dtype=np.float64)))
-        mean = float(np.mean(rows, dtype=np.float64))
-        largest = float(np.abs(rows).max())
-        same = len(rows) > 1 and bool(np.abs(rows - rows[:1]).max() <= 1e-6 * largest)
-        columns = bool(np.abs(rows - rows[:, :1]).max() <= 1e-6 * largest)
-        known = (bias if bias is not None and bias.size else np.zeros(1)).astype(float)
-        bias2, bias_mean = float(np.mean(known**2)), float(known.mean())
-    fan_in = rows.shape[1] if kind != "embedding" else 1
-    return Layer(path or name, name, kind, float(fan_in), float(len(rows) * area), float(area), 1.0,
-                 max(weight2 - mean * mean, 0.0), weight2, largest, float(w.size), bias2, bias_mean,
-                 identical=same and largest > 0, stuck=columns, zero=largest == 0,
-                 dead=float(np.mean(known < -DEAD * math.sqrt(fan_in * weight2))), units=float(known.size))
 
 
 def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
@@ -112,7 +82,17 @@ def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
 
 
 def with_activation(trace: Trace, activation: str) -> Trace:
-    """Return a trace of weights alone as theory predicts it with another activation after each layer."""
-    layers = [replace(a, activation="" if a.last else activation, after2=NAN, grad_in=NAN)
-              if a.kind in MULTIPLYING else a for a in trace.layers]
-    return replace(trace, layers=tuple(carried(layers)))
+    """Return a trace of weights alone as theory predicts it with another activation after each layer.
+
+    ``in_mean`` of a layer whose weights have a mean above 0 is that of the activation before it, f(√q·z) with
+    z of a normal distribution. Weights below 0 turn units off; training makes such, too.
+    """
+    layers = carried([replace(a, activation="" if a.last else activation, after2=NAN, grad_in=NAN)
+                      if a.kind in MULTIPLYING else a for a in trace.layers])
+    f = ACTIVATIONS[activation].f
+    for a in layers:
+        if a.next > 0 and layers[a.next].out_mean > 0 and 0 < a.out2 < math.inf:
+            after = f(math.sqrt(a.out2) * GRID)
+            share = float(gaussian_mean(after)) / math.sqrt(gaussian_mean(after**2))
+            layers[a.next] = replace(layers[a.next], in_mean=share * math.sqrt(layers[a.next].in2))
+    return replace(trace, layers=tuple(layers))
