@@ -134,8 +134,8 @@ def _shifted(trace, known):
     return finding("weights_shifted", shifted, (
         f"The weights of {a.path} have mean {number(mean)} beside a standard deviation of "
         f"{number(math.sqrt(a.variance))}. Over {a.fan_in:.0f} inputs the mean adds up: all units have at "
-        f"least {shares[a.path]:.0%} of their mean square in common, and mean squares grow by "
-        f"{number(grown)} in all."), redraw(trace, shifted), math.log10(grown))
+        f"least {shares[a.path]:.0%} of their mean square in common. The largest mean square is "
+        f"{number(grown)} times the smallest."), redraw(trace, shifted), math.log10(grown))
 
 
 def _biases(trace, known):

@@ -92,7 +92,7 @@ def scale(trace: Trace, layers: list[Layer], factor: Callable[[Layer], float], e
     code = _loop(trace, "factor", _names(free, factor), effect) if free else ""
     if not outputs:
         return code
-    normalized = "# These weights are normalized before use: what comes out is multiplied instead.\n"
+    normalized = "# These weights are normalized before use: what comes out is multiplied, as if they were.\n"
     table = _rows(outputs)
     if "" in outputs or trace.framework not in OUTPUTS:
         table = "".join(f"# {line}\n" for line in table.splitlines())
