@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from tests.models.nets import broken, ce, data, each, healthy
-from tests.models.zoo.models import mlp
+from tests.models.zoo.models import initialize, mlp
 
 EVERY = each("{}", *range(0, 24, 2))
 
@@ -221,3 +221,73 @@ class Steps(nn.Module):
 @broken("saturated", {"field.0"})
 def steps_along_a_field_that_is_saturated():
     return Steps(), *data(), ce
+
+
+@broken("weights_large", EVERY)
+def leaky_relu_whose_slope_below_0_is_2():
+    m, *rest = deep(as_it_is, nn.init.kaiming_normal_)
+    for i in range(1, 24, 2):
+        m[i] = nn.LeakyReLU(2.0)
+    return m, *rest
+
+
+@broken("weights_small", EVERY)
+def small_weights_behind_a_head_of_zeros():
+    m, *rest = deep(as_it_is, lambda w: nn.init.normal_(w, std=0.01))
+    nn.init.zeros_(m[-1].weight)
+    return m, *rest
+
+
+@broken("weights_identical", {"0", "2"})
+def equal_weights_and_biases_that_differ():
+    """With SGD at .1 43 % of the digits are right after 400 steps, 97 % as PyTorch draws the weights."""
+    m = mlp([64, 128, 128, 10], nn.ReLU)
+    initialize(m, nn.Linear, lambda w: nn.init.constant_(w, 0.01))
+    for layer in m[::2]:
+        nn.init.uniform_(layer.bias, -0.1, 0.1)
+    return m, *data(), ce
+
+
+class Last(nn.Module):
+    """A recurrent layer of which the head reads the last step."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell, self.head = cell, nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(self.cell(x)[0][:, -1])
+
+
+@broken("weights_large", {"cell"})
+def recurrent_weights_of_one_and_a_half():
+    cell = nn.RNN(8, 64, nonlinearity="relu", batch_first=True)
+    nn.init.eye_(cell.weight_hh_l0)
+    with torch.no_grad():
+        cell.weight_hh_l0 *= 1.5
+    return Last(cell), torch.randn(32, 60, 8), torch.arange(32) % 10, ce
+
+
+@healthy
+def recurrent_weights_that_start_at_the_identity():
+    """As Le et al. 2015 draw them."""
+    cell = nn.RNN(8, 64, nonlinearity="relu", batch_first=True)
+    nn.init.eye_(cell.weight_hh_l0)
+    nn.init.normal_(cell.weight_ih_l0, std=0.001)
+    nn.init.zeros_(cell.bias_hh_l0)
+    nn.init.zeros_(cell.bias_ih_l0)
+    return Last(cell), torch.randn(32, 60, 8), torch.arange(32) % 10, ce
+
+
+class Faint(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 64), nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.b(1e-4 * F.relu(self.a(x)))
+
+
+@broken("input_scale", {"b"})
+def factor_that_makes_a_signal_faint():
+    return Faint(), *data(8), ce

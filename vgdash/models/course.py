@@ -17,6 +17,7 @@ from vgdash.models.expectation import (
     other_fan,
     plain,
     slope,
+    slope2,
     spelled,
     wanted_gain,
 )
@@ -150,6 +151,8 @@ def course(trace: Trace, known: set[str]) -> list:
     ends = [a.grad_after for a, _ in rows if a.grad_after > 0 and math.isfinite(a.grad_after)]
     reference = known_sizes[-1] if known_sizes else ends[-1] if ends else math.nan
     sizes = [a.grad_in / reference for a, _ in rows if a.grad_in > 0 and math.isfinite(a.grad_in)]
+    if not sizes and any(a.last and a.zero for a in plain(trace)):  # theory knows what the first step opens
+        sizes = [math.prod(factor for a, factor in rows if a.next > 0)]
     shrunk, grown = min(sizes, default=1.0), max(sizes, default=1.0)
     if shrunk < LIMITS["shrinks"]:
         return _at_fault(trace, rows, -1, shrunk, "gradient")
@@ -222,7 +225,11 @@ def _wants(a: Layer) -> float:
     """Return the gain that what follows wants, a factor between the two included."""
     if a.kind == "recurrent":
         return LIMITS["recurrent"][1]
-    return wanted_gain(a.activation) / (1.0 if a.held or not a.read_ratio > 0 else a.read_ratio)
+    between = 1.0 if a.held or not a.read_ratio > 0 else a.read_ratio
+    passed = a.after2 / (a.out2 * between * a.kept) if a.out2 > 0 else math.nan
+    if a.activation == "leaky_relu" and 0.8 < passed < math.inf:  # its slope below 0 is no small one
+        return 1 / (passed * between)
+    return wanted_gain(a.activation) / between
 
 
 def _span(values: list[float]) -> str:
@@ -257,11 +264,11 @@ def single(trace: Trace, known: set[str]) -> list:
     if known & {*BY_WEIGHTS, "detached"}:
         return []
     if large := _large(trace):
-        high = max(a.gain for a in large)
+        high = max(max(a.gain, a.out2 / a.in2 if a.kind == "recurrent" and a.in2 > 0 else 0.0) for a in large)
         return _weights(trace, large, 1, f"One layer multiplies the mean square by up to {number(high)}",
                         math.log10(high))
     free, least = _free(trace), LIMITS["one layer small"]
-    small = [a for a in free if not a.bypassed and a.gain * slope(a) < least
+    small = [a for a in free if not a.bypassed and a.gain * slope2(a) < least
              and not (a.in2 > 0 and a.after2 / a.in2 > least) and not a.share > LIMITS["share"]]
     if small:
         low = min(a.gain for a in small)
@@ -286,5 +293,6 @@ def _large(trace: Trace) -> list[Layer]:
     large = [a for a in _free(trace) if min(a.gain, (a.out2 - a.bias2) / a.in2 if a.in2 > 0 else a.gain)
              > LIMITS["one layer"] and not a.after2 / a.in2 < 2]
     limits = {"recurrent": LIMITS["recurrent"][0], "attention": LIMITS["one layer"]}  # bilinear: 1 matrix
-    return large + [a for a in trace.layers if a.gain > limits.get(a.kind, math.inf)
-                    and (a.others or a.kind == "recurrent")]
+    return large + [a for a in trace.layers if (a.others or a.kind == "recurrent") and (
+        a.gain > limits.get(a.kind, math.inf)
+        or (a.kind == "recurrent" and LIMITS["grows"] * max(a.in2, 1.0) < a.out2 < math.inf))]

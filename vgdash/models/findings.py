@@ -26,7 +26,7 @@ def findings_of(trace: Trace) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, fading_stream,
                  recurrence, course, flat, single, buried_skips, _shifted, _biases, _output, _leap,
-                 _underflow, _infinite):
+                 _faint, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -87,7 +87,7 @@ def _identical(trace, known):
     if not same:
         return []
     return finding("weights_identical", same, "All rows of the weights are equal in "
-                   f"{count(len(same), 'layer')}, and so are those of their gradient: the units stay one "
+                   f"{count(len(same), 'layer')}, and their gradient does not part them: the units stay one "
                    "unit.", redraw(trace, same))
 
 
@@ -218,6 +218,21 @@ def _leap(trace, known):
     return finding("input_scale", [a for a, _ in leaps], f"The inputs of {a.path} have mean square "
                    f"{number(a.in2)}, all before it at most {number(a.in2 / leap)}. Weights do not cause "
                    "this; something between does, such as a sum.", divide(trace, leaps))
+
+
+def _faint(trace, known):
+    """Name layers that read far smaller numbers than the layer before them gives: a factor has made them."""
+    if known:
+        return []
+    faint = [(a, trace.layers[a.next], a.read_ratio * a.kept) for a in plain(trace) if a.next > 0
+             and not a.normalized and 0 < a.read_ratio * a.kept < LIMITS["shrinks"]]
+    if not faint:
+        return []
+    a, b, _ = min(faint, key=lambda one: one[2])
+    return finding("input_scale", [b for _, b, _ in faint], f"The inputs of {b.path} have mean square "
+                   f"{number(b.in2)}, the outputs of {a.path} {number(a.out2)}. Weights do not cause this; "
+                   "something between does, such as a factor.",
+                   divide(trace, [(b, factor) for _, b, factor in faint]))
 
 
 # ---- number formats

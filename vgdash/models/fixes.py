@@ -167,7 +167,10 @@ def standardize(trace: Trace, layers: list[Layer]) -> str:
 
 def divide(trace: Trace, leaps: list[tuple[Layer, float]]) -> str:
     """Divide what layers read, each by the root of its number."""
-    return ("# Better: take the mean of what is summed, or divide by the root of its number.\n"
+    summed = any(leap > 1 for _, leap in leaps)
+    better = "take the mean of what is summed, or divide by the root of its number" if summed else (
+        "leave the factor out")
+    return (f"# Better: {better}.\n"
             + "".join(_entering(trace, a, 0.0, math.sqrt(leap)) for a, leap in leaps)
             + "# Predicted: the layers read numbers as large as those before them.\n")
 

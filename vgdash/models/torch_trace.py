@@ -230,7 +230,8 @@ class Tracer:
         if value.requires_grad:
             links.leave_unread(returned)
         ends = {index: mean_square(t) for index, t in returned.items() if t.dim()}  # a loss is no output
-        layers = [self.layer(c, links, ends, grads, used, rate) for c in self.calls]
+        most = max((square(g) for g in grads.values() if g is not None), default=0.0)
+        layers = [self.layer(c, links, ends, grads, used, rate, most) for c in self.calls]
         layers = linked(self.calls, layers, links)
         layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
@@ -282,7 +283,7 @@ class Tracer:
         kept = sum(square(g) for g in grads.values() if g is not None)
         return 1 - kept / whole if whole and math.isfinite(whole) else NAN
 
-    def layer(self, c, links, ends, grads, used, rate) -> Layer:
+    def layer(self, c, links, ends, grads, used, rate, most) -> Layer:
         """Put a call's measurements into a record."""
         own = [p for p in c["own"] if p in used]
         taken = [grads[p] for p in own if grads.get(p) is not None]
@@ -296,8 +297,8 @@ class Tracer:
         seen = c.get("again", taken)
         seen = [g.movedim(c["axis"], 0).chunk(GATES.get(c["node"].op, 1)) for g in seen
                 if g.dim() > max(c["axis"], 1)]  # what is made of a parameter may have more axes
-        same = c["same"] and bool(seen) and all(
-            close(g, 1e-4 * float(g.abs().max())) for gates in seen for g in gates)
+        same = c["same"] and bool(seen) and ((total < 1e-12 * most and not c["zero"]) or all(
+            close(g, 1e-4 * float(g.abs().max())) for gates in seen for g in gates))
         follow = links.follow(c["node"])
         act = follow.get("act", {})
         shares = ("off", "dead", "saturated", "units") if not follow["passed"] else ()
