@@ -277,17 +277,3 @@ def recurrent_weights_that_start_at_the_identity():
     nn.init.zeros_(cell.bias_hh_l0)
     nn.init.zeros_(cell.bias_ih_l0)
     return Last(cell), torch.randn(32, 60, 8), torch.arange(32) % 10, ce
-
-
-class Faint(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Linear(8, 64), nn.Linear(64, 10)
-
-    def forward(self, x):
-        return self.b(1e-4 * F.relu(self.a(x)))
-
-
-@broken("input_scale", {"b"})
-def factor_that_makes_a_signal_faint():
-    return Faint(), *data(8), ce

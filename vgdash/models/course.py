@@ -144,7 +144,7 @@ def course(trace: Trace, known: set[str]) -> list:
 
     A layer's own factor of the gradient is gain·E[f'²], from the next layer's input back to its own.
     """
-    if known & {"stream_grows", "detached", "weights_large"}:
+    if known & {"stream_grows", "detached", "weights_large", "scale_small"}:
         return []
     rows = [(a, a.gain * slope(a)) for a in plain(trace) if not a.last]
     known_sizes = [a.grad_in for a in plain(trace) if a.grad_in > 0 and math.isfinite(a.grad_in)]
@@ -261,7 +261,7 @@ def flat(trace: Trace, known: set[str]) -> list:
 
 def single(trace: Trace, known: set[str]) -> list:
     """Find one layer far from what its activation wants, and nets whose variances fit another fan."""
-    if known & {*BY_WEIGHTS, "detached"}:
+    if known & {*BY_WEIGHTS, "detached", "scale_small"}:
         return []
     if large := _large(trace):
         high = max(max(a.gain, a.out2 / a.in2 if a.kind == "recurrent" and a.in2 > 0 else 0.0) for a in large)
@@ -270,6 +270,7 @@ def single(trace: Trace, known: set[str]) -> list:
     free, least = _free(trace), LIMITS["one layer small"]
     small = [a for a in free if not a.bypassed and a.gain * slope2(a) < least
              and not (a.in2 > 0 and a.after2 / a.in2 > least) and not a.share > LIMITS["share"]]
+    small += [a for a in trace.layers if a.kind == "recurrent" and 0 < a.gain < least]
     if small:
         low = min(a.gain for a in small)
         return _weights(trace, small, -1, f"One layer multiplies the mean square by {number(low)}", 1)
@@ -291,7 +292,7 @@ def _free(trace: Trace) -> list[Layer]:
 def _large(trace: Trace) -> list[Layer]:
     """List the layers that multiply the mean square by far more than any activation wants."""
     large = [a for a in _free(trace) if min(a.gain, (a.out2 - a.bias2) / a.in2 if a.in2 > 0 else a.gain)
-             > LIMITS["one layer"] and not a.after2 / a.in2 < 2]
+             > LIMITS["one layer"] and a.gain < math.inf and not a.after2 / a.in2 < 2]
     limits = {"recurrent": LIMITS["recurrent"][0], "attention": LIMITS["one layer"]}  # bilinear: 1 matrix
     return large + [a for a in trace.layers if (a.others or a.kind == "recurrent") and (
         a.gain > limits.get(a.kind, math.inf)

@@ -49,9 +49,9 @@ def number(x: float) -> str:
     """Write a number as 0.17, 30 or 3.1·10⁻²⁴."""
     if not math.isfinite(x):
         return "not a number" if math.isnan(x) else "infinite"
-    if x == 0 or 1e-3 <= abs(x) < 1e4:
+    if x == 0 or 1e-3 <= abs(x) < 9995:
         return f"{x:.3g}"
-    exponent = math.floor(math.log10(abs(x)))
+    exponent = math.floor(math.log10(abs(x)) - math.log10(0.995))  # 9.95 is 10
     raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     mantissa = math.copysign(10 ** (math.log10(abs(x)) - exponent), x)  # 10.0**-324 is 0
     return f"{mantissa:.1f}·10{raised}"

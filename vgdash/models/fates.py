@@ -21,7 +21,8 @@ FATES = {  # what each means
 FAULTS = {  # fate of signal and gradient in a layer that a finding names, by its cause; "" by the sizes
     "detached": (HEALTHY, "blocked"), "float16_overflow": ("exploding", ""),
     "float16_underflow": ("", "vanishing"), "weights_zero": ("blocked", "blocked"),
-    "scale_zero": ("blocked", "blocked"), "dead": ("dead", "dead"),
+    "scale_zero": ("blocked", "blocked"), "norm_empty": ("blocked", "blocked"),
+    "scale_small": ("vanishing", "vanishing"), "dead": ("dead", "dead"),
     "weights_identical": ("identical", "identical"), "weights_shifted": ("", ""), "bias_large": ("", ""),
     "stream_grows": ("exploding", "exploding"), "weights_small": ("vanishing", "vanishing"),
     "gradient_grows": ("", "exploding"), "output_scale": ("exploding", ""),

@@ -16,17 +16,18 @@ from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
 from vgdash.number_formats import FORMATS
 from vgdash.spelling import count
 
-CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "dead", "weights_identical",
-          "weights_shifted", "input_scale", "stream_grows", "wrong_fan", "weights_large", "weights_small",
-          "bias_large", "gradient_grows", "saturated", "output_scale", "float16_underflow")  # by weight
+CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "norm_empty", "scale_small", "dead",
+          "weights_identical", "weights_shifted", "input_scale", "stream_grows", "wrong_fan", "weights_large",
+          "weights_small", "bias_large", "gradient_grows", "saturated", "output_scale",
+          "float16_underflow")  # most serious first
 
 
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
-    for rule in (_detached, _overflow, _zero, _closed, _dead, _identical, _input, stream, fading_stream,
-                 recurrence, course, flat, single, buried_skips, _shifted, _biases, _output, _leap,
-                 _faint, _underflow, _infinite):
+    for rule in (_detached, _overflow, _zero, _closed, _empty, _scales, _dead, _identical, _input, stream,
+                 fading_stream, recurrence, course, flat, single, buried_skips, _shifted, _biases, _output,
+                 _leap, _faint, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -70,6 +71,32 @@ def _closed(trace, known):
                    fill(trace, [a.weight for a in closed], 1.0, "signal and gradient pass the scale"))
 
 
+def _empty(trace, known):
+    """Name normalizations of single numbers, or of equal ones: they give the same whatever they read."""
+    empty = [a for a in trace.layers if a.kind == "norm" and a.in2 > 0 and not a.bypassed
+             and a.out2 - a.bias2 < LIMITS["shrinks"] * a.weight2]
+    if known or not empty or any(a.first and a.correlation > 0.99999 for a in trace.layers):
+        return []
+    return finding("norm_empty", empty, f"{empty[0].path} reads mean square {number(empty[0].in2)} and gives "
+                   f"{number(empty[0].out2)}: each number is normalized by itself, or with equal ones.",
+                   "# Normalize over more numbers, in fewer groups; or leave the normalization out.\n")
+
+
+def _scales(trace, known):
+    """Name learnt scales that make the gradient vanish: of normalization, or factors of their own."""
+    small = [a for a in trace.layers if a.kind in ("norm", "scale") and a.weight and not a.bypassed
+             and 0 < a.weight2 < LIMITS["share"]]
+    gradients = [a.grad_in for a in plain(trace) if 0 < a.grad_in < math.inf]
+    lost = math.log10(gradients[-1] / min(gradients)) if gradients else 0.0
+    by_scales = -sum(math.log10(a.weight2) for a in small)
+    if known or lost < -math.log10(LIMITS["shrinks"]) or by_scales < lost / 2:
+        return []
+    return finding("scale_small", small, (
+        f"The scale has mean square {number(small[0].weight2)} at {small[0].path}, and multiplies the "
+        f"gradient's square by it; in all it shrinks to {number(10**-lost)}."),
+        fill(trace, [a.weight for a in small], 1.0, "signal and gradient pass the scale"), lost)
+
+
 def _dead(trace, known):
     dead = [a for a in trace.layers if is_dead(a) and 0 < a.in2 < math.inf and not a.zero]
     if not dead or known & {"weights_zero", "scale_zero"}:
@@ -100,6 +127,10 @@ def _input(trace, known):
         said = f"What {broken[0].path} reads holds numbers that are not finite."
         return finding("input_scale", broken, said, "# Look for NaN and infinity in the inputs, and for a "
                        "division by 0.\n")
+    empty = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and a.source and a.in2 == 0]
+    if empty:
+        return finding("input_scale", empty, f"All that {empty[0].path} reads is 0: it learns nothing, and "
+                       "little is measured.", "# Give a batch of real data.\n")
     low, high = LIMITS["input"]
     found = []
     for a in trace.layers:
@@ -210,7 +241,8 @@ def _leap(trace, known):
     for a in trace.layers:
         if a.kind in MATRICES and not a.first and LIMITS["leap"] * largest < a.in2 < math.inf:
             leaps.append((a, a.in2 / largest))
-        largest = max([largest, *(x for x in (a.in2, a.out2) if x < math.inf)])
+        seen = (a.out2,) if a.kind == "norm" else (a.in2, a.out2)  # what it reads is divided by its size
+        largest = max([largest, *(x for x in seen if x < math.inf)])
     harmful = LIMITS["one layer"] if math.isfinite(trace.guess) else LIMITS["grows"]  # the loss is, if known
     if math.prod(leap for _, leap in leaps) < harmful:
         return []

@@ -36,7 +36,8 @@ HINTS = {kind: get_type_hints(kind) for kind in (Trace, Layer, Join)}  # of thos
 WORDS = {
     "detached": "no gradient reaches", "float16_overflow": "float16 overflows at",
     "float16_underflow": "float16 rounds the gradient to 0 at", "weights_zero": "weights stay 0 at",
-    "scale_zero": "a scale of 0 closes", "dead": "units are dead at",
+    "scale_zero": "a scale of 0 closes", "scale_small": "the scale is too small at",
+    "norm_empty": "normalization leaves nothing at", "dead": "units are dead at",
     "weights_identical": "units stay equal at", "weights_shifted": "the mean of the weights is not 0 at",
     "input_scale": "the inputs have the wrong scale at", "stream_grows": "the residual stream explodes at",
     "wrong_fan": "weights fit another fan at", "weights_large": "weights are too large at",

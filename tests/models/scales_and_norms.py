@@ -1,0 +1,89 @@
+"""Models with scales that are too small, normalizations of nothing, and inputs of unlike sizes."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.models.made_weights import Last
+from tests.models.nets import Enc, broken, ce, data, each, healthy
+from tests.models.zoo.models import sentences, token_loss
+
+
+class Faint(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 64), nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.b(1e-4 * F.relu(self.a(x)))
+
+
+@broken("input_scale", {"b"})
+def factor_that_makes_a_signal_faint():
+    return Faint(), *data(8), ce
+
+
+def normalized(size, depth=10):
+    layers = [m for _ in range(depth) for m in (nn.Linear(64, 64), nn.LayerNorm(64), nn.ReLU())]
+    m = nn.Sequential(*layers, nn.Linear(64, 10))
+    for norm in m[1::3]:
+        nn.init.constant_(norm.weight, size)
+    return m, *data(), ce
+
+
+@healthy
+def scales_of_a_half():
+    return normalized(0.5)
+
+
+@broken("scale_small", each("{}", *range(1, 30, 3)))
+def scales_of_a_hundredth():
+    return normalized(0.01)
+
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.opened = nn.Linear(64, 64), nn.Parameter(torch.tensor(-10.0))
+
+    def forward(self, x):
+        return torch.sigmoid(self.opened) * F.relu(self.layer(x))
+
+
+@broken("scale_small", {"0", "1"})
+def learnt_gates_nearly_shut():
+    return nn.Sequential(Gate(), Gate(), nn.Linear(64, 10)), *data(), ce
+
+
+@broken("norm_empty", {"1"})
+def normalized_one_by_one():
+    return nn.Sequential(nn.Linear(64, 1), nn.LayerNorm(1), nn.Linear(1, 10)), *data(), ce
+
+
+@broken("norm_empty", {"3"})
+def normalized_in_groups_of_one():
+    m = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.GroupNorm(16, 16),
+                      nn.Flatten(), nn.Linear(16, 10))
+    return m, torch.randn(32, 3, 8, 8), torch.arange(32) % 10, ce
+
+
+@broken("input_scale", {"0"})
+def nothing_to_read():
+    m = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    return m, torch.zeros(64, 64), torch.arange(64) % 10, ce
+
+
+@broken("input_scale", {"head"})
+def positions_a_thousand_times_too_large():
+    """Normalization before the sums hides them from all layers but the last."""
+    m = Enc(True)
+    nn.init.normal_(m.pos, std=1000.0)
+    return m, *sentences(16, 16, 61), token_loss
+
+
+@broken("weights_small", {"cell"})
+def recurrent_weights_of_a_thousandth():
+    cell = nn.RNN(8, 64, batch_first=True)
+    for p in cell.parameters():
+        nn.init.normal_(p, std=0.001)
+    return Last(cell), torch.randn(32, 60, 8), torch.arange(32) % 10, ce
