@@ -1,18 +1,20 @@
 """Judge a trace: name the causes, most serious first, each with layers, evidence and the code that mends it.
 
 Theory says what a layer does with its own input (``expectation``); what it does is measured. ``course`` finds
-the weights at fault; here are the gradient's path, inputs, outputs and number formats.
+the weights at fault, ``streams`` the skips, ``ends`` inputs and outputs; here are the gradient's path, what
+all units or all inputs have in common, and number formats.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-from vgdash.models.course import buried_skips, course, fading_stream, flat, recurrence, single, stream
+from vgdash.models.course import course, flat, recurrence, single
+from vgdash.models.ends import inputs, outputs, suddenly_large, suddenly_small
 from vgdash.models.expectation import LIMITS, finding, is_dead, is_shifted, number, plain
-from vgdash.models.fixes import attach, divide, fill, redraw, revive, scale, standardize, wider, with_bias
-from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
+from vgdash.models.fixes import attach, fill, redraw, revive, wider
+from vgdash.models.records import MATRICES, Finding, Layer, Trace
+from vgdash.models.streams import buried_skips, fading_stream, growing_stream
 from vgdash.number_formats import FORMATS
 from vgdash.spelling import count
 
@@ -25,9 +27,9 @@ CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "norm_em
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
-    for rule in (_detached, _overflow, _zero, _closed, _empty, _scales, _dead, _identical, _input, stream,
-                 fading_stream, recurrence, course, flat, single, buried_skips, _shifted, _biases, _output,
-                 _leap, _faint, _underflow, _infinite):
+    for rule in (_detached, _overflow, _zero, _closed, _empty, _scales, _dead, _identical, inputs,
+                 growing_stream, fading_stream, recurrence, course, flat, single, buried_skips, _shifted,
+                 _biases, outputs, suddenly_large, suddenly_small, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
     return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
 
@@ -118,34 +120,7 @@ def _identical(trace, known):
                    "unit.", redraw(trace, same))
 
 
-# ---- inputs and outputs
-
-def _input(trace, known):
-    broken = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and math.isfinite(a.weight2)
-              and not math.isfinite(a.in2) and not math.isfinite(a.out2)]
-    if broken:
-        said = f"What {broken[0].path} reads holds numbers that are not finite."
-        return finding("input_scale", broken, said, "# Look for NaN and infinity in the inputs, and for a "
-                       "division by 0.\n")
-    empty = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and a.source and a.in2 == 0]
-    if empty:
-        return finding("input_scale", empty, f"All that {empty[0].path} reads is 0: it learns nothing, and "
-                       "little is measured.", "# Give a batch of real data.\n")
-    low, high = LIMITS["input"]
-    found = []
-    for a in trace.layers:
-        if a.first and not a.normalized and a.kind in MATRICES and math.isfinite(a.in2):
-            spread = max(a.in2 - a.in_mean**2, 0.0)
-            offset = a.in_mean**2 > LIMITS["offset"][0] * spread and a.in2 > LIMITS["offset"][1]
-            small = 0 < a.in2 < low and a.in_largest < LIMITS["small entry"]
-            found += [a] if a.in2 > high or small or offset else []
-    if not found:
-        return []
-    a = max(found, key=lambda a: abs(math.log(a.in2)))
-    std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0))
-    return finding("input_scale", found, f"The inputs of {a.path} have mean {number(a.in_mean)} and standard "
-                   f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
-
+# ---- what all units, or all inputs, have in common
 
 def _shifted(trace, known):
     """Find weights whose mean w adds up: n inputs of mean m give each unit n·w·m, beside what differs."""
@@ -193,78 +168,6 @@ def _biases(trace, known):
         f"after layer {hidden[-1].path} it is {1 - last:.6f}. The biases of {count(len(large), 'layer')}, "
         f"which are the same for all inputs, make {share:.0%} of the mean square."),
         fill(trace, [a.bias for a in large], 0.0, "the inputs stay different"), lost)
-
-
-def _output(trace, known):
-    guessed, last = math.isfinite(trace.guess), [a for a in trace.layers if a.last and not a.zero]
-    if not (math.isfinite(trace.loss) or trace.framework == "weights"):
-        return []
-    if guessed and trace.loss <= LIMITS["loss"] * trace.guess:
-        return []
-    matrices = [(a, max(a.out2, a.output2 if a.output2 < math.inf else 0.0))
-                for a in last if a.kind in MULTIPLYING and a.in2 > 0 and not _cosines(a)]
-    ends = [a for a in last if a.kind == "scale"] if matrices else []  # a learnt scale after them
-    root = 2
-    if max([size for _, size in matrices], default=0.0) < LIMITS["share"] * trace.output2 < math.inf:
-        outputs = [a for a, _ in matrices if not a.normalized]
-        factors = [a for a in outputs if (n := a.fan_out * a.out2) * n > LIMITS["share"] * trace.output2]
-        factors = (factors or [a for a in trace.layers if a.kind == "embedding"]
-                   or (outputs if len(outputs) > 1 else []))
-        large = LIMITS["share"] * max([a.out2 for a in factors], default=0.0)
-        root, matrices = 4, [(replace(a, in2=a.out2), trace.output2) for a in factors if a.out2 > large]
-    high = [(a, size) for a, size in matrices if size / a.in2 >= LIMITS["last layer"]]
-    if not high or not (guessed or min(high[0][1], high[0][1] / high[0][0].in2) > LIMITS["one layer"]):
-        return []
-    a, size = max(high, key=lambda pair: pair[1] / pair[0].in2)
-    wanted = min(1.0, max(trace.guess, 0.01)) if guessed else 1.0  # a squared error's guess is E[t²]
-    said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
-    sizes = {b.path: size for b, size in high}
-    what = "The last layer" if root == 2 else "A product of outputs"
-    code = scale(trace, [with_bias(b) for b, _ in high],
-                 lambda b: min(wanted / sizes[b.path], 0.25) ** (1 / root),
-                 f"the outputs' mean square is {number(wanted)} or less, the first loss that of guessing")
-    return finding("output_scale", [b for b, _ in high] + ends, (
-        f"{said}{what} multiplies the mean square by {number(size / a.in2)}, to {number(size)}; "
-        f"{number(wanted)} or less is wanted."), code)
-
-
-def _cosines(a: Layer) -> bool:
-    """Test if weights and inputs have length 1: a factor after their products is meant as it is."""
-    return max(abs(a.gain - 1), abs(a.fan_in * a.in2 - 1)) < 1e-3
-
-
-def _leap(trace, known):
-    """Name layers that read far larger numbers than all before them: a sum or product has made them."""
-    if known - {"input_scale"} or trace.loss <= LIMITS["loss"] * trace.guess:
-        return []
-    largest, leaps = 1.0, []
-    for a in trace.layers:
-        if a.kind in MATRICES and not a.first and LIMITS["leap"] * largest < a.in2 < math.inf:
-            leaps.append((a, a.in2 / largest))
-        seen = (a.out2,) if a.kind == "norm" else (a.in2, a.out2)  # what it reads is divided by its size
-        largest = max([largest, *(x for x in seen if x < math.inf)])
-    harmful = LIMITS["one layer"] if math.isfinite(trace.guess) else LIMITS["grows"]  # the loss is, if known
-    if math.prod(leap for _, leap in leaps) < harmful:
-        return []
-    a, leap = max(leaps, key=lambda pair: pair[1])
-    return finding("input_scale", [a for a, _ in leaps], f"The inputs of {a.path} have mean square "
-                   f"{number(a.in2)}, all before it at most {number(a.in2 / leap)}. Weights do not cause "
-                   "this; something between does, such as a sum.", divide(trace, leaps))
-
-
-def _faint(trace, known):
-    """Name layers that read far smaller numbers than the layer before them gives: a factor has made them."""
-    if known:
-        return []
-    faint = [(a, trace.layers[a.next], a.read_ratio * a.kept) for a in plain(trace) if a.next > 0
-             and not a.normalized and 0 < a.read_ratio * a.kept < LIMITS["shrinks"]]
-    if not faint:
-        return []
-    a, b, _ = min(faint, key=lambda one: one[2])
-    return finding("input_scale", [b for _, b, _ in faint], f"The inputs of {b.path} have mean square "
-                   f"{number(b.in2)}, the outputs of {a.path} {number(a.out2)}. Weights do not cause this; "
-                   "something between does, such as a factor.",
-                   divide(trace, [(b, factor) for _, b, factor in faint]))
 
 
 # ---- number formats
