@@ -87,3 +87,20 @@ def recurrent_weights_of_a_thousandth():
     for p in cell.parameters():
         nn.init.normal_(p, std=0.001)
     return Last(cell), torch.randn(32, 60, 8), torch.arange(32) % 10, ce
+
+
+class Neighbours(nn.Module):
+    """Features summed over neighbours, which a sparse buffer holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("near", torch.eye(30).to_sparse())
+        self.a, self.b = nn.Linear(8, 16), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.b(torch.relu(torch.sparse.mm(self.near, self.a(x))))
+
+
+@healthy
+def sparse_buffer():
+    return Neighbours(), torch.randn(30, 8), torch.arange(30) % 3, ce

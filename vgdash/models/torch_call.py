@@ -32,7 +32,8 @@ def unwrapped(model):
 @contextmanager
 def unchanged(model):
     """Put back parameters and buffers, attributes of modules and the states of all random generators."""
-    values = [(t, t.detach().clone()) for t in (*model.parameters(), *model.buffers())]
+    weights = [(w, w.detach().clone()) for w in model.parameters()]
+    buffers = [(b, b.detach().clone()) for b in model.buffers()]
     modules = [(m, {k: dict(v) if type(v) in DICTIONARIES else v for k, v in vars(m).items()})
                for m in model.modules()]
     originals = [dict(vars(m)) for m, _ in modules]
@@ -45,9 +46,11 @@ def unchanged(model):
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         with torch.no_grad():
-            for t, saved in values:
-                if not torch.equal(t, saved):  # maximal norms change weights in a forward pass
-                    t.copy_(saved)
+            for weight, saved in weights:
+                if not torch.equal(weight, saved):  # maximal norms change weights in a forward pass
+                    weight.copy_(saved)
+            for buffer, saved in buffers:
+                buffer.copy_(saved)
         for (module, copies), before in zip(modules, originals, strict=True):
             vars(module).clear()
             vars(module).update(before)
