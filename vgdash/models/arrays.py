@@ -42,7 +42,7 @@ def outputs_last(name: str, shape: tuple[int, ...], bias: int) -> bool | None:
     return None
 
 
-def oriented(found: list[tuple[str, tuple[int, ...], tuple[Layer, Layer], bool | None]]) -> Iterator[Layer]:
+def oriented(found: list[tuple[str, tuple[int, ...], list[Layer | None], bool | None]]) -> Iterator[Layer]:
     """Choose of each pair of layers, outputs first and last, the one that names or shapes say.
 
     ``found``: name, shape, the pair, and what ``outputs_last`` says. Arrays of which nothing is said follow

@@ -33,6 +33,8 @@ class Way:
 
 def _normed(v, g):
     """Return g·v/|v|, with one length for each entry of g (Salimans & Kingma 2016)."""
+    if g.size != max(g.shape, default=1):
+        raise ValueError("lengths have one axis")
     axes = tuple(i for i in range(v.ndim) if g.ndim != v.ndim or g.shape[i] == 1)
     length = np.sqrt(np.sum(np.square(v, dtype=float), axes, keepdims=True))
     return v * (g / np.maximum(length, 1e-300))
@@ -40,7 +42,7 @@ def _normed(v, g):
 
 def _spectral(w, u, v):
     """Return W/(uᵀWv) (Miyato et al. 2018)."""
-    return w / (float(u @ w.reshape(len(w), -1) @ v) or 1.0)
+    return w / (float(u.astype(float) @ w.reshape(len(w), -1) @ v) or 1.0)
 
 
 WAYS = (
@@ -64,7 +66,7 @@ def assembled(weights: Mapping, read: Callable[[str], np.ndarray | None]) -> Ite
         way, stem, names = found.get(name, (None, "", ()))
         others, made = list(map(read, names)), None
         if way and array.ndim > 1 and all(other is not None for other in others):
-            with suppress(ValueError):  # shapes that do not fit
+            with suppress(ValueError, TypeError), np.errstate(all="ignore"):  # shapes that do not fit
                 made = way.make(array, *others)
         if made is None or made.shape != array.shape:
             yield Weights(name, name, array)

@@ -60,7 +60,7 @@ def outputs(trace: Trace, known: set[str]) -> list:
     if not high or not (guessed or min(high[0][1], high[0][1] / high[0][0].in2) > LIMITS["one layer"]):
         return []
     a, size = max(high, key=lambda pair: pair[1] / pair[0].in2)
-    wanted = min(1.0, max(trace.guess, 0.01)) if guessed else 1.0  # a squared error's guess is E[t²]
+    wanted = max(trace.guess, 0.01) if guessed and trace.guess < 0.5 else 1.0  # E[t²] of a squared error
     said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
     sizes = {b.path: size for b, size in high}
     what = "The last layer" if root == 2 else "A product of outputs"

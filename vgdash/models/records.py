@@ -27,9 +27,9 @@ class Layer:
     reads, ``kept`` after it, ``kept_back`` of the gradient on the way back. ``bypassed``: a shorter
     path leads around this layer, as a skip connection does, or what a gate multiplies. ``normalized``: its
     scale is divided out before the next layer, or bounded by a gate. ``others`` names further matrices of a
-    recurrent layer, ``source`` the inputs that a first layer reads as they are given. Of weights made of
-    several parameters ``size`` names the one that multiplies them, if it is not ``weight`` (as in weight
-    normalization); ``fixed``: none does, they are normalized before use.
+    recurrent layer or an attention, ``source`` the inputs that a first layer reads as they are given. Of
+    weights made of several parameters ``size`` names the one that multiplies them, if it is not ``weight``
+    (as in weight normalization); ``fixed``: none does, they are normalized before use.
     """
 
     path: str

@@ -46,6 +46,7 @@ class Links:
             if c["kind"] in MATRICES:
                 self.matrices |= 1 << i
                 self.before_matrices |= self.above[i]
+        self.attention = sum(1 << n.index for n in nodes if n.op in ATTENTION)
         self.joins, self.unread = [], 0
         self.residual: dict[int, tuple] = {}
         for n in self.sums:
@@ -189,8 +190,7 @@ class Links:
         while start.index in self.residual and not self.above[branch.index] >> start.index & 1:
             start = self.residual[start.index][0]  # of the second branch in x + f(x) + g(x): x
         own = (self.above[branch.index] | 1 << branch.index) & ~self.above[skip.index]
-        attends = any(m.op in ATTENTION and own >> m.index & 1 for m in self.nodes[:branch.index + 1])
-        return skip, self._last_layers(skip, branch), self._open(start, branch), attends
+        return skip, self._last_layers(skip, branch), self._open(start, branch), bool(own & self.attention)
 
     def _last_layers(self, skip, branch) -> list[int]:
         """List the last layers of the longest ways to a branch's end, without those that only open a gate."""

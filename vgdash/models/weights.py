@@ -36,8 +36,9 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
             name = bias_of(one.name, weights)
             bias = _array(weights[name]) if name else None
             said = outputs_last(one.name, one.array.shape, bias.size if bias is not None else 0)
-            pair = tuple(replace(layer(one.name, one.array, bias, last), weight=one.stands, bias=name,
-                                 size=one.size, fixed=one.fixed) for last in (False, True))
+            pair = [replace(layer(one.name, one.array, bias, last), weight=one.stands, bias=name,
+                            size=one.size, fixed=one.fixed) if said in (last, None) else None
+                    for last in (False, True)]
             found.append((one.name, one.array.shape, pair, said))
     layers = list(oriented(found))
     if not layers:
