@@ -90,7 +90,8 @@ def test_arrays_that_only_have_such_names_stay_what_they_are():
     assert [a.weight for a in inspect(gated).trace.layers] == ["m_v", "m_g"]
     odd = {"a.weight_v": np.ones((4, 3)), "a.weight_g": np.ones((5, 7)), "b.weight_orig": np.eye(4),
            "b.weight_u": np.ones(3), "b.weight_v": np.ones(4), "c.weight_v": np.eye(4)}
-    assert [a.weight for a in inspect(odd).trace.layers] == ["a.weight_v", "b.weight_orig", "c.weight_v"]
+    assert [a.weight for a in inspect(odd).trace.layers] == [
+        "a.weight_v", "a.weight_g", "b.weight_orig", "c.weight_v"]
 
 
 NAMES = {  # of weights, biases, and how both are shaped, where the first axis has the outputs

@@ -64,14 +64,15 @@ def assembled(weights: Mapping, read: Callable[[str], np.ndarray | None]) -> Ite
         if name in parts or (array := read(name)) is None:
             continue
         way, stem, names = found.get(name, (None, "", ()))
-        others, made = list(map(read, names)), None
-        if way and array.ndim > 1 and all(other is not None for other in others):
+        others, made = {other: read(other) for other in names}, None
+        if way and array.ndim > 1 and all(other is not None for other in others.values()):
             with suppress(ValueError, TypeError), np.errstate(all="ignore"):  # shapes that do not fit
-                made = way.make(array, *others)
-        if made is None or made.shape != array.shape:
-            yield Weights(name, name, array)
-        else:
+                made = way.make(array, *others.values())
+        if made is not None and made.shape == array.shape:
             yield Weights(name, stem, made, names[0] if way.sized else "", way.fixed)
+        else:
+            alone = {name: array, **others}
+            yield from (Weights(one, one, value) for one, value in alone.items() if value is not None)
 
 
 def _ways(name: str, weights: Mapping) -> Iterator[tuple[Way, str, tuple[str, ...]]]:
