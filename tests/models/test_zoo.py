@@ -27,6 +27,7 @@ from vgdash import assert_healthy, inspect  # noqa: E402
 
 STEPS = {"pointcloud_half": 6}
 RATES = 0.001, 0.01
+SECOND = {"sigmoid_bias"}  # its large biases make all inputs one, too
 UNCURED = {  # two faults, one behind the other; no code makes data, or a way back through NumPy or argmin
     "nothing_to_read", "normalized_one_by_one", "normalized_in_groups_of_one",
     "half_overflow", "half_sum", "convT_he", "numpy_trip", "vq_no_straight_through", "autocast_half"}
@@ -98,6 +99,7 @@ def test_other_models_of_the_same_kinds_are_judged_as_well(name):
     model, inputs, targets, loss = build()
     report = inspect(model, inputs, targets, loss)
     assert right(report, causes, layers), str(report)
+    assert report.findings[0].cause in causes or name in SECOND  # the headline says it
     model, inputs = mended(model, inputs, report.findings[:2])
     if name not in UNCURED:
         assert_healthy(model, inputs, targets, loss)

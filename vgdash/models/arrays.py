@@ -14,7 +14,7 @@ from vgdash.models.records import Layer
 EMBEDDINGS = ("emb", "wte", "wpe", "token", "position")
 RECURRENT = ("weight_ih", "weight_hh", "recurrent_kernel")
 BIASES = {"weight": ("bias",), "weights": ("biases", "bias"), "kernel": ("bias",), "w": ("b",), "W": ("b",)}
-NAME = re.compile(r"(?P<stem>.*?)(?P<word>weights?|kernel|(?<![A-Za-z])[wW])(?P<end>_?\d*(?::0)?)")
+NAME = re.compile(r"(.*?)(weights?|kernel|(?<![A-Za-z])[wW])(_?\d*(?::0)?)")
 NO_MATRIX = re.compile(r"(scales?|scale_inv|zeros|zero_point|absmax)(:0)?$")  # of quantized weights
 DEAD = 4.0  # standard deviations below 0, where fewer than one input in 30,000 is on
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from vgdash.models.expectation import (
+    BY_WEIGHTS,
     LIMITS,
     finding,
     is_dead,
@@ -23,8 +24,6 @@ from vgdash.models.expectation import (
 from vgdash.models.fixes import redraw, scale, skips, unsaturate
 from vgdash.models.records import MULTIPLYING, Layer, Trace
 from vgdash.spelling import count
-
-BY_WEIGHTS = {"weights_large", "weights_small", "wrong_fan"}
 
 
 def recurrence(trace: Trace, known: set[str]) -> list:

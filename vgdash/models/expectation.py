@@ -12,6 +12,7 @@ from vgdash.models.records import MULTIPLYING, NAN, Finding, Layer, Trace
 from vgdash.quadrature import GRID, gaussian_mean
 from vgdash.theory.averages import log_moment, log_slope
 
+BY_WEIGHTS = {"weights_large", "weights_small", "wrong_fan"}  # causes
 LIMITS = {
     "shrinks": 1e-6,  # of squares: a step of the first layer is a thousandth of the last one's
     "grows": 1e3,  # of squares: outputs 30 times too large, the first loss far above guessing

@@ -27,7 +27,7 @@ CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "norm_em
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model."""
     found: list[Finding] = []
-    for rule in (_detached, _overflow, _zero, _closed, _empty, _scales, _dead, _identical, inputs,
+    for rule in (_detached, _overflow, _zero, _closed, _dead, _empty, _scales, _identical, inputs,
                  growing_stream, fading_stream, recurrence, course, flat, single, buried_skips, _shifted,
                  _biases, outputs, suddenly_large, suddenly_small, _underflow, _infinite):
         found += rule(trace, {f.cause for f in found})
@@ -44,7 +44,7 @@ def _detached(trace, known):
                        f"which require one.{where}", attach(trace))
     learning = [a for a in plain(trace, MATRICES) if not a.last]
     silent = [a for a in learning if a.gradient == "zero"]
-    closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or a.out2 == 0 or is_shifted(a)
+    closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or 0 in (a.in2, a.out2) or is_shifted(a)
                  for a in trace.layers)
     if silent and len(silent) == len(learning) and not closed and trace.format != "float16" and trace.loss:
         return finding("detached", silent, f"The gradient of {count(len(silent), 'layer')} is exactly 0: an "

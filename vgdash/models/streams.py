@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from vgdash.models.expectation import LIMITS, finding, number
+from vgdash.models.expectation import BY_WEIGHTS, LIMITS, finding, number
 from vgdash.models.fixes import scale, with_bias
 from vgdash.models.records import Join, Trace
 
@@ -73,7 +73,7 @@ def buried_skips(trace: Trace, known: set[str]) -> list:
     sums = [join for join in trace.joins if join.attends and join.last and not join.chained
             and 0 < join.skip2 < join.out2 < math.inf]
     n, left = len(sums), math.prod(join.skip2 / join.out2 for join in sums)
-    if n < 3 or left > LIMITS["buried"] or known & {"weights_large", "weights_small", "wrong_fan"}:
+    if n < 3 or left > LIMITS["buried"] or known & BY_WEIGHTS:
         return []
     factors, layers = {}, []
     for join in sums:

@@ -9,7 +9,7 @@ from vgdash.models.records import MATRICES, NAN, Join, Layer
 from vgdash.models.torch_graph import PRODUCTS, ROOTS, SUMS
 
 STOPS = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "einsum"}  # mix data with data
-ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward", "softmax"}
+ATTENDS = {"scaled_dot_product_attention", "multi_head_attention_forward", "softmax"}
 ADDITIONS = SUMS - {"cat", "concat", "concatenate", "stack"}
 BOUNDED = {"sigmoid", "hardsigmoid", "softmax", "tanh"}
 NEAR = 32  # operations within which a normalization or an activation written by hand is complete,
@@ -46,7 +46,7 @@ class Links:
             if c["kind"] in MATRICES:
                 self.matrices |= 1 << i
                 self.before_matrices |= self.above[i]
-        self.attention = sum(1 << n.index for n in nodes if n.op in ATTENTION)
+        self.attention = sum(1 << n.index for n in nodes if n.op in ATTENDS)
         self.joins, self.unread = [], 0
         self.residual: dict[int, tuple] = {}
         for n in self.sums:
