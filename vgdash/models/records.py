@@ -17,74 +17,68 @@ MATRICES = (*MULTIPLYING, "embedding", "recurrent", "attention")
 class Layer:
     """One call of a layer with weights of its own, at one forward and one backward pass.
 
-    Squares are means over all entries, ``nan`` where not measured. ``fan_in`` counts the kernel's area and
-    one group's channels: the number of products in a sum. ``after2`` is E[f(out)²], what comes next reads;
-    ``output2`` is that of the model's output, where this layer alone leads to it, ``share`` is out2 beside
-    that of the sum that follows. ``grad_in``, ``grad_out``, ``grad_after`` are sums of squares over all
-    entries: in random layers a matrix multiplies them by ``fan_in·E[w²]``, whatever the widths. ``next`` is
-    the index of the layer that reads this one alone, -1 where paths join or part. What stands between two
-    layers beside the activation is measured, as a factor of squares: ``read_ratio`` up to what the activation
-    reads, ``kept`` after it, ``kept_back`` of the gradient on the way back. ``bypassed``: a shorter
-    path leads around this layer, as a skip connection does, or what a gate multiplies. ``normalized``: its
-    scale is divided out before the next layer, or bounded by a gate. ``others`` names further matrices of a
-    recurrent layer or an attention, ``source`` the inputs that a first layer reads as they are given. Of
-    weights made of several parameters ``size`` names the one that multiplies them, if it is not ``weight``
-    (as in weight normalization); ``fixed``: none does, they are normalized before use.
+    Mean squares ("m.s.") are over all entries. Gradients are sums of squares over all entries, because a
+    matrix of random weights multiplies these by ``gain``, whatever the widths. ``nan``: not measured.
     """
 
-    path: str
-    weight: str = ""
-    kind: str = "linear"
-    fan_in: float = NAN
+    # the layer and its weights
+    path: str  # of its module
+    weight: str = ""  # name of its largest parameter
+    kind: str = "linear"  # one of ``KINDS``
+    fan_in: float = NAN  # products in one sum: the kernel's area and one group's channels are counted
     fan_out: float = NAN
-    area: float = 1.0
+    area: float = 1.0  # of a convolution's kernel
     groups: float = 1.0
-    variance: float = NAN
-    weight2: float = NAN
-    weight_largest: float = NAN
-    entries: float = 0.0
-    bias2: float = 0.0
+    variance: float = NAN  # of the weights
+    weight2: float = NAN  # m.s. of the weights
+    weight_largest: float = NAN  # absolute value
+    entries: float = 0.0  # number of weights
+    bias2: float = 0.0  # m.s. of the bias
     bias_mean: float = 0.0
-    in2: float = NAN
+    # forward: what it reads and gives, and what follows up to the next layer
+    in2: float = NAN  # m.s. of what it reads
     in_mean: float = NAN
-    in_largest: float = NAN
-    out2: float = NAN
+    in_largest: float = NAN  # absolute value
+    out2: float = NAN  # m.s. of what it gives
     out_mean: float = NAN
     out_largest: float = NAN
-    after2: float = NAN
-    output2: float = NAN
-    share: float = NAN
-    activation: str = ""
-    off: float = NAN
-    dead: float = NAN
-    saturated: float = NAN
-    units: float = NAN
-    grad_in: float = NAN
-    grad_out: float = NAN
-    grad_after: float = NAN
-    read_ratio: float = 1.0
-    kept: float = 1.0
-    kept_back: float = 1.0
-    grad_out2: float = NAN
-    grad_weight2: float = NAN
-    update: float = NAN
-    correlation: float = NAN
-    token_cosine: float = NAN
-    calls: int = 1
-    next: int = -1
-    source: str = "inputs"
+    after2: float = NAN  # m.s. of what the next layer reads, E[f(out)²]
+    output2: float = NAN  # m.s. of the model's output, where this layer alone leads to it
+    share: float = NAN  # out2 beside the m.s. of the sum that follows
+    activation: str = ""  # that follows
+    off: float = NAN  # share of entries at the flat end of a one-sided activation
+    dead: float = NAN  # share of units that are off for all inputs
+    saturated: float = NAN  # share of entries at either flat end
+    units: float = NAN  # number of those that may be dead
+    # backward
+    grad_in: float = NAN  # of what it reads
+    grad_out: float = NAN  # of what it gives
+    grad_after: float = NAN  # of what the next layer reads
+    # measured factors of squares beside the activation
+    read_ratio: float = 1.0  # from what the layer gives to what the activation reads
+    kept: float = 1.0  # from what the activation gives to what the next layer reads
+    kept_back: float = 1.0  # of the gradient, from the next layer back to this one
+    grad_out2: float = NAN  # m.s. of the gradient of what it gives
+    grad_weight2: float = NAN  # m.s. of the gradient of the weights
+    update: float = NAN  # a step's size beside the weights', at the trace's rate
+    correlation: float = NAN  # mean cosine of what two inputs give
+    token_cosine: float = NAN  # mean cosine of two tokens of one input
+    # its place among the others
+    calls: int = 1  # of these weights in all
+    next: int = -1  # index of the layer that reads this one alone; -1 where paths join or part
+    source: str = "inputs"  # those that a first layer reads as they are given
     bias: str = ""  # its name
-    others: tuple[str, ...] = ()
-    size: str = ""
-    fixed: bool = False
+    others: tuple[str, ...] = ()  # names of further matrices of a recurrent layer or an attention
+    size: str = ""  # of weights made of several parameters: the one that multiplies them, if not ``weight``
+    fixed: bool = False  # no parameter sets their size: they are normalized before use
     first: bool = False
     last: bool = False
-    bypassed: bool = False
-    normalized: bool = False
-    zero: bool = False
-    identical: bool = False
-    stuck: bool = False
-    gradient: str = "unknown"  # reaches, zero, none (it requires one), frozen, unknown
+    bypassed: bool = False  # a shorter path leads around it, as a skip does, or what a gate multiplies
+    normalized: bool = False  # its size is divided out before the next layer, or bounded by a gate
+    zero: bool = False  # all weights are 0
+    identical: bool = False  # all units have equal weights, and their gradient does not part them
+    stuck: bool = False  # weights of 0 that have no gradient after two steps, either
+    gradient: str = "unknown"  # of the weights: reaches, zero, none (they require one), frozen, unknown
 
     @property
     def gain(self) -> float:
