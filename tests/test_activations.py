@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
+from tests.midpoint_rule import GRID, WEIGHTS, gaussian_mean
 from vgdash.activations import ACTIVATIONS, SATURATION
-from vgdash.quadrature import GRID, WEIGHTS, gaussian_mean
 
 EVERY = list(ACTIVATIONS.values())
 every = pytest.mark.parametrize("activation", EVERY, ids=lambda a: a.name)

@@ -18,7 +18,7 @@ from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.diagnosis.recommendation import recommend
 from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams, linear_chain
-from vgdash.models.measure import Watch, assert_healthy, inspect
+from vgdash.models.inspect import Watch, assert_healthy, inspect
 from vgdash.models.report import Report
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError

@@ -9,7 +9,7 @@ from importlib import import_module
 from inspect import isroutine
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.measure import inspect
+from vgdash.models.inspect import inspect
 from vgdash.number_formats import FORMATS
 from vgdash.params import ParamError
 

@@ -17,7 +17,7 @@ import numpy as np
 from vgdash import formula
 from vgdash.formula_shape import find_breaks, find_kinks, refuse_unbounded
 from vgdash.params import Choice, declare
-from vgdash.quadrature import GRID, Resolved, gaussian_mean, resolve
+from vgdash.quadrature import MASSES, NODES, Resolved, resolve
 from vgdash.spelling import meant
 
 # Klambauer et al. 2017 (arXiv 1706.02515), the values that make mean 0, variance 1 a fixed point.
@@ -73,7 +73,7 @@ class Activation:
         """Return E[f(scale·z)^2] for z ~ N(0, 1)."""
         if self.tree:
             return float(self.resolved.masses(scale) @ self.resolved.value**2)
-        return gaussian_mean(self.f(scale * GRID) ** 2)
+        return float(MASSES @ self.f(scale * NODES) ** 2)
 
     @property
     def resolved(self) -> Resolved:
@@ -83,12 +83,12 @@ class Activation:
     @cached_property
     def homogeneous(self) -> bool:
         """True if f(cz) = c·f(z) for c > 0: f is straight on each side of 0."""
-        return np.allclose(self.f(2 * GRID), 2 * self.f(GRID), rtol=1e-12, atol=0)
+        return np.allclose(self.f(2 * NODES), 2 * self.f(NODES), rtol=1e-12, atol=0)
 
     @cached_property
     def saturation_slope(self) -> float:
         """Slope below which a unit counts as saturated: 5 % of the largest |f'|."""
-        return SATURATION * float(np.abs(self.df(np.append(GRID, 0.0))).max())
+        return SATURATION * float(np.abs(self.df(np.linspace(-12.0, 12.0, 4001))).max())
 
     def saturated(self, z) -> np.ndarray:
         """Test, elementwise, if |f'(z)| is below ``saturation_slope``, so that hardly any gradient passes."""

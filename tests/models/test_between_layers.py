@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from vgdash import Report, inspect  # noqa: E402
-from vgdash.models.carried import expected_gradients, reweighted  # noqa: E402
 from vgdash.models.expectation import expected_after  # noqa: E402
+from vgdash.models.propagation import expected_gradients, with_initializer  # noqa: E402
 from vgdash.models.records import MULTIPLYING  # noqa: E402
 
 nn = torch.nn
@@ -71,7 +71,7 @@ def test_theory_is_beside_what_is_measured(name):
 @pytest.mark.parametrize("name", ["batch normalization", "layer normalization", "dropout"])
 def test_other_weights_are_those_that_the_net_with_them_really_has(name):
     model, inputs, targets = NETS[name]()
-    predicted = matrices(reweighted(inspect(model, inputs, targets).layers, "he_normal"))
+    predicted = matrices(with_initializer(inspect(model, inputs, targets).layers, "he_normal"))
     for m in model:
         if isinstance(m, nn.Linear):
             nn.init.kaiming_normal_(m.weight)

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's promise: an activation, initializer, claim, scene, chart or page is one record or file.
+"""CONTRIBUTING's promise: an activation, initializer, claim, cause, scene, chart or page is little work.
 
 Each is added in a copy of the repository, at the end of the file of its kind or as a new file.
 """
@@ -39,6 +39,18 @@ CHAINS += (Claim(
     address="https://example.org", setup="2^10", formula="2^L", theirs=1024, tolerance=0.0, reason="exact",
     compute=lambda: 2.0**10,
     page="linear_chain", state={"factor": 2.0, "depth": 10}),)
+''',
+    "vgdash/models/causes.py": '''
+CAUSES["all_ones"] = Cause("all weights are 1 or -1 at", "exploding")
+''',
+    "vgdash/models/findings.py": '''
+
+def _ones(trace, known):
+    ones = [a for a in trace.layers if a.weight2 == a.weight_largest == 1]
+    return finding("all_ones", ones, f"E[w²] is 1 in {count(len(ones), 'layer')}.", redraw(trace, ones))
+
+
+RULES += (_ones,)
 ''',
     "pages/parts/scenes.py": '''
 SCENES += (Scene("initializers", "arctan", "Half of He, through arctan.", LEFT,
@@ -100,7 +112,8 @@ def run(tmp_path_factory):
 def test_they_compute(run):
     run('''
 import numpy as np
-from vgdash import PUBLISHED, ProbeParams, TrainParams, critical_sigma_w2, export, predict, probe, train
+from vgdash import (
+    PUBLISHED, ProbeParams, TrainParams, critical_sigma_w2, export, inspect, predict, probe, train)
 from vgdash.published.records import check
 
 p = ProbeParams.uniform(30, 200, activation="arctan", initializer="half_he", seeds=8)
@@ -112,6 +125,10 @@ assert np.isfinite(last.loss).all()
 (claim,) = [claim for claim in PUBLISHED if claim.key == "doubled"]
 assert check(claim).agrees
 assert "np.arctan(z)" in export("half_he", "arctan", "numpy")
+signs = np.sign(np.random.default_rng(0).standard_normal((2, 4, 4)))
+report = inspect({"0.weight": signs[0], "1.weight": signs[1]})
+assert report.findings[-1].cause == "all_ones"
+assert "E[w²] is 1 in 2 layers" in str(report)
 ''')
 
 

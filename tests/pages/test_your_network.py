@@ -20,8 +20,8 @@ from tests.pages.test_faults import resident
 from tests.pages.test_own_files import GPT, RELU, TANH, sent
 from tests.pages.wire import Session, state
 from vgdash import INITIALIZERS, ParamError, Report, inspect
-from vgdash.models.carried import reweighted
 from vgdash.models.examples import example
+from vgdash.models.propagation import with_initializer
 from vgdash.models.records import Layer
 
 NAME = "<img src=x onerror=alert(1)> **b** [x](http://evil.example) `q` $x$ www.evil.example :red[r] | #1"
@@ -149,7 +149,7 @@ def test_more_layers_than_cells_share_them_and_the_worst_is_seen(deep, share):
 
 @pytest.mark.parametrize("initializer", WHAT_IF[1:])
 def test_what_if_draws_the_course_that_theory_has_for_these_weights(initializer):
-    shown, other = network_view(RELU, 0, initializer), reweighted(RELU.layers, initializer)
+    shown, other = network_view(RELU, 0, initializer), with_initializer(RELU.layers, initializer)
     for table, key in ((shown.forward, "after2"), (shown.backward, "grad_out")):
         drawn = table.to_pandas().query("part == 'line' and series == 'other weights'")
         expected = np.log10([getattr(a, key) for a in other])

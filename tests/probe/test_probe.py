@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from tests.midpoint_rule import GRID, gaussian_mean
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, Tape, forward
 from vgdash.probe.moments import mean, mean_square, mean_square_and_cosine, mean_square_product
 from vgdash.probe.params import CompareParams, ProbeParams
 from vgdash.probe.probe import compare, probe
 from vgdash.probe.propagation import STATISTICS, build
-from vgdash.quadrature import GRID, gaussian_mean
 
 
 def slope(values, stop=None):

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
+from tests.midpoint_rule import GRID, gaussian_mean
 from tests.probe.test_probe import slope
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import probe
-from vgdash.quadrature import GRID, gaussian_mean
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 

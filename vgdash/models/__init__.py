@@ -1,5 +1,6 @@
 """Models that people have: measure one, layer by layer, and name the causes of what is wrong.
 
-``records`` holds the neutral report. ``torch_trace``, ``keras_trace`` and ``weights`` fill it from a PyTorch
-module, a Keras model, and weights alone. ``findings`` judges it, ``fixes`` writes the code of each fix.
+``inspect`` is the door. ``torch_trace``, ``keras_trace`` and ``weights`` fill the neutral ``records`` from a
+PyTorch module, a Keras model, and weights alone. ``findings`` judges them by its rules, each of which finds
+one of ``causes``; ``fixes`` writes the code that mends it.
 """

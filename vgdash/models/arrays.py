@@ -42,27 +42,33 @@ def outputs_last(name: str, shape: tuple[int, ...], bias: int) -> bool | None:
     return None
 
 
-def oriented(found: list[tuple[str, tuple[int, ...], list[Layer | None], bool | None]]) -> Iterator[Layer]:
-    """Choose of each pair of layers, outputs first and last, the one that names or shapes say.
+def outputs_axes(found: list[tuple[str, tuple[int, ...], bool | None]]) -> Iterator[int]:
+    """Yield the axis of each array's outputs, 0 or -1, from name, shape and what ``outputs_last`` says.
 
-    ``found``: name, shape, the pair, and what ``outputs_last`` says. Arrays of which nothing is said follow
-    those with the same word in their name, or the order in which widths follow each other.
+    Arrays of which nothing is said follow those with the same word in their name, or the order in which
+    widths follow each other.
     """
     words = [re.sub(r"\d", "", leaf(name)) for name, *_ in found]
     votes: dict[str, set] = {word: set() for word in words}
     shapes: dict[str, list] = {word: [] for word in words}
-    for word, (_, shape, _, said) in zip(words, found, strict=True):
+    for word, (_, shape, said) in zip(words, found, strict=True):
         votes[word] |= {said} - {None}
         shapes[word] += [shape] if len(shape) == 2 else []
     last = {word: votes[word] == {True} or (
         not votes[word] and all(one[1] == other[0] for one, other in pairwise(shapes[word]))
         and any(one[0] != other[1] for one, other in pairwise(shapes[word]))) for word in votes}
-    for word, (_, _, pair, said) in zip(words, found, strict=True):
-        yield pair[last[word] if said is None else said]
+    for word, (_, _, said) in zip(words, found, strict=True):
+        yield -1 if (last[word] if said is None else said) else 0
 
 
-def layer(name: str, w: np.ndarray, bias: np.ndarray | None, last: bool) -> Layer:
-    """Measure one matrix whose outputs are its first or its ``last`` axis; a kernel's axes lie opposite.
+def equal(w: np.ndarray, axis: int) -> bool:
+    """Test if all slices of ``w`` along an axis are equal."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.abs(w - np.take(w, [0], axis)).max() <= 1e-6 * np.abs(w).max())
+
+
+def layer(name: str, w: np.ndarray, bias: np.ndarray | None, outputs: int) -> Layer:
+    """Measure one matrix whose ``outputs`` are axis 0 or -1; a kernel's other axes lie opposite.
 
     ``out_mean`` is that of inputs of 1.
     """
@@ -72,19 +78,17 @@ def layer(name: str, w: np.ndarray, bias: np.ndarray | None, last: bool) -> Laye
         kind = "embedding"
     if any(word in name for word in RECURRENT):
         kind = "recurrent"
-    rows = np.moveaxis(w, -1, 0).reshape(w.shape[-1], -1) if last else w.reshape(w.shape[0], -1)
-    area = math.prod(w.shape[:-2] if last else w.shape[2:])
+    units, area = w.shape[outputs], math.prod(w.shape[:-2] if outputs else w.shape[2:])
     with np.errstate(over="ignore", invalid="ignore"):
-        weight2 = float(np.mean(np.square(rows, dtype=np.float64)))
-        mean = float(np.mean(rows, dtype=np.float64))
-        largest = float(np.abs(rows).max())
-        same = len(rows) > 1 and bool(np.abs(rows - rows[:1]).max() <= 1e-6 * largest)
-        columns = bool(np.abs(rows - rows[:, :1]).max() <= 1e-6 * largest)
+        weight2 = float(np.mean(np.square(w, dtype=np.float64)))
+        mean = float(np.mean(w, dtype=np.float64))
+        largest = float(np.abs(w).max())
         known = (bias if bias is not None and bias.size else np.zeros(1)).astype(float)
         bias2, bias_mean = float(np.mean(known**2)), float(known.mean())
-    fan_in = rows.shape[1] if kind != "embedding" else 1
-    return Layer(path or name, name, kind, float(fan_in), float(len(rows) * area), float(area), 1.0,
+    fan_in = w.size / units if kind != "embedding" else 1.0
+    return Layer(path or name, name, kind, fan_in, float(units * area), float(area), 1.0,
                  max(weight2 - mean * mean, 0.0), weight2, largest, float(w.size), bias2, bias_mean,
-                 out_mean=mean * fan_in + bias_mean, identical=same and largest > 0, stuck=columns,
-                 zero=largest == 0, dead=float(np.mean(known < -DEAD * math.sqrt(fan_in * weight2))),
+                 out_mean=mean * fan_in + bias_mean, zero=largest == 0,
+                 identical=units > 1 and largest > 0 and equal(w, outputs),
+                 dead=float(np.mean(known < -DEAD * math.sqrt(fan_in * weight2))),
                  units=float(known.size))

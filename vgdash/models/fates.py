@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vgdash.models.expectation import LIMITS, wanted_gain
+from vgdash.models.causes import CAUSES, LIMITS, Cause
 from vgdash.models.records import MULTIPLYING, Finding, Layer
 from vgdash.models.report import Report
 
@@ -18,18 +18,6 @@ FATES = {  # what each means
     "identical": "all units of the layer are equal",
     "dead": "units are off for every input",
 }
-FAULTS = {  # fate of signal and gradient in a layer that a finding names, by its cause; "" by the sizes
-    "detached": (HEALTHY, "blocked"), "float16_overflow": ("exploding", ""),
-    "float16_underflow": ("", "vanishing"), "weights_zero": ("blocked", "blocked"),
-    "scale_zero": ("blocked", "blocked"), "norm_empty": ("blocked", "blocked"),
-    "scale_small": ("vanishing", "vanishing"), "dead": ("dead", "dead"),
-    "weights_identical": ("identical", "identical"), "weights_shifted": ("", ""), "bias_large": ("", ""),
-    "stream_grows": ("exploding", "exploding"), "weights_small": ("vanishing", "vanishing"),
-    "gradient_grows": ("", "exploding"), "output_scale": ("exploding", ""),
-    "weights_large": ("exploding", ""), "saturated": ("saturated", ""),
-}
-TOO = {  # causes of either sign: what is above 1 if it is too large
-    "input_scale": lambda a: a.in2, "wrong_fan": lambda a: a.gain / wanted_gain(a.activation)}
 
 
 def fates(report: Report) -> list[tuple[str, str]]:
@@ -44,14 +32,14 @@ def fates(report: Report) -> list[tuple[str, str]]:
     free = [a for a in report.layers if a.kind in MULTIPLYING and not a.bypassed]
     first, last = _known(a.in2 for a in free), _known(a.grad_out for a in reversed(free))
     opens = any(a.zero and not a.stuck for a in report.layers) and not any(
-        "blocked" in FAULTS.get(f.cause, ()) or f.cause == "dead" for f in report.findings)
+        CAUSES[f.cause].gradient in ("blocked", "dead") for f in report.findings)
     return [_fates(a, report.causes.get(a.path, [None])[0], first, last, opens) for a in report.layers]
 
 
 def _fates(a: Layer, finding: Finding | None, first: float, last: float, opens: bool) -> tuple[str, str]:
-    signal, gradient = FAULTS.get(finding.cause, ("", "")) if finding else ("", "")
-    if finding and finding.cause in TOO:
-        signal = "exploding" if TOO[finding.cause](a) > 1 else "vanishing"
+    _, signal, gradient, excess = CAUSES[finding.cause] if finding else Cause("")
+    if excess:
+        signal = "exploding" if excess(a) > 1 else "vanishing"
     if signal == "exploding" and a.saturated > LIMITS["flat"]:
         signal = "saturated"  # what grows ends at the flat parts
     free = a.kind in MULTIPLYING and not a.bypassed

@@ -1,37 +1,46 @@
 """Judge a trace: name the causes, most serious first, each with layers, evidence and the code that mends it.
 
-Theory says what a layer does with its own input (``expectation``); what it does is measured. ``course`` finds
-the weights at fault, ``streams`` the skips, ``ends`` inputs and outputs; here are the gradient's path, what
-all units or all inputs have in common, and number formats.
+Theory says what a layer does with its own input (``expectation``); what it does is measured. Each rule finds
+one cause: of weights in ``weight_rules``, of skips in ``stream_rules``, of inputs and outputs in
+``input_output_rules``; here are the gradient's path, what all units or all inputs have in common, and number
+formats.
 """
 
 from __future__ import annotations
 
 import math
 
-from vgdash.models.course import course, flat, recurrence, single
-from vgdash.models.ends import inputs, outputs, suddenly_large, suddenly_small
-from vgdash.models.expectation import LIMITS, finding, is_dead, is_shifted, number, plain
+from vgdash.models.causes import CAUSES, LIMITS, finding, number
+from vgdash.models.expectation import is_dead, is_shifted
 from vgdash.models.fixes import attach, fill, redraw, revive, wider
+from vgdash.models.input_output_rules import (
+    find_bad_inputs,
+    find_large_outputs,
+    find_sudden_growth,
+    find_sudden_loss,
+)
 from vgdash.models.records import MATRICES, Finding, Layer, Trace
-from vgdash.models.streams import buried_skips, fading_stream, growing_stream
+from vgdash.models.stream_rules import find_buried_skips, find_fading_stream, find_growing_stream
+from vgdash.models.weight_rules import (
+    find_outlying_layers,
+    find_recurrent_growth,
+    find_saturation,
+    find_vanishing_or_exploding,
+)
 from vgdash.number_formats import FORMATS
 from vgdash.spelling import count
 
-CAUSES = ("detached", "float16_overflow", "weights_zero", "scale_zero", "norm_empty", "scale_small", "dead",
-          "weights_identical", "weights_shifted", "input_scale", "stream_grows", "wrong_fan", "weights_large",
-          "weights_small", "bias_large", "gradient_grows", "saturated", "output_scale",
-          "float16_underflow")  # most serious first
-
 
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
-    """List what is wrong, most serious first; nothing for a healthy model."""
+    """List what is wrong, most serious first; nothing for a healthy model.
+
+    A rule reads the trace and the causes that earlier rules have found, some of which explain what it sees.
+    """
     found: list[Finding] = []
-    for rule in (_detached, _overflow, _zero, _closed, _dead, _empty, _scales, _identical, inputs,
-                 growing_stream, fading_stream, recurrence, course, flat, single, buried_skips, _shifted,
-                 _biases, outputs, suddenly_large, suddenly_small, _underflow, _infinite):
+    for rule in RULES:
         found += rule(trace, {f.cause for f in found})
-    return tuple(sorted(found, key=lambda f: (CAUSES.index(f.cause), -f.size)))
+    order = list(CAUSES)
+    return tuple(sorted(found, key=lambda f: (order.index(f.cause), -f.size)))
 
 
 # ---- the gradient's path
@@ -42,7 +51,7 @@ def _detached(trace, known):
     if cut:
         return finding("detached", cut, f"No gradient reaches {len(cut)} of {len(trace.layers)} layers, "
                        f"which require one.{where}", attach(trace))
-    learning = [a for a in plain(trace, MATRICES) if not a.last]
+    learning = [a for a in trace.unbypassed(MATRICES) if not a.last]
     silent = [a for a in learning if a.gradient == "zero"]
     closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or 0 in (a.in2, a.out2) or is_shifted(a)
                  for a in trace.layers)
@@ -88,7 +97,7 @@ def _scales(trace, known):
     """Name learnt scales that make the gradient vanish: of normalization, or factors of their own."""
     small = [a for a in trace.layers if a.kind in ("norm", "scale") and a.weight and not a.bypassed
              and 0 < a.weight2 < LIMITS["share"]]
-    gradients = [a.grad_in for a in plain(trace) if 0 < a.grad_in < math.inf]
+    gradients = [a.grad_in for a in trace.unbypassed() if 0 < a.grad_in < math.inf]
     lost = math.log10(gradients[-1] / min(gradients)) if gradients else 0.0
     by_scales = -sum(math.log10(a.weight2) for a in small)
     if known or lost < -math.log10(LIMITS["shrinks"]) or by_scales < lost / 2:
@@ -124,11 +133,11 @@ def _identical(trace, known):
 
 def _shifted(trace, known):
     """Find weights whose mean w adds up: n inputs of mean m give each unit n·w·m, beside what differs."""
-    shifted = [a for a in plain(trace) if is_shifted(a) and not a.last and not a.normalized]
+    shifted = [a for a in trace.unbypassed() if is_shifted(a) and not a.last and not a.normalized]
     if known - {"input_scale"} or not shifted:
         return []
-    sizes = [x for a in plain(trace) for x in (a.in2, a.out2) if 0 < x < math.inf]
-    gradients = [a.grad_in for a in plain(trace) if 0 < a.grad_in < math.inf]
+    sizes = [x for a in trace.unbypassed() for x in (a.in2, a.out2) if 0 < x < math.inf]
+    gradients = [a.grad_in for a in trace.unbypassed() if 0 < a.grad_in < math.inf]
     grown = max(max(found, default=1.0) / min(found, default=1.0) for found in (sizes, gradients))
     if trace.framework == "weights":  # its sizes are those of weights without a mean
         grown = math.prod(a.common / a.in2 for a in shifted)
@@ -150,7 +159,7 @@ def _biases(trace, known):
     A bias that makes the share s of a layer's mean square leaves 1 - s of what tells two inputs apart. Where
     the signal has shrunk, its size at the start counts: then the weights are at fault, not the bias.
     """
-    hidden = [a for a in plain(trace) if not (a.last or a.zero) and a.correlation <= 1.001]
+    hidden = [a for a in trace.unbypassed() if not (a.last or a.zero) and a.correlation <= 1.001]
     if len(hidden) < 2 or known & {"detached", "dead", "weights_identical", "input_scale"}:
         return []
     first, last = (max(1 - a.correlation, 1e-8) for a in (hidden[0], hidden[-1]))
@@ -209,3 +218,9 @@ def _infinite(trace, known):
     where = "weights" if not math.isfinite(a.weight2) else "outputs"
     code = redraw(trace, [b for b in wrong if not math.isfinite(b.weight2)] or [a])
     return finding("weights_large", [a], f"The first numbers that are not finite: {where} of {a.path}.", code)
+
+
+RULES = (_detached, _overflow, _zero, _closed, _dead, _empty, _scales, _identical, find_bad_inputs,
+         find_growing_stream, find_fading_stream, find_recurrent_growth, find_vanishing_or_exploding,
+         find_saturation, find_outlying_layers, find_buried_skips, _shifted, _biases, find_large_outputs,
+         find_sudden_growth, find_sudden_loss, _underflow, _infinite)

@@ -6,7 +6,8 @@ import math
 from html import escape
 
 from vgdash.initializers import INITIALIZERS
-from vgdash.models.expectation import expected_after, number
+from vgdash.models.causes import number
+from vgdash.models.expectation import expected_after
 from vgdash.models.records import MATRICES
 
 STYLE = """

@@ -34,7 +34,7 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
             names = Counter(owner.rpartition("/")[2] for owner in owners)
             self.owners = {o: o.rpartition("/")[2] for o in owners if names[o.rpartition("/")[2]] == 1}
 
-        def path_of(self, name):
+        def module_path(self, name):
             owner = name.rpartition("/")[0]
             return self.owners.get(owner, owner)
 

@@ -155,6 +155,10 @@ class Trace:
     shrunk: float = NAN
     formats: tuple[str, ...] = ()
 
+    def unbypassed(self, kinds: tuple[str, ...] = MULTIPLYING) -> list[Layer]:
+        """List the layers of given kinds that no shorter path leads around."""
+        return [a for a in self.layers if a.kind in kinds and not a.bypassed]
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -13,6 +13,7 @@ from typing import get_args, get_origin, get_type_hints
 
 import pandas as pd
 
+from vgdash.models.causes import CAUSES
 from vgdash.models.expectation import expected_after
 from vgdash.models.findings import findings_of
 from vgdash.models.fixes import FORMS
@@ -25,26 +26,12 @@ VERSION = 1
 AGAIN = "Save the report anew."
 LARGEST_FILE = 1_000_000  # bytes of a report that is read
 COUNTS, FANS = ("area", "groups"), ("fan_in", "fan_out")
-UNSIGNED = ("fan_in", "fan_out", "variance", "weight2", "weight_largest", "entries", "bias2", "in2",
-            "in_largest", "out2", "out_largest", "after2", "output2", "share", "off", "dead", "saturated",
-            "units", "grad_in", "grad_out", "grad_after", "read_ratio", "kept", "kept_back", "grad_out2",
-            "grad_weight2", "update")
+SIGNED = {"bias_mean", "in_mean", "out_mean", "correlation", "token_cosine"}
 MOST_ITEMS, LARGEST_COUNT, LONGEST_TEXT = 5_000, 20_000, 500
 # Names become code to paste: one line, and of the inputs nothing but the name that ``inspect`` gives them.
 SOURCE = re.compile(r"""|inputs(\[(\d+|'([^'\\]|\\.)*'|"([^"\\]|\\.)*")\])?""")
 HINTS = {kind: get_type_hints(kind) for kind in (Trace, Layer, Join)}  # of those that are read
-WORDS = {
-    "detached": "no gradient reaches", "float16_overflow": "float16 overflows at",
-    "float16_underflow": "float16 rounds the gradient to 0 at", "weights_zero": "weights stay 0 at",
-    "scale_zero": "a scale of 0 closes", "scale_small": "the scale is too small at",
-    "norm_empty": "normalization leaves nothing at", "dead": "units are dead at",
-    "weights_identical": "units stay equal at", "weights_shifted": "the mean of the weights is not 0 at",
-    "input_scale": "the inputs have the wrong scale at", "stream_grows": "the residual stream explodes at",
-    "wrong_fan": "weights fit another fan at", "weights_large": "weights are too large at",
-    "weights_small": "weights are too small at", "bias_large": "biases are too large at",
-    "gradient_grows": "the gradient explodes at",
-    "saturated": "units are saturated at", "output_scale": "the first outputs are too large at",
-}
+UNSIGNED = [name for name, kind in HINTS[Layer].items() if kind is float and name not in SIGNED]
 
 
 @dataclass(frozen=True)
@@ -90,11 +77,11 @@ class Report:
         worst = self.findings[0]
         more = f" (and {len(worst.layers) - 1} more)" if len(worst.layers) > 1 else ""
         rest = f"; {count(len(self.findings) - 1, 'more finding')}" if len(self.findings) > 1 else ""
-        room = 99 - len(WORDS[worst.cause]) - len(more) - len(rest)
+        said = CAUSES[worst.cause].words
+        room = 99 - len(said) - len(more) - len(rest)
         name = worst.layers[0] or "the model"
         of = "layer " if name.isdecimal() else ""
         name = name if len(name) <= room else "…" + name[1 - room:]
-        said = WORDS[worst.cause]
         name = f"{quote}{name.replace(quote, '·')}{quote}" if quote else name
         return f"{said[0].upper()}{said[1:]} {of}{name}{more}{rest}."
 
@@ -200,7 +187,7 @@ def _plain(record) -> dict:
         value = getattr(record, f.name)
         if value == f.default or (isinstance(value, float) and math.isnan(value)):
             continue
-        if isinstance(value, float) and not isinstance(value, bool):
+        if isinstance(value, float):
             value = float(f"{value:.7g}") if math.isfinite(value) else "inf" if value > 0 else "-inf"
         elif isinstance(value, tuple):
             value = [_plain(item) if hasattr(item, "__dataclass_fields__") else item for item in value]

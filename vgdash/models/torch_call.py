@@ -152,13 +152,13 @@ def losses(recorder, outputs, targets, loss):
                          "Return the loss without .item().")
     try:
         with torch.no_grad():
-            guess = float(loss(quiet(outputs, recorder), *rest).float().mean())
+            guess = float(loss(zero_outputs(outputs, recorder), *rest).float().mean())
     except Exception:  # a loss of another kind: it has no guess
         guess = NAN
     return value.mean(), guess if math.isfinite(guess) and guess > 1e-12 else NAN
 
 
-def quiet(outputs, recorder):
+def zero_outputs(outputs, recorder):
     """Return outputs that say nothing: 0, or the last activation of 0."""
     if isinstance(outputs, torch.Tensor):
         node = recorder.node(outputs)
@@ -167,9 +167,9 @@ def quiet(outputs, recorder):
                 "softmax": lambda z: z.softmax(-1 if z.dim() != 4 else 1)}
         return last.get(node.op if node else "", lambda z: z)(zero)
     if isinstance(outputs, dict):
-        changed = {k: quiet(v, recorder) for k, v in outputs.items()}
+        changed = {k: zero_outputs(v, recorder) for k, v in outputs.items()}
         return changed if type(outputs) is dict else type(outputs)(**changed)
     if isinstance(outputs, (list, tuple)):
-        changed = [quiet(v, recorder) for v in outputs]
+        changed = [zero_outputs(v, recorder) for v in outputs]
         return type(outputs)(*changed) if hasattr(outputs, "_fields") else type(outputs)(changed)
     return outputs

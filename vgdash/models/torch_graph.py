@@ -11,7 +11,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.torch_measure import mean_square, slopes_of, watch
+from vgdash.models.torch_measure import mean_square, record_gradient, slopes_of
 
 CONVOLUTIONS = {f"conv{way}{n}d" for way in ("", "_transpose") for n in (1, 2, 3)}
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
@@ -24,11 +24,11 @@ CONTRACTIONS = {**dict.fromkeys(CONVOLUTIONS, "convolution"), **dict.fromkeys(RE
 NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
 SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub", "cat", "concat", "concatenate", "stack", "lerp"}
 PRODUCTS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "true_divide", "itruediv"}
-SAME = {"to", "contiguous", "type", "float", "half", "double"}  # may return what they get
-TAKES = {"item", "tolist", "numpy", "float", "int"}  # out of PyTorch
-NEW = {name for kind in ("zeros", "ones", "empty", "full", "rand", "randn")  # read a shape alone
+MAYBE_IDENTITY = {"to", "contiguous", "type", "float", "half", "double"}  # may return what they get
+TO_PYTHON = {"item", "tolist", "numpy", "float", "int"}  # out of PyTorch
+CREATION = {name for kind in ("zeros", "ones", "empty", "full", "rand", "randn")  # read a shape alone
        for name in (f"new_{kind}", f"{kind}_like")}
-TURNS = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another axis
+PERMUTING = {"permute", "transpose", "movedim", "swapaxes"}  # units move to another axis
 ROOTS = {"rsqrt", "sqrt", "norm", "vector_norm", "std", "var", "linalg_norm", "linalg_vector_norm"}
 CUT_OFF = {"hardtanh": (("min_val", -1.0), ("max_val", 1.0)),  # arguments that say where, and their defaults
            **dict.fromkeys(("clamp", "clip"), (("min", None), ("max", None)))}
@@ -40,15 +40,29 @@ SLOPES = {*ACTIVATIONS, "hardtanh", "sine"} - {"linear"}
 class Node:
     """One operation's result: its parents, the parameters it reads, and what was measured of it."""
 
-    __slots__ = ("act", "after", "call", "data", "dim", "index", "kind", "op", "params",
-                 "parents", "path", "requires", "square", "taken")
+    __slots__ = (
+        "act",
+        "after",
+        "call",
+        "data",
+        "dim",
+        "index",
+        "kind",
+        "left_graph",
+        "op",
+        "params",
+        "parents",
+        "path",
+        "requires",
+        "square",
+    )
 
     def __init__(self, index, op, parents, params, data, path):
         self.index, self.op, self.parents, self.params = index, op, parents, params
         self.data, self.path = data, path
         self.kind, self.square, self.dim = "", None, -1
         self.act, self.after, self.requires, self.call = {}, {}, False, None
-        self.taken = False  # out of PyTorch, as numbers
+        self.left_graph = False  # out of PyTorch, as numbers
 
 
 def tensors(*values) -> Iterator[torch.Tensor]:
@@ -110,7 +124,7 @@ class Recorder(TorchFunctionMode):
 
     def add(self, op, parents, params, data, path) -> Node:
         node = Node(len(self.nodes), op, parents, params, data, path)
-        node.dim = next((p.dim for p in parents if p.data), -1) if op not in TURNS else -1
+        node.dim = next((p.dim for p in parents if p.data), -1) if op not in PERMUTING else -1
         self.nodes.append(node)
         return node
 
@@ -130,7 +144,8 @@ class Recorder(TorchFunctionMode):
                 node = self.add("unknown", self.stack[-1][1], frozenset(), True, self.here)
                 self.remember(t, node)
                 parents.append(node)
-        data = (op not in NEW and any(node.data for node in parents)) or (op in EMBEDDINGS and bool(params))
+        embedded = op in EMBEDDINGS and bool(params)
+        data = embedded or (op not in CREATION and any(node.data for node in parents))
         if op in SUMS and data:  # before an addition in place
             for t in given:
                 if (p := self.node(t)) is not None and p.square is None:
@@ -140,10 +155,10 @@ class Recorder(TorchFunctionMode):
             slopes |= self._read(args[0])
         out = func(*args, **kwargs)
         outs = list(tensors(out))
-        if op in TAKES and not outs:  # float() of one number, not a change of type
+        if op in TO_PYTHON and not outs:  # float() of one number, not a change of type
             for node in parents:
-                node.taken = True
-        if outs and op in SAME and outs[0] is args[0]:
+                node.left_graph = True
+        if outs and op in MAYBE_IDENTITY and outs[0] is args[0]:
             return out
         if outs and (parents or params):
             self._record(op, args, kwargs, given, parents, params, data, slopes, outs)
@@ -159,7 +174,7 @@ class Recorder(TorchFunctionMode):
         if call is not None:
             return {"read2": call["out2"], "grad_read": call["gout"]}
         found = {"read2": mean_square(z), "grad_read": {}}
-        watch(z, found["grad_read"])
+        record_gradient(z, found["grad_read"])
         return found
 
     def _record(self, op, args, kwargs, given, parents, params, data, slopes, outs):
@@ -174,7 +189,7 @@ class Recorder(TorchFunctionMode):
         first = outs[0]
         if slopes:
             node.act = {"name": op, **slopes}
-            watch(first, node.after)
+            record_gradient(first, node.after)
             node.square = mean_square(first)
         elif (params and (op in CONTRACTIONS or op in PRODUCTS)) or op in NORMS:
             node.kind = CONTRACTIONS.get(op, "norm" if op in NORMS else "scale")
@@ -186,7 +201,7 @@ class Recorder(TorchFunctionMode):
         elif op in SUMS and len({p.index for p in parents if p.data}) > 1:
             node.kind = "join"
             node.square = mean_square(first)
-            watch(first, node.after)
+            record_gradient(first, node.after)
         if ((self.check or first.dtype == torch.float16) and not self.broken and first.is_floating_point()
                 and not bool(torch.isfinite(first.detach()).all())):
             self.broken = self.here or "(the model)"

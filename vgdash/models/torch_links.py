@@ -1,4 +1,4 @@
-"""Links between the layers of one forward pass: what reads which, what leads around, what the stream does."""
+"""Find skips, gates and the next layer in the recorded graph of one forward pass."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ FAR = 512  # and those among which they may lie scattered, where branches take t
 class Links:
     """Graph of a forward pass. Sets of nodes are bits of whole numbers.
 
-    ``above``: the nodes that a node depends on. ``live``: those of them that its gradient reaches. ``depth``
-    and ``fewest``: the most and the fewest matrices on a way to it. ``unread``: what gets a gradient only if
-    a loss reads all outputs and the results that nothing reads.
+    ``ancestors``: the nodes that a node depends on. ``reached``: those of them that its gradient reaches.
+    ``depth`` and ``fewest``: the most and the fewest matrices on a way to it. ``unread``: what gets a
+    gradient only if a loss reads all outputs and the results that nothing reads.
     """
 
     def __init__(self, nodes, calls):
         self.nodes, self.calls = nodes, {c["node"].index: c for c in calls}
         self.users: list[list] = [[] for _ in nodes]
-        self.above, self.live, self.depth, self.fewest = ([0] * len(nodes) for _ in range(4))
+        self.ancestors, self.reached, self.depth, self.fewest = ([0] * len(nodes) for _ in range(4))
         for node in nodes:
             i, parents = node.index, {p.index: p for p in node.parents if p.data}
             for p in parents.values():
                 self.users[p.index].append(node)
-                self.above[i] |= self.above[p.index] | 1 << p.index
-                self.live[i] |= (self.live[p.index] | 1 << p.index) if p.requires else 0
+                self.ancestors[i] |= self.ancestors[p.index] | 1 << p.index
+                self.reached[i] |= (self.reached[p.index] | 1 << p.index) if p.requires else 0
             carrying, own = self._carrying(node), i in self.calls and node.kind in MATRICES
             self.depth[i] = max([self.depth[p.index] for p in carrying], default=0) + own
             self.fewest[i] = min([self.fewest[p.index] for p in carrying], default=0) + own
@@ -45,26 +45,29 @@ class Links:
         for i, c in self.calls.items():
             if c["kind"] in MATRICES:
                 self.matrices |= 1 << i
-                self.before_matrices |= self.above[i]
+                self.before_matrices |= self.ancestors[i]
         self.attention = sum(1 << n.index for n in nodes if n.op in ATTENDS)
-        self.joins, self.unread = [], 0
+        self.unread = 0
         self.residual: dict[int, tuple] = {}
         for n in self.sums:
             if found := self._residual(n):
                 self.residual[n.index] = found
 
+    def with_ancestors(self, node) -> int:
+        return self.ancestors[node.index] | 1 << node.index
+
     def leave_unread(self, returned: Container[int]) -> None:
         """Note what leads to outputs, or to results that nothing reads, not even as a Python number."""
         for node in self.nodes:
-            if node.requires and (node.index in returned or not (self.users[node.index] or node.taken)):
-                self.unread |= self.live[node.index] | 1 << node.index
+            if node.requires and (node.index in returned or not (self.users[node.index] or node.left_graph)):
+                self.unread |= self.reached[node.index] | 1 << node.index
 
     def reads_input(self, node) -> bool:
-        return node.data and not self.above[node.index] & self.matrices
+        return node.data and not self.ancestors[node.index] & self.matrices
 
     def source(self, node, in2: float) -> str:
         """Name the one input that a node reads as it is given; "" if it reads more, or another tensor."""
-        read = [n for n in self.inputs if self.above[node.index] >> n.index & 1]
+        read = [n for n in self.inputs if self.ancestors[node.index] >> n.index & 1]
         return read[0].path if len(read) == 1 and abs(read[0].square - in2) <= 1e-3 * in2 else ""
 
     def is_last(self, node) -> bool:
@@ -83,12 +86,12 @@ class Links:
         """Yield the parents, above the node, of each end to which a way with fewer layers leads, too."""
         i = node.index
         for n in ends:
-            if not self.above[n.index] >> i & 1:
+            if not self.ancestors[n.index] >> i & 1:
                 continue
-            through = [p for p in n.parents if p.index == i or self.above[p.index] >> i & 1]
+            through = [p for p in n.parents if p.index == i or self.ancestors[p.index] >> i & 1]
             fewest = max(self.fewest[p.index] for p in through)
             if any(p.data and p not in through and self.fewest[p.index] < fewest
-                   and (self.above[p.index] | 1 << p.index) & self.above[i] for p in n.parents):
+                   and (self.ancestors[p.index] | 1 << p.index) & self.ancestors[i] for p in n.parents):
                 yield through
 
     def _carrying(self, node) -> list:
@@ -108,9 +111,9 @@ class Links:
 
     def _all_through(self, node, gate) -> bool:
         """Test if all that depends on a node does so through the gate."""
-        before, i, g = self.above[gate.index] | 1 << gate.index, node.index, gate.index
-        return all(before >> m.index & 1 or self.above[m.index] >> g & 1
-                   for m in self.nodes[i + 1:] if self.above[m.index] >> i & 1)
+        before, i, g = self.ancestors[gate.index] | 1 << gate.index, node.index, gate.index
+        return all(before >> m.index & 1 or self.ancestors[m.index] >> g & 1
+                   for m in self.nodes[i + 1:] if self.ancestors[m.index] >> i & 1)
 
     def follow(self, node) -> dict:
         """Go on to the next layer while nothing joins or parts: activation, normalization, and that layer."""
@@ -119,9 +122,9 @@ class Links:
             users = self.users[node.index]
             if not users:
                 return {**found, "end": node}
-            user = users[0] if len(users) == 1 else self._together(node, users, found)
+            user = users[0] if len(users) == 1 else self._meeting_point(node, users, found)
             own = user is not None and len(users) > 1 and all(  # such as x - mean(x)
-                (self.above[p.index] | 1 << p.index) >> node.index & 1 for p in user.parents if p.data)
+                (self.ancestors[p.index] | 1 << p.index) >> node.index & 1 for p in user.parents if p.data)
             if user is None or (user.kind == "join" and not own):
                 return {**found, "join": user} if user else found
             call = self.calls.get(user.index)
@@ -136,14 +139,14 @@ class Links:
                 found["act"] = {**user.act, "after": user.after, "square": user.square}
             node = user
 
-    def _together(self, node, users, found):
+    def _meeting_point(self, node, users, found):
         """Find where the ways of one tensor meet again soon: x·sigmoid(x), or x divided by its own size."""
         i, below = node.index, 0
         for n in self.nodes[i + 1:i + 1 + FAR]:
-            if not self.above[n.index] >> i & 1:
+            if not self.ancestors[n.index] >> i & 1:
                 continue
             below |= 1 << n.index
-            above = self.above[n.index] | 1 << n.index
+            above = self.with_ancestors(n)
             if below.bit_count() > NEAR or self.matrices & above & below:
                 return None
             if all(above >> u.index & 1 for u in users) and len({p.index for p in n.parents if p.data}) > 1:
@@ -158,18 +161,18 @@ class Links:
             return call is None or call["divides"]
         data = {p.index for p in node.parents if p.data}
         return node.op in PRODUCTS and len(data) > 1 and any(
-            m.op in ROOTS and self.above[node.index] >> m.index & 1
+            m.op in ROOTS and self.ancestors[node.index] >> m.index & 1
             and self.depth[m.index] == self.depth[node.index]
             for m in self.nodes[max(node.index - FAR, 0):node.index])
 
-    def _open(self, skip, branch) -> bool:
+    def _is_unnormalized(self, skip, branch) -> bool:
         """Test if a way leads from the skip to the branch's end without a normalization."""
         waiting, seen = [branch], set()
         while waiting:
             node = waiting.pop()
             if node is skip:
                 return True
-            below = self.above[node.index] >> skip.index & 1
+            below = self.ancestors[node.index] >> skip.index & 1
             if node.index not in seen and below and not self._divides(node):
                 waiting += [p for p in node.parents if p.data]
             seen.add(node.index)
@@ -182,19 +185,20 @@ class Links:
             return None
         skip, branch = sorted(parents.values(),
                               key=lambda p: (self.depth[p.index], p.index not in self.residual))
-        shared = (self.above[skip.index] | 1 << skip.index) & (self.above[branch.index] | 1 << branch.index)
+        shared = self.with_ancestors(skip) & self.with_ancestors(branch)
         alike = self.depth[skip.index] == self.depth[branch.index]
         if (alike and skip.index not in self.residual) or not shared:
             return None
         start = skip
-        while start.index in self.residual and not self.above[branch.index] >> start.index & 1:
+        while start.index in self.residual and not self.ancestors[branch.index] >> start.index & 1:
             start = self.residual[start.index][0]  # of the second branch in x + f(x) + g(x): x
-        own = (self.above[branch.index] | 1 << branch.index) & ~self.above[skip.index]
-        return skip, self._last_layers(skip, branch), self._open(start, branch), bool(own & self.attention)
+        own = self.with_ancestors(branch) & ~self.ancestors[skip.index]
+        return (skip, self._last_layers(skip, branch), self._is_unnormalized(start, branch),
+                bool(own & self.attention))
 
     def _last_layers(self, skip, branch) -> list[int]:
         """List the last layers of the longest ways to a branch's end, without those that only open a gate."""
-        waiting, seen, last = [branch], self.above[skip.index], []
+        waiting, seen, last = [branch], self.ancestors[skip.index], []
         while waiting:
             node = waiting.pop()
             i, seen = node.index, seen | 1 << node.index
@@ -216,7 +220,7 @@ class Links:
         return skip.index
 
 
-def linked(calls, layers: list[Layer], links: Links) -> list[Layer]:
+def linked(calls, layers: list[Layer], links: Links) -> tuple[list[Layer], list[Join]]:
     """Number the links between the calls of layers, and describe the sums of skips and branches."""
     kept = [i for i, c in enumerate(calls) if c["kind"] in MATRICES or c["own"]]
     place = {calls[i]["node"].index: k for k, i in enumerate(kept)}
@@ -232,5 +236,4 @@ def linked(calls, layers: list[Layer], links: Links) -> list[Layer]:
         streams += [] if stream else [stream]
         stream[i] = Join(n.path, skip.square, n.square, ends, bool(stream), not is_open,
                          n.after.get("square", NAN), attends)
-    links.joins = [join for stream in streams for join in stream.values()]
-    return found
+    return found, [join for stream in streams for join in stream.values()]

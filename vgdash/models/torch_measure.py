@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.models.expectation import flat_ends
 from vgdash.models.records import MATRICES, NAN
 
-FLAT = {"tanh", "sigmoid", "softsign"}  # flat at both ends
 SAMPLE = 65_536  # entries of which slopes are taken
 ROWS = 64  # inputs that are compared with each other
 
@@ -46,6 +46,11 @@ def mean_square(x: torch.Tensor) -> float:
     return square(x) / max(x.numel(), 1)
 
 
+def sizes(name: str, x: torch.Tensor) -> dict[str, float]:
+    """Return mean square, mean and largest entry, named as in ``Layer``: ``name`` is "in" or "out"."""
+    return {f"{name}2": mean_square(x), f"{name}_mean": mean_of(x), f"{name}_largest": largest(x)}
+
+
 def slopes_of(op: str, z, parents, low: float, high: float) -> dict[str, float]:
     """Return the shares of entries that are off or saturated, and of units that are dead.
 
@@ -68,12 +73,12 @@ def slopes_of(op: str, z, parents, low: float, high: float) -> dict[str, float]:
         flat = np.zeros_like(sample, bool)
     else:
         flat = ACTIVATIONS[op].saturated(sample)
-    share, both = float(flat.mean()), op in FLAT or op == "hardtanh"
+    share, both = float(flat.mean()), op == "hardtanh" or flat_ends(op) == (True, True)
     return {"off": 0.0 if both else share, "saturated": share if both else 0.0,
             "dead": 0.0 if both else float((flat & (sample < 0)).all(0).mean()), "units": rows.shape[1]}
 
 
-def watch(t: torch.Tensor, into: dict) -> None:
+def record_gradient(t: torch.Tensor, into: dict) -> None:
     """Put the sum of squares and the number of entries of a tensor's gradient ``into``."""
     if not t.requires_grad or t.is_leaf:
         return
@@ -117,8 +122,7 @@ def weights_of(kind, op, weights, bias, args, out, source) -> dict:
             "variance": max(weight2 - mean * mean, 0.0), "weight_largest": top,
             "entries": w.numel(), "bias2": mean_square(bias[0]) if bias else 0.0,
             "bias_mean": mean_of(bias[0]) if bias else 0.0,
-            "zero": weight2 == 0 and not any(bool(x.any()) for x in weights), "same": same, "axis": units,
-            "kind": kind}
+            "zero": weight2 == 0 and not any(bool(x.any()) for x in weights), "same": same, "axis": units}
 
 
 def elasticities(w: torch.Tensor, parameters: dict[int, torch.Tensor]) -> dict[int, float]:
@@ -156,7 +160,7 @@ def _mean_cosine(rows) -> float:
     return (square(rows.sum(0)) / n - 1) / (n - 1) if n > 1 else NAN
 
 
-def between(act: dict, out2: float, after2: float, grad_out: float, after: float) -> dict[str, float]:
+def ratios_between(act: dict, out2: float, after2: float, grad_out: float, after: float) -> dict[str, float]:
     """Return what stands between a layer and the next one, beside an activation that is known."""
     read2, act2, through = out2, out2, 1.0
     if act.get("name") in ACTIVATIONS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch.nn.modules import module as hooks
@@ -14,20 +14,20 @@ from vgdash.models.torch_call import arguments, as_tensors, losses, unchanged, u
 from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, linked
 from vgdash.models.torch_measure import (
-    between,
     close,
     cosines,
     elasticities,
-    largest,
     mean_of,
     mean_square,
+    ratios_between,
+    record_gradient,
+    sizes,
     square,
-    watch,
     weights_of,
 )
 from vgdash.params import ParamError
 
-GATES = {"lstm": 4, "lstm_cell": 4, "gru": 3, "gru_cell": 3}  # a unit of each has a row
+GATES = {"lstm": 4, "lstm_cell": 4, "gru": 3, "gru_cell": 3}  # stacked in the rows of one matrix
 MOST_CALLS = 32  # of one weight that are measured: a loop over time has hundreds
 
 
@@ -61,7 +61,8 @@ class Tracer:
 
     def __init__(self, model, formats):
         self.model, self.formats = model, formats
-        self.types = {p.dtype for p in model.parameters()}
+        self.parameters = {id(p): p for p in model.parameters()}
+        self.types = {p.dtype for p in self.parameters.values()}
         half = torch.float16 in self.types
         self.calls: list[dict] = []
         self.count: dict[str, int] = {}
@@ -118,36 +119,34 @@ class Tracer:
         if kind in MATRICES and (not weights or self.is_mixing(node, args, weights)):
             node.kind = ""
             return
-        own = [p for p in node.params if any(o.data_ptr() == w.data_ptr() for w in weights
-               for o in (self.parameter(p),))]
+        own = [p for p in node.params
+               if any(self.parameters[p].data_ptr() == w.data_ptr() for w in weights)]
         made = dict.fromkeys(p for w in weights if (n := recorder.node(w)) is not None for p in n.params)
-        size, fixed = ("", False) if own or not made else self.size_of(weights[0], made)
-        own = own or sorted(made or node.params, key=lambda p: -self.parameter(p).numel())
-        name = self.name(own) if own else ""
-        path = self.path_of(name) if name else recorder.here
+        size, fixed = ("", False) if own or not made else self.find_scale(weights[0], made)
+        own = own or sorted(made or node.params, key=lambda p: -self.parameters[p].numel())
+        name = self.matrix_name(own) if own else ""
+        path = self.module_path(name) if name else recorder.here
         self.count[name] = self.count.get(name, 0) + 1
         if name and self.count[name] > MOST_CALLS:
             return
         found = {"node": node, "path": path, "weight": name, "kind": kind, "params": node.params, "own": own,
                  "others": tuple(self.recorder.named[p][0] for p in own if kind in ("recurrent", "attention")
-                                 and self.parameter(p).dim() > 1 and self.recorder.named[p][0] != name),
-                 "size": size, "fixed": fixed, "gin": self.slot(), "gout": self.slot()}
+                                 and self.parameters[p].dim() > 1 and self.recorder.named[p][0] != name),
+                 "size": size, "fixed": fixed, "gin": self.gradient_record(), "gout": self.gradient_record()}
         found.update(weights_of(kind, node.op, weights, bias, args, out, source))
-        found["bias"] = self.named(bias[0]) if bias else ""
+        found["bias"] = self.parameter_name(bias[0]) if bias else ""
         if kind == "norm":
             training = kwargs.get("training", args[5] if len(args) > 5 else False)
             stale = node.op == "batch_norm" and not training
             scale2, out2 = mean_square(weights[0]), mean_square(out) - found["bias2"]
             found["divides"] = not stale or (scale2 > 0 and 0.25 < out2 / scale2 < 4)
         if source is not None and source.is_floating_point():
-            found.update(in2=mean_square(source), in_mean=mean_of(source),
-                         in_largest=largest(source))
-            watch(source, found["gin"])
-        found.update(out2=mean_square(out), out_mean=mean_of(out),
-                     out_largest=largest(out))
+            found.update(sizes("in", source))
+            record_gradient(source, found["gin"])
+        found.update(sizes("out", out))
         if kind in MATRICES:
             found.update(cosines(out.detach(), node.dim))
-        watch(out, found["gout"])
+        record_gradient(out, found["gout"])
         node.call = found
         self.calls.append(found)
 
@@ -160,9 +159,9 @@ class Tracer:
             waiting += waiting.pop().parents
         return bool(waiting)
 
-    def size_of(self, w, made) -> tuple[str, bool]:
+    def find_scale(self, w, made) -> tuple[str, bool]:
         """Name the parameter that multiplies ``w``, "" if it is the largest; test if none of them does."""
-        parts = {p: self.parameter(p) for p in made}
+        parts = {p: self.parameters[p] for p in made}
         found = elasticities(w, parts)
         largest = max(parts, key=lambda p: parts[p].numel())
         best = max(found, key=found.__getitem__, default=largest)
@@ -172,37 +171,30 @@ class Tracer:
 
     def add_bias(self, found: dict, bias, out) -> None:
         """Measure the outputs of a layer whose bias is added by an operation of its own."""
-        found.update(out2=mean_square(out), out_mean=mean_of(out),
-                     out_largest=largest(out), bias2=mean_square(bias), gout=self.slot(),
-                     bias_mean=mean_of(bias), bias=self.named(bias),
-                     **cosines(out.detach(), -1))
-        watch(out, found["gout"])
+        found.update(sizes("out", out), bias2=mean_square(bias), bias_mean=mean_of(bias),
+                     bias=self.parameter_name(bias), gout=self.gradient_record(), **cosines(out.detach(), -1))
+        record_gradient(out, found["gout"])
 
     def arguments(self, inputs) -> tuple[tuple, dict]:
         """Return what the model is called with."""
         return arguments(self.model, inputs)
 
-    def path_of(self, name: str) -> str:
+    def module_path(self, name: str) -> str:
         """Return the path of the module that owns a parameter."""
         return name.rpartition(".")[0].split(".parametrizations")[0]
 
-    def slot(self) -> dict:
+    def gradient_record(self) -> dict:
         return {"tiny": 0} if self.tiny else {}
 
-    def parameter(self, key):
-        if not hasattr(self, "parameters"):
-            self.parameters = {id(p): p for p in self.model.parameters()}
-        return self.parameters[key]
-
-    def named(self, t) -> str:
+    def parameter_name(self, t) -> str:
         """Name a parameter, or the one that a tensor comes from."""
         node = self.recorder.node(t)
         keys = (id(t),) if id(t) in self.recorder.named or node is None else tuple(node.params)
         return next((self.recorder.named[key][0] for key in keys), "")
 
-    def name(self, own) -> str:
+    def matrix_name(self, own) -> str:
         """Name the first own matrix: the name under the module that runs, where it has several."""
-        names = self.recorder.named[max(own, key=lambda p: self.parameter(p).dim())]
+        names = self.recorder.named[max(own, key=lambda p: self.parameters[p].dim())]
         here = self.recorder.here
         return next((n for n in names if n.rpartition(".")[0] == here), names[0])
 
@@ -215,7 +207,7 @@ class Tracer:
         def again(found):
             return losses(self.recorder, found, targets, loss)[0]
 
-        used = {p: self.parameter(p) for c in self.calls for p in c["params"]}
+        used = {p: self.parameters[p] for c in self.calls for p in c["params"]}
         learning = {p: t for p, t in used.items() if t.requires_grad}
         grads = dict.fromkeys(learning)
         shrunk, half, learns = NAN, torch.float16 in self.types, value.requires_grad and bool(learning)
@@ -223,7 +215,7 @@ class Tracer:
             taken = torch.autograd.grad(value, list(learning.values()), allow_unused=True, retain_graph=half)
             taken = [g.coalesce().values() if g is not None and g.is_sparse else g for g in taken]
             grads = dict(zip(learning, taken, strict=True))
-        self.look_again(grads, learning, again)
+        self.take_two_steps(grads, learning, again)
         links = Links(self.recorder.nodes, self.calls)
         returned = {node.index: t for t in tensors(outputs)
                     if (node := self.recorder.node(t)) is not None and t.is_floating_point()}
@@ -232,7 +224,7 @@ class Tracer:
         ends = {index: mean_square(t) for index, t in returned.items() if t.dim()}  # a loss is no output
         most = max((square(g) for g in grads.values() if g is not None), default=0.0)
         layers = [self.layer(c, links, ends, grads, used, rate, most) for c in self.calls]
-        layers = linked(self.calls, layers, links)
+        layers, joins = linked(self.calls, layers, links)
         layers = [replace(a, calls=self.count.get(a.weight, 1)) for a in layers]
         if self.tiny:
             entries = sum(c["gout"].get("entries", 0) for c in self.calls)
@@ -242,11 +234,11 @@ class Tracer:
         outs = [t for t in tensors(outputs) if t.is_floating_point() and t.dim()]
         kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
         return Trace(
-            self.framework, tuple(layers), tuple(links.joins), min(kinds, key=len, default="float32"),
+            self.framework, tuple(layers), tuple(joins), min(kinds, key=len, default="float32"),
             float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate, self.recorder.broken,
             tuple(dict.fromkeys(self.recorder.cuts)), shrunk, tuple(self.formats))
 
-    def look_again(self, grads, learning, value_of) -> None:
+    def take_two_steps(self, grads, learning, value_of) -> None:
         """Take two small steps on copies: do weights of 0 without a gradient get one, and do rows part?"""
         def is_zero(g):
             return g is not None and not bool(g.any())
@@ -311,13 +303,9 @@ class Tracer:
         whole, gated = follow["join"].square if "join" in follow else NAN, links.gated(c["node"])
         after2 = following.get("in2", NAN) if following else act.get("square", c["out2"])
         grad_out = c["gout"].get("square", NAN)
-        factors = between(act, c["out2"], after2, grad_out, after)
-        keys = ("path", "weight", "kind", "fan_in", "fan_out", "area", "groups", "variance", "weight2",
-                "weight_largest", "entries", "bias2", "bias_mean", "in2", "in_mean", "in_largest", "out2",
-                "out_mean", "out_largest", "correlation", "token_cosine", "zero", "others",
-                "bias", "size", "fixed")
+        factors = ratios_between(act, c["out2"], after2, grad_out, after)
         return Layer(
-            **{k: c[k] for k in keys if k in c}, after2=after2, output2=output2,
+            **{f.name: c[f.name] for f in fields(Layer) if f.name in c}, after2=after2, output2=output2,
             share=c["out2"] / whole if whole and whole > 0 else NAN,
             activation=act.get("name", ""), **{k: act[k] for k in shares if k in act},
             grad_in=c["gin"].get("square", NAN), grad_out=grad_out, grad_after=after, **factors,
@@ -326,4 +314,4 @@ class Tracer:
             first=links.reads_input(c["node"]), source=links.source(c["node"], c.get("in2", NAN)),
             last=links.is_last(c["node"]), bypassed=gated or links.bypassed(c["node"]),
             normalized=gated or follow.get("norm", False),
-            identical=same, stuck=c.get("stuck", False), gradient=state)
+            identical=same, gradient=state)

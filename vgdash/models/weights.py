@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.arrays import NO_MATRIX, bias_of, layer, leaf, oriented, outputs_last
-from vgdash.models.assembled import assembled
-from vgdash.models.carried import carried
+from vgdash.models.arrays import NO_MATRIX, bias_of, equal, layer, leaf, outputs_axes, outputs_last
+from vgdash.models.propagation import propagate
 from vgdash.models.records import MULTIPLYING, NAN, Layer, Trace
+from vgdash.models.reparametrizations import assembled
 from vgdash.params import Choice, ParamError
-from vgdash.quadrature import GRID, gaussian_mean
+from vgdash.theory.averages import log_moment, mean_value
 
 
 def trace_weights(weights: Mapping, activation: str) -> Trace:
@@ -35,12 +35,14 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
                   or np.issubdtype(one.array.dtype, np.integer)):
             name = bias_of(one.name, weights)
             bias = _array(weights[name]) if name else None
-            said = outputs_last(one.name, one.array.shape, bias.size if bias is not None else 0)
-            pair = [replace(layer(one.name, one.array, bias, last), weight=one.stands, bias=name,
-                            size=one.size, fixed=one.fixed) if said in (last, None) else None
-                    for last in (False, True)]
-            found.append((one.name, one.array.shape, pair, said))
-    layers = list(oriented(found))
+            found.append((one, name, bias))
+    axes = outputs_axes([(one.name, one.array.shape, outputs_last(
+        one.name, one.array.shape, bias.size if bias is not None else 0)) for one, _, bias in found])
+    layers, symmetric = [], []  # in its inputs
+    for (one, name, bias), axis in zip(found, axes, strict=True):
+        layers.append(replace(layer(one.name, one.array, bias, axis), weight=one.stands, bias=name,
+                              size=one.size, fixed=one.fixed))
+        symmetric.append(equal(one.array, -2 if axis else 1))
     if not layers:
         nested = any(isinstance(value, Mapping) for value in weights.values())
         instead = ("Give the inner one, checkpoint['state_dict']; of Flax flatten_dict(params, sep='/')."
@@ -48,7 +50,8 @@ def trace_weights(weights: Mapping, activation: str) -> Trace:
         raise ParamError("model", "weights with at least one matrix", ", ".join(list(weights)[:5]), instead)
     sizes = getattr(weights, "formats", {})
     form = max(sizes, key=sizes.__getitem__, default="") or "float32"
-    return with_activation(Trace("weights", tuple(_linked(layers, normed)), format=form), activation)
+    layers = _linked(layers, symmetric, normed)
+    return with_activation(Trace("weights", tuple(layers), format=form), activation)
 
 
 def _array(value) -> np.ndarray | None:
@@ -62,8 +65,11 @@ def _array(value) -> np.ndarray | None:
     return array if array.dtype.kind in "fiu" else None
 
 
-def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
-    """Link layers whose widths follow each other, from unit inputs to a unit gradient of the outputs."""
+def _linked(layers: list[Layer], symmetric: list[bool], normed: bool) -> list[Layer]:
+    """Link layers whose widths follow each other, from unit inputs to a unit gradient of the outputs.
+
+    Units stay equal if they have equal weights and the next layer reads all of them alike (``symmetric``).
+    """
     outs = [a.fan_out / a.area for a in layers]
     chain = not normed and all(a.kind in MULTIPLYING for a in layers) and all(
         out == a.fan_in / a.area or (a.kind == "linear" and b.kind == "convolution" and a.fan_in % out == 0)
@@ -76,7 +82,7 @@ def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
             next=place + 1 if chain and not last else -1, first=place == 0, last=last,
             bypassed=not chain, normalized=not chain,
             dead=a.dead if chain and not last else 0.0,  # elsewhere nobody knows the activation
-            identical=a.identical and after is not None and after.stuck,
+            identical=a.identical and after is not None and symmetric[place + 1],
             # a layer of 0 after each other one may end the branch of a skip connection
             stuck=chain and a.zero and (zeros[place] or zeros[place + 2])))
     return found
@@ -85,15 +91,14 @@ def _linked(layers: list[Layer], normed: bool) -> list[Layer]:
 def with_activation(trace: Trace, activation: str) -> Trace:
     """Return a trace of weights alone as theory predicts it with another activation after each layer.
 
-    ``in_mean`` of a layer whose weights have a mean above 0 is that of the activation before it, f(√q·z) with
-    z of a normal distribution. Weights below 0 turn units off; training makes such, too.
+    ``in_mean`` of a layer whose weights have a mean above 0 is that of the activation before it, E[f(√q z)].
+    Weights below 0 turn units off; training makes such, too.
     """
-    layers = carried([replace(a, activation="" if a.last else activation, after2=NAN, grad_in=NAN)
+    layers = propagate([replace(a, activation="" if a.last else activation, after2=NAN, grad_in=NAN)
                       if a.kind in MULTIPLYING else a for a in trace.layers])
-    f = ACTIVATIONS[activation].f
     for a in layers:
         if a.next > 0 and layers[a.next].out_mean > 0 and 0 < a.out2 < math.inf:
-            after = f(math.sqrt(a.out2) * GRID)
-            share = float(gaussian_mean(after)) / math.sqrt(gaussian_mean(after**2))
+            log_q = math.log(a.out2)
+            share = float(mean_value(activation, log_q) / np.exp(log_moment(activation, log_q) / 2))
             layers[a.next] = replace(layers[a.next], in_mean=share * math.sqrt(layers[a.next].in2))
     return replace(trace, layers=tuple(layers))

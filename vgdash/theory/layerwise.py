@@ -129,7 +129,7 @@ def predict(p: ProbeParams) -> Prediction:
     for layer in np.flatnonzero(mean_matters(forward.mean, forward.log_q)):
         a_mean[layer] = averages_about(activation, forward.mean[layer], forward.log_q[layer])[2]
     arrays = (*(x / LN10 for x in (forward.log_q, forward.log_a2, log_grad2, log_dw2)),
-              a_mean, _saturated(activation, forward.log_q, forward.mean), forward.correlation)
+              a_mean, saturated_share(activation, forward.log_q, forward.mean), forward.correlation)
     return Prediction(p, *arrays, *bands, kind, "; ".join(reasons))
 
 
@@ -302,7 +302,7 @@ def _saturated_zones(activation: Activation) -> tuple[tuple[float, float], ...]:
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
-def _saturated(activation: Activation, log_q: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def saturated_share(activation: Activation, log_q: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Return P(z in a saturated zone) for z ~ N(mean, q - mean²); at q = 0 that is 1 if 0 lies in one."""
     mean = np.where(mean_matters(mean, log_q), mean, 0.0)
     scale = np.exp(np.minimum(log_q, LARGEST) / 2)

@@ -11,11 +11,12 @@ import pandas as pd
 from pages.parts import names
 from pages.parts.text import count, markdown_table, number, plain
 from vgdash.activations import ACTIVATIONS
-from vgdash.models.carried import expected_gradients
-from vgdash.models.expectation import expected_after, flat_ends, slope2, spelled, wanted_gain
+from vgdash.models.causes import CAUSES
+from vgdash.models.expectation import expected_after, expected_slope2, flat_ends, spelled, wanted_gain
 from vgdash.models.fates import fates
+from vgdash.models.propagation import expected_gradients
 from vgdash.models.records import MULTIPLYING, Layer
-from vgdash.models.report import WORDS, Report
+from vgdash.models.report import Report
 
 HEADER = "| quantity | {of} | theory |\n|---|--:|--:|"
 LONGEST = 60  # characters of a name
@@ -47,7 +48,7 @@ def layer_view(report: Report, place: int) -> LayerView:
 
 
 def _title(finding) -> str:
-    said, others = WORDS[finding.cause], len(finding.layers) - 1
+    said, others = CAUSES[finding.cause].words, len(finding.layers) - 1
     rest = f" and {count(others, 'other')}" if others else ""
     return f"{said[0].upper()}{said[1:]} this layer{rest}."
 
@@ -69,7 +70,7 @@ def _rows(a: Layer, gradient: float) -> Iterator[tuple[str, str, str]]:
         ("factor of the gradient on its way back", a.grad_in / a.grad_out if a.grad_out > 0 else math.nan,
          a.gain if multiplies else math.nan),
         (f"E[f'({z})²]", a.grad_out / back if (back := a.grad_after * a.kept_back) > 0 else math.nan,
-         slope2(a) if a.activation else math.nan),
+         expected_slope2(a) if a.activation else math.nan),
         ("largest entry", a.out_largest, ""),
         ("units off", a.off, 0.5 if flat == (True, False) else math.nan),
         ("update : weight", a.update, "about 0.001"),
@@ -97,7 +98,7 @@ def layers_table(report: Report) -> pd.DataFrame:
             "Σδ², theory": gradient if multiplies else math.nan, "largest |z|": a.out_largest,
             "units off": a.off, "saturated units": a.saturated, "update : weight": a.update,
             "correlation of two inputs": a.correlation, "signal": fate[0], "gradient": fate[1],
-            "findings": "; ".join(WORDS[f.cause] for f in report.causes.get(a.path, ()))})
+            "findings": "; ".join(CAUSES[f.cause].words for f in report.causes.get(a.path, ()))})
     return pd.DataFrame(rows)
 
 

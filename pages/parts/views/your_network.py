@@ -16,12 +16,13 @@ from pages.parts.views.layer import LayerView, layer_view, quoted
 from pages.parts.views.phase_plane import cell_size, cells, critical_line, on_plane, right_end, sides
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.models.carried import expected_gradients, reweighted
+from vgdash.models.causes import CAUSES
 from vgdash.models.examples import EXAMPLES
 from vgdash.models.expectation import expected_after, spelled
 from vgdash.models.fates import FATES, HEALTHY, fates
+from vgdash.models.propagation import expected_gradients, with_initializer
 from vgdash.models.records import MATRICES, MULTIPLYING, Layer
-from vgdash.models.report import WORDS, Report
+from vgdash.models.report import Report
 from vgdash.theory.phase_diagram import HIGHEST_BIAS, plane
 
 AS_THEY_ARE = "as they are"
@@ -80,7 +81,7 @@ class PlaneView:
 def network_view(report: Report, place: int, initializer: str, example: str = "") -> NetworkView:
     """Show a report, its layer number ``place`` (0: the first at fault), and what other weights would do."""
     place = opened(report, place)
-    other = [] if initializer == AS_THEY_ARE else reweighted(report.layers, initializer)
+    other = [] if initializer == AS_THEY_ARE else with_initializer(report.layers, initializer)
     after, back = ([getattr(a, key) if a.kind in MATRICES else math.nan for a in other]
                    for key in ("after2", "grad_out"))
     forward, backward = _courses(report.layers, report.trace.framework == "weights")
@@ -113,7 +114,7 @@ def _remarks(report: Report, example: str) -> str:
         said.append(f"The first loss is {number(trace.loss, 2)}; guessing has {number(trace.guess, 2)}.")
     rest = report.findings[1:]
     if rest:
-        named = "; ".join(f"{WORDS[f.cause]} {quoted(f.layers[0])}" for f in rest[:3] if f.layers)
+        named = "; ".join(f"{CAUSES[f.cause].words} {quoted(f.layers[0])}" for f in rest[:3] if f.layers)
         said.append(f"Also: {named}.")
     return " ".join(said)
 

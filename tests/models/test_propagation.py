@@ -8,9 +8,9 @@ import pytest
 
 from tests.models.test_weights import mlp
 from vgdash import INITIALIZERS, ProbeParams, inspect, predict
-from vgdash.models.carried import carried, expected_gradients, reweighted
 from vgdash.models.examples import EXAMPLES, example
 from vgdash.models.fates import FATES, HEALTHY, fates
+from vgdash.models.propagation import expected_gradients, propagate, with_initializer
 from vgdash.models.weights import with_activation
 
 
@@ -24,7 +24,7 @@ def test_other_weights_are_predicted_as_mean_field_predicts_them(initializer, ac
     """From unit Gaussian inputs, and back from one and the same gradient of the outputs."""
     layers = [replace(a, bias="b") for a in chain(12, activation=activation).layers]
     theory = predict(ProbeParams.uniform(12, 64, activation, initializer))
-    there = reweighted(layers, initializer)
+    there = with_initializer(layers, initializer)
     assert np.log10([a.out2 for a in there]) == pytest.approx(theory.log10_q, abs=1e-9)
     decades = np.log10([a.grad_out for a in there]), theory.log10_grad2
     assert np.diff(decades[0]) == pytest.approx(np.diff(decades[1]), abs=1e-9)
@@ -35,7 +35,7 @@ def test_other_weights_are_those_that_a_net_with_them_really_has():
     parts = [(torch.nn.Linear(256, 256), torch.nn.ReLU()) for _ in range(10)]
     net = torch.nn.Sequential(*(part for pair in parts for part in pair))
     inputs = torch.randn(256, 256)
-    predicted = reweighted(inspect(net, inputs).layers, "he_normal")
+    predicted = with_initializer(inspect(net, inputs).layers, "he_normal")
     for layer in net[::2]:
         torch.nn.init.kaiming_normal_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
@@ -49,15 +49,15 @@ def test_other_weights_are_those_that_a_net_with_them_really_has():
 
 def test_where_normalization_stands_a_course_starts_again_from_what_was_measured():
     layers = [replace(a, normalized=True) for a in chain().layers]
-    assert {a.in2 for a in reweighted(layers, "standard_normal")[1:]} == {a.in2 for a in layers[1:]}
+    assert {a.in2 for a in with_initializer(layers, "standard_normal")[1:]} == {a.in2 for a in layers[1:]}
     ahead = [replace(a, next=-1) for a in layers]
-    assert [a.in2 for a in carried(ahead)] == [a.in2 for a in ahead]
+    assert [a.in2 for a in propagate(ahead)] == [a.in2 for a in ahead]
 
 
 def test_what_was_measured_between_two_layers_stays_such_as_pooling():
     layers = list(chain(4).layers)
     layers[2] = replace(layers[2], in2=layers[2].in2 / 4, grad_in=layers[2].grad_in * 3)
-    plain, pooled = (reweighted(net, "he_normal") for net in (chain(4).layers, layers))
+    plain, pooled = (with_initializer(net, "he_normal") for net in (chain(4).layers, layers))
     assert [b.in2 / a.in2 for a, b in zip(plain, pooled, strict=True)] == pytest.approx([1, 1, 1 / 4, 1 / 4])
     back = [b.grad_out / a.grad_out for a, b in zip(plain, pooled, strict=True)]
     assert back == pytest.approx([1 / 3, 1 / 3, 1, 1])
@@ -149,4 +149,4 @@ def test_no_number_is_too_large_to_carry():
               for exponent in (-300, 0, 300) for in2 in (0.0, 1.0, math.inf, math.nan)]
     layers = [replace(a, next=i + 1 if i + 1 < len(layers) else -1) for i, a in enumerate(layers)]
     for initializer in INITIALIZERS:
-        assert len(reweighted(layers, initializer)) == len(expected_gradients(layers)) == len(layers)
+        assert len(with_initializer(layers, initializer)) == len(expected_gradients(layers)) == len(layers)

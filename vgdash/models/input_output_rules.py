@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from vgdash.models.expectation import LIMITS, finding, number, plain
+from vgdash.models.causes import LIMITS, finding, number
 from vgdash.models.fixes import divide, scale, standardize, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Layer, Trace
 
 
-def inputs(trace: Trace, known: set[str]) -> list:
+def find_bad_inputs(trace: Trace, known: set[str]) -> list:
     """Find inputs that are not finite, 0, or far from mean 0 and standard deviation 1."""
     broken = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and math.isfinite(a.weight2)
               and not math.isfinite(a.in2) and not math.isfinite(a.out2)]
@@ -38,7 +38,7 @@ def inputs(trace: Trace, known: set[str]) -> list:
                    f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
 
 
-def outputs(trace: Trace, known: set[str]) -> list:
+def find_large_outputs(trace: Trace, known: set[str]) -> list:
     """Find outputs that make the first loss far larger than that of guessing: of one layer, or a product."""
     guessed, last = math.isfinite(trace.guess), [a for a in trace.layers if a.last and not a.zero]
     if not (math.isfinite(trace.loss) or trace.framework == "weights"):
@@ -77,7 +77,7 @@ def _cosines(a: Layer) -> bool:
     return max(abs(a.gain - 1), abs(a.fan_in * a.in2 - 1)) < 1e-3
 
 
-def suddenly_large(trace: Trace, known: set[str]) -> list:
+def find_sudden_growth(trace: Trace, known: set[str]) -> list:
     """Name layers that read far larger numbers than all before them: a sum or product has made them."""
     if known - {"input_scale"} or trace.loss <= LIMITS["loss"] * trace.guess:
         return []
@@ -96,11 +96,11 @@ def suddenly_large(trace: Trace, known: set[str]) -> list:
                    "this; something between does, such as a sum.", divide(trace, leaps))
 
 
-def suddenly_small(trace: Trace, known: set[str]) -> list:
+def find_sudden_loss(trace: Trace, known: set[str]) -> list:
     """Name layers that read far smaller numbers than the layer before them gives: a factor has made them."""
     if known:
         return []
-    faint = [(a, trace.layers[a.next], a.read_ratio * a.kept) for a in plain(trace) if a.next > 0
+    faint = [(a, trace.layers[a.next], a.read_ratio * a.kept) for a in trace.unbypassed() if a.next > 0
              and not a.normalized and 0 < a.read_ratio * a.kept < LIMITS["shrinks"]]
     if not faint:
         return []

@@ -8,25 +8,15 @@ from __future__ import annotations
 
 import math
 
-from vgdash.models.expectation import (
-    BY_WEIGHTS,
-    LIMITS,
-    finding,
-    is_dead,
-    number,
-    other_fan,
-    plain,
-    slope,
-    slope2,
-    spelled,
-    wanted_gain,
-)
+from vgdash.models.causes import BY_WEIGHTS, LIMITS, finding, number
+from vgdash.models.expectation import expected_slope2, is_dead, slope2, spelled, wanted_gain
 from vgdash.models.fixes import redraw, scale, skips, unsaturate
+from vgdash.models.other_fans import other_fan
 from vgdash.models.records import MULTIPLYING, Layer, Trace
 from vgdash.spelling import count
 
 
-def recurrence(trace: Trace, known: set[str]) -> list:
+def find_recurrent_growth(trace: Trace, known: set[str]) -> list:
     """Find weights used again and again, with a signal that grows exponentially from call to call."""
     if known & {"stream_grows", "detached", "input_scale"}:
         return []
@@ -49,19 +39,19 @@ def recurrence(trace: Trace, known: set[str]) -> list:
               "the signal keeps its size from call to call"), math.log10(rate) * a.calls)
 
 
-def course(trace: Trace, known: set[str]) -> list:
+def find_vanishing_or_exploding(trace: Trace, known: set[str]) -> list:
     """Find layers that make the gradient or the signal shrink or grow on the way through the net.
 
     A layer's own factor of the gradient is gain·E[f'²], from the next layer's input back to its own.
     """
     if known & {"stream_grows", "detached", "weights_large", "scale_small"}:
         return []
-    rows = [(a, a.gain * slope(a)) for a in plain(trace) if not a.last]
-    known_sizes = [a.grad_in for a in plain(trace) if a.grad_in > 0 and math.isfinite(a.grad_in)]
+    rows = [(a, a.gain * slope2(a)) for a in trace.unbypassed() if not a.last]
+    known_sizes = [a.grad_in for a in trace.unbypassed() if a.grad_in > 0 and math.isfinite(a.grad_in)]
     ends = [a.grad_after for a, _ in rows if a.grad_after > 0 and math.isfinite(a.grad_after)]
     reference = known_sizes[-1] if known_sizes else ends[-1] if ends else math.nan
     sizes = [a.grad_in / reference for a, _ in rows if a.grad_in > 0 and math.isfinite(a.grad_in)]
-    if not sizes and any(a.last and a.zero for a in plain(trace)):  # theory knows what the first step opens
+    if not sizes and any(a.last and a.zero for a in trace.unbypassed()):  # the first step opens these
         sizes = [math.prod(factor for a, factor in rows if a.next > 0)]
     shrunk, grown = min(sizes, default=1.0), max(sizes, default=1.0)
     if shrunk < LIMITS["shrinks"]:
@@ -82,7 +72,7 @@ def course(trace: Trace, known: set[str]) -> list:
             skips(trace, growing), math.log10(grown))
     if held <= 0.7 * math.log10(grown) and grown > LIMITS["grows"]:
         return _at_fault(trace, [(a, f) for a, f in rows if not a.normalized], 1, grown, "gradient")
-    inputs = [a.in2 for a in plain(trace) if a.in2 > 0 and math.isfinite(a.in2)]
+    inputs = [a.in2 for a in trace.unbypassed() if a.in2 > 0 and math.isfinite(a.in2)]
     if inputs and max(inputs) > LIMITS["grows"] * inputs[0]:
         factors = [(a, a.after2 / a.in2) for a, _ in rows if a.in2 > 0 and not a.normalized]
         return _at_fault(trace, factors, 1, max(inputs) / inputs[0], "signal")
@@ -147,7 +137,7 @@ def _span(values: list[float]) -> str:
     return number(values[0]) if high < 1.2 * low else f"{number(low)} to {number(high)}"
 
 
-def flat(trace: Trace, known: set[str]) -> list:
+def find_saturation(trace: Trace, known: set[str]) -> list:
     """Find saturated units, by the weights, by the bias, or by what comes in; a skip leads around some."""
     found = [a for a in trace.layers if a.saturated > LIMITS["flat around" if a.bypassed else "flat"]
              and not (a.first and "input_scale" in known)]
@@ -169,7 +159,7 @@ def flat(trace: Trace, known: set[str]) -> list:
     return judged
 
 
-def single(trace: Trace, known: set[str]) -> list:
+def find_outlying_layers(trace: Trace, known: set[str]) -> list:
     """Find one layer far from what its activation wants, and nets whose variances fit another fan."""
     if known & {*BY_WEIGHTS, "detached", "scale_small"}:
         return []
@@ -178,7 +168,7 @@ def single(trace: Trace, known: set[str]) -> list:
         return _weights(trace, large, 1, f"One layer multiplies the mean square by up to {number(high)}",
                         math.log10(high))
     free, least = _free(trace), LIMITS["one layer small"]
-    small = [a for a in free if not a.bypassed and a.gain * slope2(a) < least
+    small = [a for a in free if not a.bypassed and a.gain * expected_slope2(a) < least
              and not (a.in2 > 0 and a.after2 / a.in2 > least) and not a.share > LIMITS["share"]]
     small += [a for a in trace.layers if a.kind == "recurrent" and 0 < a.gain < least]
     if small:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from vgdash.models.expectation import BY_WEIGHTS, LIMITS, finding, number
+from vgdash.models.causes import BY_WEIGHTS, LIMITS, finding, number
 from vgdash.models.fixes import scale, with_bias
 from vgdash.models.records import Join, Trace
 
 
-def growing_stream(trace: Trace, known: set[str]) -> list:
+def find_growing_stream(trace: Trace, known: set[str]) -> list:
     """Find a residual stream that grows exponentially: by as much in its second half as in the first."""
     best, run = (0.0, []), []
     for run in _runs(trace, lambda join: not join.normalized):  # a normalized branch adds the same each time
@@ -33,7 +33,7 @@ def growing_stream(trace: Trace, known: set[str]) -> list:
         math.log10(total))
 
 
-def fading_stream(trace: Trace, known: set[str]) -> list:
+def find_fading_stream(trace: Trace, known: set[str]) -> list:
     """Find a residual stream whose gradient shrinks exponentially: the skips lose more than branches add.
 
     A sum of skip s and branch b passes back s + b of a squared gradient; branches √((1-s)/b) times as large
@@ -64,7 +64,7 @@ def fading_stream(trace: Trace, known: set[str]) -> list:
         -n * math.log10(rate))
 
 
-def buried_skips(trace: Trace, known: set[str]) -> list:
+def find_buried_skips(trace: Trace, known: set[str]) -> list:
     """Find skips that attention buries and normalization divides away, in three sums or more.
 
     Without skips attention averages until all tokens are one (Dong et al. 2021). n branches of 1/n of the

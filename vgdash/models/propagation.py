@@ -1,4 +1,4 @@
-"""Carry signal and gradient through layers by theory: of weights alone, and of a net with other weights."""
+"""Propagate signal and gradient through layers by theory: of weights alone, and of other weights."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
-from vgdash.models.expectation import expected_after, expected_read, flat_ends, slope2
+from vgdash.models.expectation import expected_after, expected_read, expected_slope2, flat_ends
 from vgdash.models.records import MULTIPLYING, NAN, Layer
-from vgdash.quadrature import GRID, gaussian_mean
+from vgdash.theory.layerwise import saturated_share
 
 
-def carried(layers: Sequence[Layer]) -> list[Layer]:
+def propagate(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers with the mean squares and gradients that theory predicts from their weights.
 
     Forward ``E[out²] = fan_in·E[w²]·E[in²] + E[b²]``, backward ``fan_in·E[w²]·E[f'(out)²]``. A layer that no
@@ -41,7 +43,7 @@ def carried(layers: Sequence[Layer]) -> list[Layer]:
         after = given.grad_after
         if i < a.next < len(layers):
             after = found[a.next].grad_in * _ratio(after, layers[a.next].grad_in)
-        out = given.grad_out if math.isnan(after) else after * slope2(a) * a.kept_back
+        out = given.grad_out if math.isnan(after) else after * expected_slope2(a) * a.kept_back
         found[i] = replace(a, grad_after=after, grad_out=out, grad_in=out * a.gain, grad_weight2=NAN,
                            grad_out2=given.grad_out2 * _ratio(out, given.grad_out), update=NAN)
     return found
@@ -54,11 +56,11 @@ def expected_gradients(layers: Sequence[Layer]) -> list[float]:
         after = a.grad_after
         if i < a.next < len(layers) and layers[a.next].kind in MULTIPLYING:
             after = layers[a.next].gain * layers[a.next].grad_out
-        found.append(slope2(a) * a.kept_back * after)
+        found.append(expected_slope2(a) * a.kept_back * after)
     return found
 
 
-def reweighted(layers: Sequence[Layer], initializer: str) -> list[Layer]:
+def with_initializer(layers: Sequence[Layer], initializer: str) -> list[Layer]:
     """Return the layers as theory predicts them with weights and biases of a named initializer.
 
     Layers keep their fans and activations; those without a bias get none.
@@ -73,15 +75,15 @@ def reweighted(layers: Sequence[Layer], initializer: str) -> list[Layer]:
                         bias_mean=0.0, zero=False, identical=False, stuck=False, dead=0.0, off=NAN,
                         gradient="unknown")
         changed.append(a)
-    return carried(changed)
+    return propagate(changed)
 
 
 def _saturated(activation: str, out2: float) -> float:
     """Return the share of units at the flat ends that theory expects; 0 without two of them."""
     if flat_ends(activation) != (True, True):
         return 0.0
-    size = math.sqrt(out2) if 0 < out2 < math.inf else 0.0
-    return float(gaussian_mean(ACTIVATIONS[activation].saturated(size * GRID)))
+    log_q = math.log(out2) if 0 < out2 < math.inf else -math.inf
+    return float(saturated_share(ACTIVATIONS[activation], np.array([log_q]), np.zeros(1))[0])
 
 
 def _ratio(one: float, other: float) -> float:
