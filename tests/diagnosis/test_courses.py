@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vgdash.diagnosis.courses import gradient_course, signal_course
-from vgdash.diagnosis.thresholds import THRESHOLDS
 
 DEPTH = 100
 LAYER = np.arange(1, DEPTH + 1)
@@ -72,8 +71,3 @@ def test_the_layer_where_the_signal_is_lost_is_a_thousand_times_off():
     quarters = 2 * math.log10(0.5)
     assert signal_course(quarters * LAYER, EVEN).first_layer == 10  # 2^-10 < 0.001
     assert gradient_course(quarters * (DEPTH - LAYER), EVEN).first_layer == DEPTH - 10
-
-
-def test_every_threshold_has_its_reason():
-    assert len(THRESHOLDS) > 10
-    assert all(len(one.reason) > 40 for one in THRESHOLDS.values())

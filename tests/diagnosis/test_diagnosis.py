@@ -230,7 +230,7 @@ def test_zeros_are_a_good_start_of_one_layer_and_of_no_more():
     ("constant", {}, True), ("constant", {"sigma_b2": 0.1}, False), ("lecun_normal", {}, False)])
 def test_equal_weights_are_said_to_keep_all_units_equal(initializer, rest, said):
     found = diagnose(uniform(5, 32, "tanh", initializer, gamma=0.02, **rest))
-    assert any("keeps them so" in one.text for one in found.findings) is said
+    assert any("keeps them so" in one.text for one in found.clauses) is said
 
 
 def test_nets_that_overflow_before_a_gradient_is_sent_are_judged_by_theory():

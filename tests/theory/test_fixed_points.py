@@ -12,7 +12,7 @@ from tests.test_quadrature import adaptive
 from vgdash.activations import ACTIVATIONS
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.averages import correlation_series, log_moment, map_correlation
-from vgdash.theory.fixed_points import critical_point, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
+from vgdash.theory.fixed_points import critical_line, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
 
 
 def correlation_map(name, log_q, correlation):
@@ -121,7 +121,7 @@ def test_above_the_critical_line_the_correlation_is_a_fixed_point_by_direct_quad
 
 def test_an_activation_that_jumps_over_criticality_says_so():
     """GELU without bias: below x2.35 a unit variance dies, above it grows, and chi_1 is 1 at neither."""
-    at = critical_point("gelu", 0)
+    (at,) = critical_line(ACTIVATIONS["gelu"], np.zeros(1))
     assert math.isnan(at.sigma_w2)
     assert at.reason.startswith("no critical point")
     dies, grows = fixed_point("gelu", 2.34, 0), fixed_point("gelu", 2.36, 0)

@@ -17,7 +17,6 @@ from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_cur
 from vgdash.diagnosis.outlook import outlooks
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
-from vgdash.diagnosis.words import outcome, remarks, troubles
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe, probe
@@ -36,9 +35,8 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     gradients = _direction(inner, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
-    found = Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, flat - off, off, seen, theory,
-                      outlooks([p])[0], remark=remarks)
-    return replace(found, troubles=troubles(found), outcome=outcome(found))
+    return Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, flat - off, off, seen, theory,
+                     outlooks([p])[0])
 
 
 def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.ndarray, np.ndarray]:

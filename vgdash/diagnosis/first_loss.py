@@ -55,7 +55,7 @@ def first_loss(seen: Probe, theory: Prediction) -> FirstLoss | None:
         if same:
             log_q = float(safe_log(max(math.exp(min(log_q, 600.0)) - same, 0.0)))
         expected = _expected(theory, log_q, classes)
-    weight = 2 * float(MENDED) / (1 - 1 / classes)  # q that costs MENDED nats
+    weight = 2 * MENDED / (1 - 1 / classes)  # q that costs MENDED nats
     log_scale = min(0.0, (math.log(weight) - log_q) / 2)
     mended = cross_entropy(math.exp(min(2 * log_scale + log_q, 600.0)), classes)
     return FirstLoss(classes, math.log(classes), expected, measured, math.exp(log_scale), mended)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +14,7 @@ from vgdash.diagnosis.first_loss import FirstLoss, first_loss
 from vgdash.diagnosis.nets import DeadNets
 from vgdash.diagnosis.outlook import Outlook
 from vgdash.diagnosis.thresholds import FAILS, MOVED
+from vgdash.diagnosis.words import Clause, outcome, remarks, troubles
 from vgdash.probe.params import ProbeParams
 from vgdash.probe.probe import Probe
 from vgdash.records import Record
@@ -58,15 +58,6 @@ class Correlation:
         return self.layers is not None
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One clause of the diagnosis: ``text`` begins with a small letter and ends without a stop."""
-
-    name: str  # course, dead_nets, saturated, parallel, scatter
-    text: str
-    trouble: bool = False
-
-
 @dataclass(frozen=True, eq=False)
 class Diagnosis(Record):
     """Fate of signal, gradient and inputs in the nets of ``params``, and the sentences about it."""
@@ -81,9 +72,6 @@ class Diagnosis(Record):
     nets: Probe  # measured
     theory: Prediction
     outlook: Outlook  # hindrances to training from this start, in decades
-    troubles: tuple[Finding, ...] = ()  # the course of signal and gradient, then what is wrong besides
-    outcome: Finding | None = None  # what training makes of it; None where nothing is wrong
-    remark: Callable[[Diagnosis], tuple[Finding, ...]] = lambda found: ()  # lists what else there is to say
 
     @property
     def signal(self) -> Course:
@@ -96,9 +84,19 @@ class Diagnosis(Record):
         return self.gradients.course
 
     @cached_property
-    def findings(self) -> tuple[Finding, ...]:
+    def troubles(self) -> tuple[Clause, ...]:
+        """The course of signal and gradient, then what is wrong besides."""
+        return troubles(self)
+
+    @cached_property
+    def outcome(self) -> Clause | None:
+        """Expected end of training from this start; None where nothing is wrong."""
+        return outcome(self)
+
+    @cached_property
+    def clauses(self) -> tuple[Clause, ...]:
         """All that there is to say, the most important first."""
-        return *self.troubles, *[self.outcome] * bool(self.outcome), *self.remark(self)
+        return *self.troubles, *[self.outcome] * bool(self.outcome), *remarks(self)
 
     @cached_property
     def first_loss(self) -> FirstLoss | None:
@@ -143,15 +141,15 @@ class Diagnosis(Record):
     @property
     def sentence(self) -> str:
         """The diagnosis in at most 110 characters: the course, the troubles that still fit, the outcome."""
-        text = "; ".join(one.text for one in self._said if one.name != "training")
-        outcome = "".join(one.text for one in self._said if one.name == "training")
+        text = "; ".join(one.text for one in self._said if one.subject != "training")
+        outcome = "".join(one.text for one in self._said if one.subject == "training")
         return _sentence(f"{text}. {outcome}" if outcome else text)
 
     @property
     def details(self) -> tuple[str, ...]:
         """Sentences for what the first one leaves out: the rest of its outcome goes on where it was cut."""
-        cut = next((f"{one.text}; " for one in self._said if one.name == "training"), "")
-        left = [one.text.removeprefix(cut) for one in self.findings if one not in self._said]
+        cut = next((f"{one.text}; " for one in self._said if one.subject == "training"), "")
+        left = [one.text.removeprefix(cut) for one in self.clauses if one not in self._said]
         if cut and self.outcome not in self._said:
             left.insert(0, left.pop(left.index(self.outcome.text.removeprefix(cut))))
         return tuple(map(_sentence, left))
@@ -159,11 +157,11 @@ class Diagnosis(Record):
     @property
     def besides(self) -> str:
         """Troubles besides the course of signal and gradient, in one line."""
-        return "; ".join(finding.text for finding in self.troubles[1:])
+        return "; ".join(one.text for one in self.troubles[1:])
 
     @cached_property
-    def _said(self) -> list[Finding]:
-        """Findings of ``sentence``: the course, what training makes of it, and the troubles that still fit.
+    def _said(self) -> list[Clause]:
+        """Clauses of ``sentence``: the course, what training makes of it, and the troubles that still fit.
 
         Where SGD learns, troubles come first; elsewhere the outcome does, cut before its semicolon if that
         makes room for the first trouble.
@@ -171,7 +169,7 @@ class Diagnosis(Record):
         course, *besides = self.troubles
         outcomes = [self.outcome] if self.outcome else []
 
-        def fit(*said: Finding) -> bool:
+        def fit(*said: Clause) -> bool:
             return len("; ".join(one.text for one in said)) < LONGEST
 
         if outcomes and not self.learns and not fit(course, *outcomes, *besides[:1]):
@@ -179,10 +177,10 @@ class Diagnosis(Record):
             if fit(course, short, *besides[:1]) or not fit(course, *outcomes):
                 outcomes = [short]
         said = [course]
-        for finding in (*besides, *outcomes) if self.learns else (*outcomes, *besides):
-            if not fit(*said, finding):
+        for clause in (*besides, *outcomes) if self.learns else (*outcomes, *besides):
+            if not fit(*said, clause):
                 break
-            said.append(finding)
+            said.append(clause)
         return said
 
 

@@ -1,12 +1,12 @@
-"""Sentences of a diagnosis: short clauses, the most important first, each with numbers of the record only."""
+"""Sentences of a ``Diagnosis`` d: short clauses, the most important first, with numbers of the record."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 
 from vgdash.diagnosis.courses import Course
-from vgdash.diagnosis.record import Diagnosis, Finding
 from vgdash.diagnosis.thresholds import (
     FIRST_LOSS,
     LOST,
@@ -25,89 +25,98 @@ MILD = {"vanishes": "shrinks", "explodes": "grows"}
 PLURALS = {"vanishes": "vanish", "is": "are"}
 
 
-def troubles(d: Diagnosis) -> tuple[Finding, ...]:
+@dataclass(frozen=True)
+class Clause:
+    """One thing to say of a net: ``text`` begins with a small letter and ends without a stop."""
+
+    subject: str  # course, training, dead_nets, saturated ...
+    text: str
+    trouble: bool = False
+
+
+def troubles(d) -> tuple[Clause, ...]:
     """Say what signal and gradient do, then what is wrong besides, the most important first."""
     if d.signal.behaviour == "dies":
         return (_dies(d),)
-    return (_courses(d), *(finding for finding in _besides(d) if finding.trouble))
+    return (_courses(d), *(clause for clause in _besides(d) if clause.trouble))
 
 
-def remarks(d: Diagnosis) -> tuple[Finding, ...]:
+def remarks(d) -> tuple[Clause, ...]:
     """Say what else there is; takes 10 to 20 ms where the trainable depth is in question."""
     if d.signal.behaviour == "dies":
         return ()
-    more = [finding for part in (_depth, _formats, _scatter) for finding in part(d)]
-    return *(finding for finding in _besides(d) if not finding.trouble), *more
+    more = [clause for part in (_depth, _formats, _scatter) for clause in part(d)]
+    return *(clause for clause in _besides(d) if not clause.trouble), *more
 
 
-def outcome(d: Diagnosis) -> Finding | None:
+def outcome(d) -> Clause | None:
     """Say what training makes of this start, if anything is wrong with it."""
     if d.signal.behaviour == "dies" or (d.learns and not _fades(d)):
         return None
     if d.learns:
-        return Finding("training", "SGD still trains this net")
+        return Clause("training", "SGD still trains this net")
     if d.learns is None:
-        return Finding("training", f"SGD may train this net{'; Adam can' if d.adam_learns else ''}")
+        return Clause("training", f"SGD may train this net{'; Adam can' if d.adam_learns else ''}")
     adam = {True: "Adam can still train this net; SGD cannot", None: "SGD cannot train this net; Adam may",
             False: "SGD cannot train this net; nor can Adam"}
-    return Finding("training", adam[d.adam_learns], True)
+    return Clause("training", adam[d.adam_learns], True)
 
 
-def _besides(d: Diagnosis) -> list[Finding]:
+def _besides(d) -> list[Clause]:
     parts = (_symmetry, _identity, _inputs, _dead, _parallel, _blurred, _hidden, _uneven, _saturated,
              _first_loss)
-    return [finding for part in parts for finding in part(d)]
+    return [clause for part in parts for clause in part(d)]
 
 
-def _symmetry(d: Diagnosis) -> list[Finding]:
+def _symmetry(d) -> list[Clause]:
     """Equal rows have equal gradients; only random biases or dropout tell units apart."""
     p = d.params
     equal = p.initializer == "constant" and p.depth > 1 and p.keep == 1
     if not equal or any(rule.law in ("normal", "uniform") for rule in p.biases):
         return []
-    return [Finding("symmetry", "all units of a layer are equal, and training keeps them so", True)]
+    return [Clause("symmetry", "all units of a layer are equal, and training keeps them so", True)]
 
 
-def _identity(d: Diagnosis) -> list[Finding]:
+def _identity(d) -> list[Clause]:
     """Speak of inputs that W = I does not hand on, for a layer is narrower than they are many."""
     handed, inputs = min(d.params.widths[:-1]), d.params.widths[0]
     if d.params.initializer != "identity" or handed == inputs:
         return []
     said = f"W = I hands on only the first {handed:,} of {inputs:,} inputs"
-    return [Finding("identity", said, inputs > 2 * handed)]
+    return [Clause("identity", said, inputs > 2 * handed)]
 
 
 # ---- signal and gradient
 
-def _courses(d: Diagnosis) -> Finding:
+def _courses(d) -> Clause:
     signal, gradient = d.signal, d.gradient
     trouble = _fades(d) and not d.learns
     ours, theirs = describe(signal, mild(d)), describe(gradient, mild(d))
     if ours == theirs == "holds" and _strays(d):
         ours = theirs = "holds on average"
     if ours == theirs:
-        return Finding("course", f"signal and gradient {_plural(ours)}", trouble)
+        return Clause("course", f"signal and gradient {_plural(ours)}", trouble)
     if gradient.behaviour in ("holds", "settles"):
         kept = "" if _fades(d) or d.params.depth == 1 else "; gradients keep their size"
-        return Finding("course", f"the signal {ours}{kept}", trouble)
+        return Clause("course", f"the signal {ours}{kept}", trouble)
     if signal.behaviour == gradient.behaviour:
         theirs = f"too, {figure(gradient)}"
-    return Finding("course", f"the signal {ours}; the gradient {theirs}", trouble)
+    return Clause("course", f"the signal {ours}; the gradient {theirs}", trouble)
 
 
-def _dies(d: Diagnosis) -> Finding:
+def _dies(d) -> Clause:
     if d.params.depth == 1:
-        return Finding("course", "a good start, for one layer has no symmetry to break")
-    return Finding("course", f"nothing passes: every z is 0 from layer {d.signal.worst_layer} on", True)
+        return Clause("course", "a good start, for one layer has no symmetry to break")
+    return Clause("course", f"nothing passes: every z is 0 from layer {d.signal.worst_layer} on", True)
 
 
-def _fades(d: Diagnosis) -> bool:
+def _fades(d) -> bool:
     """Test if signal or gradient goes far on its way."""
     return any(way.behaviour in ("vanishes", "explodes", "dies") or abs(way.total) > LOST
                for way in (d.signal, d.gradient))
 
 
-def mild(d: Diagnosis) -> bool:
+def mild(d) -> bool:
     """Test if "shrinks" and "grows" say enough: what vanishes or explodes was seen not to learn with SGD."""
     return d.learns is not False
 
@@ -158,61 +167,61 @@ def _plural(text: str) -> str:
 
 # ---- what else there is
 
-def _inputs(d: Diagnosis) -> list[Finding]:
+def _inputs(d) -> list[Clause]:
     """Speak of inputs far from a mean square of 1, unless something scales what comes of them."""
     p = d.params
     if abs(math.log10(p.input_square)) <= MOVED or p.normalization != "none" or p.rescale != "none":
         return []
     square, divisor = number(p.input_square), number(math.sqrt(p.input_square))
-    return [Finding("inputs", f"the inputs have a mean square of {square}: divide them by {divisor}", True)]
+    return [Clause("inputs", f"the inputs have a mean square of {square}: divide them by {divisor}", True)]
 
 
-def _dead(d: Diagnosis) -> list[Finding]:
+def _dead(d) -> list[Clause]:
     dead = d.dead_nets
     if not dead.count:
         return []
     verb = "is" if dead.count == 1 else "are"
-    return [Finding("dead_nets", f"{dead.count} of {dead.of} nets {verb} dead: take wider layers", True),
-            Finding("expected_dead", f"about {dead.expected:.0%} of such nets have a layer that is all off")]
+    return [Clause("dead_nets", f"{dead.count} of {dead.of} nets {verb} dead: take wider layers", True),
+            Clause("expected_dead", f"about {dead.expected:.0%} of such nets have a layer that is all off")]
 
 
-def _saturated(d: Diagnosis) -> list[Finding]:
+def _saturated(d) -> list[Clause]:
     if d.saturated < SATURATED:
         return []
-    return [Finding("saturated", f"{d.saturated:.0%} of its units are saturated", True)]
+    return [Clause("saturated", f"{d.saturated:.0%} of its units are saturated", True)]
 
 
-def _parallel(d: Diagnosis) -> list[Finding]:
+def _parallel(d) -> list[Clause]:
     if not d.correlation.parallel or d.gradient.behaviour in ("dies", "vanishes"):
         return []  # where gradients vanish, differences do too
     within = count(d.correlation.layers, "layer")
-    return [Finding("parallel", f"all inputs become parallel within {within}", True)]
+    return [Clause("parallel", f"all inputs become parallel within {within}", True)]
 
 
-def _blurred(d: Diagnosis) -> list[Finding]:
+def _blurred(d) -> list[Clause]:
     """Speak of inputs that lose what tells them apart without being parallel: by dropout, chaos, batches."""
     lost = d.outlook.difference
     if d.learns or d.correlation.parallel or not MOVED < lost < math.inf or _fades(d):
         return []
     said = ("all inputs become nearly parallel" if 1 - d.correlation.last < NEARLY else
             f"{_times(-lost)} of the difference between inputs is left")
-    return [Finding("difference", said, True)]
+    return [Clause("difference", said, True)]
 
 
-def _uneven(d: Diagnosis) -> list[Finding]:
+def _uneven(d) -> list[Clause]:
     if d.learns or d.outlook.unevenness < UNEVEN or _fades(d):
         return []
-    return [Finding("uneven", "some directions of the inputs are stretched, others lost")]
+    return [Clause("uneven", "some directions of the inputs are stretched, others lost")]
 
 
-def _hidden(d: Diagnosis) -> list[Finding]:
+def _hidden(d) -> list[Clause]:
     if d.learns or not d.outlook.hidden:
         return []
     what = "the length of the inputs" if d.params.normalization == "layer" else "what x and −x share"
-    return [Finding("hidden", f"normalization hides {what}", True)]
+    return [Clause("hidden", f"normalization hides {what}", True)]
 
 
-def _first_loss(d: Diagnosis) -> list[Finding]:
+def _first_loss(d) -> list[Clause]:
     """Speak of the softmax of an output layer: a layer unlike the one before it, or the only one."""
     widths = d.params.widths
     if (len(widths) > 2 and widths[-1] == widths[-2]) or (loss := d.first_loss) is None:
@@ -221,7 +230,7 @@ def _first_loss(d: Diagnosis) -> list[Finding]:
         return []
     said = f"the first loss is {spell_loss(loss.expected)}, not {spell_loss(loss.guess)}"
     mended = f"a last layer {times(loss.scale)} would start at a loss of {spell_loss(loss.mended)}"
-    return [Finding("first_loss", said, loss.excess > MISLEADS), Finding("last_layer", mended)]
+    return [Clause("first_loss", said, loss.excess > MISLEADS), Clause("last_layer", mended)]
 
 
 def spell_loss(loss: float) -> str:
@@ -229,24 +238,24 @@ def spell_loss(loss: float) -> str:
     return plain(loss, 3) if loss < 1e5 else number(loss)
 
 
-def _depth(d: Diagnosis) -> list[Finding]:
+def _depth(d) -> list[Clause]:
     steady = d.gradient.behaviour in ("holds", "settles", "power_law") and not d.correlation.parallel
     if steady or d.learns is not False or not d.trainable_depth < d.params.depth:  # which takes 10 ms
         return []
-    return [Finding("trainable_depth", f"plain SGD trains {layers(d.trainable_depth)} of this kind")]
+    return [Clause("trainable_depth", f"plain SGD trains {layers(d.trainable_depth)} of this kind")]
 
 
-def _formats(d: Diagnosis) -> list[Finding]:
+def _formats(d) -> list[Clause]:
     narrow, wide = d.number_formats[0], d.number_formats[-1]
     if narrow.survives or narrow.zero == wide.zero is not None:  # weights of 0 are 0 in every format
         return []
-    return [Finding("number_formats", narrow.sentence)]
+    return [Clause("number_formats", narrow.sentence)]
 
 
-def _scatter(d: Diagnosis) -> list[Finding]:
-    said = Finding("scatter", "single nets stray far from this mean: take wider layers")
+def _scatter(d) -> list[Clause]:
+    said = Clause("scatter", "single nets stray far from this mean: take wider layers")
     return [said] if _strays(d) else []
 
 
-def _strays(d: Diagnosis) -> bool:
+def _strays(d) -> bool:
     return max(d.signals.scatter, d.gradients.scatter) > SCATTERS

@@ -20,7 +20,7 @@ STYLE = """
 .vg tr.bad td{background:#fdecea}.vg svg{width:100%;height:auto}.vg text{font:12px system-ui,sans-serif}
 """
 SERIES = (  # what is drawn: title, colour, whether as a line
-    ("outputs, predicted by theory", "#0072B2", True, lambda a: expected_after(a)),
+    ("outputs, predicted by theory", "#0072B2", True, expected_after),
     ("outputs, measured", "#0072B2", False, lambda a: a.after2),
     ("gradient of the outputs, measured", "#D55E00", False, lambda a: a.grad_out2),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -129,10 +129,9 @@ class _Settings(_Architecture):
         if len(self.kernels) not in (0, 1, self.depth):
             raise ParamError("kernels", f"one number, or one for each of the {self.depth} layers",
                              Unquoted(f"{len(self.kernels):,} numbers"), "1 stands for a dense layer.")
-        for name in self.names:
-            if name == "constant" and max(self.kernels, default=1) > 1:
-                raise ParamError("kernels", f"1 for {name}", Unquoted(self.to_query()["kernels"][0]),
-                                 "Its kernels sum up neighbours, which no dense layer does.")
+        if "constant" in self.names and max(self.kernels, default=1) > 1:
+            raise ParamError("kernels", "1 for constant", Unquoted(self.to_query()["kernels"][0]),
+                             "Its kernels sum up neighbours, which no dense layer does.")
         if self.last_scale != 1 and self.rescale != "none":
             raise ParamError("last_scale", "1 with rescaling", self.last_scale,
                              "Rescaling divides it out again: take rescale none.")
@@ -162,8 +161,9 @@ class ProbeParams(_Settings, _OneInitializer):
     def scales(self) -> list[float]:
         """The factor of each layer's base draw."""
         one = initializer_for(self.initializer, self.activation)
-        scales = [self.gamma * one.layer_scale(n, m, kernel)
-                  for (n, m), kernel in zip(pairwise(self.widths), self.sides, strict=True)]
+        scale = cache(one.layer_scale)  # most layers repeat a shape
+        scales = [0.0 if self.residual == "zero" and skip is not None else self.gamma * scale(n, m, side)
+                  for (n, m), side, skip in zip(pairwise(self.widths), self.sides, self.skips, strict=True)]
         scales[0] *= one.first(self.fans_in[0])
         return [*scales[:-1], scales[-1] * self.last_scale]
 

@@ -48,10 +48,6 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
     """
     if drawn is None:
         drawn = draw_layers((_base(p),), p.widths, p.seed, (draw,))[_base(p), draw]
-    skips = p.skips
-    scales = scales or p.scales
-    if p.residual == "zero":
-        scales = [scale if skip is None else 0.0 for scale, skip in zip(scales, skips, strict=True)]
 
     def mask(index: int) -> np.ndarray:
         layer = index + 1
@@ -67,12 +63,12 @@ def build(p: ProbeParams, draw: int, drawn: Sequence[np.ndarray] | None = None,
         biases = [rule.draw(fan_in, units, stream(p.seed, draw, layer, "bias"))
                   for layer, (rule, fan_in, units) in layers]
     net = Net(
-        ACTIVATIONS[p.activation], drawn, scales, skips,
+        ACTIVATIONS[p.activation], drawn, scales or p.scales, p.skips,
         biases=biases,
         axis=AXES[p.normalization],
         mask=mask if p.keep < 1 else None,
         rescale=p.rescale == "lsuv",
-        norm_scale=plain_norm_scale(skips, p.norm_scale),
+        norm_scale=plain_norm_scale(p.skips, p.norm_scale),
     )
     x = gaussian(0, "input", p.batch)
     if (p.input_scale, p.input_mean) != (1, 0):

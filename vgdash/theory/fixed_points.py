@@ -259,17 +259,8 @@ def xi_c(activation: str | Activation, sigma_w2: float, sigma_b2: float) -> floa
     return fixed_point(activation, sigma_w2, sigma_b2).xi_c
 
 
-def critical_point(activation: str | Activation, sigma_b2: float) -> FixedPoint:
-    """Find the smallest sigma_w2 at which chi_1 = 1, and the fixed point there; all nan if there is none.
-
-    Raises ``ParamError`` for a bias variance outside 0 to 1e6.
-    """
-    record = activation_record(activation)
-    return critical_line(record, np.array([VARIANCES.check("sigma_b2", sigma_b2)]))[0]
-
-
 def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[FixedPoint]:
-    """Find the ``critical_point`` at each ``sigma_b2`` ``(points,)``.
+    """Find the fixed point of the least sigma_w2 with chi_1 = 1, or nan, at each ``sigma_b2`` ``(points,)``.
 
     chi_1 = 1 says sigma_w2 = 1/E[f'²]; with it, q = E[f²]/E[f'²] + sigma_b2 is one equation for q. A solution
     counts if a second moment of 1 flows to it.
@@ -294,5 +285,9 @@ def critical_line(activation: Activation, sigma_b2: np.ndarray) -> list[FixedPoi
 
 
 def critical_sigma_w2(activation: str | Activation, sigma_b2: float) -> float:
-    """Return the sigma_w2 at which chi_1 = 1 for this bias variance; nan if there is none."""
-    return critical_point(activation, sigma_b2).sigma_w2
+    """Return the smallest sigma_w2 at which chi_1 = 1 for this bias variance; nan if there is none.
+
+    Raises ``ParamError`` for a bias variance outside 0 to 1e6.
+    """
+    record = activation_record(activation)
+    return critical_line(record, np.array([VARIANCES.check("sigma_b2", sigma_b2)]))[0].sigma_w2

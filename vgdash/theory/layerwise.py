@@ -18,13 +18,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.initializers import INITIALIZERS, initializer_for
+from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, plain_norm_scale
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record, freeze
@@ -59,7 +60,6 @@ class Prediction(Record):
     correlation: np.ndarray  # cosine of z between two uncorrelated inputs; nan where q is 0
     band_q: Band  # finite width: ln q of a seed ~ N(ln q + mean, variance)
     band_grad2: Band
-    band_kind: str  # "published" (Hanin & Nica), "approximate" (ours, first order in 1/width) or "" (nan)
     reason: str  # why something is missing, or where the theory is approximate; empty if all is well
 
     @property
@@ -116,25 +116,25 @@ def predict(p: ProbeParams) -> Prediction:
     """
     no_band = Band(*[np.full(p.depth, np.nan)] * 3)
     if no_theory := INITIALIZERS[p.initializer].no_theory:
-        return Prediction(p, *[no_band.mean] * 7, no_band, no_band, "", f"no theory is drawn: {no_theory}")
+        return Prediction(p, *[no_band.mean] * 7, no_band, no_band, f"no theory is drawn: {no_theory}")
     activation = ACTIVATIONS[p.activation]
     forward = propagate_moments(p, log_weights(p), p.input_cosine)
     log_grad2 = log_gradients(p, forward)
     log_dw2 = log_grad2 + forward.log_branch + forward.log_into - math.log(p.batch)
-    kind, reasons = _band_kind(p)
+    has_band, reasons = _limits(p)
     bands = (no_band, no_band)
-    if kind:
+    if has_band:
         bands = band(p, activation, forward.log_q, forward.correlation, forward.share)
     a_mean = mean_value(activation, forward.log_q)
     for layer in np.flatnonzero(mean_matters(forward.mean, forward.log_q)):
         a_mean[layer] = averages_about(activation, forward.mean[layer], forward.log_q[layer])[2]
     arrays = (*(x / LN10 for x in (forward.log_q, forward.log_a2, log_grad2, log_dw2)),
               a_mean, saturated_share(activation, forward.log_q, forward.mean), forward.correlation)
-    return Prediction(p, *arrays, *bands, kind, "; ".join(reasons))
+    return Prediction(p, *arrays, *bands, "; ".join(reasons))
 
 
-def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:
-    """Name the source of the band, and the reasons for what is missing."""
+def _limits(p: ProbeParams) -> tuple[bool, list[str]]:
+    """Test if there is a finite-width band, and say what else theory lacks here."""
     reasons = []
     if p.normalization == "batch":
         reasons.append("batch normalization: the gradient of large batches, about 1/batch a layer is missing"
@@ -142,10 +142,9 @@ def _band_kind(p: ProbeParams) -> tuple[str, list[str]]:
                        "batch normalization of 2 or 3 examples: the mean of the gradient does not exist")
     plain = p.normalization == p.residual == p.rescale == "none"
     if not plain or p.initializer == "zeros" or not p.gamma or not p.last_scale:
-        return "", [*reasons, "no finite-width band with normalization, skip connections, rescaling "
-                              "or weights of 0"]
-    independent = p.initializer != "orthogonal" and not p.biased and p.keep == 1
-    return ("published" if independent and p.activation in ("relu", "linear") else "approximate"), reasons
+        return False, [*reasons, "no finite-width band with normalization, skip connections, rescaling "
+                                 "or weights of 0"]
+    return True, reasons
 
 
 # ---- layer recursion
@@ -166,14 +165,8 @@ class ForwardMoments:
 
 def log_weights(p: ProbeParams) -> np.ndarray:
     """Return ln Var(W[l]) by layer, gamma included, ``(depth,)``; -inf for weights of 0."""
-    one = initializer_for(p.initializer, p.activation)
-    variance = cache(one.layer_variance)  # most layers repeat a shape
-    squares = np.array([
-        0.0 if p.residual == "zero" and skip is not None else p.gamma**2 * variance(n, m, side)
-        for n, m, side, skip in zip(p.widths[:-1], p.widths[1:], p.sides, p.skips, strict=True)])
-    squares[0] *= one.first(p.fans_in[0]) ** 2
-    squares[-1] *= p.last_scale**2
-    return safe_log(squares)
+    variance = cache(INITIALIZERS[p.initializer].base.variance)  # most layers repeat a shape
+    return safe_log(np.square(p.scales) * [variance(*fans) for fans in pairwise(p.widths)])
 
 
 def bias_moments(p: ProbeParams) -> np.ndarray:
