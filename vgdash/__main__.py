@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from inspect import isroutine
+from pathlib import Path
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.models.inspect import inspect
@@ -35,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report.save(given.json)
         if given.html:
             report.to_html(given.html)
-    except (ParamError, ImportError, OSError) as error:
-        print(error, file=sys.stderr)
+    except Exception as error:  # the model's own, too: status 1 says that there are findings
+        kind = "" if isinstance(error, (ParamError, OSError)) else f"{type(error).__name__}: "
+        print(f"{given.model} could not be inspected. {kind}{error}", file=sys.stderr)
         return 2
     return 0 if report.healthy else 1
 
@@ -45,6 +47,8 @@ def _subject(name: str) -> tuple:
     """Return what to inspect: a file's path, or what a factory returns."""
     module, mark, factory = name.rpartition(":")
     if not mark or not module.replace(".", "").replace("_", "").isalnum():
+        if not Path(name).exists() and not Path(name).suffix:
+            raise ParamError("model", "a file, or package.module:factory", name, f"Try {name}:make_model.")
         return (name,)
     function = getattr(import_module(module), factory, None)
     if not isroutine(function):

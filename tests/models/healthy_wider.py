@@ -76,9 +76,15 @@ def sine_regression10():
 
 
 @healthy
-def house_prices():
+def ages():
     x = torch.randn(128, 8)
-    return mlp([8, 64, 64, 1], nn.ReLU), x, 2e5 + 5e4 * torch.randn(128, 1), F.mse_loss
+    return mlp([8, 64, 64, 1], nn.ReLU), x, 40 + 15 * torch.randn(128, 1), F.mse_loss
+
+
+@healthy
+def counts():
+    x = torch.randn(128, 8)
+    return mlp([8, 64, 64, 1], nn.ReLU), x, torch.poisson(1e3 * x[:, :1].exp()), F.poisson_nll_loss
 
 
 @healthy

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.models.made_weights import Last
 from tests.models.nets import Enc, broken, ce, data, each, healthy
-from tests.models.zoo.models import sentences, token_loss
+from tests.models.zoo.models import mlp, sentences, token_loss
 
 
 class Faint(nn.Module):
@@ -104,3 +104,45 @@ class Neighbours(nn.Module):
 @healthy
 def sparse_buffer():
     return Neighbours(), torch.randn(30, 8), torch.arange(30) % 3, ce
+
+
+@broken("target_scale", {"4"})
+def house_prices():
+    x = torch.randn(128, 8)
+    return mlp([8, 64, 64, 1], nn.ReLU), x, 2e5 + 5e4 * torch.randn(128, 1), F.mse_loss
+
+
+@broken("target_scale", {"4"})
+def kelvin():
+    x = torch.randn(128, 8)
+    return mlp([8, 64, 64, 1], nn.ReLU), x, 290 + 10 * torch.randn(128, 1), F.smooth_l1_loss
+
+
+class HandWritten(nn.Module):
+    """h = tanh(x Wx + h Wh), step by step."""
+
+    def __init__(self, gain):
+        super().__init__()
+        self.read, self.keep, self.head = nn.Linear(4, 32), nn.Linear(32, 32, bias=False), nn.Linear(32, 1)
+        nn.init.orthogonal_(self.keep.weight, gain)
+
+    def forward(self, x):
+        h = x.new_zeros(len(x), 32)
+        for step in x.unbind(1):
+            h = torch.tanh(self.read(step) + self.keep(h))
+        return self.head(h)
+
+
+def first_number(gain):
+    x = torch.randn(64, 25, 4)
+    return HandWritten(gain), x, x[:, -5, :1], F.mse_loss
+
+
+@broken("weights_large", {"keep"})
+def recurrent_by_hand():
+    return first_number(4.0)
+
+
+@healthy
+def recurrent_by_hand_of_gain_1():
+    return first_number(1.0)

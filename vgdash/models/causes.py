@@ -31,6 +31,7 @@ CAUSES = {  # most serious first
     "weights_identical": Cause("units stay equal at", "identical", "identical"),
     "weights_shifted": Cause("the mean of the weights is not 0 at"),
     "input_scale": Cause("the inputs have the wrong scale at", excess=lambda a: a.in2),
+    "target_scale": Cause("the targets have the wrong scale for"),
     "stream_grows": Cause("the residual stream explodes at", "exploding", "exploding"),
     "wrong_fan": Cause("weights fit another fan at", excess=lambda a: a.gain / wanted_gain(a.activation)),
     "weights_large": Cause("weights are too large at", "exploding"),
@@ -58,6 +59,7 @@ LIMITS = {
     "input": (1e-3, 100.0),  # mean square; pixels in [0, 1] have .1 to .3
     "small entry": 0.1,  # sparse inputs are small on average and have entries of 1
     "offset": (25.0, 9.0),  # squared mean beside the variance, and mean square
+    "targets": (1e5, 3e3),  # mean square; and where the mean is 5 standard deviations: SGD learns up to 1e3
     "loss": 3.0,  # first loss beside that of guessing; He in the last layer gives 1.4
     "leap": 3.0,  # a layer's inputs beside the largest mean square before it
     "share": 0.1,  # of a mean square, below which nearly all of it comes from elsewhere

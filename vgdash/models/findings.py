@@ -15,6 +15,7 @@ from vgdash.models.expectation import is_dead, is_shifted
 from vgdash.models.fixes import attach, fill, redraw, revive, wider
 from vgdash.models.input_output_rules import (
     find_bad_inputs,
+    find_bad_targets,
     find_large_outputs,
     find_sudden_growth,
     find_sudden_loss,
@@ -113,10 +114,10 @@ def _dead(trace, known):
     if not dead or known & {"weights_zero", "scale_zero"}:
         return []
     a = dead[0]
-    spread = number(math.sqrt(max(a.out2 - a.bias2, 0.0)))
+    spread = number(math.sqrt(max(a.out2 - a.out_mean**2 - (a.bias2 - a.bias_mean**2), 0.0)))
     return finding("dead", dead, (
         f"{a.dead:.0%} of the units after {a.path} are off for every input; by chance half of them are. "
-        f"The bias has mean {number(a.bias_mean)}, and the sum over the inputs is {spread} wide."),
+        f"The bias has mean {number(a.bias_mean)}; the sum over the inputs has standard deviation {spread}."),
         revive(trace, dead))
 
 
@@ -221,6 +222,6 @@ def _infinite(trace, known):
 
 
 RULES = (_detached, _overflow, _zero, _closed, _dead, _empty, _scales, _identical, find_bad_inputs,
-         find_growing_stream, find_fading_stream, find_recurrent_growth, find_vanishing_or_exploding,
-         find_saturation, find_outlying_layers, find_buried_skips, _shifted, _biases, find_large_outputs,
-         find_sudden_growth, find_sudden_loss, _underflow, _infinite)
+         find_bad_targets, find_growing_stream, find_fading_stream, find_recurrent_growth,
+         find_vanishing_or_exploding, find_saturation, find_outlying_layers, find_buried_skips, _shifted,
+         _biases, find_large_outputs, find_sudden_growth, find_sudden_loss, _underflow, _infinite)

@@ -1,6 +1,6 @@
 """Write the code of fixes, in the framework of the model that was traced.
 
-Each text runs where ``model`` (or ``weights``) and ``inputs`` are the ones that were inspected.
+Each text runs where ``model`` (or ``weights``), ``inputs`` and ``targets`` are those that were inspected.
 """
 
 from __future__ import annotations
@@ -149,8 +149,13 @@ layer.call = lambda x, *args, call=layer.call, **options: call({changed}, *args,
 def _entering(trace: Trace, layer: Layer, mean: float, size: float) -> str:
     """Subtract ``mean`` from what a layer reads, and divide it by ``size``."""
     read = "args[0]" if trace.framework == "torch" else "x"
-    read = f"({read} - {mean:.6g})" if mean else read
+    read = f"({read}{_minus(mean, size)})"
     return ENTER[trace.framework].format(path=layer.path, changed=f"{read} / {size:.6g}")
+
+
+def _minus(mean: float, std: float) -> str:
+    """Write the subtraction of a mean, or nothing if it is far below the standard deviation."""
+    return "" if abs(mean) < 1e-3 * std else f" {'-' if mean > 0 else '+'} {abs(mean):.6g}"
 
 
 def standardize(trace: Trace, layers: list[Layer]) -> str:
@@ -160,9 +165,15 @@ def standardize(trace: Trace, layers: list[Layer]) -> str:
         lines.append("inputs = inputs.copy() if isinstance(inputs, dict) else list(inputs)")
     for a in {a.source or a.path: a for a in layers}.values():
         std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0)) or 1.0
-        lines.append(f"{a.source} = ({a.source} - {a.in_mean:.6g}) / {std:.6g}" if a.source
+        lines.append(f"{a.source} = ({a.source}{_minus(a.in_mean, std)}) / {std:.6g}" if a.source
                      else _entering(trace, a, a.in_mean, std).rstrip())
     return "\n".join([*lines, "# Predicted: the inputs have the scale that initializers expect.", ""])
+
+
+def standardize_targets(mean: float, std: float) -> str:
+    """Bring targets to mean 0 and standard deviation 1."""
+    return (f"mean, std = {mean:.6g}, {std:.6g}\ntargets = (targets - mean) / std\n"
+            "# Predicted: the first loss is that of guessing. Answers are outputs * std + mean.\n")
 
 
 def divide(trace: Trace, leaps: list[tuple[Layer, float]]) -> str:
@@ -183,7 +194,9 @@ def wider(trace: Trace) -> str:
     return f"import torch\n\nmodel.bfloat16()\ninputs = inputs.bfloat16()\n{effect}"
 
 
-ATTACH = '''import torch
+ATTACH = '''import types
+
+import torch
 from torch.overrides import TorchFunctionMode
 
 CUTS = torch.Tensor.data.__get__, torch.Tensor.detach, torch.detach
@@ -201,12 +214,12 @@ class Attached(TorchFunctionMode):
             return args[0] + (found - args[0]).detach() if function in STEPS else found
 
 
-def forward(*args, cut=model.forward, **kwargs):
+def forward(self, *args, **kwargs):
     with Attached():
-        return cut(*args, **kwargs)
+        return type(self).forward(self, *args, **kwargs)
 
 
-model.forward = forward
+model.forward = types.MethodType(forward, model)
 '''
 
 

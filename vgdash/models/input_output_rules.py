@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from vgdash.models.causes import LIMITS, finding, number
-from vgdash.models.fixes import divide, scale, standardize, with_bias
+from vgdash.models.fixes import divide, scale, standardize, standardize_targets, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Layer, Trace
 
 
@@ -36,6 +36,19 @@ def find_bad_inputs(trace: Trace, known: set[str]) -> list:
     std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0))
     return finding("input_scale", found, f"The inputs of {a.path} have mean {number(a.in_mean)} and standard "
                    f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
+
+
+def find_bad_targets(trace: Trace, known: set[str]) -> list:
+    """Find targets so large, or so far from 0, that outputs of ordinary size do not come near them."""
+    mean, spread = trace.target_mean, max(trace.target2 - trace.target_mean**2, 0.0)
+    largest, offset = LIMITS["targets"]
+    far = mean**2 > LIMITS["offset"][0] * spread and trace.target2 > offset
+    if not (trace.target2 > largest or far):
+        return []
+    return finding("target_scale", [a for a in trace.layers if a.last], (
+        f"The targets have mean {number(mean)} and standard deviation {number(math.sqrt(spread))}; a last "
+        "layer gives numbers near 0 and 1, and a learning rate that suits it never arrives, or diverges."),
+        standardize_targets(mean, math.sqrt(spread) or 1.0))
 
 
 def find_large_outputs(trace: Trace, known: set[str]) -> list:

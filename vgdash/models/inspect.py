@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vgdash.models.report import Report
 from vgdash.number_formats import FORMATS
-from vgdash.params import Choice, ParamError
+from vgdash.params import Choice, ParamError, Real
 
 PICKLED = ("Convert it where you trust it: "
            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path).")
@@ -32,7 +32,9 @@ def inspect(model, inputs=None, targets=None, loss=None, *, rate: float = 0.01, 
     Nothing of the model is changed: parameters, gradients, buffers, mode, hooks and random states stay.
     Raises ``ParamError`` for what cannot be inspected, and whatever the model itself raises.
     """
+    formats = (formats,) if isinstance(formats, str) else formats
     formats = tuple(Choice(tuple(FORMATS)).check("formats", name) for name in formats)
+    rate = Real(0, 1e6).check("rate", rate)
     bases = {(c.__module__.partition(".")[0], c.__name__) for c in type(model).__mro__}
     if isinstance(model, (str, PathLike)):
         if instead := OTHERS.get(Path(model).suffix.lower()):
@@ -64,7 +66,7 @@ def assert_healthy(model, inputs=None, targets=None, loss=None, **options) -> Re
 
 
 class Watch:
-    """Inspect a model every ``every`` steps of training, and keep the last ``keep`` reports.
+    """Inspect a model every ``every`` steps of training, and keep the last ``keep`` pairs (step, report).
 
     Call ``watch(step)`` in a loop, in Lightning from ``on_train_batch_end`` with ``trainer.global_step``. For
     Keras pass ``keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: watch(batch))``.

@@ -137,7 +137,8 @@ class Join:
 class Trace:
     """Measurement of a model: its layers in order of use, its joins, its loss.
 
-    ``guess`` is the loss of outputs that say nothing (all 0), ``output2`` the outputs' mean square.
+    ``guess`` is the loss of outputs that say nothing (all 0), ``output2`` the outputs' mean square,
+    ``target2`` and ``target_mean`` are those of numbers that the outputs are to be.
     ``broken``: the module where the first infinite number or NaN stands. ``cuts``: places in the source where
     the gradient's path ends. ``shrunk``: share of the gradient's entries that the format rounds to 0.
     """
@@ -149,6 +150,8 @@ class Trace:
     loss: float = NAN
     guess: float = NAN
     output2: float = NAN
+    target2: float = NAN
+    target_mean: float = NAN
     rate: float = 0.01
     broken: str = ""
     cuts: tuple[str, ...] = ()

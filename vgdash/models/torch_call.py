@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from inspect import signature
 
@@ -13,6 +14,7 @@ import torch
 
 from vgdash.models.records import NAN
 from vgdash.models.torch_graph import tensors
+from vgdash.models.torch_measure import mean_of, mean_square
 from vgdash.params import ParamError
 
 DICTIONARIES = (dict, OrderedDict, defaultdict)  # others may refuse to be changed
@@ -61,12 +63,12 @@ def unchanged(model):
 
 
 def arguments(model, inputs) -> tuple[tuple, dict]:
-    """Return the model's arguments: a dictionary gives them by name, a list or tuple in order."""
-    args, named = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
-    if isinstance(inputs, (dict, list, tuple)):
+    """Return the model's arguments: a mapping gives them by name, a list or tuple in order."""
+    args, named = ((), inputs) if isinstance(inputs, Mapping) else (inputs, {})
+    if isinstance(inputs, (Mapping, list, tuple)):
         with suppress(TypeError, ValueError):
             signature(model.forward).bind(*args, **named)
-            return tuple(args), named
+            return tuple(args), dict(named)
     return (inputs,), {}
 
 
@@ -85,9 +87,9 @@ def as_tensors(model, value):
 
 def checked_loss(loss, targets):
     """Return the loss if it can be called with what there is. Raises ``ParamError``."""
-    if not callable(loss):
+    if not callable(loss) or isinstance(loss, type):
         raise ParamError("loss", "a function of outputs and targets", loss,
-                         "Such as torch.nn.functional.cross_entropy.")
+                         "Such as torch.nn.functional.cross_entropy, or torch.nn.CrossEntropyLoss().")
     needed = []
     with suppress(ValueError):  # it has no signature
         needed = [one for one in signature(getattr(loss, "forward", loss)).parameters.values()
@@ -113,6 +115,9 @@ def guessed_loss(output, targets):
             return lambda o, t: loss(o.reshape(t.shape), t.to(o.dtype))
         elif output.dim() == targets.dim() + 1:
             last = output.shape[:-1] == targets.shape and output.dim() > 2
+            if output.dim() == 1:
+                raise ParamError("inputs", "a batch of examples", "one example",
+                                 "Add an axis: inputs[None], targets[None].")
             classes = output.shape[-1 if last else 1]
             if int(targets.max()) >= classes:
                 raise ParamError("targets", f"whole numbers below {classes}, the model's classes",
@@ -148,14 +153,24 @@ def losses(recorder, outputs, targets, loss):
     rest = () if targets is None else (targets,)
     value = checked_loss(loss, targets)(outputs, *rest)
     if not isinstance(value, torch.Tensor):
-        raise ParamError("loss", "a function that returns a tensor", type(value).__name__,
-                         "Return the loss without .item().")
+        instead = ("Return the loss without .item()." if isinstance(value, (int, float)) else
+                   "Return the loss alone: lambda outputs, targets: criterion(outputs, targets)[0].")
+        raise ParamError("loss", "a function that returns a tensor", type(value).__name__, instead)
     try:
         with torch.no_grad():
             guess = float(loss(zero_outputs(outputs, recorder), *rest).float().mean())
     except Exception:  # a loss of another kind: it has no guess
         guess = NAN
     return value.mean(), guess if math.isfinite(guess) and guess > 1e-12 else NAN
+
+
+def target_sizes(outputs, targets, guess: float) -> dict[str, float]:
+    """Return mean square and mean of targets that outputs are to equal, as a loss of outputs of 0 shows."""
+    if not (isinstance(targets, torch.Tensor) and targets.is_floating_point() and targets.numel()):
+        return {}
+    alike = any(t.numel() == targets.numel() for t in tensors(outputs))
+    wanted = alike and guess >= 0.4 * float(targets.abs().mean())  # Poisson's loss of log-rates of 0 is 1
+    return {"target2": mean_square(targets), "target_mean": mean_of(targets)} if wanted else {}
 
 
 def zero_outputs(outputs, recorder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -70,7 +70,7 @@ def tensors(*values) -> Iterator[torch.Tensor]:
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
-        elif isinstance(value, dict):
+        elif isinstance(value, Mapping):
             yield from tensors(*value.values())
         elif isinstance(value, (list, tuple)):
             yield from tensors(*value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields, replace
 
@@ -10,7 +11,7 @@ import torch
 from torch.nn.modules import module as hooks
 
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
-from vgdash.models.torch_call import arguments, as_tensors, losses, unchanged, unwrapped
+from vgdash.models.torch_call import arguments, as_tensors, losses, target_sizes, unchanged, unwrapped
 from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, linked
 from vgdash.models.torch_measure import (
@@ -36,12 +37,17 @@ def trace(model, inputs, targets=None, loss=None, rate: float = 0.01, formats=()
     if isinstance(inputs, torch.utils.data.DataLoader):
         raise ParamError("inputs", "one batch of what the model is called with", "a DataLoader",
                          "Give inputs and targets of next(iter(loader)).")
+    if not isinstance(unwrapped(model), torch.nn.Module):
+        raise ParamError("model", "a torch.nn.Module", type(model).__name__, "Give the module itself.")
     inputs, targets = as_tensors(model, inputs), as_tensors(model, targets)
     return measured(Tracer(unwrapped(model), formats), inputs, targets, loss, rate)
 
 
 def measured(tracer: Tracer, inputs, targets, loss, rate: float) -> Trace:
     """Run a tracer's forward and backward pass, and leave its model as it was."""
+    if any(p.is_meta for p in tracer.model.parameters()):
+        raise ParamError("model", "a module whose weights exist", "weights on the meta device",
+                         "Give them numbers: model.to_empty(device='cpu'), then initialize.")
     if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in tracer.model.parameters()):
         raise ParamError("model", "a module whose weights exist", "lazy layers", "Call it once with a batch.")
     stance = getattr(torch.compiler, "set_stance", None)  # compiled parts run as they were written
@@ -72,7 +78,7 @@ class Tracer:
     def forward(self, inputs):
         """Run the model and record its operations."""
         recorder = self.recorder
-        parts = ({f"inputs[{k!r}]": v for k, v in inputs.items()} if isinstance(inputs, dict) else
+        parts = ({f"inputs[{k!r}]": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else
                  {f"inputs[{i}]": v for i, v in enumerate(inputs)} if isinstance(inputs, (list, tuple)) else
                  {"inputs": inputs})
         given = list(tensors(inputs))
@@ -235,8 +241,9 @@ class Tracer:
         kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
         return Trace(
             self.framework, tuple(layers), tuple(joins), min(kinds, key=len, default="float32"),
-            float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate, self.recorder.broken,
-            tuple(dict.fromkeys(self.recorder.cuts)), shrunk, tuple(self.formats))
+            float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate=rate,
+            broken=self.recorder.broken, cuts=tuple(dict.fromkeys(self.recorder.cuts)), shrunk=shrunk,
+            formats=tuple(self.formats), **target_sizes(outputs, targets, guess))
 
     def take_two_steps(self, grads, learning, value_of) -> None:
         """Take two small steps on copies: do weights of 0 without a gradient get one, and do rows part?"""

@@ -17,26 +17,34 @@ from vgdash.spelling import count
 
 
 def find_recurrent_growth(trace: Trace, known: set[str]) -> list:
-    """Find weights used again and again, with a signal that grows exponentially from call to call."""
+    """Find weights used again and again, with a signal or gradient that grows exponentially over the calls.
+
+    Where the activation holds the signal the gradient grows all the same: its factor is gain·E[f'²].
+    """
     if known & {"stream_grows", "detached", "input_scale"}:
         return []
     calls: dict[str, list[Layer]] = {}
     for a in trace.layers:
         if a.kind in MULTIPLYING and a.weight and not a.normalized and 0 < a.in2 < math.inf:
             calls.setdefault(a.weight, []).append(a)
-    found = {}
-    for name, uses in calls.items():
-        total, half = uses[-1].in2 / uses[0].in2, uses[-1].in2 / uses[len(uses) // 2].in2
-        if len(uses) > 3 and total >= LIMITS["grows"] and half >= LIMITS["stream"][1]:
-            found[name] = uses[-1], total ** (1 / (len(uses) - 1))
+    found = []
+    for uses in (uses for uses in calls.values() if len(uses) > 3):
+        for what, sizes in (("mean square that it reads", [a.in2 for a in uses]),
+                            ("gradient's square", [a.grad_in for a in reversed(uses)])):
+            start, middle, end = sizes[0], sizes[len(sizes) // 2], sizes[-1]
+            if 0 < start < math.inf and LIMITS["grows"] * start <= end < math.inf and (
+                    LIMITS["stream"][1] * middle <= end):
+                found.append((uses[-1], (end / start) ** (1 / (len(uses) - 1)), what))
+                break
     if not found:
         return []
-    layers, (a, rate) = [a for a, _ in found.values()], max(found.values(), key=lambda pair: pair[1])
-    return finding("weights_large", layers, (
-        f"{a.path} is called {a.calls} times, and the mean square that it reads grows by {number(rate)} from "
-        f"call to call; fan-in·E[w²] is {number(a.gain)}."),
-        scale(trace, layers, lambda a: found[a.weight][1] ** (-0.5 / len(layers)),
-              "the signal keeps its size from call to call"), math.log10(rate) * a.calls)
+    a, rate, what = max(found, key=lambda one: one[1])
+    over = {a.weight: rate if what.startswith("mean") else a.gain for a, rate, what in found}
+    return finding("weights_large", [a for a, *_ in found], (
+        f"{a.path} is called {a.calls} times, and the {what} grows by {number(rate)} from call to call; "
+        f"fan-in·E[w²] is {number(a.gain)}."),
+        scale(trace, [a for a, *_ in found], lambda a: over[a.weight] ** (-0.5 / len(found)),
+              "signal and gradient keep their size from call to call"), math.log10(rate) * a.calls)
 
 
 def find_vanishing_or_exploding(trace: Trace, known: set[str]) -> list:
