@@ -136,33 +136,6 @@ def test_inputs_may_be_named_or_several_and_wrappers_come_off():
     assert [a.path for a in inspect(nn.DataParallel(Named()), x).layers] == ["a"]
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_what_cannot_be_inspected_is_refused_with_a_sentence(tmp_path):
-    x = torch.randn(8, 8)
-    scripted = torch.jit.trace(nn.Linear(8, 2), x)
-    for model, inputs, said in ((scripted, x, "scripted"), (nn.Linear(8, 2), None, "batch"), (3, x, "NumPy"),
-                                (nn.LazyLinear(3), x, "once"), (nn.ReLU(), x, "has the layers"),
-                                ([x], None, "NumPy"), (nn.Linear(8, 2), x[:0], "at least one example"),
-                                (nn.Linear(8, 2), torch.utils.data.DataLoader(x), "one batch"),
-                                (nn.Linear(8, 2), (x, torch.arange(8)), "targets apart"),
-                                (tmp_path / "model.pt", None, "pickle")):
-        with pytest.raises(ParamError, match=said):
-            inspect(model, inputs)
-    with pytest.raises(ParamError, match="formats"):
-        inspect(nn.Linear(8, 2), x, formats=("float8",))
-
-
-def test_targets_and_losses_that_do_not_fit_are_refused_with_a_sentence():
-    model, x, classes = nn.Linear(8, 3), torch.randn(9, 8), torch.arange(9) % 3
-    for targets, loss, said in ((classes + 1, None, "below 3"), (classes.float(), None, r"shape \(9, 3\)"),
-                                (classes.tolist(), None, "tensor of whole"), (classes, "mse", "function"),
-                                (None, nn.CrossEntropyLoss(), "targets must be"),
-                                (None, nn.functional.mse_loss, "targets must be")):
-        with pytest.raises(ParamError, match=said):
-            inspect(model, x, targets, loss)
-    assert inspect(model, x, None, lambda o: 0 * o.sum() + 7).trace.loss == 7
-
-
 def test_the_loss_of_usual_targets_is_guessed():
     class Named(nn.Linear):
         def forward(self, x):

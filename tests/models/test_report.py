@@ -176,7 +176,8 @@ def test_the_command_line_says_by_its_status_what_it_found(tmp_path, monkeypatch
         "import torch\nfrom torch import nn\n"
         "def good():\n"
         "    return nn.Sequential(nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(9, 9)\n"
-        "def bad():\n    model, inputs = good()\n    return model, inputs * 1e4\n",
+        "def bad():\n    model, inputs = good()\n    return model, inputs * 1e4\n"
+        "def raises():\n    model, inputs = good()\n    return model, inputs[:, :5]\n",
         encoding="utf-8",
     )
     monkeypatch.chdir(tmp_path)
@@ -189,6 +190,7 @@ def test_the_command_line_says_by_its_status_what_it_found(tmp_path, monkeypatch
     assert (tmp_path / "run.html").exists()
     for wrong, said in (("mine:none", "function of mine"), ("mine:nn", "function of mine"),
                         ("nowhere:good", "nowhere"), ("none.safetensors", "none.safetensors"),
+                        ("mine:raises", "RuntimeError: mat1"), ("mine", "mine:make_model"),
                         ("model.pt", "pickle"), ("w.npz", "numpy.load"), ("net.keras", "load_model")):
         assert main(["inspect", wrong]) == 2
         assert re.search(said, capsys.readouterr().err)

@@ -72,8 +72,7 @@ class Report:
     def say(self, quote: str = "") -> str:
         """Say the judgement, with a layer's name between quotation marks, which it then does not hold."""
         if self.healthy:
-            many = "s pass" if len(self.layers) > 1 else " passes"
-            return f"Healthy: {len(self.layers)} layer{many} signal and gradient on as theory says."
+            return self._healthy()
         worst = self.findings[0]
         more = f" (and {len(worst.layers) - 1} more)" if len(worst.layers) > 1 else ""
         rest = f"; {count(len(self.findings) - 1, 'more finding')}" if len(self.findings) > 1 else ""
@@ -84,6 +83,16 @@ class Report:
         name = name if len(name) <= room else "…" + name[1 - room:]
         name = f"{quote}{name.replace(quote, '·')}{quote}" if quote else name
         return f"{said[0].upper()}{said[1:]} {of}{name}{more}{rest}."
+
+    def _healthy(self) -> str:
+        paths, states = {a.path for a in self.layers}, {a.gradient for a in self.layers}
+        passes = f"Healthy: {count(len(paths), 'layer')} pass{'es' * (len(paths) == 1)}"
+        if self.trace.framework != "weights" and not states & {"reaches", "zero"}:
+            return f"{passes} the signal on as theory says; no gradient was asked for."
+        unread = {a.path for a in self.layers if a.gradient == "unknown" and a.weight and a.kind in MATRICES}
+        has = "has" if len(unread) == 1 else "have"
+        more = f"; {count(len(unread), 'layer')} {has} no part in the loss" if unread else ""
+        return f"{passes} signal and gradient on as theory says{more * math.isfinite(self.trace.guess)}."
 
     def formats(self) -> dict[str, str]:
         """Return for each number format the first layer whose largest entry it cannot hold, or ""."""
