@@ -33,7 +33,7 @@ def line(table, series):
 
 def test_held_out_accuracy_is_drawn_where_it_was_tested_with_the_range_of_the_seeds(run):
     p, snapshots = run
-    tested = [snapshot for snapshot in snapshots if snapshot.step in p.tested]
+    tested = [snapshot for snapshot in snapshots if snapshot.step in p.held_out_steps]
     drawn = line(looked(run, COURSE).tables["accuracy"], "he_normal")
     seen = np.array([snapshot.held_out[HE] for snapshot in tested])
     assert list(drawn.x) == [snapshot.step for snapshot in tested]

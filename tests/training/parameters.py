@@ -15,4 +15,4 @@ def biases_of(trainer, layer):
 
 def joined(trainer, groups):
     every = np.concatenate(groups)
-    return every.reshape(len(trainer.params.initializers), trainer.params.columns, *every.shape[1:])
+    return every.reshape(len(trainer.params.initializers), trainer.params.copies, *every.shape[1:])

@@ -152,14 +152,14 @@ def test_the_decision_grid_is_what_the_net_of_seed_0_says(dataset, classes, resi
 def test_grids_are_at_the_first_and_last_step_and_take_a_twentieth_of_the_run():
     p = TrainParams.uniform(8, 32, dataset="spirals")
     shots = {s.step: s for s in train(replace(p, steps=90, snapshots=9))}
-    decided = replace(p, steps=90, snapshots=9).decided
+    decided = replace(p, steps=90, snapshots=9).decision_steps
     assert [step for step, s in shots.items() if s.decision is not None] == list(decided)
     assert (decided[0], decided[-1]) == (0, 90)
     assert next(train(small())).decision is None
     assert next(train(small())).decision_frame().empty
     one = 2 * p.nets * GRID * GRID * sum(n * m for n, m in zip(p.widths, p.widths[1:], strict=False))
-    assert 0.03 < (len(p.decided) * one) / p.flops < 0.055
-    assert set(p.decided) <= set(p.marks)
+    assert 0.03 < (len(p.decision_steps) * one) / p.flops < 0.055
+    assert set(p.decision_steps) <= set(p.snapshot_steps)
 
 
 def test_a_net_that_diverged_shows_nan_and_zeros_and_the_others_do_not_change():

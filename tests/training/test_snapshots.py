@@ -17,19 +17,19 @@ from vgdash.training.trainer import TrainParams, train
 
 def test_a_long_run_has_so_many_looks_that_it_can_be_watched_and_few_of_them_answer_all_held_out_examples():
     p = TrainParams.uniform(100, 64, steps=2500)
-    assert len(TrainParams().marks) == 51
-    assert len(p.marks) > 100
-    assert p.flops / len(p.marks) == pytest.approx(6e9, rel=0.1)
-    assert (len(p.tested), p.tested[0], p.tested[-1]) == (51, 0, 2500)
-    assert set(p.tested) < set(p.marks)
+    assert len(TrainParams().snapshot_steps) == 51
+    assert len(p.snapshot_steps) > 100
+    assert p.flops / len(p.snapshot_steps) == pytest.approx(6e9, rel=0.1)
+    assert (len(p.held_out_steps), p.held_out_steps[0], p.held_out_steps[-1]) == (51, 0, 2500)
+    assert set(p.held_out_steps) < set(p.snapshot_steps)
     rows = math.ceil(len(p.data.x_test) / p.batch) * p.batch
     one = 2 * p.nets * rows * sum(n * m for n, m in itertools.pairwise(p.widths))
     longer = TrainParams.uniform(100, 64, steps=20_000)
-    assert 0.04 < len(longer.tested) * one / longer.flops < 0.05
-    assert len(longer.marks) == 401
-    assert len(TrainParams(steps=20_000, snapshots=7).marks) == 8
+    assert 0.04 < len(longer.held_out_steps) * one / longer.flops < 0.05
+    assert len(longer.snapshot_steps) == 401
+    assert len(TrainParams(steps=20_000, snapshots=7).snapshot_steps) == 8
     most = TrainParams((64, *(8,) * 255, 10), seeds=8, initializers=tuple(INITIALIZERS)[:8])
-    assert 1 < len(most.marks) < 50
+    assert 1 < len(most.snapshot_steps) < 50
     assert 0.9 * 24e6 - 2e6 < most.snapshot_bytes < 24e6
 
 
@@ -50,9 +50,9 @@ def test_snapshots_of_small_nets_say_how_much_memory_they_take():
 def test_held_out_examples_are_answered_at_the_steps_that_say_so():
     p = TrainParams.uniform(2, 8, initializers=("he_normal",), steps=120, snapshots=120)
     seen = list(train(p))
-    assert [s.step for s in seen if np.isfinite(s.held_out).all()] == list(p.tested)
+    assert [s.step for s in seen if np.isfinite(s.held_out).all()] == list(p.held_out_steps)
     assert all(np.isfinite(s.loss).all() for s in seen)
-    assert len(p.tested) < len(seen)
+    assert len(p.held_out_steps) < len(seen)
     reached = next(s for s in seen if s.held_out[0, 0] >= 0.2)
     assert steps_to(seen, 0.2).steps[0, 0] == reached.step
 

@@ -59,10 +59,10 @@ def test_zero_weights_move_only_the_bias_of_the_last_layer(default_run):
 
 def test_the_first_snapshot_is_before_any_update_and_they_are_evenly_spaced(default_run):
     p, _, snapshots = default_run
-    assert [s.step for s in snapshots] == list(p.marks)
+    assert [s.step for s in snapshots] == list(p.snapshot_steps)
     assert snapshots[0].step == 0
-    assert np.diff(p.marks).max() - np.diff(p.marks).min() <= 1
-    assert TrainParams(steps=7).marks == tuple(range(8))
+    assert np.diff(p.snapshot_steps).max() - np.diff(p.snapshot_steps).min() <= 1
+    assert TrainParams(steps=7).snapshot_steps == tuple(range(8))
 
 
 @pytest.mark.parametrize(("sigma_b2", "last"), [

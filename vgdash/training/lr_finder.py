@@ -48,7 +48,7 @@ class RateParams(TrainParams):
         return np.geomspace(self.lowest, self.highest, self.rates_tried)
 
     @property
-    def columns(self) -> int:
+    def copies(self) -> int:
         return self.rates_tried * self.seeds
 
     @property
@@ -56,7 +56,7 @@ class RateParams(TrainParams):
         return np.tile(np.repeat(self.tried, self.seeds), len(self.initializers))
 
     @property
-    def marks(self) -> tuple[int, ...]:
+    def snapshot_steps(self) -> tuple[int, ...]:
         return 0, self.steps - max(1, math.floor(LAST * self.steps)), self.steps
 
     def consistent(self) -> None:

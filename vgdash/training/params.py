@@ -29,7 +29,7 @@ HISTOGRAMS = 12  # layers, at the most
 TEST_SHARE = 0.05  # of a run's operations: for decision grids, and for held-out examples
 FEWEST, MOST = 50, 400  # intervals between snapshots of a run that is watched live
 LIVE = 6e9  # operations between two snapshots then: 0.1 to 0.25 s with nets 64 wide on two cores
-LOOK_SHARE = 0.1  # of a run's operations for snapshots beyond the fewest, and snapshots per step
+SNAPSHOT_SHARE = 0.1  # of a run's operations for snapshots beyond the fewest, and snapshots per step
 CALLS = 5e5  # operations in the time of the calls that a layer takes in a step, about 10 µs
 SHORT = 8192  # entries (units x batch) of a call: below, threads wait for Python's lock rather than work
 AT_ONCE = 32768  # the same: below, Python's time per call shows; above, the cache overflows
@@ -136,13 +136,13 @@ class TrainParams(Params):
         return x if (self.input_scale, self.input_mean) == (1, 0) else x * self.input_scale + self.input_mean
 
     @property
-    def columns(self) -> int:
-        """Nets of each initializer; column c has seed c modulo ``seeds``."""
+    def copies(self) -> int:
+        """Nets of each initializer; net i has seed i modulo ``seeds``."""
         return self.seeds
 
     @property
     def nets(self) -> int:
-        return len(self.initializers) * self.columns
+        return len(self.initializers) * self.copies
 
     @property
     def rates(self) -> np.ndarray:
@@ -150,12 +150,12 @@ class TrainParams(Params):
         return np.full(self.nets, self.learning_rate)
 
     @property
-    def marks(self) -> tuple[int, ...]:
+    def snapshot_steps(self) -> tuple[int, ...]:
         """Steps with a snapshot, from 0 to ``steps``."""
-        return spread(self.steps + 1, self.looks + 1)
+        return spread(self.steps + 1, self.snapshot_intervals + 1)
 
     @cached_property
-    def looks(self) -> int:
+    def snapshot_intervals(self) -> int:
         """Intervals between snapshots: ``snapshots``, or if that is 0 one for each 6·10⁹ operations.
 
         Then they are 50 to 400, fit into 24 MB, and beyond 50 take a tenth of the operations and steps at
@@ -163,25 +163,25 @@ class TrainParams(Params):
         """
         if self.snapshots:
             return self.snapshots
-        most = LOOK_SHARE * self._training_flops / self._look_flops
-        live = min(self._training_flops / LIVE, LOOK_SHARE * self.steps, most, MOST)
-        room = (SNAPSHOT_MEMORY - MOST * len(self.initializers) * GRID * GRID) / self._look_bytes - 1
+        most = SNAPSHOT_SHARE * self._training_flops / self._one_snapshot_flops
+        live = min(self._training_flops / LIVE, SNAPSHOT_SHARE * self.steps, most, MOST)
+        room = (SNAPSHOT_MEMORY - MOST * len(self.initializers) * GRID * GRID) / self._one_snapshot_bytes - 1
         return int(max(1, min(room, max(FEWEST, live))))
 
     @cached_property
-    def tested(self) -> tuple[int, ...]:
-        """Those of ``marks`` with held-out examples: 51, or as many as take a twentieth of the run."""
-        return self._some_marks(len(self.data.x_test), FEWEST + 1)
+    def held_out_steps(self) -> tuple[int, ...]:
+        """Snapshots with held-out examples: 51, or as many as take a twentieth of the run."""
+        return self._some_steps(len(self.data.x_test), FEWEST + 1)
 
     @cached_property
-    def decided(self) -> tuple[int, ...]:
-        """Those of ``marks`` with decision grids, for sets in the plane: 2, or a twentieth of the run."""
-        return self._some_marks(GRID * GRID, 2) if DATASETS[self.dataset].features == 2 else ()
+    def decision_steps(self) -> tuple[int, ...]:
+        """Snapshots with decision grids, for sets in the plane: 2, or a twentieth of the run."""
+        return self._some_steps(GRID * GRID, 2) if DATASETS[self.dataset].features == 2 else ()
 
-    def _some_marks(self, rows: int, fewest: int) -> tuple[int, ...]:
-        """Evenly spread marks at which ``rows`` examples take a twentieth of the run; at least ``fewest``."""
+    def _some_steps(self, rows: int, fewest: int) -> tuple[int, ...]:
+        """Spread at least ``fewest`` snapshots at which ``rows`` examples take a twentieth of the run."""
         most = int(TEST_SHARE * self._training_flops / self._pass_flops(rows))
-        return tuple(self.marks[i] for i in spread(len(self.marks), max(fewest, most)))
+        return tuple(self.snapshot_steps[i] for i in spread(len(self.snapshot_steps), max(fewest, most)))
 
     @property
     def data(self) -> Data:
@@ -204,9 +204,9 @@ class TrainParams(Params):
         They are 2·batch·(3 P - n[0]·n[1]) per net and gradient, with P = Σ n[l-1]·n[l], and for snapshots,
         held-out examples and grids 2 P per example of full batches.
         """
-        tests = len(self.tested) * self._pass_flops(len(self.data.x_test))
-        grids = len(self.decided) * self._pass_flops(GRID * GRID)
-        return self._training_flops + len(self.marks) * self._look_flops + tests + grids
+        tests = len(self.held_out_steps) * self._pass_flops(len(self.data.x_test))
+        grids = len(self.decision_steps) * self._pass_flops(GRID * GRID)
+        return self._training_flops + len(self.snapshot_steps) * self._one_snapshot_flops + tests + grids
 
     @property
     def effort(self) -> float:
@@ -215,7 +215,7 @@ class TrainParams(Params):
         return (self.flops + CALLS * groups * self.depth * self.steps) / min(WORKERS, groups)
 
     @property
-    def _look_flops(self) -> float:
+    def _one_snapshot_flops(self) -> float:
         """Operations of a snapshot: of a batch, and of training examples for batch normalization."""
         held_out, train = len(self.data.x_test), len(self.data.x_train)
         population = min(math.ceil(held_out / self.batch), train // self.batch)
@@ -236,10 +236,11 @@ class TrainParams(Params):
     @property
     def snapshot_bytes(self) -> int:
         """Bytes of all snapshots."""
-        return len(self.marks) * self._look_bytes + len(self.decided) * len(self.initializers) * GRID * GRID
+        grids = len(self.decision_steps) * len(self.initializers) * GRID * GRID
+        return len(self.snapshot_steps) * self._one_snapshot_bytes + grids
 
     @property
-    def _look_bytes(self) -> int:
+    def _one_snapshot_bytes(self) -> int:
         """Bytes of a snapshot, without decision grids."""
         return DESCRIPTION + self.nets * (32 + 44 * self.depth + (4 + 2 * BINS) * len(self.histogram_layers))
 
@@ -307,9 +308,9 @@ class TrainParams(Params):
             raise ParamError("widths", rule, Unquoted(self.to_query()["widths"][0]),
                              "Take fewer or narrower layers, fewer initializers or seeds, a smaller batch.")
         if (memory := self.snapshot_bytes) > SNAPSHOT_MEMORY:
-            few = max(1, int(len(self.marks) * SNAPSHOT_MEMORY / memory) - 1)
-            raise ParamError("snapshots", f"few enough for {SNAPSHOT_MEMORY / 1e6:.0f} MB in all", self.looks,
-                             f"{few:,} would do; or take fewer layers or nets.")
+            few = max(1, int(len(self.snapshot_steps) * SNAPSHOT_MEMORY / memory) - 1)
+            raise ParamError("snapshots", f"few enough for {SNAPSHOT_MEMORY / 1e6:.0f} MB in all",
+                             self.snapshot_intervals, f"{few:,} would do; or take fewer layers or nets.")
         if self.flops > WORK:
             rule = (f"few enough for {WORK / 1e12:.0f} trillion operations in all, where this run takes "
                     f"{self.flops / 1e12:,.0f} trillion")

@@ -35,7 +35,7 @@ class Snapshot(Record):
     accuracy: np.ndarray
     """Share of hits in the same minibatches, a tie between k classes counts 1/k; of numbers R²."""
     held_out: np.ndarray
-    """The same on all held-out examples, at the steps ``params.tested``; nan at the others."""
+    """The same on all held-out examples, at the steps ``params.held_out_steps``; nan at the others."""
     grad2: np.ndarray
     """Mean over units and the next minibatch of (∂C/∂z[l])², C the loss of one example."""
     dw2: np.ndarray
@@ -60,7 +60,7 @@ class Snapshot(Record):
     decision: np.ndarray | None
     """Answers of the net of seed 0 on the grid ``params.decision_axes``, ``(initializers, 32, 32)`` uint8,
     rows by the second feature: the share of class 1 in 255ths, or with more than two classes the class. None
-    except for sets in the plane at the steps ``params.decided``."""
+    except for sets in the plane at the steps ``params.decision_steps``."""
 
     @property
     def share(self) -> float:
@@ -119,7 +119,7 @@ class Ranking(Record):
 def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
     """Rank the initializers by the steps they needed to a held-out ``accuracy`` from 0 to 1.
 
-    A step is known to within one interval of ``params.tested``. Raises ``ParamError`` for another accuracy,
+    A step is known to within one interval of ``held_out_steps``. Raises ``ParamError`` for another accuracy,
     and without ``snapshots``.
     """
     accuracy = Real(0, 1).check("accuracy", accuracy)

@@ -31,7 +31,7 @@ class Trainer:
         self.groups = [Nets(layout, len(each), train, held_out, np.random.default_rng([p.seed, 0]), each)
                        for each in rates]
         self._draw(np.dtype(dtype))
-        points = p.inputs(decision_grid(data.x_train)[0]) if p.decided else None
+        points = p.inputs(decision_grid(data.x_train)[0]) if p.decision_steps else None
         self._inspectors = [Inspector(nets, p.histogram_layers, points) for nets in self.groups]
         self._results: list[list[dict[str, np.ndarray]]] = [[] for _ in self.groups]  # by mark
         self._changed = threading.Condition()
@@ -53,7 +53,7 @@ class Trainer:
             try:
                 for thread in threads:
                     thread.start()
-                for index, step in enumerate(self.params.marks):
+                for index, step in enumerate(self.params.snapshot_steps):
                     with self._changed:
                         self._read = index
                         self._changed.notify_all()
@@ -83,7 +83,7 @@ class Trainer:
                     base = BASES[family].draw(*fans, stream(p.seed, seed, layer, "weights"), dtype)
                     for which, name in enumerate(p.initializers):
                         if bases[which] == family:
-                            for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
+                            for group, i in nets[which * p.copies + seed:(which + 1) * p.copies:p.seeds]:
                                 rule = initializer_for(name, p.activation)
                                 first = rule.first(fans[0]) if layer == 1 else 1.0
                                 group.weights(layer)[i] = base * (gamma * rule.scale(*fans) * first)
@@ -92,7 +92,7 @@ class Trainer:
                     if last and p.last_bias:
                         rule = BiasRule("constant", p.last_bias)
                     biases = rule.draw(*fans, stream(p.seed, seed, layer, "bias"), dtype)
-                    for group, i in nets[which * p.columns + seed:(which + 1) * p.columns:p.seeds]:
+                    for group, i in nets[which * p.copies + seed:(which + 1) * p.copies:p.seeds]:
                         group.biases(layer)[i] = biases
 
     def _work(self) -> None:
@@ -101,11 +101,12 @@ class Trainer:
         with np.errstate(all="ignore"):
             while (index := self._next_group()) is not None:
                 results, inspector = self._results[index], self._inspectors[index]
-                mark = p.marks[len(results)]
-                decide = mark in p.decided
+                step = p.snapshot_steps[len(results)]
+                decide = step in p.decision_steps
                 try:
-                    measured = self.groups[index].run(mark, mark == p.steps, self._stopped.is_set,
-                                                      partial(inspector.inspect, decide), mark in p.tested)
+                    measured = self.groups[index].run(step, step == p.steps, self._stopped.is_set,
+                                                      partial(inspector.inspect, decide),
+                                                      step in p.held_out_steps)
                     result = measured and measured | inspector.result(decide)
                 except BaseException as error:
                     self._error = error
@@ -119,7 +120,7 @@ class Trainer:
 
     def _next_group(self) -> int | None:
         """Reserve the group that is furthest behind, once the reader is near; return None at the end."""
-        last = len(self.params.marks) - 1
+        last = len(self.params.snapshot_steps) - 1
         with self._changed:
             while not self._stopped.is_set():
                 done = list(map(len, self._results))
@@ -135,7 +136,7 @@ class Trainer:
 
     def _join(self, groups: list[np.ndarray]) -> np.ndarray:
         """Copy the nets of all groups to ``(initializers, columns, …)``; a view would keep its base alive."""
-        shape = len(self.params.initializers), self.params.columns, *groups[0].shape[1:]
+        shape = len(self.params.initializers), self.params.copies, *groups[0].shape[1:]
         joined = np.empty(shape, groups[0].dtype)
         np.concatenate(groups, out=joined.reshape(self.params.nets, *shape[2:]))
         return joined
@@ -151,7 +152,7 @@ class Trainer:
 
 
 def train(p: TrainParams, workers: int = WORKERS, dtype=np.float32) -> Iterator[Snapshot]:
-    """Train, yielding a ``Snapshot`` at each of ``p.marks``, the first at step 0 before any update.
+    """Train, yielding a ``Snapshot`` at each of ``p.snapshot_steps``, the first at step 0 before any update.
 
     Runs in ``workers`` threads, a few snapshots ahead of the reader; closing the iterator ends them. The same
     ``p`` gives the same numbers to the bit.

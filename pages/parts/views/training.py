@@ -121,16 +121,16 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     guess = math.log10(p.guess_loss)
     span = (min(float(np.nanmin(log10, initial=guess)), guess - 1), guess + 0.2)
     limit = {f"guessing: {guess_name(p)}": guess}
-    return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.marks), _end(snapshots))
+    return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.snapshot_steps), _end(snapshots))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
-    steps, held_out = _stacked([snapshot for snapshot in snapshots if snapshot.step in p.tested], "held_out")
+    steps, held_out = _stacked([one for one in snapshots if one.step in p.held_out_steps], "held_out")
     guess, spell = (("the mean", "R² {:.2f} on new points") if p.regression else
                     (f"1/{p.widths[-1]}", f"{{:.0%}} {score_name(p)}"))
     limit = {f"guessing: {guess}": p.guess_accuracy}
     values = np.maximum(held_out, LOWEST)
-    return _lines(p, steps, values, spell, limit, (0.0, 1.0), len(p.tested), _end(snapshots))
+    return _lines(p, steps, values, spell, limit, (0.0, 1.0), len(p.held_out_steps), _end(snapshots))
 
 
 def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     middle[there] = np.nanmedian(finite[there], axis=-1)
     limits = {"10⁻³: healthy": HEALTHY, "10⁻¹²: nothing moves": NOTHING}
     return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits,
-                  (NOTHING, HEALTHY + 1), len(p.marks), _end(snapshots))
+                  (NOTHING, HEALTHY + 1), len(p.snapshot_steps), _end(snapshots))
 
 
 def _heat(snapshots: Sequence[Snapshot], which: int) -> pd.DataFrame:

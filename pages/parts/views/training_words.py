@@ -75,7 +75,7 @@ def verdict(p: TrainParams, snapshots: Sequence[Snapshot], foreseen: Foreseen, o
 
 
 def _nets(p: TrainParams, snapshots: Sequence[Snapshot], foreseen: Foreseen) -> list[_Net]:
-    last, tested = snapshots[-1], [shot for shot in snapshots if shot.step in p.tested]
+    last, tested = snapshots[-1], [shot for shot in snapshots if shot.step in p.held_out_steps]
     found = []
     for i, name in enumerate(_names(p)):
         expected, gone = foreseen[i] if foreseen else None, last.diverged[i] >= 0
