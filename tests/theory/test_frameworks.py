@@ -9,7 +9,7 @@ from scipy import integrate
 from vgdash.activations import ACTIVATIONS
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.theory.layerwise import predict
-from vgdash.theory.offset import averages_about, pair_cosine_about
+from vgdash.theory.nonzero_mean import averages_about, pair_cosine_about
 
 LN10 = math.log(10)
 

@@ -31,7 +31,7 @@ CAUSES = {  # most serious first
     "weights_identical": Cause("units stay equal at", "identical", "identical"),
     "weights_shifted": Cause("the mean of the weights is not 0 at"),
     "input_scale": Cause("the inputs have the wrong scale at", excess=lambda a: a.in2),
-    "target_scale": Cause("the targets have the wrong scale for"),
+    "target_scale": Cause("the targets have the wrong scale for", "", "exploding"),
     "stream_grows": Cause("the residual stream explodes at", "exploding", "exploding"),
     "wrong_fan": Cause("weights fit another fan at", excess=lambda a: a.gain / wanted_gain(a.activation)),
     "weights_large": Cause("weights are too large at", "exploding"),

@@ -10,7 +10,7 @@ import numpy as np
 from vgdash.activations import ACTIVATIONS
 from vgdash.models.records import MULTIPLYING, NAN, Layer
 from vgdash.theory.averages import log_moment, log_slope
-from vgdash.theory.offset import averages_about
+from vgdash.theory.nonzero_mean import averages_about
 
 
 @lru_cache(maxsize=256)

@@ -30,7 +30,7 @@ def fates(report: Report) -> list[tuple[str, str]]:
     if report.healthy:
         return [(HEALTHY, HEALTHY)] * len(report.layers)
     free = [a for a in report.layers if a.kind in MULTIPLYING and not a.bypassed]
-    first, last = _known(a.in2 for a in free), _known(a.grad_out for a in reversed(free))
+    first, last = _first_finite(a.in2 for a in free), _first_finite(a.grad_out for a in reversed(free))
     opens = any(a.zero and not a.stuck for a in report.layers) and not any(
         CAUSES[f.cause].gradient in ("blocked", "dead") for f in report.findings)
     return [_fates(a, report.causes.get(a.path, [None])[0], first, last, opens) for a in report.layers]
@@ -59,5 +59,5 @@ def _size(square: float, reference: float) -> str:
     return "vanishing" if ratio < LIMITS["shrinks"] else "exploding" if ratio > LIMITS["grows"] else HEALTHY
 
 
-def _known(squares) -> float:
+def _first_finite(squares) -> float:
     return next((x for x in squares if 0 < x < math.inf), math.nan)

@@ -26,16 +26,16 @@ SERIES = (  # what is drawn: title, colour, whether as a line
 )
 COLUMNS = (
     ("layer", lambda a: a.path), ("kind", lambda a: a.kind), ("fan-in n", lambda a: number(a.fan_in)),
-    ("n·E[w²]", lambda a: _known(a.gain) if a.kind in MATRICES else ""),
+    ("n·E[w²]", lambda a: _spell(a.gain) if a.kind in MATRICES else ""),
     ("initializer", lambda a: INITIALIZERS[a.initializer].title if a.initializer else ""),
-    ("E[in²]", lambda a: _known(a.in2)), ("E[out²]", lambda a: _known(a.out2)),
-    ("out²/predicted", lambda a: _known(a.out2 / a.predicted) if a.predicted > 0 else ""),
-    ("largest", lambda a: _known(a.out_largest)), ("off", lambda a: _share(a.off)),
-    ("saturated", lambda a: _share(a.saturated)), ("gradient, E[g²]", lambda a: _known(a.grad_out2)),
-    ("update : weight", lambda a: _known(a.update)), ("two inputs' cosine", lambda a: _known(a.correlation)))
+    ("E[in²]", lambda a: _spell(a.in2)), ("E[out²]", lambda a: _spell(a.out2)),
+    ("out²/predicted", lambda a: _spell(a.out2 / a.predicted) if a.predicted > 0 else ""),
+    ("largest", lambda a: _spell(a.out_largest)), ("off", lambda a: _share(a.off)),
+    ("saturated", lambda a: _share(a.saturated)), ("gradient, E[g²]", lambda a: _spell(a.grad_out2)),
+    ("update : weight", lambda a: _spell(a.update)), ("two inputs' cosine", lambda a: _spell(a.correlation)))
 
 
-def _known(x: float) -> str:
+def _spell(x: float) -> str:
     return "" if math.isnan(x) else number(x)
 
 

@@ -96,8 +96,9 @@ class Report:
 
     def formats(self) -> dict[str, str]:
         """Return for each number format the first layer whose largest entry it cannot hold, or ""."""
-        return {name: next((a.path for a in self.layers if max(_known(a.in_largest), _known(a.out_largest))
-                            > form.largest), "") for name, form in FORMATS.items()}
+        largest = [(a.path, max(0.0, a.in_largest, a.out_largest)) for a in self.layers]  # 0.0 beside nan
+        return {name: next((path for path, x in largest if x > form.largest), "")
+                for name, form in FORMATS.items()}
 
     def frame(self) -> pd.DataFrame:
         """Return one row a layer: what it is, what theory expects of it, and what it does."""
@@ -183,10 +184,6 @@ class Report:
             named = ", ".join(f.layers[:6]) + (f" and {len(f.layers) - 6} more" if len(f.layers) > 6 else "")
             parts += [f"\n{f.cause}: {named}\n  {f.evidence}", indent(f.fix, "    ")]
         return "\n".join(parts)
-
-
-def _known(x: float) -> float:
-    return 0.0 if math.isnan(x) else x
 
 
 def _plain(record) -> dict:

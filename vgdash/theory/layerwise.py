@@ -32,7 +32,7 @@ from vgdash.records import Record, freeze
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
 from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
-from vgdash.theory.offset import averages_about, mean_matters, pair_cosine_about
+from vgdash.theory.nonzero_mean import averages_about, mean_matters, pair_cosine_about
 
 PREDICTED = ("q", "a2", "a_mean", "saturated", "correlation", "grad2", "dw2")
 LN10, LOG_EPSILON = math.log(10), math.log(EPSILON)
