@@ -183,9 +183,13 @@ def _set_quiet(quiet: bool) -> NoReturn:
 # ---- links, projector
 
 def link(controls: Controls) -> str:
-    """Return the shortest address of this very state, with the version of its spelling and its defaults."""
+    """Return the shortest address of this very state, with the version of its spelling and its defaults.
+
+    Large type is not part of it: who opens the link has a screen of their own.
+    """
     here = urlsplit(st.context.url or "http://localhost:8501/")
     state = {**controls.query(), "v": VERSION}
+    state.pop("present", None)
     return urlunsplit((here.scheme, here.netloc, here.path, urlencode(state, doseq=True), ""))
 
 

@@ -22,7 +22,7 @@ PARTS = Path(__file__).resolve().parent
 FIRST = ("home", "linear_chain", "neuron_variance", "initializers", "training", "trainable_depth",
          "your_network", "published")  # pages in the order of the navigation; others follow
 STYLE = f"<style>{(PARTS / 'style.css').read_text()}</style>"
-LARGE = f"<style>{(PARTS / 'projector.css').read_text()}</style>"
+LARGE = f"<style media='(min-width: 641px)'>{(PARTS / 'projector.css').read_text()}</style>"  # not on a phone
 KEYBOARD = f"<script>{(PARTS / 'keyboard.js').read_text()}</script>"
 # Sent inside the message: Streamlit drops a stored file if a run is stopped before the browser loads it.
 ICON = "data:image/png;base64," + b64encode((PARTS / "icon.png").read_bytes()).decode()

@@ -81,3 +81,9 @@ def test_the_link_holds_the_state_kept_as_a_too(visitor, fresh):
     expect(fresh.page.get_by_role("button", name="Forget A")).to_have_count(1)
     assert fresh.controls() == visitor.controls()
     assert "n=12345&rule=2%2Fn&" in fresh.query()["held"][0]
+
+
+def test_the_link_of_a_lecturer_opens_in_ordinary_type_and_he_keeps_his(visitor):
+    visitor.open(link("linear_chain", {"scene": "halves", "present": "true"}))
+    assert set(query_of(shared(visitor))) == {"scene", "v"}
+    assert visitor.query()["present"] == ["true"]
