@@ -1,12 +1,14 @@
 """Specifications of charts: Altair accepts their parts, tables have their columns, each is compiled once."""
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pages.parts import charts
+from pages.parts.charts.drawings import neuron
 from pages.parts.charts.spec import cached_spec
 from pages.parts.charts.tables import COLUMNS
 
@@ -83,3 +85,16 @@ def test_an_enlarged_specification_has_type_that_grows_with_the_window_and_the_s
     assert f'"labelFontSize": {{"expr": "{small} * zoom"}}' in json.dumps(large)
     assert [one["name"] for one in large["params"]] == ["zoom"]
     assert "windowSize" in large["params"][0]["expr"]
+
+
+def test_no_line_of_a_drawn_neuron_passes_through_a_weight():
+    weights = ["× −0.94", "× 1.6", "× 2.1·10⁻³"]
+    drawn = neuron([(f"x{i}", "0.1", w) for i, w in enumerate(weights)], "1", "1", "linear", False, "")
+    lines = [list(map(float, found)) for found in
+             re.findall(r'<line x1="(.*?)" y1="(.*?)" x2="(.*?)" y2="(.*?)"', drawn)]
+    for w in weights:
+        x, y = map(int, re.search(rf'x="(\d+)" y="(\d+)"[^>]*>{re.escape(w)}<', drawn).groups())
+        for x1, y1, x2, y2 in lines:
+            for part in range(101):
+                at_x, at_y = x1 + (x2 - x1) * part / 100, y1 + (y2 - y1) * part / 100
+                assert abs(at_x - x) > 3.5 * len(w) or not y - 10 < at_y < y

@@ -85,13 +85,13 @@ def neuron(inputs: Sequence[tuple[str, str, str]], z: str, a: str, activation: s
     places = [middle] if len(inputs) == 1 else [14 + step * i for i in range(len(inputs))]
     parts = []
     for y, (name, x, w) in zip(places, inputs, strict=True):
-        slope = (middle - y) / (330 - 128)
+        slope = (middle - y) / (330 - 125)
+        ends = [(x, y + slope * (x - 125)) for x in (125, 206 - 4 * len(w), 206 + 4 * len(w), 330)]
         parts += [f'<circle cx="114" cy="{y:.0f}" r="11" fill="{INK["vanishing"]}" fill-opacity="0.35" '
                   'stroke="currentColor" stroke-width="1.5"/>',
                   _text(98, y + 5, escape(f"{name} = {x}"), 15, anchor="end"),
-                  _line(125, y, 330, middle, 1.2),
-                  '<g stroke="light-dark(#fff, #0e1117)" stroke-width="5" paint-order="stroke">'
-                  + _text(206, y + 5 + slope * 80, escape(w), 14) + "</g>"]
+                  _line(*ends[0], *ends[1], 1.2), _line(*ends[2], *ends[3], 1.2),  # the weight between them
+                  _text(206, y + 5 + slope * 81, escape(w), 14)]
     if gap:
         parts.append(_text(114, places[-1] - step / 2 + 8, "⋮", 22))
     for x, name, value in ((352, "Σ", f"z = {z}"), (482, "g", f"a = {a}")):
