@@ -21,7 +21,7 @@ BESIDE = {
     "framework": (Choice(FRAMEWORKS), "pytorch"),
 }
 COURSE_HEIGHT = 262
-LISTED, LARGE, SHORT = 600, 700, 185  # pixels: three long names, also in large type; one beside the looks
+LISTED, SHORT = 600, 185  # pixels: three long names; one beside the looks
 SHARES = "line interval point label"
 PARTS = f"band {SHARES}"
 LIGHT = 4e6  # weights of one net that are worth computing before they are asked for
@@ -37,7 +37,7 @@ def draw() -> None:
         if controls.value("widths") is None:  # typed widths say how deep the net is
             controls.steps("depth", "depth L", DEPTHS)
         controls.select("activation", "activation", width=NARROW)
-        controls.several("initializers", "initializers", width=LARGE if presenting() else LISTED)
+        controls.several("initializers", "initializers", width=LISTED)
 
     def more() -> None:
         width_controls(controls, "width n of every layer", WIDTHS, "784-512-256-10")

@@ -27,6 +27,12 @@ SMALL_TARGETS = """() => [...document.querySelectorAll(
       && Math.min(box.width, box.height) < 23.5; })
   .map(one => `${one.ariaLabel ?? one.innerText} ${one.getBoundingClientRect().width}`)"""
 
+# Values of boxes that are wider than their box.
+CUT_VALUES = """() => [...document.querySelectorAll(
+    '.st-key-controls :is([data-testid=stSelectbox] input, [data-testid=stMultiSelectTagsContainer])')]
+  .filter(one => one.scrollWidth > one.clientWidth + 1)
+  .map(one => `${one.value ?? one.innerText} ${one.scrollWidth} ${one.clientWidth}`)"""
+
 # ---- charts
 
 SEEN_TEXT = """const texts = (root, query = 'text') => [...root.querySelectorAll(query)]

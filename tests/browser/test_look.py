@@ -108,6 +108,7 @@ def test_charts_and_type_fill_a_projector_of_either_size(on, stem):
                                        f" && Math.abs(found.root - {height / 36}) < 0.1; }}")
         visitor.settle()
         sound_charts(visitor)
+        assert not visitor.page.evaluate(geometry.CUT_VALUES)
         found.append(visitor.page.evaluate(geometry.STAGE))
         assert visitor.page.evaluate(geometry.CHART_ENDS) <= height
         if stem not in ("published", "trainable_depth"):  # words follow
@@ -130,6 +131,26 @@ def test_a_question_is_the_largest_text_and_the_revealed_chart_ends_above_the_fo
     assert visitor.page.evaluate(geometry.CHART_ENDS) <= 720
     sound_charts(visitor)
     assert not visitor.page.evaluate(geometry.SMALL_MARKERS)
+
+
+@pytest.mark.parametrize("scene", ["framework defaults", "ReLU"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
+def test_every_initializer_that_is_chosen_is_seen_on_a_projector(on, scene, width, height):
+    visitor = settled(on(width, height), "initializers", scene=scene, present="true")
+    visitor.click("Skip")
+    assert not visitor.page.evaluate(geometry.CUT_VALUES)
+
+
+@pytest.mark.parametrize("present", ["true", "false"])
+@pytest.mark.parametrize("scene", ["gain 5/3", "SELU", "chaotic", "sigmoid"])
+def test_names_beside_the_plane_stand_off_the_lines_and_numbers_at_their_place(on, scene, present):
+    visitor = settled(on(), "trainable_depth", scene=scene, present=present)
+    for skip in visitor.page.get_by_role("button", name="Skip", exact=True).all():
+        skip.click()
+    visitor.settle()
+    sound_charts(visitor)
+    assert not visitor.page.evaluate(geometry.STRUCK)
+    assert max(visitor.page.evaluate(geometry.OFF_SCALE)) < 1.5
 
 
 @pytest.mark.parametrize(("stem", "more"), [
