@@ -56,7 +56,7 @@ def spectrum(extent: bool = False) -> Spec:
                          labelExpr=power_of_ten(), tickMinStep=1)
     rule = mark.mark_rule(strokeWidth=2.5).encode(x=x, color=ROW_COLOUR)
     name = mark.mark_text(align="left", **BOLD).encode(  # at a fixed place: no edge cuts it off
-        x=alt.value(12), y=alt.value(TOP + 10), text=TEXT, color=ROW_COLOUR)
+        x=alt.value(12), y=alt.value({"expr": f"{TOP} + 10"}), text=TEXT, color=ROW_COLOUR)
     return compile_spec([*layers, rule, name], 20)
 
 

@@ -16,7 +16,8 @@ from vgdash.spelling import SUPERSCRIPT
 
 HEIGHT = 310
 PHONE = 400  # pixels: a plot narrower than this is one on a phone
-TOP = 11  # pixels above the vertical axis, for half of a label: one that stood out would move the whole chart
+# Pixels above the vertical axis, for half of a label: one that stood out would move the whole chart.
+TOP = "9 * zoom"
 HEADROOM = 1.15  # times the highest value, for a text at the top of the chart
 # Streamlit's grey for axes has a contrast of 3.7 on white. The last slot of the palette is black in the light
 # theme and white in the dark one; the layer that ``compile_spec`` adds defines the scale that reaches it.
@@ -73,9 +74,10 @@ def compile_spec(layers: list[alt.Chart] | dict[str, list[alt.Chart]], right: in
     ink = {"data": {"values": [{}]}, "mark": {"type": "point", "opacity": 0},
            "encoding": {"stroke": NEUTRAL.to_dict(validate=False)}}
     properties["params"] = [{"name": "zoom", "value": 1}, *properties.get("params", [])]
-    marks = {"aria": False, **({"invalid": None} if finite else {})}  # the chart has one description for all
+    config = {"mark": {"aria": False, **({"invalid": None} if finite else {})},  # one description for all
+              "axis": {"labelFlush": False}}  # Streamlit's theme moves the first and the last label inward
     return {"height": height, "padding": {"left": left, "top": 0, "bottom": 5, "right": right},
-            "layer": [*compiled, ink], "config": {"mark": marks}, **properties}
+            "layer": [*compiled, ink], "config": config, **properties}
 
 
 def _compile_layers(layers: list[alt.Chart], seen: list[tuple]) -> list[Spec]:
@@ -89,7 +91,7 @@ def _compile_layers(layers: list[alt.Chart], seen: list[tuple]) -> list[Spec]:
     for layer in compiled:
         y = layer["encoding"].get("y", {})
         if "field" in y and "domain" not in y.get("scale", {}):
-            y["scale"] = {"range": [{"expr": "height"}, TOP], **y.get("scale", {})}
+            y["scale"] = {"range": [{"expr": "height"}, {"expr": TOP}], **y.get("scale", {})}
         for channel, encoding in layer["encoding"].items():
             for name in ("axis", "scale"):
                 if (channel, name, encoding.get(name)) in seen:
@@ -208,7 +210,8 @@ ROW_KEY = alt.Key("row_id:Q")  # the browser moves the marks of rows when number
 def caption(chart: alt.Chart, down: int) -> alt.Chart:
     """Write the ``text`` of the rows, the same in all, at the top left, ``down`` pixels below ``TOP``."""
     text = chart.transform_aggregate(said="min(text)").mark_text(align="left", fontSize=16, fontWeight="bold")
-    return text.encode(x=alt.value(12), y=alt.value(TOP + down), text=alt.Text("said:N"), color=NEUTRAL)
+    return text.encode(x=alt.value(12), y=alt.value({"expr": f"{TOP} + {down}"}), color=NEUTRAL,
+                       text=alt.Text("said:N"))
 
 
 def label_layer(chart: alt.Chart, x: alt.X, y: alt.Y, **style: Any) -> alt.Chart:
