@@ -24,7 +24,8 @@ from pages.parts.charts.spec import (
 )
 from pages.parts.charts.tables import Rows, number_rows
 
-RING, BADGE = 620, 330  # square pixels
+RING = 620  # square pixels
+BADGE = "min(330, 0.006 * height * height)"  # square pixels: badges that stand on each other do not overlap
 OVERLAP = 0.2  # of a cell, a pixel on a phone, lies under the next: else there are hairlines between cells
 INVISIBLE = 0.001  # Vega reserves no space for marks of opacity 0
 PLANE = ("x", "y", "x2", "y2", "sigma_w2", "sigma_b2", "part", "text", "name")
@@ -61,9 +62,10 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
     in light and dark, as the plane has.
     """
     base = alt.Chart(alt.NamedData("marks"))
-    x = x_channel("σw² = n · Var(w)", scale={"domain": [0, right]}, tickCount=8)
+    room = alt.ExprRef("19 * zoom")  # for the ring between the plane and the labels
+    x = x_channel("σw² = n · Var(w)", scale={"domain": [0, right]}, tickCount=8, labelPadding=room)
     y = alt.Y("y:Q", title="σb² = Var(b)", scale=alt.Scale(domain=[0, top], nice=False),
-              axis=alt.Axis(grid=False, tickCount=6, **FONT))
+              axis=alt.Axis(grid=False, tickCount=6, labelPadding=room, **FONT))
     ends, said = {"x": x, "y": y, **CORNER}, alt.Tooltip("said:N", title=" ")
     xi, trains = "format(pow(10, datum.value), '.3~r')", "format(6 * pow(10, datum.value), ',.2r')"
     depth = f"'ξc = ' + {xi} + ' layers, 6 ξc = ' + {trains}"
@@ -104,6 +106,6 @@ def phase_plane(right: float, top: float, cell: tuple[float, float], height: int
         *(rows_of(base, part).mark_point(shape=shape, size=size, **rim).encode(
             x=x, y=y, tooltip=TOOLTIP, key=ROW_KEY)
           for part, shape, size in (("point", "circle", 50), ("beyond", "triangle-right", 170))),
-        badge.mark_point(shape="circle", **{**rim, "size": BADGE}),
+        badge.mark_point(shape="circle", **{**rim, "size": alt.ExprRef(BADGE)}),
         badge.mark_text(fill="black", fontSize=13, fontWeight="bold", dy=1).encode(text=alt.Text("name:N")),
     ], 14, height, params=[picked])

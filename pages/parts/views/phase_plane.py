@@ -17,7 +17,7 @@ from vgdash.theory.phase_diagram import HIGHEST_BIAS, Landmark, PhaseMap, Plane
 DIVERGED = 9.0  # log10 of a xi_c that counts as infinite; the colours end far below
 CLOSE = 0.012  # of the plane's width and height: closer initializers share one label
 # A badge takes this much of the plane's width, on a phone, and of its height.
-BADGE_WIDTH, BADGE_HEIGHT = 0.08, 0.1
+BADGE_WIDTH, BADGE_HEIGHT = 0.08, 0.145
 SIDES = {"ordered": ("ordered", "gradients vanish"), "chaotic": ("chaotic", "gradients explode"),
          "none": ("no fixed point", "signals explode")}
 LEAST_SIDE = 0.3  # of the plane's width: a smaller side has no room for its name
@@ -55,7 +55,7 @@ def critical_line(plane: Plane) -> charts.Rows:
 
 def sides(plane: Plane, highest: float = 0.0) -> list[charts.Rows]:
     """Name of each side where it is widest, above the ``highest`` of the initializers' numbers."""
-    lowest = max(HIGHEST_BIAS / 2, highest) + BADGE_HEIGHT * HIGHEST_BIAS
+    lowest = max(HIGHEST_BIAS / 2, highest + BADGE_HEIGHT * HIGHEST_BIAS) + BADGE_HEIGHT * HIGHEST_BIAS / 2
     above = slice(min(int(np.searchsorted(plane.sigma_b2, lowest)), len(plane.sigma_b2) - 3), -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
