@@ -65,6 +65,39 @@ COVERED = f"""() => {{ {SEEN_TEXT}
     const outside = bar.top < around.top || bar.bottom > around.bottom + 1;
     return [...texts(svg).filter(under).map(t => t.textContent), ...(outside ? ['outside'] : [])];
   }}); }}"""
+# Pixels by which numbers of a linear axis stand off the place that the first and the last of them say.
+OFF_SCALE = f"""() => {{ {SEEN_TEXT}
+  const axes = charts.filter(svg => svg.closest('.st-key-stage'))
+    .flatMap(svg => [...svg.querySelectorAll('.role-axis')]);
+  return axes.map(axis => {{
+    const found = texts(axis, '.role-axis-label text').map(label => {{
+      const box = label.getBoundingClientRect();
+      const value = +label.textContent.replace(',', '').replace('−', '-');
+      return [value, box.left + box.width / 2, box.top + box.height / 2];
+    }});
+    if (found.length < 3 || found.some(([value]) => Number.isNaN(value))) return 0;
+    const [first, last] = [found[0], found.at(-1)], size = last[0] - first[0];
+    const along = Math.abs(last[1] - first[1]) > Math.abs(last[2] - first[2]) ? 1 : 2;
+    return Math.max(...found.map(one => Math.abs(one[along] - first[along]
+      - (one[0] - first[0]) / size * (last[along] - first[along]))));
+  }}); }}"""
+# Words inside a chart that a line or a point of the data passes through; those on maps have a rim.
+STRUCK = f"""() => {{ {SEEN_TEXT}
+  return charts.filter(svg => !svg.querySelector('.mark-rect')).flatMap(svg => {{
+    const drawn = query => [...svg.querySelectorAll(query)];
+    const places = drawn('.mark-line path').flatMap(line => {{
+      const matrix = line.getScreenCTM(), parts = Math.ceil(line.getTotalLength() / 2);
+      return Array.from({{length: parts}}, (_, i) => line.getPointAtLength(2 * i).matrixTransform(matrix));
+    }});
+    const points = drawn('.mark-symbol path').filter(one => +getComputedStyle(one).opacity > 0.5);
+    places.push(...points.map(one => one.getBoundingClientRect())
+      .map(box => ({{x: box.left + box.width / 2, y: box.top + box.height / 2}})));
+    return texts(svg, '.mark-text text').filter(t => {{
+      const box = t.getBoundingClientRect(), rim = box.height / 4;
+      return places.some(({{x, y}}) => x > box.left + 1 && x < box.right - 1
+        && y > box.top + rim && y < box.bottom - rim);
+    }}).map(t => t.textContent);
+  }}); }}"""
 SMALL_MARKERS = """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] .mark-symbol path')]
   .filter(mark => +getComputedStyle(mark).opacity > 0.5)
   .map(mark => mark.getBoundingClientRect())

@@ -176,6 +176,13 @@ def test_a_phone_and_a_tablet_show_the_chart_at_once_and_nothing_too_small_or_to
         assert visitor.page.evaluate(geometry.CHART_BEGINS) <= begins, width
 
 
+def test_a_phone_that_opens_a_projectors_link_shows_the_page_of_a_phone(on):
+    visitor = settled(on(390, 844), "linear_chain", scene="halves", present="true")
+    assert visitor.heading().bounding_box()["width"] > 300
+    assert visitor.page.locator(".st-key-scene").is_visible()
+    assert visitor.page.evaluate(geometry.SIDEWAYS) <= 0
+
+
 @pytest.mark.parametrize("light", ["light", "dark"])
 @pytest.mark.parametrize("stem", ["linear_chain", "initializers", "trainable_depth", "training"])
 def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
@@ -196,13 +203,6 @@ def test_every_line_and_every_word_of_a_chart_can_be_seen(on, stem, light):
         if ratio < wanted:
             pale[mark["kind"], mark["what"], mark["colour"]] = round(ratio, 2)
     assert not pale
-
-def test_a_phone_that_opens_a_projectors_link_shows_the_page_of_a_phone(on):
-    visitor = settled(on(390, 844), "linear_chain", scene="halves", present="true")
-    assert visitor.heading().bounding_box()["width"] > 300
-    assert visitor.page.locator(".st-key-scene").is_visible()
-    assert visitor.page.evaluate(geometry.SIDEWAYS) <= 0
-
 
 
 @pytest.mark.parametrize("light", ["light", "dark"])

@@ -36,12 +36,12 @@ from pages.parts.charts.spec import (
 )
 from pages.parts.series_style import SERIES_STYLES
 
-PANELS = {"correlation": (0.03, 0.6), "moment": (0.7, 1)}  # of the depth profiles, in shares of the height
+# of the depth profiles: from where to where, below a row for the names of upright rules
+PANELS = {"correlation": ("18 * zoom", "0.58 * height"), "moment": ("0.58 * height + 30 * zoom", "height")}
 PANELS_HEIGHT = 360
-PANELS_WIDTH = {"expr": "width - 80"}  # the rest is for the names of level rules, whatever their numbers
+PANELS_WIDTH = {"expr": "width - 82 * zoom"}  # the rest is for names: none lies on what is drawn
 RULE = {"strokeDash": [2, 4], "opacity": 0.6}
 HIGH = alt.Y2("high:Q")
-NAME_HEIGHT = 21  # pixels from one name to the next below it
 
 
 @cached_spec
@@ -94,10 +94,10 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     return compile_spec(drawn, 10, height, mirrored, finite=True)
 
 
-def _names(names: alt.Chart) -> list[alt.Chart]:
+def _names(names: alt.Chart, right: str = "width", top: str = TOP, line: float = 21) -> list[alt.Chart]:
     """Write names right of the plot, in pixels: no line moves them, and they move no axis."""
-    places = names.encode(x=alt.value({"expr": "width"}), color=ROW_COLOUR, key=ROW_KEY,
-                          y=alt.value({"expr": f"{TOP} + zoom * (8 + {NAME_HEIGHT} * datum.row_id)"}))
+    places = names.encode(x=alt.value({"expr": right}), color=ROW_COLOUR, key=ROW_KEY,
+                          y=alt.value({"expr": f"{top} + zoom * (8 + {line} * datum.row_id)"}))
     return [places.mark_point(filled=True, size=55, opacity=1, xOffset=14).encode(shape=MARKER),
             places.mark_text(align="left", dx=23, **BOLD).encode(text=TEXT)]
 
@@ -113,8 +113,8 @@ def _least_range(chart: alt.Chart, axis: alt.Axis) -> alt.Chart:
 def depth_profiles(decades: bool = False) -> Spec:
     """Draw two panels over the same layers, of the tables ``correlation`` and ``moment``.
 
-    Theory as lines, measurement as points, depth scales as upright rules, fixed points as level ones. With
-    ``decades`` the moment is log10 of it.
+    Theory as lines, measurement as points, depth scales as upright rules (the right one first), fixed points
+    as level ones. With ``decades`` the moment is log10 of it.
     """
     moment = "q = E[z²]"
     left = {"tickCount": 5, "orient": "left"}
@@ -124,27 +124,30 @@ def depth_profiles(decades: bool = False) -> Spec:
     return compile_spec(panels, 10, PANELS_HEIGHT, finite=True, resolve={"scale": {"y": "independent"}})
 
 
-def _panel(axis: alt.Axis, top: float, bottom: float) -> list[alt.Chart]:
-    """Make the layers of one panel, between these shares of the chart's height."""
+def _panel(axis: alt.Axis, top: str, bottom: str) -> list[alt.Chart]:
+    """Make the layers of one panel, between these heights; its names stand above it and right of it."""
     base = alt.Chart()
-    top, bottom = ({"expr": f"{share} * height"} for share in (top, bottom))
+    above, top, bottom = ({"expr": height} for height in (f"{top} - 9 * zoom", top, bottom))
     x = x_channel("layer", scale={"range": [0, PANELS_WIDTH]}, tickCount=8)
     scale = alt.Scale(zero=False, nice=True, range=[bottom, top])
     y, low = (alt.Y(f"{end}:Q", axis=axis, scale=scale) for end in ("y", "low"))
     limit, depth, point = (rows_of(base, part) for part in ("limit", "scale", "point"))
-    words = {"align": "left", "baseline": "middle", "fontSize": 13, "opacity": 0.8}
+    words = {"baseline": "middle", "fontSize": 13, "opacity": 0.8}
+    beside = limit.encode(y=y, x=alt.value(PANELS_WIDTH), text=TEXT, color=NEUTRAL, key=ROW_KEY)
+    left = "datum.row_id ? {} : {}".format  # two names of upright rules stand back to back
     neutral = {"color": NEUTRAL, "key": ROW_KEY}
     return [
         limit.mark_rule(**RULE).encode(y=y, x=alt.value(0), x2=alt.value(PANELS_WIDTH), **neutral),
-        limit.mark_text(dx=6, **words).encode(y=y, x=alt.value(PANELS_WIDTH), text=TEXT, **neutral),
+        beside.mark_text(align="left", dx=6, **words),
         depth.mark_rule(**RULE).encode(x=x, y=alt.value(top), y2=alt.value(bottom), **neutral),
-        depth.mark_text(dx=4, **words).encode(x=x, y=y, text=TEXT, **neutral),
+        depth.mark_text(align=alt.ExprRef(left("'right'", "'left'")), dx=alt.ExprRef(left(-2, 2)), **words)
+        .encode(x=x, y=alt.value(above), text=TEXT, **neutral),
         extent_layer(base, x, y),
         line_layer(base, x, y),
         point.mark_rule(strokeWidth=1.5).encode(x=x, y=low, y2=HIGH, color=ROW_COLOUR, key=ROW_KEY),
         point.mark_point(filled=True, size=45, opacity=1).encode(
             x=x, y=y, color=ROW_COLOUR, shape=MARKER, tooltip=TOOLTIP, key=ROW_KEY),
-        label_layer(base, x, y, align="left", dx=6, dy=-8, fontSize=13),
+        _names(rows_of(base, "name"), PANELS_WIDTH["expr"], top["expr"], 17)[1],
     ]
 
 

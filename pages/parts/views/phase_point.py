@@ -257,15 +257,15 @@ def _correlation(found: PhaseMap) -> pa.Table:
     along = charts.evenly_spaced(found.params.depth, LINE)
     layer = along + 1
     parts = [charts.rows("extent", "", layer[[0, -1]], [0, 1])]
-    empty = 0.62 if at.c_star < 0.5 else 0.14  # the lines end elsewhere
-    for i, (series, start, glyph) in enumerate(zip(SERIES, STARTS, "━┅╍", strict=True)):
-        parts += [charts.rows("line", series, layer, profile.correlation[i, along]),
-                  charts.rows("label", series, [0.72 * layer[-1]], [empty + 0.13 * i],
-                              text=[f"{glyph} from {start:g}"])]
+    for series, curve in zip(SERIES, profile.correlation, strict=True):
+        parts.append(charts.rows("line", series, layer, curve[along]))
+    for series, start, glyph in reversed([*zip(SERIES, STARTS, "━┅╍", strict=True)]):  # from the top down
+        parts.append(charts.rows("name", series, [0], [0], text=[f"{glyph} from {start:g}"]))
     parts.append(_points(SERIES[0], profile.measured.correlation, "correlation"))
-    scales = [(at.xi_c, "ξc"), (found.depth, "trains to here")]
-    scale_names = _scales(found, scales, 1.0 if at.c_star < 0.5 else 0.12)
-    return charts.table([*parts, *_limit("c*", at.c_star, at.c_star), *scale_names])
+    if math.isfinite(at.c_star):
+        parts += [charts.rows("limit", "", [1], [at.c_star], text=[""]),
+                  charts.rows("name", "limit", [0], [0], text=[f"┈ c* = {_settled(at.c_star)}"])]
+    return charts.table([*parts, *_scales(found, [(at.xi_c, "ξc"), (found.depth, "trains to here")])])
 
 
 def _moment(found: PhaseMap, decades: bool) -> pa.Table:
@@ -276,24 +276,20 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
     along = charts.evenly_spaced(len(log10), LINE)
     layer = along + 1
     there = math.isfinite(at.q_star) and at.q_star > 0
-    limit = _limit("q*", at.q_star, math.log10(at.q_star) if decades else at.q_star) if there else []
+    limit = charts.rows("limit", "", [1], [math.log10(at.q_star) if decades else at.q_star],
+                        text=[f"q* = {_settled(at.q_star)}"]) if there else charts.rows("limit", "", [], [])
     points = _points("activation", seen, "log10 E[z²]" if decades else "E[z²]")
     return charts.table([
         charts.rows("extent", "", layer[[0, -1]], [0, 0]),
         charts.rows("line", "activation", layer, values[along]),
-        points, *limit, *_scales(found, [(at.xi_q, "ξq")], float(np.max(values)))])
+        points, limit, *_scales(found, [(at.xi_q, "ξq")])])
 
 
 def _points(series: str, values: np.ndarray, what: str) -> charts.Rows:
     return seed_points(series, values, POINTS, f"{what} {{:.3f}} measured".format)
 
 
-def _limit(name: str, value: float, y: float) -> list[charts.Rows]:
-    text = f"{name} = {_settled(value)}"
-    return [charts.rows("limit", "", [1], [y], text=[text])] if math.isfinite(y) else []
-
-
-def _scales(found: PhaseMap, scales: Sequence[tuple[float, str]], y: float) -> list[charts.Rows]:
-    """Depth scales on the chart as upright rules with their names at the height ``y``."""
-    return [charts.rows("scale", "", [layer], [y], text=[name])
-            for layer, name in scales if 1 <= layer <= found.params.depth]
+def _scales(found: PhaseMap, scales: Sequence[tuple[float, str]]) -> list[charts.Rows]:
+    """Depth scales on the chart as upright rules with their names, from right to left."""
+    return [charts.rows("scale", "", [layer], [0], text=[name])
+            for layer, name in sorted(scales, reverse=True) if 1 <= layer <= found.params.depth]
