@@ -15,7 +15,7 @@ from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.text import LONGEST_NAME, escaped, file_name, number, seconds
 from pages.parts.views.advice import advice_view, code_view
 from pages.parts.views.initializers import comparison_view
-from pages.parts.views.linear_chain import chain_view
+from pages.parts.views.linear_chain import WHY, chain_view
 from pages.parts.views.neuron_variance import neuron_view
 from pages.parts.views.singular_values import spectrum_view
 from vgdash.chain_learning import OUTCOMES, DescentParams, descent
@@ -64,6 +64,32 @@ def test_a_minus_is_no_hyphen_and_a_duration_never_nothing(write, value, text):
 def test_a_fraction_is_written_as_one_while_its_numbers_are_short(value, text):
     assert fraction(Fraction(value)) == text
     assert fraction(Fraction(3, 2) ** 2000) == ten_to(2000 * math.log10(1.5)), "no float could hold it"
+
+
+@pytest.mark.parametrize(("factor", "depth"), [
+    (0.5, 150), (0.5, 151), (1.5, 28), (1.5, 29), (2.0, 16), (2.0, 17), (1.0, 50), (0.5, 26)])
+@pytest.mark.parametrize("kind", ["scaled identity", "diagonal"])
+def test_a_format_ends_in_the_sentence_at_a_layer_that_is_drawn_or_would_end(factor, depth, kind):
+    view = chain_view(ChainParams(factor=factor, depth=depth, kind=kind, factor2=factor), 0.01)
+    ended, _, would = view.verdict.replace(",", "").partition(" would ")
+    cells = {line.split("|")[1].strip(): line.split("|")[2] for line in view.formats.splitlines()[2:]}
+    said = dict(re.findall(r"(float\d+) (?:\w+ zero at layer|overflows at layer|at) (\d+)", ended))
+    there = {name: re.search(r"(\d+) (?:is zero|overflows)", cell) for name, cell in cells.items()}
+    assert said == {name: found[1] for name, found in there.items() if found and name != "bfloat16"}
+    assert all(int(layer) < depth for layer in said.values())
+    assert all(int(layer) >= depth for layer in re.findall(r"at layer (\d+)", would))
+
+
+def test_every_matrix_of_the_chain_gets_the_gradient_of_its_why():
+    c, depth, x = 0.9, 12, np.ones(2)
+
+    def output(layer, entry):
+        matrices = [c * np.eye(2) + (at == layer) * np.diag([entry, 0]) for at in range(depth - 1)]
+        return np.ones(2) @ np.linalg.multi_dot(matrices) @ x
+
+    slopes = [output(layer, 0.5) - output(layer, -0.5) for layer in range(depth - 1)]  # linear in each entry
+    assert slopes == pytest.approx([c ** (depth - 2)] * (depth - 1))
+    assert "every $C$ of this chain gets the\nsame factor, $c^{\\,L-2}$" in WHY
 
 
 @pytest.mark.parametrize(("factor", "depth", "rate"), [

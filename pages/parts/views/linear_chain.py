@@ -40,8 +40,9 @@ the same line, read from the other end:
 
 $$\frac{\partial \hat y}{\partial a^{[l]}} = W^{[L]}\, c^{\,L-1-l}$$
 
-So the first layers learn slowest when $c < 1$, and overshoot most when $c > 1$. A step of gradient descent is
-$\eta$ times the gradient.
+The gradient of $W^{[l]}$ is this number times $a^{[l-1]} = c^{\,l-1} x$. So every $C$ of this chain gets the
+same factor, $c^{\,L-2}$. A step of gradient descent is $\eta$ times the gradient: tiny when $c < 1$, huge when
+$c > 1$.
 """
 WHY_RANDOM = r"""
 **Random matrices.** Here all $L$ matrices have the same shape. With entries $N(0, \sigma^2/n)$ the mean of
@@ -118,13 +119,16 @@ def _first(chain: Chain) -> str:
 
 
 def _formats(chain: Chain) -> str:
-    """Name the layers where number formats end: "float16 overflows at layer 28, float32 at 219"."""
-    now, later = [], []
+    """Name the layers where number formats end: "float16 overflows at layer 28, float32 at 219".
+
+    Beyond the last layer drawn they would: the lecture's W[L] has another shape, and is not one of them.
+    """
+    now, later, last = [], [], len(chain.log10_activation) - 1
     for name, found in chain.continued.items():
         end = next((end for end in VERBS if getattr(found, end) is not None), None)
         if end and name != "bfloat16":  # float32's range; the table has its layers
             layer = getattr(found, end)
-            (now if layer <= chain.params.depth else later).append((name, end, layer))
+            (now if layer <= last else later).append((name, end, layer))
     if not now and not later:
         return "Every number format holds it."
     words = []
