@@ -1,6 +1,7 @@
 """Recommendations against the public cases, brute force, and training."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -158,6 +159,33 @@ def test_what_an_activation_wants_is_said_if_nothing_else_is_between_layers(more
     said = " ".join(recommend(uniform(5, 256, "relu", "lecun_normal", **more)).why)
     assert ("needs Var(w)" in said) == bool(wants)
     assert wants in said
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear", "leaky_relu", "tanh"])
+@pytest.mark.parametrize(("depth", "widths"), [(5, None), (50, None), (3, (784, 512, 256, 10))])
+def test_a_variance_that_fixes_both_is_a_reason_for_weights_that_have_it(activation, depth, widths):
+    found = recommend(ProbeParams(widths or (256,) * (depth + 1), activation, "lecun_normal"))
+    said = [one for one in found.why if "one choice fixes both" in one or "They agree" in one]
+    if said:
+        wanted = float(re.search(r"Var\(w\) = ([\d.]+)/n", said[0])[1])
+        rule = INITIALIZERS[found.initializer]
+        assert found.gamma**2 * rule.variance(100, 100) * 100 == pytest.approx(wanted, rel=0.1)
+    else:
+        assert activation == "tanh" or found.initializer == "identity"
+    assert found.why[0].startswith(INITIALIZERS[found.initializer].short), "the first reason is the choice's"
+
+
+@pytest.mark.parametrize(("depth", "gamma"), [(2, 1.0), (2, 0.1), (12, 1.0), (50, 1.0)])
+def test_equal_weights_are_never_kept(depth, gamma):
+    """At 50 layers their numbers overflow, which no difficulty may call unknown."""
+    present = uniform(depth, 16, "relu", "constant", gamma=gamma)
+    found = recommend(present)
+    assert found.initializer in (*NAMED, "identity")
+    assert not math.isnan(found.present.difficulty)
+    assert any(said.endswith("all units of a layer are equal, and training keeps them so.")
+               for said in found.why if said.startswith("constant"))
+    overflow = recommend(replace(present, sigma_b2=0.1)).why  # random biases tell units apart
+    assert any(said.endswith("the numbers overflow.") for said in overflow) == (depth == 50)
 
 
 def test_no_layer_of_the_identity_is_half_empty():

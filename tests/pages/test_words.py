@@ -19,7 +19,9 @@ from pages.parts.views.linear_chain import WHY, chain_view
 from pages.parts.views.neuron_variance import neuron_view
 from pages.parts.views.singular_values import spectrum_view
 from vgdash.chain_learning import OUTCOMES, DescentParams, descent
+from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.jacobian import jacobian_spectrum
+from vgdash.diagnosis.recommendation import recommend
 from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams
 from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
@@ -166,6 +168,19 @@ def test_the_code_of_the_choice_stands_beside_that_of_the_advice(start, titles):
     for code, name in zip(codes, titles.values(), strict=True):
         assert code.build.startswith(f"# {name} and relu.")
         assert code.again.startswith(f"# {name} and relu.")
+
+
+def test_a_start_that_does_not_learn_is_never_to_be_kept():
+    small = {"batch": 8, "seeds": 2}
+    starts = [ProbeParams.uniform(40, 16, "relu", "constant", **small),
+              ProbeParams.uniform(5, 16, "relu", "he_normal", **small),
+              ProbeParams.uniform(10, 2, "relu", "he_normal", **small)]  # nets this narrow die
+    hard = recommend(ProbeParams.uniform(300, 16, "sigmoid", "glorot_uniform", **small)).choice
+    said = []
+    for found in map(probe, (*starts, hard)):
+        learns, words = diagnose(found.params, found).learns, advice_view(found).choice
+        said.append((learns, words.split(" ")[0]))
+    assert said == [(False, "Choose"), (True, "Keep"), (False, "**Other"), (False, "**Other")]
 
 
 @pytest.mark.parametrize("more", [

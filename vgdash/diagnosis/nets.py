@@ -38,6 +38,12 @@ class DeadNets:
         return self.count / self.of
 
 
+def units_stay_equal(p: ProbeParams) -> bool:
+    """Test if equal rows get equal gradients for ever; only random biases or dropout tell units apart."""
+    random = any(rule.law in ("normal", "uniform") for rule in p.biases)
+    return p.initializer == "constant" and p.depth > 1 and p.keep == 1 and not random
+
+
 def dead_nets(found: Probe) -> np.ndarray:
     """Test which nets fall from ordinary numbers to 0 in one layer, ``(seeds,)``; not by weights of 0."""
     q = found.q if found.params.last_scale else found.q[:, :-1]

@@ -35,6 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
+from vgdash.diagnosis.nets import middle
 from vgdash.diagnosis.thresholds import ADAM, ADAM_FAILS, ADAM_GRADIENT, FAILS, LEARNS, LENGTH, PARITY
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
@@ -147,7 +148,7 @@ def _measure(p: ProbeParams) -> Outlook:
     narrow = replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0)
     found = probe(narrow)
     with np.errstate(divide="ignore"):
-        logs = np.log(found.q), np.log(found.grad2)
+        logs = [np.log(middle(found, name))[None] for name in ("q", "grad2")]  # inf from an overflow on
     figures = _figures(narrow, *logs, RELATED * (1 - found.correlation), np.array(True), p.last_scale,
                        bias_moments(narrow)[:, None])
     if p.initializer == "constant":

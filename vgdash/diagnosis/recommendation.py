@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.diagnosis.nets import expected_dead
+from vgdash.diagnosis.nets import expected_dead, units_stay_equal
 from vgdash.diagnosis.outlook import FORGIVEN, Outlook, judge, outlooks
+from vgdash.diagnosis.words import EQUAL
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import ParamError
 from vgdash.probe.params import ProbeParams
@@ -42,6 +43,7 @@ WINS = 1.0  # decades that a remedy must save; and SGD must be expected to learn
 WIDER, WIDENED = 4, "wider layers"  # times as many units in each hidden layer
 NOTABLE = 0.5  # decades of a figure from which it is said
 DEAD = 0.02  # share of dead nets from which wider layers are offered
+NEAR_NEED = 0.15  # relative distance of a Var(w) from the one needed: 7 % of the weights, too little to see
 SKIPS = "skip connections"
 OTHERS = ("relu", "tanh", "gelu")  # activations that are offered in place of one that is harder
 
@@ -107,7 +109,7 @@ def recommend(p: ProbeParams) -> Recommendation:
     unusual = _identity(p) if min(seen.difficulty for _, seen in [*usual, (p, present)]) > MODEST else []
     ranking = sorted([*usual, *unusual], key=_price)
     best = ranking[0] = _nearest_to_1(ranking[0])
-    here = present.difficulty + _hiding(p)
+    here = math.inf if units_stay_equal(p) else present.difficulty + _hiding(p)
     worth = here > EASY and _price(best) < here - CHANGE
     choice, chosen = best if worth else (p, present)
     remedies = tuple(sorted(_remedies(choice, chosen), key=lambda remedy: remedy.outlook.difficulty))
@@ -262,14 +264,17 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
     ``usual``: the best of ``NAMED``, for those who do not want the identity.
     """
-    said = [*_offer(choice, seen, remedies), f"{_name(p)}: {_describe(p, present)}."]
-    said += ([f"{_name(choice)}: {_describe(choice, seen)}."] if choice != p else
-             ["Nothing else is clearly better."])
-    if choice.initializer == "identity" != p.initializer:
-        said.insert(-1, "With W = I every layer hands on what it gets, until training moves it.")
+    said, is_identity = [*_offer(choice, seen, remedies)], choice.initializer == "identity"
+    if choice != p:
+        hands_on = " With W = I every layer hands on what it gets, until training moves it." * is_identity
+        said.append(f"{_name(choice)}: {_describe(choice, seen)}.{hands_on}")
+    said.append(f"{_name(p)}: {_describe(p, present)}.")
+    if choice == p:
+        said.append("No other first weights are clearly better.")
+    elif is_identity:
         said.append(f"Of the usual formulas {_name(usual[0])} comes closest: {_describe(*usual)}.")
     if p.normalization == "none" and p.residual == "none" and p.rescale == "none" and p.depth > 1:
-        said.append(_explain_gains(p))
+        said += _explain_gains(choice)
     return tuple(said)
 
 
@@ -292,6 +297,10 @@ def _name(p: ProbeParams) -> str:
 
 def _describe(p: ProbeParams, seen: Outlook) -> str:
     """Say what is amiss, the worst first."""
+    if units_stay_equal(p):
+        return EQUAL
+    if seen.forward == math.inf:
+        return "the numbers overflow"
     large = max(0.0, seen.forward - FORGIVEN)
     texts = [
         (seen.gradient, "no gradient reaches the first layers" if math.isinf(seen.gradient) else
@@ -309,15 +318,25 @@ def _describe(p: ProbeParams, seen: Outlook) -> str:
     return "; ".join(wrong) or "signal, gradient and the difference between inputs arrive"
 
 
-def _explain_gains(p: ProbeParams) -> str:
-    """Say which Var(w) keeps E[z²] = 1 forward, and which one keeps the gradient."""
+def _explain_gains(p: ProbeParams) -> Iterator[str]:
+    """Say which Var(w) keeps E[z²] = 1 forward, and which one keeps the gradient.
+
+    One that keeps both is a reason for weights that have it, and for no others.
+    """
     activation = ACTIVATIONS[p.activation]
     forward, backward = (p.keep * float(np.exp(-log(p.activation, 0.0))) for log in (log_moment, log_slope))
     dropout = f" with {p.keep:.0%} of its units kept" if p.keep < 1 else ""
     needs = f"{activation.said}{dropout} needs Var(w) = {forward:.3g}"
     agree = abs(forward - backward) < 0.01 * forward
+    at = (p.depth - 1) // 2
+    fan_in, fan_out = p.widths[at:at + 2]
+    wanted, has = sorted((forward / fan_in, backward / fan_out)), math.exp(log_weights(p)[at])
+    if INITIALIZERS[p.initializer].no_theory or (
+            agree and not wanted[0] * (1 - NEAR_NEED) < has < wanted[1] * (1 + NEAR_NEED)):
+        return
     if agree and len(set(p.widths)) == 1:
-        return f"{needs}/n in both directions, so one choice fixes both."
-    at = "" if activation.homogeneous else " (at E[z²] = 1)"
-    either = "they agree where widths are equal" if agree else "no choice fixes both"
-    return f"{needs}/nᵢₙ forward{at} and {backward:.3g}/nₒᵤₜ backward: {either}."
+        yield f"{needs}/n in both directions, so one choice fixes both."
+        return
+    either = "They agree where widths are equal." if agree else "No choice fixes both."
+    where = "" if activation.homogeneous else "At E[z²] = 1, "
+    yield f"{where}{needs}/nᵢₙ forward and {backward:.3g}/nₒᵤₜ backward. {either}"

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from vgdash.diagnosis.courses import Course
+from vgdash.diagnosis.nets import units_stay_equal
 from vgdash.diagnosis.thresholds import (
     FIRST_LOSS,
     LOST,
@@ -19,6 +20,7 @@ from vgdash.diagnosis.thresholds import (
 )
 from vgdash.spelling import count, layers, number, plain, ten_to, times
 
+EQUAL = "all units of a layer are equal, and training keeps them so"
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
 NEAR = 0.15  # of the power
 MILD = {"vanishes": "shrinks", "explodes": "grows"}
@@ -69,12 +71,7 @@ def _besides(d) -> list[Clause]:
 
 
 def _symmetry(d) -> list[Clause]:
-    """Equal rows have equal gradients; only random biases or dropout tell units apart."""
-    p = d.params
-    equal = p.initializer == "constant" and p.depth > 1 and p.keep == 1
-    if not equal or any(rule.law in ("normal", "uniform") for rule in p.biases):
-        return []
-    return [Clause("symmetry", "all units of a layer are equal, and training keeps them so", True)]
+    return [Clause("symmetry", EQUAL, True)] if units_stay_equal(d.params) else []
 
 
 def _identity(d) -> list[Clause]:

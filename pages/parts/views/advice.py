@@ -59,6 +59,7 @@ def advice_view(seen: Probe) -> AdviceView:
     """Show the first failure of these nets, a better choice and its reasons."""
     p, said, found = seen.params, cached_diagnosis(seen), _recommendation(seen.params)
     head = (f"Choose **{names.long(found.initializer)}**{_details(p, found)}." if found.change else
+            "**Other first weights are not enough.**" if said.learns is False else
             f"Keep **{names.long(p.initializer)}**.")
     first = f"{names.short(p.initializer)}: {said.sentence[0].lower()}{said.sentence[1:]}"
     failure = " ".join([first, *said.details])
@@ -85,7 +86,8 @@ def code_view(p: ProbeParams, framework: str) -> tuple[Code, ...]:
     """Show the code of the start of ``p``, and that of the recommended one beside it, if it is another."""
     found = _recommendation(p)
     if not found.change:
-        return (_code(p, f"{names.long(p.initializer)}: keep it", framework),)
+        keep = "" if found.present.learns is False else ": keep it"
+        return (_code(p, f"{names.long(p.initializer)}{keep}", framework),)
     wanted = f"Recommended: {names.long(found.initializer)}{_details(p, found)}"
     return (_code(p, f"Chosen: {names.long(p.initializer)}", framework),
             _code(found.choice, wanted, framework))

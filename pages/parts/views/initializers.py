@@ -29,8 +29,9 @@ $$\frac{q_{l+1}}{q_l} = n_{in}\,\mathrm{Var}(w)\,\frac{E[f(z)^2]}{q_l}$$
 $$\frac{E[\delta_{l}^2]}{E[\delta_{l+1}^2]} = n_{out}\,\mathrm{Var}(w)\,E[f'(z)^2]$$
 
 Here $n_{in}$ counts the inputs of a neuron, and $n_{out}$ the neurons in its layer. Both factors must be 1.
-For ReLU both averages are $\tfrac12$. So $\mathrm{Var}(w) = 2/n$ serves both where all widths are equal. For
-other activations no number fixes both. Where widths differ, Glorot's $2/(n_{in}+n_{out})$ is a compromise.
+For ReLU both averages are $\tfrac12$. So $\mathrm{Var}(w) = 2/n$ serves both where all widths are equal. A
+linear net needs $1/n$ for both. For curved activations, such as tanh, no number fixes both. Where widths
+differ, Glorot's $2/(n_{in}+n_{out})$ is a compromise.
 
 Lines: theory. Shaded: where 19 of 20 random nets should lie. Points: nets that were drawn; bars show the
 spread between them.

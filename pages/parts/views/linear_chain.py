@@ -41,8 +41,8 @@ the same line, read from the other end:
 $$\frac{\partial \hat y}{\partial a^{[l]}} = W^{[L]}\, c^{\,L-1-l}$$
 
 The gradient of $W^{[l]}$ is this number times $a^{[l-1]} = c^{\,l-1} x$. So every $C$ of this chain gets the
-same factor, $c^{\,L-2}$. A step of gradient descent is $\eta$ times the gradient: tiny when $c < 1$, huge when
-$c > 1$.
+same factor, $c^{\,L-2}$. A step of gradient descent is $\eta$ times the gradient: tiny when $c < 1$, huge
+when $c > 1$.
 """
 WHY_RANDOM = r"""
 **Random matrices.** Here all $L$ matrices have the same shape. With entries $N(0, \sigma^2/n)$ the mean of
