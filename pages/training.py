@@ -7,7 +7,7 @@ from pages.parts.controls import NARROW, WIDE, Controls
 from pages.parts.net_controls import class_controls, net_controls, width_controls
 from pages.parts.presenter import presenting
 from pages.parts.views import same_net
-from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, WHY
+from pages.parts.views.training import COURSE, DECISION, GRADIENTS, HISTOGRAMS, LAYERS, LOOKS_AT, RATES, why
 from pages.parts.views.training_details import FRAMES, STATISTICS, rates
 from pages.parts.views.training_words import goal_question, opening, score_name
 from vgdash.initializers import INITIALIZERS
@@ -72,9 +72,10 @@ def draw() -> None:
 
     def below() -> None:
         left, right = st.columns(2)
-        left.markdown(WHY)
+        p, _ = controls.params()
+        left.markdown(why(p))
         with right:
-            controls.slider("goal", goal_question(controls.params()[0]), 0.05)
+            controls.slider("goal", goal_question(p), 0.05)
         run = training_panel.watched(training_panel.RUN)
         if run is not None and run.snapshots:
             name = text.file_name("training", run.params)

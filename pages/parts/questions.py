@@ -250,7 +250,7 @@ def _point(p: PhaseParams) -> FixedPoint:
 def unlike_inputs(p: PhaseParams) -> Reveal:
     end = _point(p).c_star
     return Reveal(2 if end > 0.99 else 1 if end > 0.05 else 0,
-                  f"It ends at {end:.2f}. After many layers both inputs give the same answer.")
+                  f"It ends at {end:z.2f}. After many layers both inputs give the same answer.")
 
 
 @question("Two nearly equal inputs go through many tanh layers with σw² = 2.5. Where do they end?",
@@ -259,7 +259,7 @@ def alike_inputs(p: PhaseParams) -> Reveal:
     point = _point(p)
     return Reveal(2 if point.c_star < 0.99 else 1 if point.chi_1 < 1 else 0,
                   f"Each layer multiplies the square of a small difference by {point.chi_1:.2f}. "
-                  f"In the end their correlation is {point.c_star:.2f}.")
+                  f"In the end their correlation is {point.c_star:z.2f}.")
 
 
 @question("PyTorch recommends a gain of 5/3 for tanh. What happens to the gradient of a deep net?",

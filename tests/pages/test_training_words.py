@@ -7,6 +7,7 @@ import pytest
 
 from pages.parts.results import foreseen
 from pages.parts.views import same_net
+from pages.parts.views.training import why
 from pages.parts.views.training_words import opening, ranking, verdict
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.initializers import INITIALIZERS
@@ -26,6 +27,10 @@ SETS = {
     "wide": TrainParams((64, 256, 300, 10), "relu", ("small_normal", "lecun_normal", "he_normal"), steps=20),
     "points": TrainParams.uniform(4, 16, dataset="spirals", activation="tanh", steps=200, snapshots=8,
                                   initializers=("small_normal", "lecun_normal")),
+    "numbers": TrainParams.uniform(3, 64, dataset="wave", steps=100, snapshots=8,
+                                   initializers=("zeros", "small_normal", "he_normal")),
+    "numbers that blow up": TrainParams.uniform(3, 64, dataset="wave", steps=50, snapshots=50,
+                                                learning_rate=10.0, initializers=("zeros", "he_normal")),
 }
 
 
@@ -49,7 +54,8 @@ def ends(p, snapshots):
     for i in range(len(p.initializers)):
         share = (np.nan_to_num(last.held_out[i]).mean() - p.guess_accuracy) / (1 - p.guess_accuracy)
         gone = (last.diverged[i] >= 0).all()
-        still = gone or (share < 0.2 and abs(last.loss[i].mean() / p.guess_loss - 1) < 0.03)
+        flat = abs(share if p.regression else last.loss[i].mean() / p.guess_loss - 1) < 0.03
+        still = gone or (share < 0.2 and flat)
         found.append(False if still else True if share > 0.5 else None)
     return found
 
@@ -100,3 +106,29 @@ def test_the_table_has_a_row_for_each_initializer_with_what_theory_expects(run):
                 for name, learns in zip(p.initializers, foreseen(p), strict=True)}
     words = {True: "learns", False: "does not learn", None: "may or may not learn"}
     assert {row[1]: row[4] for row in rows} == {name: words[learns] for name, learns in expected.items()}
+
+
+def test_places_go_to_nets_that_move_and_blown_up_nets_have_none(run):
+    p, snapshots = run
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]]
+            for line in ranking(p, snapshots, 0.5, foreseen(p), True).splitlines()[2:]]
+    ended = dict(zip((INITIALIZERS[name].short for name in p.initializers), ends(p, snapshots), strict=True))
+    gone = dict(zip(ended, (snapshots[-1].diverged >= 0).all(axis=1), strict=True))
+    places = [place for place, name, *_ in rows if not gone[name]]
+    assert [place for place, *_ in rows] == places + ["–"] * sum(gone.values())
+    assert places == sorted(places)
+    assert len({place for place, name, *_ in rows if ended[name] is False and not gone[name]}) <= 1
+    assert "-" not in verdict(p, snapshots, foreseen(p), True) + "".join(row[3] for row in rows)
+    assert "−0.00" not in verdict(p, snapshots, foreseen(p), True)
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    ({}, "2.303 for 10 classes"), ({"dataset": "moons"}, "0.693 for 2 classes"),
+    ({"loss": "squared_error"}, "1/K)$: 0.450 for 10 classes"), ({"dataset": "wave"}, "variance: 0.500")])
+def test_why_has_the_loss_of_guessing_on_the_data_of_the_page(more, words):
+    p = TrainParams.uniform(3, 8, **more)
+    assert words in why(p)
+    labels = np.eye(p.widths[-1])[p.data.y_train.astype(int)] if not p.regression else p.data.y_train
+    if p.squared:
+        spread = 0.5 * ((labels - labels.mean(axis=0)) ** 2).reshape(len(labels), -1).sum(axis=1).mean()
+        assert spread == pytest.approx(p.guess_loss, rel=0.02)

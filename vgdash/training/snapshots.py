@@ -99,11 +99,11 @@ class Ranking(Record):
     steps: np.ndarray
     """Step of the first snapshot with at least that accuracy; -1 where there is none yet."""
     best: np.ndarray
-    """The highest held-out accuracy of all snapshots."""
+    """The highest held-out accuracy of all snapshots; nan of a net that diverged before the first."""
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Initializers, best first: by median steps over seeds (-1 as infinity), then by ``best``."""
+        """Initializers, best first: by median steps over seeds (-1 as infinity), then ``best`` (nan last)."""
         median = np.median(np.where(self.steps < 0, np.inf, self.steps), axis=1)
         return tuple(self.params.initializers[i] for i in np.lexsort((-self.best.mean(axis=1), median)))
 
@@ -128,5 +128,5 @@ def steps_to(snapshots: Sequence[Snapshot], accuracy: float) -> Ranking:
     held_out = np.stack([snapshot.held_out for snapshot in snapshots])
     reached = held_out >= accuracy
     steps = np.where(reached.any(axis=0), np.array([s.step for s in snapshots])[reached.argmax(axis=0)], -1)
-    best = np.nan_to_num(held_out).max(axis=0)  # before the first snapshot a net may have diverged: 0
+    best = np.fmax.reduce(held_out)
     return Ranking(snapshots[0].params, accuracy, steps, best)

@@ -187,7 +187,7 @@ def _course(pairs: Pairs, name: str) -> pa.Table:
 def shares_view(probes: Sequence[Probe], name: str) -> pa.Table:
     """Show one of ``STATISTICS`` by layer: theory as lines, measurement as points; a gradient as log10."""
     parts, ends, decades = [], {}, name == WEIGHT_GRADIENT
-    spell = ten_to if decades else "{:.3f}".format
+    spell = ten_to if decades else "{:z.3f}".format
     for probe, theory in _pairs(probes):
         series = probe.params.initializer
         values = probe.log10("dw2") if decades else getattr(probe, name)

@@ -140,7 +140,7 @@ def _numbers(found: NeuronVariance) -> str:
             ("E[a²]", found.predicted_a2, found.measured_a2, found.stderr_a2),
             (within, found.predicted_within, found.measured_within, found.stderr_within),
             *(zeros if share > SEEN else ())):
-        apart = f"{(value - predicted) / error:+.1f}".replace("-", "−") if error else "–"
+        apart = f"{(value - predicted) / error:+z.1f}".replace("-", "−") if error else "–"
         rows.append([name, number(predicted, 2), measured(value, error), apart])
     return markdown_table(NUMBERS_HEADER, rows)
 

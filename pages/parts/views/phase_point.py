@@ -202,9 +202,9 @@ def _numbers(found: PhaseMap) -> str:
     said = markdown_table(f"| this point | {settles} | layers for a factor e |\n|---|--:|--:|", rows)
     said += f"\n\nThere a layer multiplies the squared gradient by χ₁ = {times(at.chi_1).removeprefix('×')}."
     seen = profile.measured.correlation[:, -1]
-    predicted = profile.correlation[0, -1].round(3) + 0.0  # no minus before a 0
+    predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
-        at_last = f"{predicted:.3f} in theory, {seen.mean():.3f} measured".replace("-", "−")
+        at_last = f"{predicted:z.3f} in theory, {seen.mean():z.3f} measured".replace("-", "−")
         said += (f" Correlation at layer {depth}: {at_last} on {count(len(seen), 'net')} of width "
                  f"{profile.measured.params.width}.")
     return said
@@ -286,7 +286,7 @@ def _moment(found: PhaseMap, decades: bool) -> pa.Table:
 
 
 def _points(series: str, values: np.ndarray, what: str) -> charts.Rows:
-    return seed_points(series, values, POINTS, f"{what} {{:.3f}} measured".format)
+    return seed_points(series, values, POINTS, f"{what} {{:z.3f}} measured".format)
 
 
 def _scales(found: PhaseMap, scales: Sequence[tuple[float, str]]) -> list[charts.Rows]:

@@ -12,7 +12,7 @@ import pandas as pd
 from pages.parts import charts, names
 from pages.parts.text import ten_to
 from pages.parts.views.training_details import by_layer, decisions, histograms
-from pages.parts.views.training_words import Foreseen, guess_name, ranking, score_name, verdict
+from pages.parts.views.training_words import Foreseen, guess_name, guess_words, ranking, score_name, verdict
 from vgdash.training.snapshots import Snapshot
 from vgdash.training.trainer import TrainParams
 
@@ -22,8 +22,7 @@ $10^{-12}$ a weight of $0.1$ does not change at all. With $10^{12}$ one step des
 
 Healthy: a step changes a weight by about a thousandth, $\log_{10} \frac{|\Delta w|}{|w|} \approx -3$.
 
-A net that only guesses gives each of the $K$ classes probability $1/K$. So its loss is $\ln K$: 2.303 for
-ten digits.
+%s
 
 If all weights of two or more layers start at zero, only the output bias gets a gradient. So the net never
 does better than guessing.
@@ -47,6 +46,11 @@ class TrainingView:
     of: str  # the initializer of the views of one net
     tables: dict[str, pd.DataFrame]  # of the chosen look, by the name of the chart
     ranking: str
+
+
+def why(p: TrainParams) -> str:
+    """Derive what a step does, and the loss of a net that only guesses on the data of ``p``."""
+    return WHY % guess_words(p)
 
 
 def training_view(p: TrainParams, snapshots: Sequence[Snapshot], look: str, of: str, statistic: str,
@@ -121,12 +125,12 @@ def _loss(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     guess = math.log10(p.guess_loss)
     span = (min(float(np.nanmin(log10, initial=guess)), guess - 1), guess + 0.2)
     limit = {f"guessing: {guess_name(p)}": guess}
-    return _lines(p, steps, log10, "log10 loss {:.2f}", limit, span, len(p.snapshot_steps), _end(snapshots))
+    return _lines(p, steps, log10, "log10 loss {:z.2f}", limit, span, len(p.snapshot_steps), _end(snapshots))
 
 
 def _accuracy(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     steps, held_out = _stacked([one for one in snapshots if one.step in p.held_out_steps], "held_out")
-    guess, spell = (("the mean", "R² {:.2f} on new points") if p.regression else
+    guess, spell = (("the mean", "R² {:z.2f} on new points") if p.regression else
                     (f"1/{p.widths[-1]}", f"{{:.0%}} {score_name(p)}"))
     limit = {f"guessing: {guess}": p.guess_accuracy}
     values = np.maximum(held_out, LOWEST)
@@ -141,7 +145,7 @@ def _updates(p: TrainParams, snapshots: Sequence[Snapshot]) -> pd.DataFrame:
     there = np.isfinite(finite).any(axis=-1)
     middle[there] = np.nanmedian(finite[there], axis=-1)
     limits = {"10⁻³: healthy": HEALTHY, "10⁻¹²: nothing moves": NOTHING}
-    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:.1f}", limits,
+    return _lines(p, steps, np.maximum(middle, NOTHING), "log10 update : weight {:z.1f}", limits,
                   (NOTHING, HEALTHY + 1), len(p.snapshot_steps), _end(snapshots))
 
 

@@ -18,11 +18,12 @@ from vgdash.training.trainer import TrainParams
 LEARNED = 0.5  # share of the way from guessing to certainty
 MOVED = 0.2  # share of that way from which a net has learned something, even if its loss stays near ln K
 FALL = 0.2  # of that way, from the best of the run: nets that fell back
-STILL = 0.03  # a loss within this share of ln K has not moved
+STILL = 0.03  # a loss within this share of that of guessing, or an R² this near to 0, has not moved
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 EXPECTED = {True: "learns", False: "does not learn", None: "may or may not learn"}
 
 FATES = ("learns", "begins", "fell", "worse", "guesses", "gone")  # in the order in which they are told
+IDLE = ("worse", "guesses")
 
 Foreseen = tuple[bool | None, ...]  # for each initializer, if it learns, or may or may not; () if unknown
 
@@ -90,10 +91,10 @@ def _nets(p: TrainParams, snapshots: Sequence[Snapshot], foreseen: Foreseen) -> 
             does = "learns"
         elif best_share > max(LEARNED, now_share + FALL):
             does = "fell"
-        elif abs(loss - p.guess_loss) < STILL * p.guess_loss and now_share < MOVED:
+        elif abs(gain := now if p.regression else 1 - loss / p.guess_loss) < STILL and now_share < MOVED:
             does = "guesses"
         else:
-            does = "begins" if loss < p.guess_loss or now_share > MOVED else "worse"
+            does = "begins" if gain > 0 or now_share > MOVED else "worse"
         found.append(_Net(name, does, now, best, loss, -1, expected))
     return found
 
@@ -144,12 +145,21 @@ def _surprises(nets: Sequence[_Net], over: bool) -> list[str]:
 
 def ranking(p: TrainParams, snapshots: Sequence[Snapshot], goal: float, foreseen: Foreseen,
             over: bool) -> str:
-    """Markdown: initializers in the order in which they reached the accuracy, and what theory expects."""
-    rows, expected = [], dict(zip(p.initializers, foreseen, strict=False))
-    missing = "never" if over else "not yet"
-    for (rank, name), nets in steps_to(snapshots, goal).frame().groupby(["rank", "initializer"], sort=False):
-        steps = ", ".join(missing if pd.isna(step) else f"{step:,}" for step in nets["steps"])
-        rows.append([str(rank), names.short(name), steps, _share(p, nets["best"].max()),
+    """Markdown: initializers in the order in which they reached the accuracy, and what theory expects.
+
+    Those that do no better than guessing share the last place. Those that blew up have none.
+    """
+    found = steps_to(snapshots, goal)
+    tables = dict([*found.frame().groupby("initializer")])
+    expected = dict(zip(p.initializers, foreseen, strict=False))
+    does = dict(zip(p.initializers, (net.does for net in _nets(p, snapshots, foreseen)), strict=True))
+    order = sorted(found.order, key=lambda name: (does[name] == "gone", does[name] in IDLE))
+    ahead, rows = sum(does[name] not in ("gone", *IDLE) for name in order), []
+    for rank, name in enumerate(order):
+        gone = does[name] == "gone"
+        place, missing = "–" if gone else str(min(rank, ahead) + 1), "never" if over or gone else "not yet"
+        steps = ", ".join(missing if pd.isna(step) else f"{step:,}" for step in tables[name]["steps"])
+        rows.append([place, names.short(name), steps, _share(p, tables[name]["best"].max()),
                      EXPECTED[expected[name]] if expected else "–"])
     header = (f"| place | initializer | steps until {_score(p, [goal])} | best so far | theory says |\n"
               "|--:|---|--:|--:|---|")
@@ -161,6 +171,19 @@ def guess_name(p: TrainParams) -> str:
     if p.squared:
         return "half the variance" if p.regression else f"½(1 − 1/{p.widths[-1]})"
     return f"ln {p.widths[-1]}"
+
+
+def guess_words(p: TrainParams) -> str:
+    """Say in Markdown what a net that only guesses answers, and its loss."""
+    classes, loss = p.widths[-1], f"{p.guess_loss:.3f}"
+    if p.regression:
+        return ("A net that only guesses gives the mean of all answers. So its loss is half their variance: "
+                f"{loss}.")
+    if p.squared:
+        return (f"A net that only guesses gives each of the $K$ classes $1/K$. So its loss is "
+                rf"$\tfrac12(1 - 1/K)$: {loss} for {classes} classes.")
+    return (f"A net that only guesses gives each of the $K$ classes probability $1/K$. So its loss is "
+            rf"$\ln K$: {loss} for {classes} classes.")
 
 
 def score_name(p: TrainParams) -> str:
@@ -177,7 +200,9 @@ def goal_question(p: TrainParams) -> str:
 
 
 def _share(p: TrainParams, value: float) -> str:
-    return f"{value:.2f}" if p.regression else percent(value)
+    if math.isnan(value):
+        return "–"
+    return f"{value:z.2f}".replace("-", "−") if p.regression else percent(value)
 
 
 def _score(p: TrainParams, values: Sequence[float]) -> str:
