@@ -150,7 +150,7 @@ def finite_width(p: CompareParams) -> Reveal:
     decades, variance = float(high[-1] - low[-1]), theory.band_q.variance[-1]
     return Reveal(0 if decades < math.log10(1.2) else 1 if decades < 2 else 2,
                   f"19 of 20 nets lie within a factor of {ten_to(decades)}. The variance of ln E[z²] is "
-                  f"{variance:.1f}: each layer adds 5/width. The average hides that.")
+                  f"{variance:.1f}: each layer adds up to 5/width. The average hides that.")
 
 
 @question("50 ReLU layers from He keep the size of the signal. "

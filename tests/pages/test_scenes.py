@@ -10,9 +10,10 @@ import pytest
 from pages.parts import scenes
 from pages.parts.questions import QUESTIONS, reveal
 from pages.parts.scenes import SCENE_BY_NAME, SCENES
+from pages.parts.views import same_net
 from tests.opened import opened
 from tests.test_architecture import import_graph
-from vgdash import ChainParams, probe
+from vgdash import ChainParams, predict, probe, train
 from vgdash.probe.probe import CompareParams
 
 ASKED = [scene for scene in SCENES if scene.question]
@@ -213,6 +214,30 @@ def test_the_scenes_of_152_layers_say_what_their_two_sides_show():
         assert (one.params.depth, one.params.normalization) == (152, "batch")
         back = one.log10("dw2")[:, 0] - one.log10("dw2")[:, -1]
         assert decades[0] < back.min() <= back.max() < decades[1]
+
+
+def test_what_scenes_say_of_a_layer_is_what_theory_finds():
+    grows = {}
+    for net in same_net.comparison(SCENE_BY_NAME["training", "residual alone"].params).probes:
+        grows[net.initializer] = 10 ** np.diff(predict(net).log10_q)[:-1]  # a last layer of 10 has no skip
+    assert grows["lecun_normal"] == pytest.approx(1.5)
+    assert grows["he_normal"] == pytest.approx(2.0)
+    said = SCENE_BY_NAME["training", "residual alone"].say
+    assert "adds half of the variance (LeCun) or doubles it (He)" in said
+
+    narrow = SCENE_BY_NAME["initializers", "finite width"].params
+    net = narrow.probes[0]
+    variance = predict(net).band_q.variance
+    assert np.diff(variance).max() <= 5 / net.width
+    assert variance[-1] < 0.95 * 5 * net.depth / net.width, "the first layers add less"
+    assert "adds up to 5/width" in reveal("finite_width", narrow).why
+
+
+def test_a_step_that_saves_is_unstable_and_the_bad_start_draws_level():
+    p = SCENE_BY_NAME["training", "a step that saves"].params
+    bad, good = np.array([shot.held_out.mean(axis=1) for shot in train(p) if shot.step in p.tested]).T
+    assert np.abs(bad - good).min() < 0.05 < 0.8 < bad.max(), "it is not far behind"
+    assert np.diff(bad).min() < -0.2, "it falls back"
 
 
 @pytest.mark.parametrize(("page", "name"), [
