@@ -235,7 +235,7 @@ def test_what_scenes_say_of_a_layer_is_what_theory_finds():
 
 def test_a_step_that_saves_is_unstable_and_the_bad_start_draws_level():
     p = SCENE_BY_NAME["training", "a step that saves"].params
-    bad, good = np.array([shot.held_out.mean(axis=1) for shot in train(p) if shot.step in p.tested]).T
+    bad, good = np.array([shot.held_out.mean(axis=1) for shot in train(p) if shot.step in p.held_out_steps]).T
     assert np.abs(bad - good).min() < 0.05 < 0.8 < bad.max(), "it is not far behind"
     assert np.diff(bad).min() < -0.2, "it falls back"
 
