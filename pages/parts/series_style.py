@@ -26,16 +26,16 @@ DOTS = "M-1.5,-.3H-.9V.3H-1.5ZM-.3,-.3H.3V.3H-.3ZM.9,-.3H1.5V.3H.9Z"
 SOLID, DASHED, DOTTED, DASHDOT = (1, 0), (8, 4), (2, 3), (10, 3, 2, 3)
 
 SERIES_STYLES = {name: SeriesStyle(*style) for name, style in {
-    # initializers: the uniform twin of a normal one has its colour, dashed, and a marker of its own
+    # initializers: the uniform twin of a normal one has another colour, is dashed, and has its own marker
     "zeros": (6, DOTTED, "cross"),
     "small_normal": (4, SOLID, "diamond"),
     "standard_normal": (1, SOLID, "triangle-up"),
     "lecun_normal": (2, SOLID, "square"),
-    "lecun_uniform": (2, DASHED, "cross"),
+    "lecun_uniform": (1, DASHED, "cross"),
     "glorot_normal": (3, SOLID, "triangle-down"),
-    "glorot_uniform": (3, DASHED, "triangle-up"),
+    "glorot_uniform": (4, DASHED, "triangle-up"),
     "he_normal": (0, SOLID, "circle"),
-    "he_uniform": (0, DASHED, "diamond"),
+    "he_uniform": (5, DASHED, "diamond"),
     "lecun_fan_out": (2, DOTTED, "triangle-left"),
     "he_fan_out": (0, DOTTED, "triangle-right"),
     "bert_normal": (4, DASHED, "circle"),
