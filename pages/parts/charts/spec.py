@@ -160,11 +160,11 @@ def decades_axis(title: str, fine: bool = False, close: bool = False, **options)
     """
     label, steps = power_of_ten(), {"tickCount": 8, "tickMinStep": 1}
     if fine:
-        powers = [*range(-8, 5)]
-        between = sorted(float(np.log10(m)) + k for k in powers for m in (1, 2, 5))
+        between = sorted(float(np.log10(m)) + k for k in range(-8, 5) for m in (1, 2, 5))
         label = f"abs(datum.value) < 3.5 ? format(pow(10, datum.value), ',.2~r') : {label}"
-        steps = {"values": alt.ExprRef(f"span(domain('y')) > {len(powers)} ? null : "
-                                       f"span(domain('y')) > {FINE} ? {powers} : {between}")}
+        far = f"span(domain('y')) > {FINE} || domain('y')[0] < -8 || domain('y')[1] > 5"
+        steps["tickMinStep"] = alt.ExprRef(f"{far} ? 1 : 0.1")
+        steps["values"] = alt.ExprRef(f"{far} ? null : {between}")
     elif close:
         low, high = (f"abs(domain('y')[{end}]) > {NEAR}" for end in (0, 1))
         far = f"span(domain('y')) > {FINE} || {low} || {high}"
