@@ -296,13 +296,15 @@ def test_the_distribution_of_a_is_that_of_z_through_the_activation(activation, d
     """By the change of variables, for a z that is Gaussian: n is large."""
     p = NeuronParams(n=100_000, activation=activation, samples=200_000)
     found = neuron_variance(p)
-    width = found.edges[1] - found.edges[0]
-    inside = np.linspace(found.edges[:-1], found.edges[1:], 2001)
+    width = found.edges_a[1] - found.edges_a[0]
+    inside = np.linspace(found.edges_a[:-1], found.edges_a[1:], 2001)
     expected = density((inside[1:] + inside[:-1]) / 2).mean(axis=0)
     assert found.predicted_density_a == pytest.approx(expected, rel=0.02, abs=0.01 / width / 61)
     share = expected * width
     error = 5 * np.sqrt(share * (1 - share) / p.samples) / width
     assert (np.abs(found.density_a - expected) <= error + 0.02 * expected + 0.002).all()
+    if activation != "tanh":  # its values fill less than a quarter of the range of z
+        np.testing.assert_array_equal(found.edges_a, found.edges)
     zero = 0.5 if activation == "relu" else 0.0
     assert found.predicted_zero_a == pytest.approx(zero, abs=0.01)
     assert found.zero_a == pytest.approx(zero, abs=5 * 0.5 / math.sqrt(p.samples))
@@ -317,3 +319,15 @@ def test_the_neuron_of_the_picture_adds_up_and_its_weights_have_the_variance_of_
     kurtosis = 3 if not more else 1.8
     assert one.w.var() == pytest.approx(2 / p.n, rel=5 * math.sqrt((kurtosis - 1) / p.n))
     assert one.x.var() == pytest.approx(1 - p.correlation, rel=5 * math.sqrt(2 / p.n))
+
+
+@pytest.mark.parametrize("p", [
+    NeuronParams(activation="softplus", rule="2/n", gamma=0.01, distribution="uniform"),
+    NeuronParams(activation="sigmoid", gamma=0.1, n=100), NeuronParams(activation="sigmoid", gamma=100.0)],
+    ids=["softplus", "sigmoid", "saturated"])
+def test_the_histogram_of_a_holds_all_that_z_within_its_own_becomes(p):
+    found = neuron_variance(p)
+    width = np.diff(found.edges_a)
+    for density, zero in ((found.density_a, found.zero_a),
+                          (found.predicted_density_a, found.predicted_zero_a)):
+        assert (density * width).sum() + zero == pytest.approx(1, abs=0.002)

@@ -109,7 +109,8 @@ class NeuronVariance(Record):
     predicted_density: np.ndarray  # mean over the bin; exact for normal weights, wrong by O(1/n) for others
     gaussian_density: np.ndarray  # N(0, predicted) in the middle of the bin
     outside: float  # share of the samples beyond the edges
-    density_a: np.ndarray  # of a = f(z) over the same edges, without those that are exactly 0
+    edges_a: np.ndarray  # (bins + 1,) of the histogram of a = f(z): those of z, or what f makes of them
+    density_a: np.ndarray  # of a over its edges, without those that are exactly 0
     predicted_density_a: np.ndarray  # the same from the law of z
     zero_a: float  # share of the samples with a = 0
     predicted_zero_a: float
@@ -179,6 +180,8 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
     counts = np.histogram(z, edges)[0]
     expected = binned * (width / root)  # share of the samples in each bin
     foreseen = activation.f(_law_at(law) * root)
+    edges_a = _edges_of_a(activation, edges)
+    width_a = edges_a[1] - edges_a[0]
     return NeuronVariance(
         p, samples, predicted, measured, stderr,
         predicted_a2=_second_moment(activation, root, law), measured_a2=measured_a2, stderr_a2=stderr_a2,
@@ -190,10 +193,20 @@ def neuron_variance(p: NeuronParams) -> NeuronVariance:
         density_stderr=np.sqrt(expected * (1 - expected) / samples) / width, predicted_density=binned / root,
         gaussian_density=np.exp(-((middle / root) ** 2) / 2) / (root * math.sqrt(2 * math.pi)),
         outside=float(1 - counts.sum() / samples),
-        density_a=np.histogram(a[a != 0], edges)[0] / (samples * width),
-        predicted_density_a=np.histogram(foreseen, edges, weights=law * (foreseen != 0))[0] / width,
+        edges_a=edges_a, density_a=np.histogram(a[a != 0], edges_a)[0] / (samples * width_a),
+        predicted_density_a=np.histogram(foreseen, edges_a, weights=law * (foreseen != 0))[0] / width_a,
         zero_a=float((a == 0).mean()), predicted_zero_a=float(law[foreseen == 0].sum()),
     )
+
+
+def _edges_of_a(activation: Activation, edges: np.ndarray) -> np.ndarray:
+    """Return the edges of z where a = f(z) lies within them and fills a quarter; else edges around all f."""
+    values = activation.f(np.linspace(edges[0], edges[-1], FINE * BINS + 1))
+    low, high = float(values.min()), float(values.max())
+    if low >= edges[0] and high <= edges[-1] and high - low > (edges[-1] - edges[0]) / 4:
+        return edges
+    reach = max((high - low) / 2 * (1 + 1e-9), 1e-6 * abs(high), 1e-12)  # with both ends; f may be constant
+    return (low + high) / 2 + np.linspace(-reach, reach, BINS + 1)
 
 
 def example(p: NeuronParams) -> Example:

@@ -99,15 +99,16 @@ def _histogram(found: NeuronVariance) -> pa.Table:
 
 def _activated(found: NeuronVariance) -> pa.Table:
     """Show the distribution of a = g(z). What is exactly 0 has no density: a full bar, and its share."""
-    middle = (found.edges[1:] + found.edges[:-1]) / 2
+    edges = found.edges_a
+    middle = (edges[1:] + edges[:-1]) / 2
     density, predicted = found.density_a, found.predicted_density_a
     top = max(density.max(), predicted.max(), 1e-9)
-    parts = [charts.rows("bar", "sampled", middle, density, found.edges[:-1], found.edges[1:]),
+    parts = [charts.rows("bar", "sampled", middle, density, edges[:-1], edges[1:]),
              charts.rows("line", "predicted", middle[predicted > 0], predicted[predicted > 0])]
     if found.predicted_zero_a > SEEN:
-        zero = len(middle) // 2
-        parts += [charts.rows("bar", "sampled", [0.0], [top], found.edges[zero], found.edges[zero + 1]),
-                  charts.rows("label", "sampled", found.edges[:1], [0.9 * top], text=[
+        zero = int(np.clip(np.searchsorted(edges, 0, "right") - 1, 0, len(middle) - 1))
+        parts += [charts.rows("bar", "sampled", [0.0], [top], edges[zero], edges[zero + 1]),
+                  charts.rows("label", "sampled", edges[:1], [0.9 * top], text=[
                       f"{found.zero_a:.0%} are 0"])]
     return charts.table(parts)
 
