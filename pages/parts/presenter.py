@@ -42,7 +42,7 @@ def top(controls: Controls, question: str) -> None:
         return
     with st.container(key="scene"):
         st.pills("scene", list(controls.scenes), default=controls.here.scene, key=key,
-                 label_visibility="collapsed", on_change=_pick, args=(controls, key),
+                 label_visibility="collapsed", wrap=False, on_change=_pick, args=(controls, key),
                  format_func=labels.__getitem__)
 
 

@@ -176,6 +176,25 @@ def test_a_phone_and_a_tablet_show_the_chart_at_once_and_nothing_too_small_or_to
         assert visitor.page.evaluate(geometry.CHART_BEGINS) <= begins, width
 
 
+@pytest.mark.parametrize("scene", ["halves", "0.9", "gradients too"])
+@pytest.mark.parametrize("present", ["true", "false"])
+def test_no_line_passes_through_a_name_or_a_value_on_the_chain(on, scene, present):
+    visitor = settled(on(), "linear_chain", scene=scene, present=present)
+    for skip in visitor.page.get_by_role("button", name="Skip", exact=True).all():
+        skip.click()
+    visitor.settle()
+    main = visitor.page.evaluate(geometry.STRUCK)
+    assert not [words for words in main if "steps" not in words]
+    sound_charts(visitor)
+
+
+@pytest.mark.parametrize("scene", ["spirals", "BatchNorm rescues"])
+def test_a_phone_shows_the_scene_that_is_chosen(on, scene):
+    visitor = on(390, 844).open_ended(link("training", {"scene": scene}))
+    pill = visitor.page.locator(".st-key-scene [aria-checked=true]")
+    assert 0 <= pill.bounding_box()["x"] <= 390 - pill.bounding_box()["width"]
+
+
 def test_a_phone_that_opens_a_projectors_link_shows_the_page_of_a_phone(on):
     visitor = settled(on(390, 844), "linear_chain", scene="halves", present="true")
     assert visitor.heading().bounding_box()["width"] > 300
