@@ -71,8 +71,8 @@ def draw() -> None:
 def _chain() -> None:
     half, single = FORMATS["float16"], FORMATS["float32"]
     limits = (("float16 overflows", half.log10_largest),
-              ("float16 reaches zero", half.log10_smallest_subnormal),
-              ("float32 reaches zero", single.log10_smallest_subnormal))
+              ("smallest float16", half.log10_smallest_subnormal),
+              ("smallest float32", single.log10_smallest_subnormal))
     spec = charts.draggable_chain(DEPTH, limits, 225)
     st.vega_lite_chart(charts.enlarge(spec) if presenting() else spec, key="drag", width="stretch",
                        alt="Size of the activations (solid) and of the gradients (dashed) by layer, "

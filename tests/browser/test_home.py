@@ -43,3 +43,9 @@ def test_the_key_n_starts_the_walk(on):
     visitor.page.keyboard.press("n")
     visitor.page.wait_for_url(f"**/{SCENES[0].page}?scene={SCENES[0].name}")
     visitor.settle()
+
+
+def test_the_chain_to_drag_counts_as_its_page_does(on):
+    said = on(reduced_motion="reduce").open("").page.get_by_text("c = 0.70: ×8.3·10⁻²⁴")
+    said.first.wait_for()
+    assert "8.3·10⁻²⁴" in on().open("linear_chain?factor=0.7").verdict()

@@ -1,5 +1,7 @@
 """Tables of charts: labels at the ends of lines stand apart, in order, near their lines; no mark is lost."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -55,6 +57,21 @@ def test_names_that_stand_apart_and_tables_of_other_charts_stay():
     assert charts.avoid_label_overlap(table, HEIGHT).equals(table)
     for other in (table.drop_columns("low"), table.to_pandas(), None):
         assert charts.avoid_label_overlap(other, HEIGHT) is other
+
+
+@pytest.mark.parametrize(("factor", "depth"), [(0.9, 256), (0.9, 152), (0.5, 150), (1.5, 150), (0.8, 300)])
+def test_names_of_number_formats_stand_off_the_lines_and_each_other(factor, depth):
+    drawn = chain_view(ChainParams(factor=factor, depth=depth), 0.01).sizes.to_pandas()
+    limits, lines = drawn[drawn.part == "limit"], drawn[drawn.part == "line"]
+    assert len(limits)
+    for name in limits.itertuples():
+        there = lines[(lines.x - name.x).abs() < 0.06 * depth]
+        assert not there.y.between(name.y, name.y + 0.04 * np.ptp(lines.y)).any(), name.text
+    crowded = chain_view(ChainParams(factor=1.5, factor2=0.5, kind="diagonal"), 0.01).sizes.to_pandas()
+    names = crowded[crowded.part == "limit"]
+    for one, other in itertools.combinations(names.itertuples(), 2):
+        apart = abs(one.y - other.y) > 0.06 * np.ptp(crowded.y.dropna())
+        assert apart or abs(one.x - other.x) > 0.18 * 149, (one.text, other.text)
 
 
 def test_a_line_has_as_many_points_as_it_bends():

@@ -23,10 +23,12 @@ from pages.parts.charts.spec import HEIGHT, LARGE, enlarge
 from pages.parts.charts.tables import (
     LABEL_SIZE,
     LEAST_RANGE,
+    NAME_HEIGHT,
     Rows,
     avoid_label_overlap,
     end_labels,
     evenly_spaced,
+    free_places,
     on_decades,
     resolve_overlaps,
     rows,

@@ -40,8 +40,11 @@ from pages.parts.series_style import SERIES_STYLES
 PANELS = {"correlation": ("18 * zoom", "0.58 * height"), "moment": ("0.58 * height + 30 * zoom", "height")}
 PANELS_HEIGHT = 360
 PANELS_WIDTH = {"expr": "width - 82 * zoom"}  # the rest is for names: none lies on what is drawn
+BEHIND = alt.ExprRef("background")
+RIM = {"stroke": BEHIND, "strokeWidth": 4, "strokeJoin": "round", "fill": BEHIND}  # of a name over lines
 RULE = {"strokeDash": [2, 4], "opacity": 0.6}
 HIGH = alt.Y2("high:Q")
+FIRST = 4  # values that have room on a phone
 
 
 @cached_spec
@@ -52,8 +55,9 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
 
     ``mirrored``: the axis on the right and the names on the left, for what runs from the last layer to the
     first. ``parts``: those that the table may have; an empty one takes a browser as long as a full one.
-    ``value``: numbers beside points. ``mark``: a ring, and an upright rule through it. ``name``: names with
-    markers below each other, right of the plot, in the order of the rows.
+    ``limit``: on a phone only those without a ``high`` have a name. ``value``: numbers beside points, above
+    those with a ``high``; on a phone the first ones only. ``mark``: a ring, and an upright rule through it.
+    ``name``: names with markers below each other, right of the plot, in the order of the rows.
     """
     base = alt.Chart()
     numbers = {"format": "~s"} if log_x else {"format": ",d", "tickMinStep": 1}
@@ -63,12 +67,18 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
     y_axis = decades_axis(y_title, fine, close=True, **side) if decades else linear_axis(y_title, **side)
     y, low = (alt.Y(f"{end}:Q", axis=y_axis, scale=alt.Scale(zero=False, nice=True)) for end in ("y", "low"))
     limit, line, point, mark = (rows_of(base, part) for part in ("limit", "line", "point", "mark"))
-    words, rim = limit.encode(x=x, y=y, text=TEXT, key=ROW_KEY), alt.ExprRef("background")
-    small = {"dy": -7, "fontSize": 13}
+    named = limit.transform_filter(f"width > {PHONE} || !isValid(datum.high)")
+    words = named.encode(x=x, y=y, text=TEXT, key=ROW_KEY)
+    small = {"dy": alt.ExprRef(f"width < {PHONE} ? -21 : -7"), "fontSize": 13,  # two lines on a phone
+             "lineBreak": alt.ExprRef(f"width < {PHONE} ? '\\n' : null")}
     names = {"align": "right", "dx": -8} if mirrored else {"align": "left", "dx": 8}
+    value = rows_of(base, "value").transform_filter(f"width > {PHONE} || datum.row_id < {FIRST}")
+    above = "isValid(datum.high) ? {} : {}".format
+    beside = {"align": alt.ExprRef(above("'center'", "'left'")), "dx": alt.ExprRef(above(0, 7)),
+              "dy": alt.ExprRef(above(-18, -9))}
     layers = {
         "limit": [limit.mark_rule(**RULE).encode(y=y, color=NEUTRAL, key=ROW_KEY)],
-        "words": [words.mark_text(stroke=rim, strokeWidth=4, strokeJoin="round", fill=rim, **small),
+        "words": [words.mark_text(**RIM, **small),
                   words.mark_text(**small).encode(color=NEUTRAL)],
         "extent": [extent_layer(base, x, y)],
         "band": [line.mark_area(opacity=0.18).encode(
@@ -81,7 +91,7 @@ def curves(x_title: str, y_title: str, decades: bool = True, log_x: bool = False
         "mark": [mark.mark_rule(strokeDash=[2, 4]).encode(x=x, color=ROW_COLOUR, key=ROW_KEY),
                  mark.mark_point(size=320, strokeWidth=3, opacity=1).encode(
                      x=x, y=y, color=ROW_COLOUR, tooltip=TOOLTIP, key=ROW_KEY)],
-        "value": [rows_of(base, "value").mark_text(align="left", dx=7, dy=-9, fontSize=14).encode(
+        "value": [value.mark_text(fontSize=14, **beside).encode(
             x=x, y=y, color=ROW_COLOUR, text=TEXT, key=ROW_KEY)],
         "label": [label_layer(base, x, y, **names)],
         "name": _names(rows_of(base, "name")),
@@ -180,20 +190,24 @@ def scrubbed_lines(y_title: str, decades: bool, last: int) -> Spec:
 def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], height: int = HEIGHT) -> Spec:
     """Draw c^l over the layers l of a linear chain; the browser computes it while a slider is dragged.
 
-    ``limits``: rules, as (text, log10 of the size).
+    As in the lecture the last of ``depth`` matrices has another shape and is left out. ``limits``: rules, as
+    (text, log10 of the size); a name stands in the widest gap between the lines that cross its rule.
     """
-    chain = alt.Chart(alt.sequence(0, depth + 1, as_="layer")).transform_calculate(
-        forward="datum.layer * log(c) / LN10", backward=f"({depth} - datum.layer) * log(c) / LN10")
+    end = depth - 1
+    chain = alt.Chart(alt.sequence(0, depth, as_="layer")).transform_calculate(
+        forward="datum.layer * log(c) / LN10", backward=f"({end} - datum.layer) * log(c) / LN10")
     power = power_of_ten("floor(datum.forward)")
     large = f"format(pow(10, datum.forward - floor(datum.forward)), '.1f') + '·' + ({power})"
     size = f"(abs(datum.forward) < 3 ? format(pow(10, datum.forward), '.3') : {large})"
     after = f"(width < {PHONE} ? '' : ' after {depth} layers')"
-    last = chain.transform_filter(f"datum.layer == {depth}").transform_calculate(
+    last = chain.transform_filter(f"datum.layer == {end}").transform_calculate(
         said=f"'c = ' + format(c, '.2f') + ': ×' + {size} + {after}")
-    x = x_channel("layer", "layer", {"domain": [0, depth]})
-    scale = alt.Scale(domain=[depth * np.log10(0.5) - 6, depth * np.log10(1.5) + 4], nice=False)
-    limit = alt.Chart(alt.NamedData("limits")).encode(y=alt.Y("y:Q", scale=scale), color=NEUTRAL)
-    middle = alt.datum(depth / 2)
+    x, place = (x_channel("layer", column, {"domain": [0, end]}) for column in ("layer", "place"))
+    scale = alt.Scale(domain=[end * np.log10(0.5) - 6, end * np.log10(1.5) + 4], nice=False)
+    limit = alt.Chart(alt.NamedData("limits")).transform_calculate(
+        crossed=f"datum.y / ({end} * log(c) / LN10)", near="min(datum.crossed, 1 - datum.crossed)",
+        place=f"{end} * (datum.near > 1 / 3 ? datum.near / 2 : 0.5)",
+    ).encode(y=alt.Y("y:Q", scale=scale))
 
     def phone(there: str, elsewhere: str) -> alt.ExprRef:
         return alt.ExprRef(f"width < {PHONE} ? {there} : {elsewhere}")
@@ -203,22 +217,24 @@ def draggable_chain(depth: int, limits: tuple[tuple[str, float], ...], height: i
         return chain.mark_line(strokeWidth=3, strokeDash=dash).encode(
             x=x, y=alt.Y(f"{field}:Q", axis=decades_axis("size"), scale=scale), color=series_colour(series))
 
-    def end(series: str, field: str, where: str, dy: int = 0) -> alt.Chart:
+    def name(series: str, field: str, where: str, dy: int = 0) -> alt.Chart:
         text = chain.transform_filter(where).mark_text(align="left", dx=phone("2", "8"), dy=dy, **BOLD)
         y = alt.Y(f"{field}:Q", scale=scale)
         return text.encode(x=x, y=y, text=alt.value(series), color=series_colour(series))
 
+    words = limit.encode(x=place, text=TEXT)
+    small = {"align": "center", "fontSize": phone("11", "13"),  # on the far side of where the lines cross
+             "dy": alt.ExprRef(f"2 * datum.y > {end} * log(c) / LN10 ? -8 : 9")}
     layers = [
-        limit.mark_rule(**RULE),
-        *(limit.transform_filter(f"datum.y {side} 0").encode(x=middle, text=TEXT).mark_text(
-            align="center", dx=phone("0.2 * width", "0"), dy=dy, opacity=0.8, fontSize=phone("11", "13"))
-          for side, dy in ((">", -7), ("<", 9))),
+        limit.mark_rule(**RULE).encode(color=NEUTRAL),
         line("forward", "activation"), line("backward", "gradient"),
+        words.mark_text(**RIM, **small), words.mark_text(**small).encode(color=NEUTRAL),
         last.mark_text(align="center", fontSize=phone("15", "22"), fontWeight="bold").encode(
-            x=middle, y=alt.value(16), text=alt.Text("said:N"), color=NEUTRAL),
-        end("activation", "forward", f"datum.layer == {depth}"),
-        end("gradient", "backward", "datum.layer == 0 && c < 1", 16),
-        end("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
+            x=alt.datum(end / 2), y=alt.value({"expr": f"zoom * (width < {PHONE} ? 8 : 12)"}), color=NEUTRAL,
+            text=alt.Text("said:N")),
+        name("activation", "forward", f"datum.layer == {end}"),
+        name("gradient", "backward", "datum.layer == 0 && c < 1", 16),
+        name("gradient", "backward", "datum.layer == 0 && c >= 1", -12),
     ]
     return compile_spec(layers, 40, height, params=[slider("c", 0.7, 0.5, 1.5, 0.01, "drag the factor c ")],
                         datasets={"limits": [{"y": size, "text": text} for text, size in limits]})

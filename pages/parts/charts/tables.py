@@ -17,6 +17,7 @@ NUMBERS = ("x", "y", "low", "high")
 COLUMNS = ("part", "row_id", *NUMBERS, "series", "slot", "text")
 LABEL_SIZE = 14  # font size of a label, in pixels
 LINE_HEIGHT = 1.5  # font sizes from label to label: an axis with round ends is longer than what is drawn
+NAME_WIDTH, NAME_HEIGHT = 0.19, 0.1  # of a name above a level rule, in shares of the chart
 LEAST_RANGE = 0.01  # of y on an axis, where all lines are one
 
 Rows = dict[str, np.ndarray]
@@ -113,6 +114,26 @@ def simplify_polyline(curves: np.ndarray, at_most: int, tolerance: float) -> np.
             break
         drawn = np.sort(np.append(drawn, error.argmax()))
     return drawn
+
+
+def free_places(levels: Sequence[float], curves: np.ndarray) -> list[float]:
+    """Choose where names stand above level rules, in shares of the width: off the curves and each other.
+
+    ``curves`` (curves, points), evenly spaced over the width.
+    """
+    fine, middles = np.linspace(0, 1, 401), np.linspace(0.18, 0.82, 33)
+    drawn = np.array([np.interp(fine, np.linspace(0, 1, len(curve)), curve) for curve in curves])
+    high = NAME_HEIGHT * np.ptp(drawn[np.isfinite(drawn)])
+    chosen: list[float] = []
+    for level in levels:
+        struck = fine[((drawn > level - high / 4) & (drawn < level + 0.7 * high)).any(axis=0)]
+        room = np.abs(middles[:, None] - struck).min(axis=1, initial=1.0)
+        for other, place in zip(levels, chosen, strict=False):
+            if abs(other - level) < high:
+                apart = np.abs(middles - place)
+                room = np.where(apart < NAME_WIDTH, apart - 1, room)
+        chosen.append(float(middles[room.round(3).argmax()]))
+    return chosen
 
 
 def end_labels(ends: Mapping[str, tuple[float, float]]) -> list[Rows]:

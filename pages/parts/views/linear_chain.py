@@ -225,7 +225,8 @@ def _sizes(chain: Chain) -> pa.Table:
     p, series = chain.params, _series(chain)
     drawn = np.concatenate([[-1, 1], *(measured[np.isfinite(measured)] for measured, *_ in series.values())])
     last = len(chain.log10_activation) - 1
-    parts, ends = _limits(drawn.min(), drawn.max(), last), {}
+    theories, ends = np.array([theory for _, theory, _ in series.values()]), {}
+    parts = [_limits(drawn.min(), drawn.max(), theories)]
     along, dots = charts.evenly_spaced(last + 1, 60), charts.evenly_spaced(last + 1, 26)
     for name, (measured, theory, seeds) in series.items():
         band = np.quantile(seeds[:, along], (0.1, 0.9), axis=0) if p.kind == "gaussian" else ()
@@ -239,19 +240,23 @@ def _sizes(chain: Chain) -> pa.Table:
     return charts.table([*parts, *charts.end_labels(ends)])
 
 
-def _limits(low: float, high: float, depth: int) -> list[charts.Rows]:
-    """Limits of number formats within the chart, each with a name beside the lines of sizes.
+def _limits(low: float, high: float, theories: np.ndarray) -> charts.Rows:
+    """Limits of number formats within the chart, each with a name above it where no line passes.
 
-    bfloat16 has float32's range and shares its lines.
+    bfloat16 has float32's range and shares its lines. A product may stick at the smallest number for ever.
+    Where the rules are close, the ends of a format have names on a phone, and the others have none.
     """
-    def place(name: str, happening: str) -> float:
-        return depth * (0.65 if name.endswith("float16") and happening == "reaches zero" else 0.35)
-
-    return [charts.rows("limit", "", [place(name, happening)], [level], text=[f"{name} {happening}"])
-            for name, form in FORMATS.items() for level, happening in (
-                (form.log10_largest, "overflows"), (form.log10_smallest_normal, "loses digits"),
-                (form.log10_smallest_subnormal, "reaches zero"))
-            if low <= level <= high and (name != "bfloat16" or happening == "reaches zero")]
+    found = sorted(((level, text) for name, form in FORMATS.items() for level, text in (
+        (form.log10_largest, f"{name}\noverflows"), (form.log10_smallest_normal, f"{name}\nloses digits"),
+        (form.log10_smallest_subnormal, f"smallest\n{name} number"))
+        if low <= level <= high and (name != "bfloat16" or text.startswith("smallest"))), reverse=True)
+    levels, kept = np.array([level for level, _ in found]), []
+    for level, _ in sorted(found, key=lambda one: "loses" in one[1] or "bfloat16" in one[1]):
+        if not any(abs(level - other) < charts.NAME_HEIGHT * (high - low) for other in kept):
+            kept.append(level)
+    places = np.array(charts.free_places(levels, theories)) * (theories.shape[1] - 1)
+    crowded = np.where(np.isin(levels, kept), np.nan, levels)
+    return charts.rows("limit", "", places, levels, high=crowded, text=[text for _, text in found])
 
 
 def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np.ndarray) -> charts.Rows:
