@@ -234,7 +234,7 @@ def test_a_button_that_waits_for_an_answer_can_be_read(on, light):
 
 
 @pytest.mark.parametrize(("stem", "more", "title", "labels"), [
-    ("linear_chain", {}, "steps to learn", ["1", "10", "100", "1,000"]),
+    ("linear_chain", {"factor": "0.9"}, "steps to learn", ["1", "10", "100", "1,000"]),
     ("trainable_depth", {}, "depth L", ["5", "10", "20", "50", "100", "200"]),
     ("initializers", {"scene": "784-512-256-10"}, "E[z²], the signal →", ["0.2", "0.5", "1", "2"]),
     # a signal that holds is level: rounding is not magnified

@@ -105,6 +105,13 @@ def test_the_sentence_on_learning_explains_every_mark_of_its_chart(factor, depth
     assert ("The line" in view.learning) == (marks.part == "line").any()
 
 
+def test_a_chain_that_never_learns_stands_above_every_one_that_does():
+    marks = chain_view(ChainParams(factor=0.1, depth=60), 1.0).steps.to_pandas()
+    height = marks[marks.part == "point"].groupby("series").y
+    assert height.min()["frozen"] > max(height.max()["reached"], height.max()["capped"])
+    assert "never" in set(marks.text[marks.part == "limit"])
+
+
 def test_the_sentence_on_learning_says_at_which_depths():
     learned = descent(DescentParams(0.5, 60, learning_rate=1.0, cap=1_000))
     said = chain_view(ChainParams(factor=0.5, depth=60), 1.0).learning

@@ -17,6 +17,7 @@ from vgdash.number_formats import FORMATS
 from vgdash.spelling import SUPERSCRIPT
 
 MOST_STEPS = 1_000  # of gradient descent
+NEVER = 0.8  # decades above this limit: the strip of chains that never learn
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
 VERBS = {"overflow": ("overflows", "overflow"), "zero": ("reaches zero", "reach zero"),
          "stuck": ("stops shrinking", "stop shrinking")}
@@ -188,20 +189,23 @@ def _marker(outcome: str) -> str:
 def _flow(trained: Descent) -> tuple[np.ndarray, np.ndarray]:
     """Depths, and log10 of the steps in the limit of small ones, within the range of the chart."""
     steps = trained.log10_flow_steps
-    shown = (steps > 0) & (steps < np.log10(trained.params.cap) + 3)
+    shown = (steps > 0) & (steps < np.log10(trained.params.cap) + NEVER)
     return trained.depths[shown], steps[shown]
 
 
 def _steps(trained: Descent) -> pa.Table:
     """Steps by depth, as log10: the limit of small steps as a line, and a point for each depth."""
-    cap, log10_steps = trained.params.cap, np.log10(np.maximum(trained.steps, 1))
-    limit = charts.rows("limit", "", [trained.depths.mean()], [np.log10(cap)],
-                        text=[f"limit of {cap:,} steps"])
-    parts = [limit, charts.rows("line", "small steps", *_flow(trained))]
+    cap, log10_steps = np.log10(trained.params.cap), np.log10(np.maximum(trained.steps, 1))
+    never = np.isin(trained.outcome, ("frozen", "diverged"))
+    heights = np.where(never, cap + NEVER, log10_steps)
+    rules = {f"limit of {trained.params.cap:,} steps": cap, **({"never": cap + NEVER} if never.any() else {})}
+    places = np.array(charts.free_places([*rules.values()], heights[None])) * (len(heights) - 1) + 1
+    parts = [charts.rows("limit", "", places, [*rules.values()], text=[*rules]),
+             charts.rows("line", "small steps", *_flow(trained))]
     for outcome in OUTCOMES:
         there = trained.outcome == outcome
         depths, steps = trained.depths[there], trained.steps[there]
-        parts.append(charts.rows("point", outcome, depths, log10_steps[there], text=[
+        parts.append(charts.rows("point", outcome, depths, heights[there], text=[
             f"{depth} layers: {OUTCOMES[outcome]} ({number:,} steps)"
             for depth, number in zip(depths, steps, strict=True)]))
     return charts.table(parts)
