@@ -133,7 +133,7 @@ def test_a_diagonal_chain_is_drawn_and_told_with_both_of_its_components():
 def test_the_halves_of_the_lecture_stand_at_their_points(scale):
     page = opened("linear_chain", factor="0.5", depth="9", scale=scale)
     values = plotted(page).query("part == 'value'").sort_values("x")
-    assert list(values.text)[:5] == ["1 1", "½ ½", "¼ ¼", "⅛ ⅛", "1/16 1/16"]
+    assert list(values.text)[:5] == ["(1, 1)", "(½, ½)", "(¼, ¼)", "(⅛, ⅛)", "(1/16, 1/16)"]
     table = next(text.value for text in page.markdown if "Two ways" in text.value)
     assert "| a₂ | 1 | ½ | ¼ | ⅛ | 1/16 |" in table
 

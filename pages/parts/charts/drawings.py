@@ -12,7 +12,7 @@ from html import escape
 UNIT = 19  # radius of a unit, in pixels of a drawing that is 1000 wide
 DECADES = 5  # from 1, over which the colour of a unit fades, or burns
 INK = {"vanishing": "light-dark(#0072B2, #56B4E9)", "exploding": "light-dark(#C25400, #E69F00)"}
-LATER = 0.22  # opacity of what has not been computed yet
+LATER = 0.5  # opacity of what has not been computed yet
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ VERBS = {"overflow": ("overflows", "overflow"), "zero": ("reaches zero", "reach 
          "stuck": ("stops shrinking", "stop shrinking")}
 FIRST_LAYERS = 8  # in the table of fractions
 VALUES = 10  # layers of a chart that has room for their values
+MEETING = 0.01  # of the range of a chart: closer curves meet
 MOST_DECADES = 300  # that a linear axis of float64 numbers can hold
 FORMATS_HEADER = "| number format | activations, at layer | gradients, at layer |\n|---|---|---|"
 
@@ -235,7 +236,8 @@ def _sizes(chain: Chain) -> pa.Table:
     for name, (measured, theory, seeds) in series.items():
         band = np.quantile(seeds[:, along], (0.1, 0.9), axis=0) if p.kind == "gaussian" else ()
         parts.append(charts.rows("line", name, along, theory[along], *band))
-        parts += [_points(name, dots, measured[dots], measured[dots]), _values(chain, name, measured)]
+        parts += [_points(name, dots, measured[dots], measured[dots]),
+                  _values(chain, name, measured, theories)]
         ends[name] = (last, theory[-1])
     if p.kind == "gaussian":
         rms = chain.log10_activation_theory[0] + along * chain.log10_factor_rms
@@ -268,28 +270,33 @@ def _points(series: str, layers: np.ndarray, values: np.ndarray, log10_sizes: np
         f"layer {layer}: {series} {ten_to(size)}" for layer, size in zip(layers, log10_sizes, strict=True)])
 
 
-def _values(chain: Chain, series: str, heights: np.ndarray) -> charts.Rows:
-    """Write ½ ½, ¼ ¼, … beside the activations of a short fixed chain, each component where it is drawn."""
+def _values(chain: Chain, series: str, heights: np.ndarray, curves: np.ndarray) -> charts.Rows:
+    """Write (½, ½), (¼, ¼), … beside the activations of a short fixed chain, or each component at its point.
+
+    Where another of the ``curves`` passes through the point, the value stands above it.
+    """
     name, _, component = series.partition(" ")
     layers = np.arange(len(heights) - 1)  # the last has the name of its line
     if name != "activation" or chain.params.kind == "gaussian" or len(layers) >= VALUES:
         layers = layers[:0]
     texts = [vector(chain, layer) for layer in layers]
-    return charts.rows("value", series, layers, heights[layers], text=[
-        text[int(component) - 1] if component else " ".join(text) for text in texts])
+    met = (np.abs(curves - heights) < MEETING * np.ptp(curves)).sum(axis=0)[layers] > 1
+    high = np.where(met, heights[layers], np.nan)
+    return charts.rows("value", series, layers, heights[layers], high=high, text=[
+        text[int(component) - 1] if component else f"({', '.join(text)})" for text in texts])
 
 
 def _linear(chain: Chain) -> tuple[pa.Table, bool]:
     """Sizes on a linear axis as far as float64 reaches, and True if some are beyond."""
     layers = len(chain.log10_activation)
     along, dots = charts.evenly_spaced(layers, 200), charts.evenly_spaced(layers, 26)
-    parts, ends, beyond = [], {}, False
-    for series, (sizes, *_) in _series(chain).items():
-        held = np.where(sizes < MOST_DECADES, sizes, np.nan)
-        beyond |= bool(np.isnan(held).any())
-        values = 10**held
+    parts, ends = [], {}
+    sizes_of = {series: sizes for series, (sizes, *_) in _series(chain).items()}
+    curves = np.array([10 ** np.where(sizes < MOST_DECADES, sizes, np.nan) for sizes in sizes_of.values()])
+    for (series, sizes), values in zip(sizes_of.items(), curves, strict=True):
         parts += [charts.rows("line", series, along, values[along]),
-                  _points(series, dots, values[dots], sizes[dots]), _values(chain, series, values)]
+                  _points(series, dots, values[dots], sizes[dots]),
+                  _values(chain, series, values, curves)]
         if len(shown := along[np.isfinite(values[along])]):
             ends[series] = (shown[-1], values[shown[-1]])
-    return charts.table([*parts, *charts.end_labels(ends)]), beyond
+    return charts.table([*parts, *charts.end_labels(ends)]), bool(np.isnan(curves).any())
