@@ -184,7 +184,7 @@ NO_COMPUTATION = {  # of vgdash, for pages and all other parts
     "registries": {"ACTIVATIONS", "FORMATS", "FRAMEWORKS", "INITIALIZERS"},
     "constants": {"MAX_TEXT", "HIGHEST_BIAS", "ROWS"},
     "a record, and the text of a notebook": {"Outcome", "notebook"},
-    "spelling": {"count", "layers", "listed", "number", "plain", "ten_to", "times"},
+    "spelling": {"count", "layers", "listed", "number", "plain", "rate", "ten_to", "times"},
 }
 OUTSIDE = [*PAGES, *(file for file in PARTS if file.parent.name == "parts" and file.stem not in DOORS)]
 

@@ -41,14 +41,14 @@ def plain(value: float, significant: int = 3) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def fraction(value: Fraction, longest: int = LONGEST) -> str:
+def fraction(value: Fraction, longest: int = LONGEST, digits: int = 1) -> str:
     """Write a fraction: ½, 9/4, −1/16; with more than ``longest`` below the stroke as a decimal number.
 
-    No float need hold it.
+    No float need hold it. ``digits`` are those of ``ten_to``.
     """
     above, below = abs(value.numerator), value.denominator
     if below > longest or above > LONGEST:
-        text = ten_to(math.log10(above) - math.log10(below))
+        text = ten_to(math.log10(above) - math.log10(below), digits)
     else:
         text = VULGAR.get((above, below)) or (f"{above:,}" if below == 1 else f"{above:,}/{below:,}")
     return f"−{text}" if value < 0 else text
@@ -56,9 +56,24 @@ def fraction(value: Fraction, longest: int = LONGEST) -> str:
 
 def times(factor: float) -> str:
     """Write a factor: ×1.50, ×0.0030, ×2.6·10²⁶."""
+    factor = float(f"{factor:.9g}")  # 0.605 is one number, whichever way it was computed
     if 0.1 <= factor < 1000:
         return f"×{factor:.2f}" if factor < 100 else f"×{factor:.0f}"
     return f"×{number(factor)}"
+
+
+def rate(factor: float) -> str:
+    """Write a factor a layer with digits enough to see what a hundred layers make of it: ×1.50, ×1.0066."""
+    if (digits := digits_of_rate(factor)) == 2:
+        return times(factor)
+    whole, _, decimals = f"{factor:.{digits}f}".partition(".")
+    return f"×{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
+def digits_of_rate(factor: float) -> int:
+    """Return the decimals that show two digits of a factor's distance from 1: at least 2, at most 6."""
+    away = abs(float(f"{factor:.9g}") - 1)
+    return 2 if away >= 0.1 or away < 1e-6 else min(6, 1 - math.floor(math.log10(away)))
 
 
 def listed(items: list[str], last: str = "and") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pages.parts.text import number, percent, ten_to, times
+from pages.parts.text import number, percent, rate, ten_to
 from vgdash.chain_learning import DescentParams, descent
 from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams, before_output, linear_chain
@@ -169,7 +169,7 @@ def parallel_inputs(p: CompareParams) -> Reveal:
           "it keeps its size", "it vanishes", "it explodes")
 def batch_norm(p: CompareParams) -> Reveal:
     change = float(predict(p.probes[0]).log10_grad2[0])
-    factor = times(10 ** (change / (p.depth - 1)))
+    factor = rate(10 ** (change / (p.depth - 1)))
     why = (f"The squared gradient grows {factor} a layer, ×{ten_to(change)} in all. "
            "To divide z by its spread amplifies every gradient.")
     return Reveal(_direction(change), why)
@@ -267,7 +267,7 @@ def alike_inputs(p: PhaseParams) -> Reveal:
 def tanh_gain(p: PhaseParams) -> Reveal:
     chi = _point(p).chi_1
     return Reveal(1 if abs(chi - 1) < 0.01 else 0 if chi < 1 else 2,
-                  f"The squared gradient changes ×{chi:.2f} a layer. In 100 layers that is "
+                  f"The squared gradient changes {rate(chi)} a layer. In 100 layers that is "
                   f"×{ten_to(100 * math.log10(chi))}.")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from pages.parts import names
 from vgdash.params import ParamError, Params
-from vgdash.spelling import count, layers, listed, number, plain, ten_to, times
+from vgdash.spelling import count, layers, listed, number, plain, rate, ten_to, times
 
 LONGEST_NAME = 120  # characters; file systems take 255 bytes
 

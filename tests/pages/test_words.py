@@ -26,7 +26,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams
 from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
 from vgdash.single_neuron import NeuronParams
-from vgdash.spelling import fraction, ten_to
+from vgdash.spelling import fraction, rate, ten_to, times
 
 
 def test_every_state_of_the_lecture_has_a_file_name_of_its_own():
@@ -66,6 +66,33 @@ def test_a_minus_is_no_hyphen_and_a_duration_never_nothing(write, value, text):
 def test_a_fraction_is_written_as_one_while_its_numbers_are_short(value, text):
     assert fraction(Fraction(value)) == text
     assert fraction(Fraction(3, 2) ** 2000) == ten_to(2000 * math.log10(1.5)), "no float could hold it"
+
+
+@pytest.mark.parametrize("factor", [1.00658, 1.05, 1.0854, 0.9961, 0.93, 1.00003, 1.5, 0.5, 0.031, 4e7])
+def test_a_factor_a_layer_has_digits_enough_for_a_hundred_layers(factor):
+    shown = rate(factor)
+    value = float(shown[1:].replace("·10⁷", "e7"))
+    near = abs(factor - 1) < 0.1
+    assert abs(value - factor) <= 0.05 * (abs(factor - 1) if near else factor) + 1e-12
+    assert re.fullmatch(r"×\d\.\d\d+|×0\.\d+|×4\.0·10⁷", shown)
+    if near:
+        assert shown in chain_view(ChainParams(factor=factor, depth=100), 0.01).verdict
+
+
+def test_one_number_is_spelled_one_way_however_it_was_computed():
+    assert times(1.1 * 1.1 * 0.5) == times(0.605) == times(np.nextafter(0.605, 0)) == times(1.21 / 2)
+    p = CompareParams.uniform(50, 64, "relu", ("lecun_normal",), gamma=1.1, batch=8)
+    found = probe(p.probes[0])
+    factor = re.search(r"×[\d.]+ a layer", comparison_view([found]).verdict)[0].removesuffix(" a layer")
+    assert advice_view(found).balance.count(f"**{factor}**") == 2
+
+
+@pytest.mark.parametrize("factor", [1.00658, 0.997, 1.03, 0.37])
+def test_the_first_layers_of_a_chain_differ_in_their_table(factor):
+    cells = chain_view(ChainParams(factor=factor, depth=152), 0.01).first.splitlines()[2].split("|")[2:-1]
+    values = [float(cell.replace("·10⁻⁴", "e-4")) for cell in cells]
+    assert values == pytest.approx([factor**layer for layer in range(8)], rel=0.05 * abs(factor - 1))
+    assert len(set(values)) == 8
 
 
 @pytest.mark.parametrize(("factor", "depth"), [

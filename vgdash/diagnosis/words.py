@@ -18,7 +18,7 @@ from vgdash.diagnosis.thresholds import (
     SCATTERS,
     UNEVEN,
 )
-from vgdash.spelling import count, layers, number, plain, ten_to, times
+from vgdash.spelling import count, layers, number, plain, rate, ten_to, times
 
 EQUAL = "all units of a layer are equal, and training keeps them so"
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
@@ -139,7 +139,7 @@ def figure(course: Course) -> str:
     if not math.isfinite(course.total):
         return f"beyond all numbers at layer {course.worst_layer}"
     if course.factor is not None and math.log10(course.factor) != course.worst_step:
-        return f"{times(course.factor)} a layer"
+        return f"{rate(course.factor)} a layer"
     if course.behaviour != "holds" and course.worst_step / course.farthest > 0.5 and (
             course.worst_step < 0) == (course.behaviour == "vanishes"):
         return f"{_times(course.worst_step)} in layer {course.worst_layer}"

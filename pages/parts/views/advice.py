@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pages.parts import names
-from pages.parts.text import count, listed, markdown_table, number, ten_to, times
+from pages.parts.text import count, listed, markdown_table, number, rate, ten_to
 from pages.parts.views import same_net
 from pages.parts.views.initializers import cached_diagnosis
 from vgdash.activations import ACTIVATIONS
@@ -153,8 +153,8 @@ def _balance(said: Diagnosis) -> str:
         where = "Deep inside"
     else:
         where = f"Deep inside, where E[z²] {settles}"
-    words = (f"{where}, a layer passes **{times(found.forward)}** forward and "
-             f"**{times(found.backward)}** backward of the mean square.")
+    words = (f"{where}, a layer passes **{rate(found.forward)}** forward and "
+             f"**{rate(found.backward)}** backward of the mean square.")
     if abs(math.log(max(found.forward, 1e-300))) < 0.005 < abs(math.log(max(found.backward, 1e-300))):
         words += " The signal is balanced, the gradient is not."
     if math.isfinite(found.gamma_forward):

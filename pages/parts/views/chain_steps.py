@@ -10,7 +10,7 @@ from pages.parts.charts.drawings import Column, chain_net
 from pages.parts.text import ten_to
 from vgdash.linear_chain import Chain, ChainParams, before_output, exact_components
 from vgdash.number_formats import FORMATS
-from vgdash.spelling import fraction
+from vgdash.spelling import digits_of_rate, fraction
 
 LAST_STEP = 7  # of the longest sequence: x, z and a of two layers, a of the third, of the last, and ŷ
 SINGLY = 3  # layers that are multiplied one by one
@@ -28,7 +28,9 @@ def vector(chain: Chain, layer: int) -> tuple[str, ...]:
 
 def _spelled(p: ChainParams, value: Fraction) -> str:
     first = (*exact_components(p, 0), *exact_components(p, 1))
-    return fraction(value) if max(one.denominator for one in first) <= SIMPLE else fraction(value, 1)
+    if max(one.denominator for one in first) <= SIMPLE:
+        return fraction(value)
+    return fraction(value, 1, max(1, *(digits_of_rate(c) for c in p.factors if c != 1)))
 
 
 def steps_view(p: ChainParams, step: int) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.series_style import GLYPHS, SERIES_STYLES
-from pages.parts.text import count, listed, markdown_table, ten_to, times
+from pages.parts.text import count, listed, markdown_table, rate, ten_to
 from pages.parts.views.chain_steps import vector
 from vgdash.chain_learning import OUTCOMES, Descent, DescentParams, descent
 from vgdash.linear_chain import Chain, ChainParams, before_output
@@ -88,10 +88,10 @@ def _verdict(chain: Chain) -> str:
     if p.kind == "gaussian":
         typical, rms = 10**chain.log10_factor, 10**chain.log10_factor_rms
         size = ten_to(chain.log10_activation[-1])
-        return (f"**Typically {times(typical)} a layer** "
-                f"(measured {times(10**chain.log10_factor_measured)}). After {count(p.depth, 'layer')} "
-                f"the size is {size}. The root mean square grows {times(rms)} a layer. {_formats(chain)}")
-    factors = listed([times(factor) for factor in dict.fromkeys(p.factors)])
+        return (f"**Typically {rate(typical)} a layer** "
+                f"(measured {rate(10**chain.log10_factor_measured)}). After {count(p.depth, 'layer')} "
+                f"the size is {size}. The root mean square grows {rate(rms)} a layer. {_formats(chain)}")
+    factors = listed([rate(factor) for factor in dict.fromkeys(p.factors)])
     sizes = [ten_to(size) for size in chain.log10_components[-1]] if p.kind == "diagonal" else [
         ten_to(chain.log10_activation[-1])]
     return f"**{factors} a layer**: {_power(p)}x has size {listed(sizes)}. {_formats(chain)}"

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import count, layers, listed, markdown_table, number, percent, times
+from pages.parts.text import count, layers, listed, markdown_table, number, percent, rate
 from pages.parts.views.phase_plane import (
     cell_size,
     legend,
@@ -140,7 +140,7 @@ def _gradient(course: Course, depth: int) -> str:
         return f"Over {count(depth, 'layer')} the gradient {course.behaviour}."
     if 0.01 <= factor < 1:
         return f"Each layer shrinks the gradient to {percent(factor)}."
-    return f"Each layer multiplies the gradient by {times(factor).removeprefix('×')}."
+    return f"Each layer multiplies the gradient by {rate(factor).removeprefix('×')}."
 
 
 def _place(found: PhaseMap) -> str:
@@ -200,7 +200,7 @@ def _numbers(found: PhaseMap) -> str:
                 ("mean square of the signal, E[z²]", "q", at.q_star, at.xi_q),
                 ("correlation of two inputs", "c", at.c_star, at.xi_c))]
     said = markdown_table(f"| this point | {settles} | layers for a factor e |\n|---|--:|--:|", rows)
-    said += f"\n\nThere a layer multiplies the squared gradient by χ₁ = {times(at.chi_1).removeprefix('×')}."
+    said += f"\n\nThere a layer multiplies the squared gradient by χ₁ = {rate(at.chi_1).removeprefix('×')}."
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
@@ -244,7 +244,7 @@ def _landmarks(found: PhaseMap) -> str:
             phase = "no fixed point" if math.isinf(at.q_star) else at.phase
             depth = ("no limit" if marks[0].depth >= ENDLESS else
                      layers(marks[0].depth).removeprefix("about ").split(" layer")[0])
-            gradient = times(at.chi_1)
+            gradient = rate(at.chi_1)
         rows.append([names, spell_variance(sigma_w2), spell_variance(sigma_b2), phase, depth, gradient])
     return markdown_table(LANDMARKS_HEADER, rows)
 
