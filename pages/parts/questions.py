@@ -267,7 +267,7 @@ def alike_inputs(p: PhaseParams) -> Reveal:
 def tanh_gain(p: PhaseParams) -> Reveal:
     chi = _point(p).chi_1
     return Reveal(1 if abs(chi - 1) < 0.01 else 0 if chi < 1 else 2,
-                  f"The squared gradient changes {rate(chi)} a layer. In 100 layers that is "
+                  f"Deep inside, the squared gradient changes {rate(chi)} a layer. In 100 layers that is "
                   f"×{ten_to(100 * math.log10(chi))}.")
 
 

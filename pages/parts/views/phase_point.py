@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts
-from pages.parts.text import count, layers, listed, markdown_table, number, percent, rate
+from pages.parts.text import count, layers, listed, markdown_table, number, rate
 from pages.parts.views.phase_plane import (
     cell_size,
     legend,
@@ -59,7 +59,7 @@ Lines by layer: theory. Points: nets we measured, with their range.
 """
 NEAR_EDGE = 1e-3  # |chi_1 - 1| that counts as on the edge: xi_c is a thousand layers there
 ORDERED, CHAOTIC = "Ordered: all inputs become alike.", "Chaotic: nearly equal inputs move apart."
-STEADY = 0.005  # a factor a layer this near to 1 reads ×1.00
+STEADY = 0.005  # a factor of numbers a layer this near to 1 changes them by a fourth in 50 layers
 SAME = 1e-5  # relative distance at which the opened point is an initializer's
 WIDEST = 256  # of the nets that a link compares: a point of the plane is the same at every width
 SERIES = ("uncorrelated", "related", "nearly equal")  # styles of the pairs of inputs, in the order of STARTS
@@ -128,19 +128,17 @@ def _diagnosis(found: PhaseMap) -> Diagnosis:
 
 
 def _gradient(course: Course, depth: int) -> str:
-    """Say what a layer does to the size of the gradient, the root of its mean square."""
+    """Say what a layer does to the squared gradient on its way through the layers that are drawn."""
     if course.behaviour == "dies":
         return "No gradient comes back."
     if course.behaviour == "power_law":
-        return f"The gradient changes only like {spell_power(course.power / 2)}."
-    factor = math.sqrt(course.factor) if course.factor else 1.0
-    if course.behaviour in ("holds", "settles") or (course.factor and abs(factor - 1) < STEADY):
+        return f"The squared gradient changes only like {spell_power(course.power)}."
+    if course.behaviour in ("holds", "settles") or (course.factor and abs(course.factor - 1) < 2 * STEADY):
         return "The gradient keeps its size."
     if course.factor is None:
         return f"Over {count(depth, 'layer')} the gradient {course.behaviour}."
-    if 0.01 <= factor < 1:
-        return f"Each layer shrinks the gradient to {percent(factor)}."
-    return f"Each layer multiplies the gradient by {rate(factor).removeprefix('×')}."
+    factor = rate(course.factor).removeprefix("×")
+    return f"Over {count(depth, 'layer')}, each multiplies the squared gradient by {factor}."
 
 
 def _place(found: PhaseMap) -> str:
@@ -172,6 +170,11 @@ def _readable(reason: str) -> str:
     return re.sub(r"\d[\d.]*e[+-]\d+", lambda found: number(float(found[0]), 2), reason)
 
 
+def _begun(sentence: str) -> str:
+    """Begin a sentence with a capital, but not where a symbol begins it: c* is no C*."""
+    return sentence if re.match(r"\w\\?\*|[ξχ]", sentence) else f"{sentence[0].upper()}{sentence[1:]}"
+
+
 def _remarks(found: PhaseMap) -> str:
     """Give the diagnosis of the drawn nets, the initializers on the point, and the limits of the theory."""
     p, at, diagnosis = found.params, found.opened, _diagnosis(found)
@@ -183,7 +186,7 @@ def _remarks(found: PhaseMap) -> str:
     if np.isnan(found.profile.correlation).all():
         said.append("Every z is 0 here, so there is no correlation to draw.")
     if at.reason and not _runs_away(found):
-        said += [f"{reason[0].upper()}{reason[1:]}." for reason in _readable(at.reason).split("; ")]
+        said += [f"{_begun(reason)}." for reason in _readable(at.reason).split("; ")]
     if found.depth > p.fan_in:
         said.append(f"Nets deeper than they are wide ({count(p.fan_in, 'unit')}) meet another limit first: "
                     "single nets scatter more and more.")
@@ -200,7 +203,11 @@ def _numbers(found: PhaseMap) -> str:
                 ("mean square of the signal, E[z²]", "q", at.q_star, at.xi_q),
                 ("correlation of two inputs", "c", at.c_star, at.xi_c))]
     said = markdown_table(f"| this point | {settles} | layers for a factor e |\n|---|--:|--:|", rows)
-    said += f"\n\nThere a layer multiplies the squared gradient by χ₁ = {rate(at.chi_1).removeprefix('×')}."
+    drawn, moves = _diagnosis(found).gradient.factor, not ACTIVATIONS[at.activation].homogeneous
+    where = r"At the limit q\*, a" if moves and math.isfinite(at.q_star) else "A"
+    said += f"\n\n{where} layer multiplies the squared gradient by χ₁ = {rate(at.chi_1).removeprefix('×')}."
+    if moves and drawn and rate(drawn) != rate(at.chi_1):
+        said += f" On the way there it is {rate(drawn).removeprefix('×')}."
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
