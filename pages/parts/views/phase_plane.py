@@ -55,7 +55,7 @@ def critical_line(plane: Plane) -> charts.Rows:
 
 def sides(plane: Plane, highest: float = 0.0) -> list[charts.Rows]:
     """Name of each side where it is widest, above the ``highest`` of the initializers' numbers."""
-    lowest = max(HIGHEST_BIAS / 2, highest + BADGE_HEIGHT * HIGHEST_BIAS) + BADGE_HEIGHT * HIGHEST_BIAS / 2
+    lowest = max(HIGHEST_BIAS / 2, highest + BADGE_HEIGHT * HIGHEST_BIAS) + BADGE_HEIGHT * HIGHEST_BIAS
     above = slice(min(int(np.searchsorted(plane.sigma_b2, lowest)), len(plane.sigma_b2) - 3), -2)
     phases, b = plane.phase[above], plane.sigma_b2[above]
     found = []
