@@ -299,7 +299,7 @@ def test_a_late_message_brings_no_earlier_state_back(visitor):
             page = visitor.send(*late, fragment=fragment)
             assert not page.exceptions
             assert visitor.query == "scene=ResNet+152"
-            assert "×1.01 a layer**: C¹⁵¹x" in page.verdict
+            assert "×1.0066 a layer**: C¹⁵¹x" in page.verdict
     page = visitor.send(state(page.widget("factor").id, "double_array_value", [1.4]), old, pills)
     assert "×1.40 a layer" in page.verdict, "what is new counts"
 
