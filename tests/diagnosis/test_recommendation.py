@@ -127,7 +127,9 @@ def test_a_hard_net_is_offered_what_wins():
     for one in found.remedies:
         assert one.outlook == pytest.approx(outlooks([one.choice])[0])
         assert one.outlook.difficulty < found.outlook.difficulty - WINS
-        assert one.name in " ".join(found.why)
+        assert f"With {one.name}" in found.why[0]
+        assert f": {one.outlook.difficulty:.2g}." in found.why[0] or one.outlook.difficulty >= 1
+    assert f"Difficulty with these weights: {found.outlook.difficulty:.1f}." in found.why[0]
 
 
 @pytest.mark.parametrize("residual", ["none", "plain", "scaled"])

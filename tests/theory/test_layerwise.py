@@ -264,3 +264,12 @@ def test_the_frame_holds_one_row_a_layer():
 def test_intervals_that_do_not_exist_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         predict(ProbeParams.uniform(3, 16)).interval(*arguments)
+
+
+@pytest.mark.parametrize(("fields", "missing"), [
+    ({"residual": "plain"}, "skip connections"), ({"normalization": "layer"}, "normalization"),
+    ({"initializer": "zeros"}, "weights of 0"), ({"rescale": "lsuv"}, "rescaling"), ({}, "")])
+def test_what_has_no_band_names_what_takes_it_away_and_nothing_else(fields, missing):
+    reason = predict(ProbeParams((8,) * 4, **fields)).reason
+    assert reason == (f"no shaded band is drawn, because the theory of narrow nets does not cover {missing}"
+                      if missing else "")

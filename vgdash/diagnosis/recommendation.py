@@ -226,8 +226,8 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
             continue
         if there.learns and there.difficulty < min(
                 seen.difficulty - WINS, best[kind].outlook.difficulty if kind in best else math.inf):
-            best[kind] = Remedy(name, start, there, f"{number(there.difficulty)} factors of ten stand in the "
-                                                    f"way of learning, not {number(seen.difficulty)}")
+            best[kind] = Remedy(name, start, there, f"the difficulty is {number(there.difficulty)}, "
+                                                    f"not {number(seen.difficulty)}")
     yield from best.values()
     if (share := expected_dead(p)) > DEAD:
         widths = (p.widths[0], *(min(WIDER * n, 4096) for n in p.widths[1:-1]), p.widths[-1])
@@ -280,12 +280,11 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
 
 def _offer(p: ProbeParams, seen: Outlook, remedies: tuple[Remedy, ...]) -> Iterator[str]:
     """Yield sentences on what helps more than the weights of ``p``; its start is said if it is another."""
-    easier = [f"with {one.name} {number(one.outlook.difficulty)}"
-              + (f" (start: {_name(one.choice)})" if one.choice.initializer != p.initializer else "")
-              for one in remedies if one.name != WIDENED]
+    easier = [f"With {one.name}" + f", from {_name(one.choice)}" * (one.choice.initializer != p.initializer)
+              + f": {number(one.outlook.difficulty)}." for one in remedies if one.name != WIDENED]
     if easier:
-        yield (f"More than weights helps here: with these, {number(seen.difficulty)} factors of ten stand in "
-               f"the way of learning; {', '.join(easier)}.")
+        yield (f"More than weights helps here. Difficulty with these weights: {number(seen.difficulty)}. "
+               f"{' '.join(easier)} Below {EASY:g} is easy.")
     yield from (f"With {one.name} {one.figure}." for one in remedies if one.name == WIDENED)
 
 

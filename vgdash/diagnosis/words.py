@@ -18,7 +18,7 @@ from vgdash.diagnosis.thresholds import (
     SCATTERS,
     UNEVEN,
 )
-from vgdash.spelling import count, layers, number, plain, rate, ten_to, times
+from vgdash.spelling import SUPERSCRIPT, count, layers, number, plain, rate, ten_to, times
 
 EQUAL = "all units of a layer are equal, and training keeps them so"
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
@@ -153,9 +153,11 @@ def _times(decades: float) -> str:
 
 
 def spell_power(power: float) -> str:
-    """Spell a power of the depth: "1/depth", "the depth", or "depth^1.7"."""
+    """Spell a power of the depth: "1/depth", "the depth", or "depth¹·⁷"."""
     nearest = min(POWERS, key=lambda one: abs(one - power))
-    return POWERS[nearest] if abs(nearest - power) <= NEAR * max(1, abs(nearest)) else f"depth^{power:.1f}"
+    if abs(nearest - power) <= NEAR * max(1, abs(nearest)):
+        return POWERS[nearest]
+    return f"{'1/' * (power < 0)}depth{f'{abs(power):.1f}'.translate(SUPERSCRIPT)}"
 
 
 def _plural(text: str) -> str:

@@ -29,6 +29,7 @@ from vgdash.initializers import INITIALIZERS
 from vgdash.layers import EPSILON, plain_norm_scale
 from vgdash.probe.params import ProbeParams
 from vgdash.records import Record, freeze
+from vgdash.spelling import listed
 from vgdash.theory.averages import correlation_series, log_moment, log_slope, map_correlation, mean_value
 from vgdash.theory.finite_width import Band, band
 from vgdash.theory.fixed_points import LOWEST, bisect, safe_log
@@ -137,14 +138,17 @@ def _limits(p: ProbeParams) -> tuple[bool, list[str]]:
     """Test if there is a finite-width band, and say what else theory lacks here."""
     reasons = []
     if p.normalization == "batch":
-        reasons.append("batch normalization: the gradient of large batches, about 1/batch a layer is missing"
-                       if p.batch > 3 else
-                       "batch normalization of 2 or 3 examples: the mean of the gradient does not exist")
-    plain = p.normalization == p.residual == p.rescale == "none"
-    if not plain or p.initializer == "zeros" or not p.gamma or not p.last_scale:
-        return False, [*reasons, "no finite-width band with normalization, skip connections, rescaling "
-                                 "or weights of 0"]
-    return True, reasons
+        reasons.append("the gradient through batch normalization is that of large batches: each layer may be "
+                       f"off by about 1/{p.batch}" if p.batch > 3 else
+                       "with batches of 2 or 3 the gradient through batch normalization has no mean")
+    no_weights = p.initializer == "zeros" or not p.gamma or not p.last_scale
+    beyond = [said for said, there in (
+        ("normalization", p.normalization != "none"), ("skip connections", p.residual != "none"),
+        ("rescaling", p.rescale != "none"), ("weights of 0", no_weights)) if there]
+    if beyond:
+        reasons.append("no shaded band is drawn, because the theory of narrow nets does not cover "
+                       f"{listed(beyond)}")
+    return not beyond, reasons
 
 
 # ---- layer recursion

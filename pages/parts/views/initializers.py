@@ -156,8 +156,8 @@ def _remarks(pairs: Pairs) -> str:
     rule = ["Where widths differ, a direction holds if its mean over the units does, or its sum: "
             "either is enough (He et al. 2015)."]
     for probe, theory in pairs:
-        if theory.reason:
-            reasons.setdefault(theory.reason, []).append(names.short(probe.params.initializer))
+        for reason in filter(None, theory.reason.split("; ")):
+            reasons.setdefault(reason, []).append(names.short(probe.params.initializer))
     return " ".join([*rule[:uneven], *(f"{listed(whose)}: {reason}." for reason, whose in reasons.items())])
 
 
