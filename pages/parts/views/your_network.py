@@ -146,7 +146,8 @@ def _legend(report: Report) -> str:
     """Explain the fates that the strip shows."""
     there = {fate for both in fates(report) for fate in both}
     said = "; ".join(f"**{fate}**: {words}" for fate, words in FATES.items() if fate in there)
-    return f"{said}.{' **!** marks a layer that a finding names.' if report.causes else ''} Click a layer."
+    marks = " **!** marks a layer that a finding names." if report.causes else ""
+    return f"{said}.{marks} Choose a layer in the strip."
 
 
 # ---- courses
