@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from fractions import Fraction
 
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 VULGAR = {(1, 2): "½", (1, 4): "¼", (3, 4): "¾", (1, 8): "⅛", (3, 8): "⅜", (5, 8): "⅝", (7, 8): "⅞"}
 LONGEST = 9_999  # above or below the stroke of a fraction
 ENDLESS = 1e4  # layers; no deeper plain net has been trained (Xiao et al. 2018, arXiv 1806.05393)
@@ -37,7 +37,8 @@ def number(value: float, digits: int = 1) -> str:
 
 def plain(value: float, significant: int = 3) -> str:
     """Write a number of ordinary size, rounded to significant digits, with separated thousands."""
-    decimals = max(0, significant - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    rounded = abs(float(f"{value:.{significant}g}"))  # 0.9999 is 1.00
+    decimals = max(0, significant - 1 - math.floor(math.log10(rounded))) if value else 0
     return f"{value:,.{decimals}f}"
 
 

@@ -11,17 +11,17 @@ import pytest
 
 from pages.parts.presenter import difference
 from pages.parts.scenes import SCENES
-from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.text import LONGEST_NAME, escaped, file_name, number, seconds
 from pages.parts.views.advice import advice_view, code_view
 from pages.parts.views.initializers import comparison_view
-from pages.parts.views.linear_chain import WHY, chain_view
+from pages.parts.views.linear_chain import chain_view
 from pages.parts.views.neuron_variance import neuron_view
 from pages.parts.views.singular_values import spectrum_view
-from vgdash.chain_learning import OUTCOMES, DescentParams, descent
+from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.jacobian import jacobian_spectrum
 from vgdash.diagnosis.recommendation import recommend
+from vgdash.diagnosis.words import spell_power
 from vgdash.initializers import INITIALIZERS
 from vgdash.linear_chain import ChainParams
 from vgdash.probe.probe import CompareParams, ProbeParams, compare, probe
@@ -85,70 +85,6 @@ def test_one_number_is_spelled_one_way_however_it_was_computed():
     found = probe(p.probes[0])
     factor = re.search(r"×[\d.]+ a layer", comparison_view([found]).verdict)[0].removesuffix(" a layer")
     assert advice_view(found).balance.count(f"**{factor}**") == 2
-
-
-@pytest.mark.parametrize("factor", [1.00658, 0.997, 1.03, 0.37])
-def test_the_first_layers_of_a_chain_differ_in_their_table(factor):
-    cells = chain_view(ChainParams(factor=factor, depth=152), 0.01).first.splitlines()[2].split("|")[2:-1]
-    values = [float(cell.replace("·10⁻⁴", "e-4")) for cell in cells]
-    assert values == pytest.approx([factor**layer for layer in range(8)], rel=0.05 * abs(factor - 1))
-    assert len(set(values)) == 8
-
-
-@pytest.mark.parametrize(("factor", "depth"), [
-    (0.5, 150), (0.5, 151), (1.5, 28), (1.5, 29), (2.0, 16), (2.0, 17), (1.0, 50), (0.5, 26)])
-@pytest.mark.parametrize("kind", ["scaled identity", "diagonal"])
-def test_a_format_ends_in_the_sentence_at_a_layer_that_is_drawn_or_would_end(factor, depth, kind):
-    view = chain_view(ChainParams(factor=factor, depth=depth, kind=kind, factor2=factor), 0.01)
-    ended, _, would = view.verdict.replace(",", "").partition(" would ")
-    cells = {line.split("|")[1].strip(): line.split("|")[2] for line in view.formats.splitlines()[2:]}
-    said = dict(re.findall(r"(float\d+) (?:\w+ zero at layer|overflows at layer|at) (\d+)", ended))
-    there = {name: re.search(r"(\d+) (?:is zero|overflows)", cell) for name, cell in cells.items()}
-    assert said == {name: found[1] for name, found in there.items() if found and name != "bfloat16"}
-    assert all(int(layer) < depth for layer in said.values())
-    assert all(int(layer) >= depth for layer in re.findall(r"at layer (\d+)", would))
-
-
-def test_every_matrix_of_the_chain_gets_the_gradient_of_its_why():
-    c, depth, x = 0.9, 12, np.ones(2)
-
-    def output(layer, entry):
-        matrices = [c * np.eye(2) + (at == layer) * np.diag([entry, 0]) for at in range(depth - 1)]
-        return np.ones(2) @ np.linalg.multi_dot(matrices) @ x
-
-    slopes = [output(layer, 0.5) - output(layer, -0.5) for layer in range(depth - 1)]  # linear in each entry
-    assert slopes == pytest.approx([c ** (depth - 2)] * (depth - 1))
-    assert "every $C$ of this chain gets the\nsame factor, $c^{\\,L-2}$" in WHY
-
-
-@pytest.mark.parametrize(("factor", "depth", "rate"), [
-    (1.5, 150, 0.01), (0.5, 9, 0.01), (0.9, 152, 0.01), (1.0, 50, 0.01), (0.5, 150, 1.0), (2.0, 10, 1.0),
-    (0.1, 60, 0.001)])
-def test_the_sentence_on_learning_explains_every_mark_of_its_chart(factor, depth, rate):
-    view = chain_view(ChainParams(factor=factor, depth=depth), rate)
-    marks = view.steps.to_pandas()
-    drawn = {GLYPHS[SERIES_STYLES[outcome].marker] for outcome in marks.series[marks.part == "point"]}
-    assert {glyph for glyph in GLYPHS.values() if glyph in view.learning} == drawn
-    assert ("The line" in view.learning) == (marks.part == "line").any()
-
-
-def test_a_chain_that_never_learns_stands_above_every_one_that_does():
-    marks = chain_view(ChainParams(factor=0.1, depth=60), 1.0).steps.to_pandas()
-    height = marks[marks.part == "point"].groupby("series").y
-    assert height.min()["frozen"] > max(height.max()["reached"], height.max()["capped"])
-    assert "never" in set(marks.text[marks.part == "limit"])
-
-
-def test_the_sentence_on_learning_says_at_which_depths():
-    learned = descent(DescentParams(0.5, 60, learning_rate=1.0, cap=1_000))
-    said = chain_view(ChainParams(factor=0.5, depth=60), 1.0).learning
-    assert set(learned.outcome) == set(OUTCOMES)
-    where = {"capped": r"some of (\d+) to (\d+) layers", "frozen": r"(\d+) layers or more()"}
-    for outcome, words in where.items():
-        first, last = re.search(f"{words}: {OUTCOMES[outcome]}", said).groups(default="")
-        there = learned.depths[learned.outcome == outcome]
-        assert (int(first), int(last or learned.params.depth)) == (there.min(), there.max())
-        assert (len(there) == there.max() - there.min() + 1) == (not last)
 
 
 @pytest.mark.parametrize(("activation", "initializer", "more", "settles", "gamma"), [
@@ -298,6 +234,34 @@ def test_the_neuron_says_what_is_not_as_simple_as_it_looks_and_nothing_else(more
     for letter, said in (("m", "Inputs with a mean"), ("C", "Correlated inputs"), ("o", "off by about 1/n")):
         assert (said in remarks) == (letter in words), remarks
     assert "mean" not in more or re.search(r"(\d+)% of Var\(z\)", remarks).group(1) == "50"
+
+
+@pytest.mark.parametrize(("values", "near_0"), [
+    ({"rule": "2/n", "activation": "relu"}, None), ({"rule": "1/n", "activation": "relu"}, None),
+    ({"rule": "1/n", "activation": "tanh"}, True), ({"rule": "2/n", "activation": "tanh"}, False),
+    ({"rule": "1/n", "activation": "sigmoid"}, False)])
+def test_the_neuron_names_the_mean_square_that_is_kept_and_what_smaller_ones_do(values, near_0):
+    p = NeuronParams(n=100, samples=2_000, **values)
+    view, x = neuron_view(p), np.random.default_rng(0).standard_normal((20_000, 2, 100))
+    f = ACTIVATIONS[p.activation].f
+    variance = {"1/n": 0.01, "2/n": 0.02}[p.rule]
+    squares = [np.mean(f(size * (x[:, 0] * x[:, 1] * variance**0.5).sum(axis=1)) ** 2) / size**2
+               for size in (1, 0.01)]
+    assert float(re.search(r"E\[a²\] = ([\d.]+)\. ", view.verdict)[1]) == pytest.approx(squares[0], rel=0.06)
+    said = "Near 0 a layer keeps the mean square" in view.remarks
+    assert said == bool(near_0)
+    assert not said or squares[1] == pytest.approx(1, rel=0.06)
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0.99999, "1.00"), (0.9949, "0.995"), (9.996, "10.0"), (1.0, "1.00")])
+def test_a_number_just_below_a_power_of_ten_has_no_digit_more(value, text):
+    assert number(value, 2) == text
+
+
+@pytest.mark.parametrize(("power", "text"), [(1.5, "depth¹·⁵"), (-1.5, "1/depth¹·⁵"), (0.5, "√depth")])
+def test_a_power_of_the_depth_has_its_number_above(power, text):
+    assert spell_power(power) == text
 
 
 @pytest.mark.parametrize(("depth", "initializer"), [

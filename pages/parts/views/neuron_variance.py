@@ -34,8 +34,8 @@ So $\mathrm{Var}(w) = \frac2n$, `randn(shape) * sqrt(2/n[l-1])`.
 “Xavier” names two formulas: $\frac1{n_{in}}$ in the lecture, $\frac2{n_{in}+n_{out}}$ in the frameworks.
 $\gamma$ multiplies the weights, so it multiplies variances by $\gamma^2$.
 
-Right chart: lines are theory, points are simulated neurons (± 2 standard errors: 19 of 20 lie within).
-The ring is your neuron.
+Chart of $\mathrm{Var}(z)$ against $n$: lines are theory, points are simulated neurons (± 2 standard errors:
+19 of 20 lie within). The ring is your neuron.
 """
 NUMBERS_HEADER = """\
 | quantity | predicted | measured | difference (in standard errors) |
@@ -44,6 +44,7 @@ LEGEND = ('<div class="legend"><span>▮ sampled</span><span>━ predicted</span
           '<span>┅ Gaussian limit</span></div>')
 SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SEEN = 0.005  # share of samples that a bar of its own is worth
+STEADY = 0.02  # of a factor: 1 within what the lecture's rules mean
 DRAWN = 4  # inputs of the neuron in the picture
 SIMPLE = {1.0: "keeps", 0.5: "halves", 2.0: "doubles"}  # factors with a word of their own
 
@@ -72,7 +73,8 @@ def _verdict(found: NeuronVariance) -> str:
     word = SIMPLE.get(round(factor, 3))
     does = f"{word} the mean square" if word else f"multiplies the mean square by {times(factor)[1:]}"
     seen = measured(found.measured, found.stderr)
-    return (f"**A layer of such neurons {does}.** Var(z) = {number(found.predicted, 2)} predicted, {seen} "
+    return (f"**A layer of such neurons {does}:** E[x²] = {number(p.x2, 2)} → E[a²] = "
+            f"{number(found.predicted_a2, 2)}. Var(z) = {number(found.predicted, 2)} predicted, {seen} "
             "measured.")
 
 
@@ -154,6 +156,10 @@ def _remarks(found: NeuronVariance) -> str:
                     f"with {p.n:,} {p.distribution} weights each, more would take too long.")
     if not found.a2_exact:
         said.append("The prediction of E[a²] is the one for normal weights: it is off by about 1/n.")
+    small = found.predicted / p.x2 * float(ACTIVATIONS[p.activation].df(np.zeros(1))[0]) ** 2
+    if abs(small - 1) < STEADY < 1 - found.predicted_a2 / p.x2:
+        said.append("Deeper in a net this fades: the smaller z gets, the straighter is "
+                    f"{ACTIVATIONS[p.activation].said}. Near 0 a layer keeps the mean square.")
     if p.mean:
         share = f"{found.shared:.{0 if found.shared < 0.99 else 2}%}"
         said.append("Inputs with a mean count through E[x²] = mean² + std²; "
