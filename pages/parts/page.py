@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitInvalidLayoutContextError
 
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
@@ -100,6 +101,7 @@ def show(controls: Controls, question: str, results: Callable[[Results], None],
         controls.write_address()
         found = Results(controls, head, bar)
         if asked:
+            head.empty()  # keeps the place of a notice: a fragment alone finds none
             found.notify()
         else:
             results(found)
@@ -137,11 +139,18 @@ def fragment(page: str, key: str, draw: Callable[[], None], every: float | None 
 
 
 def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], float | None]) -> None:
-    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts or ends a timer."""
+    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts or ends a timer.
+
+    A tick goes on for a moment beside the full run that overtakes it. Then containers of the old page, as the
+    one of the verdict, have no place any more: the tick ends.
+    """
     seconds = every()
 
     def drawn() -> None:
-        draw()
+        try:
+            draw()
+        except StreamlitInvalidLayoutContextError:
+            st.stop()
         if (every() is None) != (seconds is None):
             redraw_page()
     fragment(page, key, drawn, seconds)
