@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from pages.parts.questions import reveal
+from pages.parts.scenes import SCENE_BY_NAME
 from pages.parts.series_style import GLYPHS, SERIES_STYLES
 from pages.parts.views.linear_chain import WHY, chain_view
 from vgdash.chain_learning import OUTCOMES, DescentParams, descent
@@ -64,7 +66,7 @@ def test_a_chain_that_never_learns_stands_above_every_one_that_does():
 
 
 def test_the_sentence_on_learning_says_at_which_depths():
-    learned = descent(DescentParams(0.5, 60, learning_rate=1.0, cap=1_000))
+    learned = descent(DescentParams(0.5, 60, learning_rate=1.0, cap=2_000))
     said = chain_view(ChainParams(factor=0.5, depth=60), 1.0).learning
     assert set(learned.outcome) == set(OUTCOMES)
     where = {"capped": r"some of (\d+) to (\d+) layers", "frozen": r"(\d+) layers or more()"}
@@ -73,3 +75,24 @@ def test_the_sentence_on_learning_says_at_which_depths():
         there = learned.depths[learned.outcome == outcome]
         assert (int(first), int(last or learned.params.depth)) == (there.min(), there.max())
         assert (len(there) == there.max() - there.min() + 1) == (not last)
+
+
+def test_the_task_is_said_and_a_net_that_learned_is_as_near_as_that():
+    said = chain_view(ChainParams(factor=0.5, depth=9), 0.01).learning
+    assert "Task: output 1 for input 1. A net has learned when it is within 10 % of that." in said
+    steps = descent(DescentParams(0.5, 9, cap=2_000)).steps
+    for depth, needed in enumerate(steps, start=1):
+        w, misses = 0.5, []
+        for _ in range(needed + 1):
+            misses.append(abs(w**depth - 1))
+            w -= 0.01 * (w**depth - 1) * w ** (depth - 1)
+        assert misses[-1] <= 0.1 < misses[-2]
+
+
+def test_the_chart_of_tiny_steps_shows_the_steps_of_its_answer():
+    scene = SCENE_BY_NAME["linear_chain", "tiny steps"]
+    marks = chain_view(scene.params, 0.01).steps.to_pandas()
+    points = marks[marks.part == "point"]
+    assert set(points.series) == {"reached"}
+    for depth, steps in re.findall(r"(\d) layers: ([\d,]+)", reveal(scene.question, scene.params).why):
+        assert f"({steps} steps)" in points.text[points.x == int(depth)].item()

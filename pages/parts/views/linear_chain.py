@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +10,14 @@ import pyarrow as pa
 
 from pages.parts import charts
 from pages.parts.series_style import GLYPHS, SERIES_STYLES
-from pages.parts.text import count, listed, markdown_table, rate, ten_to
+from pages.parts.text import count, listed, markdown_table, percent, rate, ten_to
 from pages.parts.views.chain_steps import vector
 from vgdash.chain_learning import OUTCOMES, Descent, DescentParams, descent
 from vgdash.linear_chain import Chain, ChainParams, before_output
 from vgdash.number_formats import FORMATS
 from vgdash.spelling import SUPERSCRIPT
 
-MOST_STEPS = 1_000  # of gradient descent
+MOST_STEPS = 2_000  # of gradient descent: 9 layers of 0.5 need 1,874
 NEVER = 0.8  # decades above this limit: the strip of chains that never learn
 DEEPEST_TO_TRAIN = 60  # layers; deeper chains only add points at the cap
 VERBS = {"overflow": ("overflows", "overflow"), "zero": ("reaches zero", "reach zero"),
@@ -156,8 +157,10 @@ def _format_table(chain: Chain) -> str:
 
 def _learning(trained: Descent) -> str:
     """Describe gradient descent from this factor: each outcome with its marker and its depths."""
-    p, parts = trained.params, [f"Weights start at {trained.params.factor:g}, step size η = "
-                                f"{trained.params.learning_rate:g}."]
+    p = trained.params
+    parts = [f"Task: output {p.target:g} for input 1. A net has learned when it is within "
+             f"{percent(math.sqrt(p.tolerance))} of that.",
+             f"Weights start at {p.factor:g}, step size η = {p.learning_rate:g}."]
     if trained.reached.any():
         deepest = int(trained.depths[trained.reached].max())
         steps = int(trained.steps[deepest - 1])
