@@ -184,6 +184,7 @@ def test_a_net_as_it_is_used_holds_though_the_mean_gradient_falls_with_the_width
     assert "LeCun and He hold." in view.verdict
     assert "0.01² shrinks" in view.verdict
     assert "or its sum" in view.remarks
+    assert "The charts draw means. The table takes the one that holds." in view.remarks
     assert "or its sum" not in comparison_view([probe(ProbeParams.uniform(3, 8))]).remarks
 
 

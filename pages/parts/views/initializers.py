@@ -154,7 +154,7 @@ def _remarks(pairs: Pairs) -> str:
     reasons: dict[str, list[str]] = {}
     uneven = len(set(pairs[0][0].params.widths[1:])) > 1
     rule = ["Where widths differ, a direction holds if its mean over the units does, or its sum: "
-            "either is enough (He et al. 2015)."]
+            "either is enough (He et al. 2015). The charts draw means. The table takes the one that holds."]
     for probe, theory in pairs:
         for reason in filter(None, theory.reason.split("; ")):
             reasons.setdefault(reason, []).append(names.short(probe.params.initializer))
