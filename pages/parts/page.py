@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
-from streamlit.errors import StreamlitInvalidLayoutContextError
 
 from pages.parts import presenter
 from pages.parts.concurrency import script_slot
@@ -139,18 +138,11 @@ def fragment(page: str, key: str, draw: Callable[[], None], every: float | None 
 
 
 def ticking(page: str, key: str, draw: Callable[[], None], every: Callable[[], float | None]) -> None:
-    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts or ends a timer.
-
-    A tick goes on for a moment beside the full run that overtakes it. Then containers of the old page, as the
-    one of the verdict, have no place any more: the tick ends.
-    """
+    """Draw a fragment that ticks while ``every()`` gives seconds. Only a full run starts or ends a timer."""
     seconds = every()
 
     def drawn() -> None:
-        try:
-            draw()
-        except StreamlitInvalidLayoutContextError:
-            st.stop()
+        draw()
         if (every() is None) != (seconds is None):
             redraw_page()
     fragment(page, key, drawn, seconds)

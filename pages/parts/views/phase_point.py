@@ -206,8 +206,8 @@ def _numbers(found: PhaseMap) -> str:
     drawn, moves = _diagnosis(found).gradient.factor, not ACTIVATIONS[at.activation].homogeneous
     where = r"At the limit q\*, a" if moves and math.isfinite(at.q_star) else "A"
     said += f"\n\n{where} layer multiplies the squared gradient by χ₁ = {rate(at.chi_1).removeprefix('×')}."
-    if moves and drawn and rate(drawn) != rate(at.chi_1):
-        said += f" On the way there it is {rate(drawn).removeprefix('×')}."
+    if moves:  # always, so that nothing below moves with a slider
+        said += f" On the way there it is {rate(drawn).removeprefix('×') if drawn else 'not one number'}."
     seen = profile.measured.correlation[:, -1]
     predicted = profile.correlation[0, -1]
     if np.isfinite(seen).all() and math.isfinite(predicted):
