@@ -197,6 +197,26 @@ def test_nets_that_leave_the_interval_of_a_steady_theory_at_the_end_of_their_way
         assert "vanishes" in comparison_view([fallen]).verdict
 
 
+@pytest.mark.parametrize(("depth", "width", "vanish"), [(300, 16, True), (50, 100, False), (5, 16, False)])
+def test_a_mean_that_holds_is_not_all_where_narrow_nets_vanish(depth, width, vanish):
+    found = probe(ProbeParams.uniform(depth, width, "relu", "he_normal", seeds=8))
+    lost = np.median([found.log10(name)[:, end] for name, end in (("q", -1), ("grad2", 0))], axis=1)
+    assert (lost.max() < -3) == vanish
+    said = comparison_view([found]).verdict
+    assert (re.search(r"He holds on average; nets this narrow (vanish|shrink), ×0\.\d+ a layer", said)
+            is not None) == vanish
+
+
+def test_what_comes_out_in_all_is_the_typical_net_with_the_range_of_all():
+    found = probe(ProbeParams.uniform(50, 100, "relu", "he_normal"))
+    (row,) = (line for line in comparison_view([found]).numbers.splitlines() if line.startswith("| He"))
+    both = found.q[:, -1], found.grad2[:, 0] / found.grad2[:, -1]
+    for cell, ends in zip(row.split("|")[2:4], both, strict=True):
+        typical, low, high = map(float, re.findall(r"×([\d.]+)", cell)[1:])
+        assert (low, high) == pytest.approx((ends.min(), ends.max()), abs=0.006)
+        assert typical == pytest.approx(math.exp(np.log(ends).mean()), abs=0.006)
+
+
 def test_the_table_has_the_figures_of_the_verdict_and_what_the_nets_do():
     found = probe(ProbeParams.uniform(30, 50, "relu", "lecun_normal", seeds=4))
     view = comparison_view([found])

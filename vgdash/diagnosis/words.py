@@ -65,7 +65,7 @@ def outcome(d) -> Clause | None:
 
 
 def _besides(d) -> list[Clause]:
-    parts = (_symmetry, _identity, _inputs, _dead, _parallel, _blurred, _hidden, _uneven, _saturated,
+    parts = (_symmetry, _identity, _inputs, _dead, _narrow, _parallel, _blurred, _hidden, _uneven, _saturated,
              _first_loss)
     return [clause for part in parts for clause in part(d)]
 
@@ -188,6 +188,15 @@ def _saturated(d) -> list[Clause]:
     if d.saturated < SATURATED:
         return []
     return [Clause("saturated", f"{d.saturated:.0%} of its units are saturated", True)]
+
+
+def _narrow(d) -> list[Clause]:
+    """Speak of the middle net where only the mean over nets holds, which few of them carry."""
+    signal, gradient = d.signals.measured, d.gradients.measured
+    both = signal and gradient and signal.behaviour == gradient.behaviour == "vanishes"
+    if not (both and d.signal.behaviour == d.gradient.behaviour == "holds" and _strays(d)):
+        return []
+    return [Clause("narrow", f"nets this narrow {_plural(describe(signal, mild(d)))}", True)]
 
 
 def _parallel(d) -> list[Clause]:

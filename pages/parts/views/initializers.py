@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pages.parts import charts, names
-from pages.parts.text import count, listed, markdown_table, measured, ten_to
+from pages.parts.text import count, listed, markdown_table, measured, ten_to, times
 from pages.parts.views.seed_points import seed_points
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.record import Diagnosis, Direction
@@ -137,7 +137,11 @@ def _numbers(probes: Sequence[Probe], found: Sequence[Diagnosis]) -> str:
 
 
 def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
-    """Write what theory and the middle net do; a measured factor a layer with its standard error."""
+    """Write what theory and the nets do; a measured factor a layer with its standard error.
+
+    What comes out in all has the range of the nets. Where they do as theory says the typical one is their
+    geometric mean, else it is the middle one.
+    """
     predicted, nets, values = way.predicted, way.measured, probe.log10(name)[:, ::sign]
     even = len(set(probe.params.widths[1:])) == 1 < min(values.shape) and np.isfinite(values).all()
     theirs = figure(predicted) if predicted else "–"
@@ -146,6 +150,11 @@ def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
         slopes = (values[:, -1] - values[:, 0]) / (values.shape[1] - 1)
         factor, error = 10 ** slopes.mean(), math.log(10) * slopes.std(ddof=1) / math.sqrt(len(slopes))
         ours = f"×{measured(factor, factor * error)}".replace(" ", NO_BREAK)
+    elif even and ours.endswith("in all"):
+        start = 0.0 if sign > 0 else values[:, 0]  # inputs have a mean square of 1
+        changes = values[:, -1] - start
+        typical = changes.mean() if way.course is predicted else nets.total
+        ours = f"{times(10**typical)} in all ({times(10 ** changes.min())} to {times(10 ** changes.max())})"
     return f"{theirs} / {ours}"
 
 
