@@ -116,7 +116,7 @@ OPTIONAL = {"vgdash.sweep.__main__": {"distributed"},  # only if a scheduler is 
             # only if such a model is inspected
             "vgdash.models.keras_trace": {"keras"},
             **{f"vgdash.models.torch_{name}": {"torch"}
-               for name in ("call", "graph", "links", "measure", "trace")}}
+               for name in ("call", "graph", "links", "loss", "measure", "trace")}}
 
 VOCABULARY = ("params", "activations", "formula", "formula_shape", "initializers", "layers", "number_formats",
               "quadrature", "parallel", "records", "spelling")

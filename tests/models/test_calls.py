@@ -76,7 +76,9 @@ def test_a_healthy_report_says_which_layers_it_says_nothing_of():
     report = inspect(model, X, CLASSES)
     assert report.sentence == "Healthy: 2 layers pass signal and gradient on as theory says."
     model.requires_grad_(False)
-    assert "no gradient was asked for" in inspect(model, X, CLASSES).sentence
+    assert "all weights are frozen" in inspect(model, X, CLASSES).sentence
+    model[2].requires_grad_(True)
+    assert inspect(model, X, CLASSES).sentence == report.sentence, "a frozen layer has a part in the loss"
 
     class Heads(nn.Module):
         def __init__(self):

@@ -22,6 +22,8 @@ class Cause(NamedTuple):
 
 CAUSES = {  # most serious first
     "detached": Cause("no gradient reaches", "healthy", "blocked"),
+    "not_finite": Cause("numbers are not finite at", "exploding", "exploding"),
+    "unregistered": Cause("the optimizer does not see layers of", "", "blocked"),
     "float16_overflow": Cause("float16 overflows at", "exploding"),
     "weights_zero": Cause("weights stay 0 at", "blocked", "blocked"),
     "scale_zero": Cause("a scale of 0 closes", "blocked", "blocked"),
@@ -31,6 +33,8 @@ CAUSES = {  # most serious first
     "weights_identical": Cause("units stay equal at", "identical", "identical"),
     "weights_shifted": Cause("the mean of the weights is not 0 at"),
     "input_scale": Cause("the inputs have the wrong scale at", excess=lambda a: a.in2),
+    "last_activation": Cause("the last activation does not fit the loss at", "", "vanishing"),
+    "targets_crossed": Cause("the loss compares outputs with others' targets at", "", "blocked"),
     "target_scale": Cause("the targets have the wrong scale for", "", "exploding"),
     "stream_grows": Cause("the residual stream explodes at", "exploding", "exploding"),
     "wrong_fan": Cause("weights fit another fan at", excess=lambda a: a.gain / wanted_gain(a.activation)),
@@ -60,6 +64,8 @@ LIMITS = {
     "small entry": 0.1,  # sparse inputs are small on average and have entries of 1
     "offset": (25.0, 9.0),  # squared mean beside the variance, and mean square
     "targets": (1e5, 3e3),  # mean square; and where the mean is 5 standard deviations: SGD learns up to 1e3
+    "small targets": 1e-4,  # of the outputs' mean square
+    "beyond": 0.25,  # of the targets' variance, out of the last activation's reach; tanh has .1 of N(0, 1)
     "loss": 3.0,  # first loss beside that of guessing; He in the last layer gives 1.4
     "leap": 3.0,  # a layer's inputs beside the largest mean square before it
     "share": 0.1,  # of a mean square, below which nearly all of it comes from elsewhere
@@ -71,11 +77,13 @@ LIMITS = {
 
 
 def number(x: float) -> str:
-    """Write a number as 0.17, 30 or 3.1·10⁻²⁴."""
+    """Write a number as 0.17, 30, 1,990 or 3.1·10⁻²⁴."""
     if not math.isfinite(x):
         return "not a number" if math.isnan(x) else "infinite"
-    if x == 0 or 1e-3 <= abs(x) < 9995:
-        return f"{x:.3g}"
+    if x == 0 or 1e-3 <= abs(x) < 999.5:
+        return f"{x or 0.0:.3g}"  # -0 is 0
+    if 999.5 <= abs(x) < 9995:
+        return f"{float(f'{x:.3g}'):,.0f}"
     exponent = math.floor(math.log10(abs(x)) - math.log10(0.995))  # 9.95 is 10
     mantissa = math.copysign(10 ** (math.log10(abs(x)) - exponent), x)  # 10.0**-324 is 0
     return f"{mantissa:.1f}·10{str(exponent).translate(SUPERSCRIPT)}"

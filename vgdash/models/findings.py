@@ -12,15 +12,15 @@ import math
 
 from vgdash.models.causes import CAUSES, LIMITS, finding, number
 from vgdash.models.expectation import is_dead, is_shifted
-from vgdash.models.fixes import attach, fill, redraw, revive, wider
+from vgdash.models.fixes import REGISTER, attach, fill, redraw, revive, wider
 from vgdash.models.input_output_rules import (
     find_bad_inputs,
-    find_bad_targets,
     find_large_outputs,
     find_sudden_growth,
     find_sudden_loss,
 )
-from vgdash.models.records import MATRICES, Finding, Layer, Trace
+from vgdash.models.loss_rules import find_bad_targets, find_broadcast, find_last_activation
+from vgdash.models.records import MATRICES, MULTIPLYING, Finding, Layer, Trace
 from vgdash.models.stream_rules import find_buried_skips, find_fading_stream, find_growing_stream
 from vgdash.models.weight_rules import (
     find_outlying_layers,
@@ -31,14 +31,17 @@ from vgdash.models.weight_rules import (
 from vgdash.number_formats import FORMATS
 from vgdash.spelling import count
 
+FEW_UNITS = 7  # of which one layer in a hundred, or more, is all off by chance
+NARROW = "All of so few units are often off by chance: take wider layers. "
+
 
 def findings_of(trace: Trace) -> tuple[Finding, ...]:
     """List what is wrong, most serious first; nothing for a healthy model.
 
     A rule reads the trace and the causes that earlier rules have found, some of which explain what it sees.
     """
-    found: list[Finding] = []
-    for rule in RULES:
+    found: list[Finding] = _not_finite(trace)
+    for rule in RULES if not found else ():  # what is not finite hides all else
         found += rule(trace, {f.cause for f in found})
     order = list(CAUSES)
     return tuple(sorted(found, key=lambda f: (order.index(f.cause), -f.size)))
@@ -49,14 +52,21 @@ def findings_of(trace: Trace) -> tuple[Finding, ...]:
 def _detached(trace, known):
     where = f" The path ends at {' and '.join(trace.cuts[:2])}." if trace.cuts else ""
     cut = [a for a in trace.layers if a.gradient == "none"]
+    if cut and not trace.cuts and not any(a.gradient in ("reaches", "zero") for a in trace.layers):
+        return finding("detached", cut, "The loss has no gradient of the outputs: it is made of whole "
+                       "numbers, such as argmax gives, or of a number that has left the graph.",
+                       "# Compute the loss of the outputs themselves, without argmax, round, .item() or "
+                       "torch.tensor(...).\n")
     if cut:
-        return finding("detached", cut, f"No gradient reaches {len(cut)} of {len(trace.layers)} layers, "
-                       f"which require one.{where}", attach(trace))
+        some, of = (len({a.path for a in layers}) for layers in (cut, trace.layers))
+        return finding("detached", cut, f"No gradient reaches {some} of {count(of, 'layer')}, though it "
+                       f"should.{where}", attach(trace))
     learning = [a for a in trace.unbypassed(MATRICES) if not a.last]
     silent = [a for a in learning if a.gradient == "zero"]
     closed = any(a.zero or is_dead(a) or a.saturated > 0.99 or 0 in (a.in2, a.out2) or is_shifted(a)
                  for a in trace.layers)
-    if silent and len(silent) == len(learning) and not closed and trace.format != "float16" and trace.loss:
+    if silent and len(silent) == len(learning) and not closed and trace.format != "float16" and (
+            trace.loss and math.isfinite(trace.loss) and not known):
         return finding("detached", silent, f"The gradient of {count(len(silent), 'layer')} is exactly 0: an "
                        f"operation without a slope, such as rounding or a comparison, follows them.{where}",
                        attach(trace))
@@ -117,7 +127,8 @@ def _dead(trace, known):
     spread = number(math.sqrt(max(a.out2 - a.out_mean**2 - (a.bias2 - a.bias_mean**2), 0.0)))
     return finding("dead", dead, (
         f"{a.dead:.0%} of the units after {a.path} are off for every input; by chance half of them are. "
-        f"The bias has mean {number(a.bias_mean)}; the sum over the inputs has standard deviation {spread}."),
+        f"{NARROW if a.units < FEW_UNITS else ''}The bias has mean {number(a.bias_mean)}; the sum over the "
+        f"inputs has standard deviation {spread}."),
         revive(trace, dead))
 
 
@@ -207,21 +218,58 @@ def _underflow(trace, known):
                    "to 0: its smallest number is 6.0·10⁻⁸.", wider(trace))
 
 
+# ---- numbers that are not finite, and layers that nothing trains
+
+def _not_finite(trace):
+    """Name weights, inputs or targets that are not finite: what is computed of them is not, either."""
+    wrong = [a for a in trace.layers if not math.isfinite(a.weight2)]
+    if wrong:
+        return finding("not_finite", wrong, f"The weights of {wrong[0].path} hold NaN or infinity.",
+                       redraw(trace, wrong))
+    read = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and not math.isfinite(a.in2)
+            and not math.isfinite(a.out2)]
+    if read and trace.framework != "weights" and trace.format != "float16":
+        return finding("not_finite", read, f"What {read[0].path} reads holds NaN or infinity.",
+                       "# Look for NaN and infinity in the inputs, and for a division by 0.\n")
+    if not trace.finite_targets:
+        return finding("not_finite", [a for a in trace.layers if a.last], "The targets hold NaN or infinity.",
+                       "# Leave out examples whose target is missing, or mask them in the loss.\n")
+    return []
+
+
 def _infinite(trace, known):
-    """Name the first layer whose numbers are not finite, where no other cause explains them."""
-    wrong = [a for a in trace.layers if not math.isfinite(a.weight2) or a.out2 == math.inf]
-    if known or not (wrong or not math.isfinite(trace.loss)) or (trace.framework == "weights" and not wrong):
+    """Name the layer after which the first number, or the last gradient, is not finite."""
+    if known or trace.framework == "weights":
         return []
-    if not wrong:
-        return finding("output_scale", list(trace.layers[-1:]), "The loss is not finite; all outputs are.",
-                       "# Look at the loss: a logarithm of 0, or a division by 0.\n")
-    a = wrong[0]
-    where = "weights" if not math.isfinite(a.weight2) else "outputs"
-    code = redraw(trace, [b for b in wrong if not math.isfinite(b.weight2)] or [a])
-    return finding("weights_large", [a], f"The first numbers that are not finite: {where} of {a.path}.", code)
+    wrong = [a for a in trace.layers if not math.isfinite(a.out2)]
+    if wrong:
+        return finding("not_finite", wrong[:1], f"Weights and inputs are finite; what {wrong[0].path} reads "
+                       "or gives is not.", "# Look for a division by 0, a logarithm of 0, exp of a large "
+                       "number, or a mask that leaves nothing.\n")
+    if not math.isfinite(trace.loss):
+        return finding("not_finite", [a for a in trace.layers if a.last], "The loss is not finite; all "
+                       "outputs are.", "# Look at the loss: a logarithm of 0, a division by 0, or no target "
+                       "left.\n")
+    back = [a for a in trace.layers if not math.isfinite(a.grad_out2) and a.gradient == "not finite"]
+    steep = f": {trace.no_slope}" if trace.no_slope else ""
+    return finding("not_finite", back[-1:], (
+        f"The loss is finite, the gradient of what {back[-1].path} gives is not. An operation after it has "
+        f"an infinite slope at 0{steep}; torch.where hides its value, not its gradient.") if back else "", (
+        "# Add a small number inside of a root, norm, standard deviation or logarithm, and to what divides:\n"
+        "# (x**2 + 1e-8).sqrt() in place of (x**2).sqrt()\n"))
 
 
-RULES = (_detached, _overflow, _zero, _closed, _dead, _empty, _scales, _identical, find_bad_inputs,
+def _unregistered(trace, known):
+    if not trace.unregistered:
+        return []
+    places = [Layer(path) for path in trace.unregistered]
+    return finding("unregistered", places, "Its layers stand in a Python list or dictionary: "
+                   "model.parameters() does not have them, and no optimizer changes them.",
+                   REGISTER if trace.framework == "torch" else "# Make them attributes of the model.\n")
+
+
+RULES = (_unregistered, find_broadcast, find_last_activation, _detached, _overflow, _zero, _closed, _dead,
+         _empty, _scales, _identical, find_bad_inputs,
          find_bad_targets, find_growing_stream, find_fading_stream, find_recurrent_growth,
          find_vanishing_or_exploding, find_saturation, find_outlying_layers, find_buried_skips, _shifted,
          _biases, find_large_outputs, find_sudden_growth, find_sudden_loss, _underflow, _infinite)

@@ -160,14 +160,50 @@ def _minus(mean: float, std: float) -> str:
 
 def standardize(trace: Trace, layers: list[Layer]) -> str:
     """Bring the inputs to mean 0 and standard deviation 1; where they are changed first, what is read."""
-    lines = ["# Mean and standard deviation of all entries; better: of each feature."]
+    lines = [] if trace.uneven else ["# Mean and standard deviation of all entries; better: of each feature."]
     if any(a.source.endswith("]") for a in layers):
         lines.append("inputs = inputs.copy() if isinstance(inputs, dict) else list(inputs)")
     for a in {a.source or a.path: a for a in layers}.values():
         std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0)) or 1.0
-        lines.append(f"{a.source} = ({a.source}{_minus(a.in_mean, std)}) / {std:.6g}" if a.source
-                     else _entering(trace, a, a.in_mean, std).rstrip())
+        if a.source and a.source in trace.uneven:  # where all are equal, the standard deviation is 0
+            lines += [f"std = {a.source}.std(0)",
+                      f"{a.source} = ({a.source} - {a.source}.mean(0)) / (std + (std == 0))"]
+        else:
+            lines.append(f"{a.source} = ({a.source}{_minus(a.in_mean, std)}) / {std:.6g}" if a.source
+                         else _entering(trace, a, a.in_mean, std).rstrip())
+    lines += ["targets = inputs"] if trace.rebuilds else []
     return "\n".join([*lines, "# Predicted: the inputs have the scale that initializers expect.", ""])
+
+
+def leave_out(trace: Trace, instead: str = "torch.nn.Identity()") -> str:
+    """Take the activation that gives the outputs out of the model, or put another in its place."""
+    effect = "# Predicted: the outputs can be what the loss compares them with.\n"
+    if trace.framework == "torch" and trace.end_path:
+        return ("import torch\n\nparent, _, name = " f"{trace.end_path!r}.rpartition('.')\n"
+                f"setattr(model.get_submodule(parent), name, {instead})\n{effect}")
+    last = next((a.path for a in reversed(trace.layers) if a.last), "")
+    if trace.framework == "keras":
+        return f"import keras\n\nmodel.get_layer({last!r}).activation = keras.activations.linear\n{effect}"
+    return f"# In the source, leave out {trace.ends_in} after {last}, at the end of the forward pass.\n"
+
+
+def match_shape() -> str:
+    """Give targets the outputs' shape."""
+    return ("targets = targets.reshape(model(inputs).shape)\n"
+            "# Predicted: each output is compared with its own target.\n")
+
+
+REGISTER = '''import torch
+
+for module in list(model.modules()):
+    for name, value in list(vars(module).items()):
+        if isinstance(value, (list, tuple)) and any(isinstance(part, torch.nn.Module) for part in value):
+            setattr(module, name, torch.nn.ModuleList(value))
+        elif isinstance(value, dict) and not name.startswith("_") and any(
+                isinstance(part, torch.nn.Module) for part in value.values()):
+            setattr(module, name, torch.nn.ModuleDict(value))
+# Predicted: model.parameters() has them all; make the optimizer anew.
+'''
 
 
 def standardize_targets(mean: float, std: float) -> str:
@@ -226,7 +262,9 @@ model.forward = types.MethodType(forward, model)
 def attach(trace: Trace) -> str:
     """Let gradients through ``.data``, ``.detach()``, ``no_grad`` and rounding until the source changes."""
     better = f"# Better: change the source, {trace.cuts[0]}.\n" if trace.cuts else ""
-    effect = "# Predicted: a gradient reaches all layers that require one.\n"
+    found = trace.cuts or not any(a.gradient == "none" for a in trace.layers)
+    effect = ("# Predicted: a gradient reaches all layers that require one.\n" if found else
+              "# A comparison, argmax and NumPy stay without a slope: put a smooth function there.\n")
     code = ATTACH if trace.framework == "torch" else "# Remove stop_gradient from the source.\n"
     return code + better + effect
 

@@ -6,18 +6,12 @@ import math
 from dataclasses import replace
 
 from vgdash.models.causes import LIMITS, finding, number
-from vgdash.models.fixes import divide, scale, standardize, standardize_targets, with_bias
+from vgdash.models.fixes import divide, scale, standardize, with_bias
 from vgdash.models.records import MATRICES, MULTIPLYING, Layer, Trace
 
 
 def find_bad_inputs(trace: Trace, known: set[str]) -> list:
-    """Find inputs that are not finite, 0, or far from mean 0 and standard deviation 1."""
-    broken = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and math.isfinite(a.weight2)
-              and not math.isfinite(a.in2) and not math.isfinite(a.out2)]
-    if broken:
-        said = f"What {broken[0].path} reads holds numbers that are not finite."
-        return finding("input_scale", broken, said, "# Look for NaN and infinity in the inputs, and for a "
-                       "division by 0.\n")
+    """Find inputs that are 0, or far from mean 0 and standard deviation 1."""
     empty = [a for a in trace.layers if a.first and a.kind in MULTIPLYING and a.source and a.in2 == 0]
     if empty:
         return finding("input_scale", empty, f"All that {empty[0].path} reads is 0: it learns nothing, and "
@@ -36,19 +30,6 @@ def find_bad_inputs(trace: Trace, known: set[str]) -> list:
     std = math.sqrt(max(a.in2 - a.in_mean**2, 0.0))
     return finding("input_scale", found, f"The inputs of {a.path} have mean {number(a.in_mean)} and standard "
                    f"deviation {number(std)}; initializers expect 0 and 1.", standardize(trace, found))
-
-
-def find_bad_targets(trace: Trace, known: set[str]) -> list:
-    """Find targets so large, or so far from 0, that outputs of ordinary size do not come near them."""
-    mean, spread = trace.target_mean, max(trace.target2 - trace.target_mean**2, 0.0)
-    largest, offset = LIMITS["targets"]
-    far = mean**2 > LIMITS["offset"][0] * spread and trace.target2 > offset
-    if not (trace.target2 > largest or far):
-        return []
-    return finding("target_scale", [a for a in trace.layers if a.last], (
-        f"The targets have mean {number(mean)} and standard deviation {number(math.sqrt(spread))}; a last "
-        "layer gives numbers near 0 and 1, and a learning rate that suits it never arrives, or diverges."),
-        standardize_targets(mean, math.sqrt(spread) or 1.0))
 
 
 def find_large_outputs(trace: Trace, known: set[str]) -> list:
@@ -76,7 +57,7 @@ def find_large_outputs(trace: Trace, known: set[str]) -> list:
     wanted = max(trace.guess, 0.01) if guessed and trace.guess < 0.5 else 1.0  # E[t²] of a squared error
     said = f"The first loss is {number(trace.loss)}, guessing has {number(trace.guess)}. " if guessed else ""
     sizes = {b.path: size for b, size in high}
-    what = "The last layer" if root == 2 else "A product of outputs"
+    what = "The last layer" if root == 2 else "What combines the outputs"
     code = scale(trace, [with_bias(b) for b, _ in high],
                  lambda b: min(wanted / sizes[b.path], 0.25) ** (1 / root),
                  f"the outputs' mean square is {number(wanted)} or less, the first loss that of guessing")
@@ -106,7 +87,7 @@ def find_sudden_growth(trace: Trace, known: set[str]) -> list:
     a, leap = max(leaps, key=lambda pair: pair[1])
     return finding("input_scale", [a for a, _ in leaps], f"The inputs of {a.path} have mean square "
                    f"{number(a.in2)}, all before it at most {number(a.in2 / leap)}. Weights do not cause "
-                   "this; something between does, such as a sum.", divide(trace, leaps))
+                   "this; something between does, such as a sum or an exponential.", divide(trace, leaps))
 
 
 def find_sudden_loss(trace: Trace, known: set[str]) -> list:

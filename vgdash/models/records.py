@@ -78,7 +78,7 @@ class Layer:
     zero: bool = False  # all weights are 0
     identical: bool = False  # all units have equal weights, and their gradient does not part them
     stuck: bool = False  # weights of 0 that have no gradient after two steps, either
-    gradient: str = "unknown"  # of the weights: reaches, zero, none (they require one), frozen, unknown
+    gradient: str = "unknown"  # of the weights: reaches, zero, not finite, none (it should), frozen, unknown
 
     @property
     def gain(self) -> float:
@@ -141,6 +141,13 @@ class Trace:
     ``target2`` and ``target_mean`` are those of numbers that the outputs are to be.
     ``broken``: the module where the first infinite number or NaN stands. ``cuts``: places in the source where
     the gradient's path ends. ``shrunk``: share of the gradient's entries that the format rounds to 0.
+    ``no_slope``: the operation that makes the gradient NaN. ``unregistered``: modules that use parameters of
+    none of the model's modules.
+
+    ``ends_in``: the activation that gives the outputs, if it has bounds, and ``end_path``, its module.
+    ``beyond``: mean squared distance of the targets to its range, beside their variance. ``repeated``:
+    "softmax" or "sigmoid", which the loss applies itself. ``broadcast``: it pairs each output with all
+    targets. ``rebuilds``: the targets are the inputs. ``uneven``: inputs whose features have unlike scales.
     """
 
     framework: str
@@ -156,6 +163,16 @@ class Trace:
     broken: str = ""
     cuts: tuple[str, ...] = ()
     shrunk: float = NAN
+    no_slope: str = ""
+    unregistered: tuple[str, ...] = ()
+    ends_in: str = ""
+    end_path: str = ""
+    beyond: float = NAN
+    repeated: str = ""
+    broadcast: bool = False
+    finite_targets: bool = True
+    rebuilds: bool = False
+    uneven: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
 
     def unbypassed(self, kinds: tuple[str, ...] = MULTIPLYING) -> list[Layer]:

@@ -88,7 +88,8 @@ class Report:
         paths, states = {a.path for a in self.layers}, {a.gradient for a in self.layers}
         passes = f"Healthy: {count(len(paths), 'layer')} pass{'es' * (len(paths) == 1)}"
         if self.trace.framework != "weights" and not states & {"reaches", "zero"}:
-            return f"{passes} the signal on as theory says; no gradient was asked for."
+            why = "all weights are frozen" if "frozen" in states else "no gradient was asked for"
+            return f"{passes} the signal on as theory says; {why}."
         unread = {a.path for a in self.layers if a.gradient == "unknown" and a.weight and a.kind in MATRICES}
         has = "has" if len(unread) == 1 else "have"
         more = f"; {count(len(unread), 'layer')} {has} no part in the loss" if unread else ""
@@ -181,7 +182,8 @@ class Report:
         """Say the judgement, then cause, layers, evidence and code of each finding."""
         parts = [self.sentence]
         for f in self.findings:
-            named = ", ".join(f.layers[:6]) + (f" and {len(f.layers) - 6} more" if len(f.layers) > 6 else "")
+            named = ", ".join(path or "the model" for path in f.layers[:6])
+            named += f" and {len(f.layers) - 6} more" if len(f.layers) > 6 else ""
             parts += [f"\n{f.cause}: {named}\n  {f.evidence}", indent(f.fix, "    ")]
         return "\n".join(parts)
 

@@ -93,6 +93,7 @@ class Recorder(TorchFunctionMode):
         self.paths = {id(module): name for name, module in model.named_modules()}
         self.nodes, self.known, self.stack, self.cuts = [], {}, [], []
         self.check, self.broken = check, ""
+        self.unregistered: dict[int, tuple[torch.Tensor, str]] = {}
 
     # ---- modules
 
@@ -138,6 +139,8 @@ class Recorder(TorchFunctionMode):
         for t in given:
             if id(t) in self.named:
                 params.add(id(t))
+            elif isinstance(t, torch.nn.Parameter) and t.requires_grad:
+                self.unregistered.setdefault(id(t), (t, self.here))
             elif (node := self.node(t)) is not None:
                 parents.append(node)
             elif t.grad_fn is not None and self.stack and self.stack[-1][1]:

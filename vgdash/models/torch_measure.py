@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -137,6 +140,33 @@ def elasticities(w: torch.Tensor, parameters: dict[int, torch.Tensor]) -> dict[i
     found = torch.autograd.grad(w, list(asked.values()), w.detach(), retain_graph=True, allow_unused=True)
     return {key: 0.0 if g is None else float((g * p.detach()).sum()) / size2
             for (key, p), g in zip(asked.items(), found, strict=True)}
+
+
+def have_unlike_scales(x: torch.Tensor) -> bool:
+    """Test if the columns of a table of numbers have standard deviations that differ by more than 10.
+
+    Columns of one or two values, and those that are mostly 0, have no scale to compare.
+    """
+    if x.dim() != 2 or x.layout != torch.strided or not x.is_floating_point() or len(x) < 8 or x.shape[1] < 2:
+        return False
+    x = x.detach().float()
+    ordered = x.sort(dim=0).values
+    several = (ordered.diff(dim=0) != 0).sum(0) > 1
+    std = x.std(0)[several & ((x == 0).float().mean(0) < 0.5)]
+    return len(std) > 1 and bool(std.max() > 10 * std.min() > 0)
+
+
+def operation_without_slope(loss: Callable[[], torch.Tensor], parameters: list[torch.Tensor]) -> str:
+    """Name the operation whose gradient is the first that is NaN on the way back; "" if none is."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with torch.autograd.detect_anomaly():
+                torch.autograd.grad(loss(), parameters, allow_unused=True)
+    except RuntimeError as error:
+        found = re.search(r"'(\w+?)Backward\d*' returned nan", str(error))
+        return found[1].lower() if found else ""
+    return ""
 
 
 def close(rows, error: float) -> bool:

@@ -11,15 +11,18 @@ import torch
 from torch.nn.modules import module as hooks
 
 from vgdash.models.records import MATRICES, NAN, Layer, Trace
-from vgdash.models.torch_call import arguments, as_tensors, losses, target_sizes, unchanged, unwrapped
+from vgdash.models.torch_call import arguments, as_tensors, unchanged, unwrapped
 from vgdash.models.torch_graph import Recorder, tensors
 from vgdash.models.torch_links import Links, linked
+from vgdash.models.torch_loss import compared, losses
 from vgdash.models.torch_measure import (
     close,
     cosines,
     elasticities,
+    have_unlike_scales,
     mean_of,
     mean_square,
+    operation_without_slope,
     ratios_between,
     record_gradient,
     sizes,
@@ -77,7 +80,7 @@ class Tracer:
 
     def forward(self, inputs):
         """Run the model and record its operations."""
-        recorder = self.recorder
+        recorder, self.inputs, self.uneven = self.recorder, inputs, []
         parts = ({f"inputs[{k!r}]": v for k, v in inputs.items()} if isinstance(inputs, Mapping) else
                  {f"inputs[{i}]": v for i, v in enumerate(inputs)} if isinstance(inputs, (list, tuple)) else
                  {"inputs": inputs})
@@ -88,13 +91,14 @@ class Tracer:
             for t in tensors(part):
                 node = recorder.add("input", [], frozenset(), True, name)
                 node.square = mean_square(t)
+                self.uneven += [name] if have_unlike_scales(t) else []
                 recorder.remember(t, node)
         handles = (hooks.register_module_forward_pre_hook(recorder.enter),
                    hooks.register_module_forward_hook(recorder.leave))
         try:
             with recorder:
                 args, named = self.given = self.arguments(inputs)
-                outputs = self.model(*args, **named)
+                outputs = self.outputs = self.model(*args, **named)
         except TypeError as error:
             if not (isinstance(inputs, (list, tuple)) and args and args[0] is inputs):
                 raise
@@ -213,19 +217,21 @@ class Tracer:
         def again(found):
             return losses(self.recorder, found, targets, loss)[0]
 
+        asked = targets is not None or loss is not None
         used = {p: self.parameters[p] for c in self.calls for p in c["params"]}
         learning = {p: t for p, t in used.items() if t.requires_grad}
         grads = dict.fromkeys(learning)
         shrunk, half, learns = NAN, torch.float16 in self.types, value.requires_grad and bool(learning)
         if learns:
-            taken = torch.autograd.grad(value, list(learning.values()), allow_unused=True, retain_graph=half)
+            taken = torch.autograd.grad(value, list(learning.values()), allow_unused=True,
+                                        retain_graph=half or bool(self.recorder.unregistered))
             taken = [g.coalesce().values() if g is not None and g.is_sparse else g for g in taken]
             grads = dict(zip(learning, taken, strict=True))
         self.take_two_steps(grads, learning, again)
         links = Links(self.recorder.nodes, self.calls)
         returned = {node.index: t for t in tensors(outputs)
                     if (node := self.recorder.node(t)) is not None and t.is_floating_point()}
-        if value.requires_grad:
+        if any(g is not None for g in grads.values()) or not asked:  # else the path ends in the loss
             links.leave_unread(returned)
         ends = {index: mean_square(t) for index, t in returned.items() if t.dim()}  # a loss is no output
         most = max((square(g) for g in grads.values() if g is not None), default=0.0)
@@ -237,13 +243,19 @@ class Tracer:
             shrunk = sum(c["gout"].get("tiny", 0) for c in self.calls) / entries if entries else NAN
         elif half and learns:  # a second pass, after what the first has measured
             shrunk = self.rounded_away(value, learning, grads)
+        no_slope = ""
+        if math.isfinite(value.detach()) and not math.isfinite(most):
+            no_slope = operation_without_slope(lambda: again(self.run_with({}, *self.given)),
+                                               list(learning.values()))
         outs = [t for t in tensors(outputs) if t.is_floating_point() and t.dim()]
         kinds = [str(t).removeprefix("torch.") for t in self.types if t.is_floating_point]
         return Trace(
             self.framework, tuple(layers), tuple(joins), min(kinds, key=len, default="float32"),
             float(value.detach()), guess, mean_square(outs[0]) if outs else NAN, rate=rate,
             broken=self.recorder.broken, cuts=tuple(dict.fromkeys(self.recorder.cuts)), shrunk=shrunk,
-            formats=tuple(self.formats), **target_sizes(outputs, targets, guess))
+            formats=tuple(self.formats), unregistered=self.unregistered(value), uneven=tuple(self.uneven),
+            no_slope=no_slope,
+            **compared(self, outputs, targets, loss, guess))
 
     def take_two_steps(self, grads, learning, value_of) -> None:
         """Take two small steps on copies: do weights of 0 without a gradient get one, and do rows part?"""
@@ -268,6 +280,15 @@ class Tracer:
             c["stuck"] = all(is_zero(now.get(p)) for p in c["own"])
             c["again"] = [now[p] for p in c["own"] if now.get(p) is not None]
 
+    def unregistered(self, value) -> tuple[str, ...]:
+        """List the modules that use parameters of none of the model's modules, which the loss depends on."""
+        hidden = self.recorder.unregistered
+        if not hidden or not value.requires_grad:
+            return ()
+        taken = torch.autograd.grad(value, [t for t, _ in hidden.values()], allow_unused=True)
+        return tuple(dict.fromkeys(path for (_, path), g in zip(hidden.values(), taken, strict=True)
+                                   if g is not None and bool(g.any())))
+
     def run_with(self, leaves, args, named):
         """Run the model with other values in the place of its parameters."""
         swap = {name: leaves[p] for p in leaves for name in self.recorder.named[p]}
@@ -290,8 +311,9 @@ class Tracer:
         total = sum(square(g) for g in taken)
         count = sum(g.numel() for g in taken)
         unread = bool(links.unread >> c["node"].index & 1)
-        state = ("unknown" if not own or (unread and not taken) else "frozen" if not asked else
-                 "none" if len(taken) < len(asked)
+        state = ("unknown" if not own else "frozen" if not asked else
+                 "unknown" if unread and not taken else "none" if len(taken) < len(asked)
+                 else "not finite" if not math.isfinite(total)
                  else "zero" if total == 0 and not any(bool(g.any()) for g in taken) else "reaches")
         seen = c.get("again", taken)
         seen = [g.movedim(c["axis"], 0).chunk(GATES.get(c["node"].op, 1)) for g in seen

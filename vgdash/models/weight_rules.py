@@ -41,8 +41,8 @@ def find_recurrent_growth(trace: Trace, known: set[str]) -> list:
     a, rate, what = max(found, key=lambda one: one[1])
     over = {a.weight: rate if what.startswith("mean") else a.gain for a, rate, what in found}
     return finding("weights_large", [a for a, *_ in found], (
-        f"{a.path} is called {a.calls} times, and the {what} grows by {number(rate)} from call to call; "
-        f"fan-in·E[w²] is {number(a.gain)}."),
+        f"{a.path or 'The model'} is called {a.calls} times, and the {what} grows by {number(rate)} from "
+        f"call to call; fan-in·E[w²] is {number(a.gain)}."),
         scale(trace, [a for a, *_ in found], lambda a: over[a.weight] ** (-0.5 / len(found)),
               "signal and gradient keep their size from call to call"), math.log10(rate) * a.calls)
 
@@ -55,10 +55,10 @@ def find_vanishing_or_exploding(trace: Trace, known: set[str]) -> list:
     if known & {"stream_grows", "detached", "weights_large", "scale_small"}:
         return []
     rows = [(a, a.gain * slope2(a)) for a in trace.unbypassed() if not a.last]
-    known_sizes = [a.grad_in for a in trace.unbypassed() if a.grad_in > 0 and math.isfinite(a.grad_in)]
+    known_sizes = [a.grad_in for a in trace.unbypassed() if 0 < a.grad_in < math.inf]
     ends = [a.grad_after for a, _ in rows if a.grad_after > 0 and math.isfinite(a.grad_after)]
     reference = known_sizes[-1] if known_sizes else ends[-1] if ends else math.nan
-    sizes = [a.grad_in / reference for a, _ in rows if a.grad_in > 0 and math.isfinite(a.grad_in)]
+    sizes = [a.grad_in / reference for a, _ in rows if 0 < a.grad_in < math.inf]
     if not sizes and any(a.last and a.zero for a in trace.unbypassed()):  # the first step opens these
         sizes = [math.prod(factor for a, factor in rows if a.next > 0)]
     shrunk, grown = min(sizes, default=1.0), max(sizes, default=1.0)
