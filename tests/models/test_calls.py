@@ -56,6 +56,18 @@ def test_a_loss_may_be_one_of_the_outputs_alone():
     assert inspect(nn.Linear(8, 3), X, None, lambda o: 0 * o.sum() + 7).trace.loss == 7
 
 
+def test_layers_that_are_all_in_a_list_are_asked_for_in_another():
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(8, 3)]
+
+        def forward(self, x):
+            return self.layers[0](x)
+    with pytest.raises(ParamError, match="ModuleList"):
+        inspect(Hidden(), X)
+
+
 class Named(nn.Module):
     def __init__(self):
         super().__init__()

@@ -58,8 +58,10 @@ def measured(tracer: Tracer, inputs, targets, loss, rate: float) -> Trace:
     with unchanged(tracer.model), eager, torch.inference_mode(False), torch.enable_grad():
         outputs = tracer.forward(inputs)
         if not tracer.calls:
+            instead = ("Keep its layers in torch.nn.ModuleList." if tracer.recorder.unregistered else
+                       "Inspect the module that has the layers.")
             raise ParamError("model", "a module that computes with weights of its own",
-                             type(tracer.model).__name__, "Inspect the module that has the layers.")
+                             type(tracer.model).__name__, instead)
         return tracer.backward(outputs, targets, loss, rate)
 
 
