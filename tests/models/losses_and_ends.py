@@ -241,6 +241,12 @@ def targets_of_the_outputs_shape():
     return net(nn.Flatten(0)), x, t[:, 0], F.mse_loss
 
 
+@healthy
+def loss_that_draws_and_shapes_its_targets():
+    x, t = numbers()
+    return net(), x, t[:, 0], lambda o, t: F.mse_loss(o[:, 0] + 0.3 * torch.randn(len(t)), t)
+
+
 class Taught(nn.Module):
     def __init__(self):
         super().__init__()

@@ -137,6 +137,7 @@ def compared(tracer, outputs, targets, loss, guess: float) -> dict:
         return {**found, **target_sizes(outputs, targets, guess)}
 
     def ask(changed, wanted=targets) -> float:
+        torch.manual_seed(0)  # a loss may draw, too; the caller's state is put back
         with torch.no_grad(), suppress(Exception):  # a loss may refuse what it was not made for
             return float(losses(tracer.recorder, changed, wanted, loss)[0])
         return NAN
