@@ -1,9 +1,11 @@
 """First losses against the sampled cross-entropy of Gaussian numbers, and of real nets."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.integrate import dblquad, quad
 
 from vgdash.diagnosis.first_loss import cross_entropy, first_loss
 from vgdash.probe.probe import ProbeParams, probe
@@ -71,3 +73,44 @@ def test_the_scatter_of_deep_nets_lowers_the_mean_loss_as_in_sampled_nets():
     theory = found((width,) * depth + (10,), "relu", "he_normal").expected
     assert theory < cross_entropy(2.0, 10) - 0.1
     assert theory == pytest.approx(np.mean(said), abs=5 * np.std(said) / math.sqrt(nets))
+
+
+def two_classes(q):
+    """E[ln(1 + e^d)], d ~ N(0, 2q)."""
+    width = math.sqrt(2 * q)
+    both = quad(lambda t: (np.logaddexp(0, width * t) + np.logaddexp(0, -width * t)) * math.exp(-t * t / 2),
+                0, 12, limit=400)[0]
+    return both / math.sqrt(2 * math.pi)
+
+
+def three_classes(q):
+    """E[ln Σ e^z] in polar coordinates: z without its mean is √(2q/3) r cos(θ - 2πi/3), r of Rayleigh."""
+    scale, third = math.sqrt(2 * q / 3), 2 * math.pi / 3
+
+    def loss(angle, r):
+        largest, *others = (scale * r * math.cos(angle - i * third) for i in range(3))
+        return r * math.exp(-r * r / 2) * (largest + math.log1p(sum(math.exp(z - largest) for z in others)))
+
+    return 3 / math.pi * dblquad(loss, 0, 9, 0, third / 2)[0]
+
+
+def many_classes(q, classes):
+    """E[max(z + G)] less that of G, with G of Gumbel's distribution, which is E[ln Σ e^z]."""
+    z = np.linspace(-9, 9, 20_001)
+    weights = np.exp(-z * z / 2)
+    weights /= weights.sum()
+
+    def below(x):
+        return float(np.exp(-np.exp(np.minimum(math.sqrt(q) * z - x, 700))) @ weights) ** classes
+
+    ends = np.linspace(0, 30 + 9 * math.sqrt(q), 9)
+    parts = [quad(lambda x: 1 - below(x) - below(-x), *two, epsabs=1e-9)[0] for two in pairwise(ends)]
+    return sum(parts) - np.euler_gamma
+
+
+@pytest.mark.parametrize("q", [0.02, 0.5, 2, 10, 50, 100, 300, 784])
+def test_the_integral_is_scipys_also_for_few_classes_and_large_numbers(q):
+    error = 1e-7 if q < 400 else 0.003  # as LARGEST says
+    assert cross_entropy(q, 2) == pytest.approx(two_classes(q), rel=error)
+    assert cross_entropy(q, 3) == pytest.approx(three_classes(q), rel=error)
+    assert cross_entropy(q, 10) == pytest.approx(many_classes(q, 10), rel=error)

@@ -17,7 +17,7 @@ from vgdash.theory.fixed_points import safe_log
 from vgdash.theory.layerwise import Prediction
 
 NODES, MASSES = np.polynomial.hermite_e.hermegauss(7)  # of ln q, which scatters by finite width
-STEP, LOWEST = 0.5, -27.0  # of u: the trapezoid rule errs by e^(-π²/STEP)
+STEP, LOWEST, HIGHEST = 0.5, -27.0, 6.0  # of u: the trapezoid rule errs by e^(-π²/STEP)
 SHARP, REACH = 0.5, 9.0  # steps of √q·z; z to both sides
 LARGEST = 400.0  # q from which the loss is nearly the largest of the K numbers, and grows like √q: to 0.3 %
 
@@ -81,7 +81,8 @@ def cross_entropy(q: float, classes: int) -> float:
     if q > LARGEST:
         return math.sqrt(q / LARGEST) * cross_entropy(LARGEST, classes)
     deviation = math.sqrt(q)
-    u = np.arange(LOWEST - math.log(classes) - REACH * deviation, 6.0, STEP)
+    # S ranges from e^(-REACH √q), where all K numbers are far below 0, to K e^(REACH √q)
+    u = np.arange(LOWEST - math.log(classes) - REACH * deviation, HIGHEST + REACH * deviation, STEP)
     z = np.arange(-REACH, REACH, SHARP / max(deviation, 1.0))
     weights = np.exp(-z * z / 2)
     weights /= weights.sum()
