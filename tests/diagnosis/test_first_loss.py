@@ -114,3 +114,24 @@ def test_the_integral_is_scipys_also_for_few_classes_and_large_numbers(q):
     assert cross_entropy(q, 2) == pytest.approx(two_classes(q), rel=error)
     assert cross_entropy(q, 3) == pytest.approx(three_classes(q), rel=error)
     assert cross_entropy(q, 10) == pytest.approx(many_classes(q, 10), rel=error)
+
+
+SAMPLED = [  # widths, initializer, activation, standard deviation of the weights times √n
+    ((784, 10), "standard_normal", "linear", 28.0), ((784, 2), "standard_normal", "linear", 28.0),
+    ((64, 128, 128, 128, 128, 2), "he_normal", "relu", math.sqrt(2)),
+    ((64, 128, 10), "standard_normal", "tanh", None)]
+
+
+@pytest.mark.parametrize(("widths", "initializer", "activation", "gain"), SAMPLED)
+def test_the_scatter_over_the_outputs_counts_once(widths, initializer, activation, gain):
+    """The outputs scatter by 2/K, and the integral averages over that already."""
+    f = {"linear": lambda z: z, "relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}[activation]
+    rng, said = np.random.default_rng(2), []
+    for _ in range(800):
+        a = rng.standard_normal((16, widths[0]))
+        for n, m in pairwise(widths):
+            z = a @ rng.standard_normal((n, m)) * (gain / math.sqrt(n) if gain else 1.0)
+            a = f(z)
+        said.append(losses(z).mean())
+    theory = found(widths, activation, initializer).expected
+    assert theory == pytest.approx(np.mean(said), abs=4 * np.std(said) / math.sqrt(len(said)))

@@ -62,12 +62,16 @@ def first_loss(seen: Probe, theory: Prediction) -> FirstLoss | None:
 
 
 def _expected(theory: Prediction, log_q: float, classes: int) -> float:
-    """Average over the scatter of ln q from input to input and from net to net, where it is known."""
+    """Average over the scatter of ln q from input to input and from net to net, where it is known.
+
+    That over the K outputs, 2/K, is left out: ``cross_entropy`` averages over it.
+    """
     band = theory.band_q
-    variance = float(band.one[-1])
-    if not (variance >= 0 and math.isfinite(log_q)):
+    one = float(band.one[-1])
+    if not (one >= 0 and math.isfinite(log_q)):
         return cross_entropy(math.exp(min(log_q, 600.0)), classes)
-    mean = float(band.mean[-1]) - (variance - float(band.variance[-1])) / 2  # of one input
+    variance = max(one - 2 / classes, 0.0)
+    mean = float(band.mean[-1] + band.variance[-1] / 2) - variance / 2  # E[q] stays
     values = [cross_entropy(math.exp(min(log_q + mean + math.sqrt(variance) * node, 600.0)), classes)
               for node in NODES]
     return float(MASSES @ values / MASSES.sum())
