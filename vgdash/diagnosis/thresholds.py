@@ -32,6 +32,9 @@ PARALLEL = 0.01
 NEARLY = 0.1
 # Share of saturated units: most of a layer passes no gradient
 SATURATED = 0.5
+# Squared mean of the inputs beside their variance. ReLU nets with He of 4 and 10 layers lost at most 2 points
+# of accuracy with 2 (trained on the digits, tanh nets none), 2 to 4 with 3 to 4, 5 to 20 with 9
+OFFSET = 2.0
 # Nats above ln K: the loss curve begins with a drop that teaches nothing
 FIRST_LOSS = 0.2
 # Nats above ln K: the net is sure of wrong answers, and must unlearn them first

@@ -10,10 +10,12 @@ from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.nets import units_stay_equal
 from vgdash.diagnosis.thresholds import (
     FIRST_LOSS,
+    FLAT,
     LOST,
     MISLEADS,
     MOVED,
     NEARLY,
+    OFFSET,
     SATURATED,
     SCATTERS,
     UNEVEN,
@@ -167,12 +169,23 @@ def _plural(text: str) -> str:
 # ---- what else there is
 
 def _inputs(d) -> list[Clause]:
-    """Speak of inputs far from a mean square of 1, unless something scales what comes of them."""
+    """Speak of inputs far from a mean square of 1, unless something scales what comes of them; or off 0.
+
+    A mean makes all inputs alike. Batch normalization subtracts it, other scales leave it.
+    """
     p = d.params
-    if abs(math.log10(p.input_square)) <= MOVED or p.normalization != "none" or p.rescale != "none":
+    scaled = p.normalization != "none" or p.rescale != "none"
+    large = not scaled and abs(math.log10(p.input_square)) > MOVED
+    offset = p.normalization != "batch" and p.input_mean**2 > OFFSET * p.input_scale**2
+    if not (large or offset):
         return []
-    square, divisor = number(p.input_square), number(math.sqrt(p.input_square))
-    return [Clause("inputs", f"the inputs have a mean square of {square}: divide them by {divisor}", True)]
+    mean, deviation, root = (number(one) for one in (p.input_mean, p.input_scale, math.sqrt(p.input_square)))
+    if not p.input_mean:
+        said = f"a mean square of {number(p.input_square)}: divide them by {root}"
+    else:
+        divide = f", divide by {deviation}" * (not scaled and abs(2 * math.log10(p.input_scale)) > FLAT)
+        said = f"mean {mean}: subtract it{divide}"
+    return [Clause("inputs", f"the inputs have {said}", True)]
 
 
 def _dead(d) -> list[Clause]:
