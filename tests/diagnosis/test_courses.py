@@ -45,6 +45,18 @@ def test_a_gradient_that_falls_like_the_layer_number_is_a_power_of_the_depth():
     assert found.total == pytest.approx(-2.0)
 
 
+@pytest.mark.parametrize("squares", [lambda layer: 1 / (1 + 2 * layer), lambda layer: 1 + 2 * layer],
+                         ids=["falls", "grows"])
+def test_a_power_of_the_depth_takes_ten_layers_to_see(squares):
+    for depth in range(5, 20):
+        layer = np.arange(1, depth + 1)
+        found = signal_course(np.log10(squares(layer)), (64,) * (depth + 1))
+        assert (found.power is not None) == (depth >= 10)
+        assert found.factor is None
+        assert found.behaviour in (("power_law",) if depth >= 10 else ("vanishes", "explodes"))
+        assert 10**found.total == pytest.approx(squares(depth))
+
+
 def test_the_first_layer_belongs_to_the_curve():
     found = signal_course(np.log10([768.0]), (768, 4096))
     assert (found.behaviour, found.worst_layer) == ("explodes", 1)

@@ -8,8 +8,9 @@ gradient the steadier one is judged: its mean jumps at an output of few units.
     dies        0 from some layer on
     holds       never a factor 10 (MOVED) from its start, and no RATE in every layer
     settles     the second half of the layers is flat (FLAT), or changes fade (FADES)
-    power_law   the change from layer L/4 to L/2 repeats from L/2 to L, and is not STEEP
-    vanishes, explodes    anything else that has a factor a layer or goes far (FAR), by its end; or holds
+    power_law   the change from layer L/4 to L/2 repeats from L/2 to L, and is not STEEP, in LONG nets
+    vanishes, explodes    anything else that has a factor a layer, goes far (FAR), or would be a
+                power law in a LONG net, by its end; or holds
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgdash.diagnosis.thresholds import DOUBLES, FADES, FAR, FLAT, LOST, MOVED, RATE, STEEP, STRAIGHT
+from vgdash.diagnosis.thresholds import DOUBLES, FADES, FAR, FLAT, LONG, LOST, MOVED, RATE, STEEP, STRAIGHT
 
 SHORT = 6  # numbers of units in a net that has no inner layers apart from its output
 
@@ -80,9 +81,9 @@ def _classify(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray, end: flo
     changes = float(curve[-1] - curve[0]), worst, worst_layer, farthest
     if word in ("vanishes", "explodes"):
         factor = _power_of_ten(worst) if len(steps) == 1 else _factor(_at(curve, layers, inner))
-        if factor and (factor < 1) != (word == "vanishes"):
-            factor = None  # of the inner layers; an end goes the other way
-        if factor or abs(farthest) > FAR:
+        if power is not None or (factor and (factor < 1) != (word == "vanishes")):
+            factor = None  # slower and slower; or that of the inner layers, and an end goes the other way
+        if factor or power is not None or abs(farthest) > FAR:
             return Course(word, *changes, factor, first_layer=first)
         return Course("holds", *changes)
     return Course(word, *changes, None, power, 10 ** float(end) if word == "settles" else None)
@@ -90,8 +91,8 @@ def _classify(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray, end: flo
 
 def _word(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray,
           farthest: float) -> tuple[str, float | None]:
-    """Return the word, and the power of a power law."""
-    total = curve[-1] - curve[0]
+    """Return the word, and the power of a power law, be the net long enough to call it one or not."""
+    total, power = curve[-1] - curve[0], None
     if abs(farthest) <= MOVED:
         rates = np.diff(_at(curve, layers, inner))
         fast = len(rates) > 1 and np.ptp(np.sign(rates)) == 0 and np.abs(rates).min() > RATE
@@ -100,12 +101,14 @@ def _word(curve: np.ndarray, layers: np.ndarray, inner: np.ndarray,
         deep, sign = inner.max(), 1 if layers[-1] > layers[0] else -1
         quarter, half, whole = sign * _at(curve, layers, np.array([deep / 4, deep / 2, deep]))
         before, after = half - quarter, whole - half
-        ratio, power = after / before if before else math.inf, float(after) / math.log10(2)
+        ratio, slope = after / before if before else math.inf, float(after) / math.log10(2)
         if abs(after) <= FLAT or 0 <= ratio < FADES:
             return "settles", None
-        if 0 < ratio < DOUBLES and abs(power) <= STEEP:
-            return "power_law", power
-    return ("vanishes" if (total if abs(total) > MOVED else farthest) < 0 else "explodes"), None
+        if 0 < ratio < DOUBLES and abs(slope) <= STEEP:
+            power = slope
+            if len(inner) >= LONG:
+                return "power_law", power
+    return ("vanishes" if (total if abs(total) > MOVED else farthest) < 0 else "explodes"), power
 
 
 def _at(curve: np.ndarray, layers: np.ndarray, wanted: np.ndarray) -> np.ndarray:

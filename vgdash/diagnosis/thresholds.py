@@ -18,6 +18,8 @@ FADES = 0.6
 DOUBLES = 1.5
 # A power of the depth beyond it multiplies by 8 where the depth doubles: not slow
 STEEP = 3.0
+# Layers among their like from which a power of the depth is one: of fewer, curves that settle look the same
+LONG = 10
 # Share of the change by which a curve may leave its straight line: above it no factor a layer describes
 # it
 STRAIGHT = 0.2
