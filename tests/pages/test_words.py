@@ -217,6 +217,23 @@ def test_what_comes_out_in_all_is_the_typical_net_with_the_range_of_all():
         assert typical == pytest.approx(math.exp(np.log(ends).mean()), abs=0.006)
 
 
+@pytest.mark.parametrize(("scale", "drawn"), [(0.0, "all 0"), (0.01, "×0.010"), (1.0, None)])
+def test_a_last_layer_of_its_own_is_said_to_be_judged_as_one_like_the_others(scale, drawn):
+    found = compare(CompareParams((784, 512, 256, 10), "relu", ("he_normal", "identity"), last_scale=scale))
+    probes = tuple(found.probes.values())
+    view = comparison_view(probes)
+    said = ("He: verdict and table count the last layer as one like the others. "
+            f"The charts draw it as it is, {drawn}.")
+    assert (said in view.remarks) == (scale != 1)
+    assert ("like the others" in view.remarks) == (scale != 1)
+    first_step = "At the first step only the last layer learns." in advice_view(probes[0]).failure
+    assert first_step == (scale == 0)
+    signal, gradient = (cell.split(" / ")[1].strip() for cell in view.numbers.splitlines()[2].split("|")[2:4])
+    assert (gradient == "–") == (scale == 0)  # the nets give 0 here: theory's figure is no measured one
+    if scale == 0:  # of the lower of two nets, before a layer that keeps it in theory
+        assert float(signal.split()[0][1:]) == pytest.approx(probes[0].q[:, 1].min(), abs=0.006)
+
+
 def test_the_table_has_the_figures_of_the_verdict_and_what_the_nets_do():
     found = probe(ProbeParams.uniform(30, 50, "relu", "lecun_normal", seeds=4))
     view = comparison_view([found])

@@ -35,8 +35,15 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
     gradients = _direction(inner, "grad2", gradient_course, backward, seen)
     if np.isinf(forward).any() and forward.max() > 0:  # no gradient was sent; without theory W is one number
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
+    if inner is not theory and p.last_scale == 0 and gradients.predicted:
+        gradients = replace(gradients, measured=None)  # theory's: no weight of 0 hands it back
     return Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, flat - off, off, seen, theory,
                      outlooks([p])[0])
+
+
+def judged_as_if_even(p: ProbeParams) -> bool:
+    """Test if the last layer has a scale of its own that the diagnosis leaves out."""
+    return p.last_scale != 1 and p.depth > 1 and not INITIALIZERS[p.initializer].no_theory
 
 
 def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.ndarray, np.ndarray]:
@@ -45,11 +52,14 @@ def _like_the_others(seen: Probe, theory: Prediction) -> tuple[Prediction, np.nd
     Its own scale, even 0, is no trouble: the first step moves it. What it does shows in the first loss.
     """
     p, (forward, backward) = theory.params, middle_curves(seen)
-    if p.last_scale == 1 or p.depth == 1 or INITIALIZERS[p.initializer].no_theory:
+    if not judged_as_if_even(p):
         return theory, forward, backward
     theory = predict(replace(p, last_scale=1.0))
     if p.last_scale == 0:  # nothing came back
-        return theory, np.append(forward[:-1], theory.log10_q[-1]), theory.log10_grad2
+        before, last = theory.log10_q[-2:]
+        if np.isfinite([before, last]).all():
+            last = forward[-2] + last - before  # theory's last step from what was measured
+        return theory, np.append(forward[:-1], last), theory.log10_grad2
     forward[-1] -= 2 * math.log10(p.last_scale)
     backward[:-1] -= 2 * math.log10(p.last_scale)
     return theory, forward, backward

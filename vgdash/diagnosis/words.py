@@ -49,7 +49,7 @@ def remarks(d) -> tuple[Clause, ...]:
     """Say what else there is; takes 10 to 20 ms where the trainable depth is in question."""
     if d.signal.behaviour == "dies":
         return ()
-    more = [clause for part in (_depth, _formats, _scatter) for clause in part(d)]
+    more = [clause for part in (_shut, _depth, _formats, _scatter) for clause in part(d)]
     return *(clause for clause in _besides(d) if not clause.trouble), *more
 
 
@@ -257,6 +257,12 @@ def _first_loss(d) -> list[Clause]:
 def spell_loss(loss: float) -> str:
     """Spell a loss with three digits: 3.30, 26.0, 114."""
     return plain(loss, 3) if loss < 1e5 else number(loss)
+
+
+def _shut(d) -> list[Clause]:
+    """Speak of a last layer of zeros: it sends no gradient back, until the first step moves it."""
+    shut = d.params.last_scale == 0 and d.params.depth > 1
+    return [Clause("first_step", "at the first step only the last layer learns")] if shut else []
 
 
 def _depth(d) -> list[Clause]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pages.parts import charts, names
 from pages.parts.text import count, listed, markdown_table, measured, ten_to, times
 from pages.parts.views.seed_points import seed_points
-from vgdash.diagnosis.diagnosis import diagnose
+from vgdash.diagnosis.diagnosis import diagnose, judged_as_if_even
 from vgdash.diagnosis.record import Diagnosis, Direction
 from vgdash.diagnosis.words import describe, figure, mild
 from vgdash.probe.probe import Probe
@@ -159,14 +159,19 @@ def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
 
 
 def _remarks(pairs: Pairs) -> str:
-    """Explain where the theory gives nothing; and the rule for unequal widths."""
+    """Explain where the theory gives nothing; the rule for unequal widths, and a last layer of its own."""
     reasons: dict[str, list[str]] = {}
     uneven = len(set(pairs[0][0].params.widths[1:])) > 1
     rule = ["Where widths differ, a direction holds if its mean over the units does, or its sum: "
             "either is enough (He et al. 2015). The charts draw means. The table takes the one that holds."]
     for probe, theory in pairs:
-        for reason in filter(None, theory.reason.split("; ")):
-            reasons.setdefault(reason, []).append(names.short(probe.params.initializer))
+        p = probe.params
+        said = theory.reason.split("; ")
+        if judged_as_if_even(p):
+            said.append("verdict and table count the last layer as one like the others. "
+                        f"The charts draw it as it is, {times(p.last_scale) if p.last_scale else 'all 0'}")
+        for reason in filter(None, said):
+            reasons.setdefault(reason, []).append(names.short(p.initializer))
     return " ".join([*rule[:uneven], *(f"{listed(whose)}: {reason}." for reason, whose in reasons.items())])
 
 
