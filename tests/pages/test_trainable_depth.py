@@ -218,6 +218,22 @@ def test_a_limit_that_no_solver_can_tell_from_0_is_0_and_an_endless_depth_is_no_
     assert "| no limit |" in endless.landmarks
 
 
+@pytest.mark.parametrize(("activation", "sigma_w2", "sigma_b2", "cell", "limit"), [
+    ("tanh", 0.9, 0.0, "depends on where they start | –", None),
+    ("gelu", 2.0, 0.0, "depends on where they start | –", None),
+    ("relu", 1.0, 0.0, "c\\* = 1.00 | –", "┈ c* = 1.00"),
+    ("tanh", 0.9, 0.05, "c\\* = 1.00 | ξc = 2.88", "┈ c* = 1.00")])
+def test_a_limit_that_no_pair_of_inputs_comes_to_is_neither_named_nor_drawn(activation, sigma_w2, sigma_b2,
+                                                                           cell, limit):
+    shown = phase_view(PhaseParams(activation, sigma_w2, sigma_b2))
+    assert f"| correlation of two inputs | {cell} |" in shown.numbers
+    drawn = {text for text in shown.course["correlation"].to_pandas().text.dropna() if text}
+    assert {text for text in drawn if text.startswith("┈")} == ({limit} if limit else set())
+    assert ("ξc" in drawn) == (sigma_b2 > 0)
+    assert "vanishing bias" not in shown.remarks
+    assert ("without biases" in shown.remarks.lower()) == (sigma_b2 == 0)
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.sampled_from(sorted(ACTIVATIONS)), st.floats(0, 1e4), st.floats(0, 0.5), st.integers(1, 2048),
        st.floats(0.1, 2))

@@ -12,7 +12,15 @@ from tests.test_quadrature import adaptive
 from vgdash.activations import ACTIVATIONS
 from vgdash.quadrature import MASSES, NODES
 from vgdash.theory.averages import correlation_series, log_moment, map_correlation
-from vgdash.theory.fixed_points import critical_line, critical_sigma_w2, fixed_point, q_star, xi_c, xi_q
+from vgdash.theory.fixed_points import (
+    critical_line,
+    critical_sigma_w2,
+    fixed_point,
+    keeps_correlations,
+    q_star,
+    xi_c,
+    xi_q,
+)
 
 
 def correlation_map(name, log_q, correlation):
@@ -64,7 +72,7 @@ def test_the_power_law_of_a_kinked_activation_is_the_one_that_iteration_shows(na
     reason = fixed_point(name, critical_sigma_w2(name, 0), 0).reason
     constant = float(reason.split("1/(")[1].split("l)")[0])
     log_q, roots, growth = -12.0, [], math.log(critical_sigma_w2(name, 0))
-    for _ in range(400):
+    for _ in range(4000):
         roots.append(math.exp(-log_q / 2))
         log_q = growth + float(log_moment(name, log_q))
     assert "l)^2" in reason
@@ -94,7 +102,7 @@ def test_iteration_from_one_approaches_q_star_and_c_star_at_the_stated_pace(name
         log_q = math.log(sigma_w2 * math.exp(float(log_moment(name, log_q))) + sigma_b2)
     assert qs[-1] == pytest.approx(at.q_star, rel=1e-7)
     c, cs = 0.3, []
-    for _ in range(400):
+    for _ in range(4000):
         cs.append(abs(c - at.c_star))
         moment = math.exp(float(log_moment(name, log_q)))
         c = (sigma_w2 * moment * correlation_map(name, log_q, c) + sigma_b2) / qs[-1]
@@ -151,3 +159,40 @@ def test_whatever_is_not_finite_has_its_reason(name, sigma_w2, sigma_b2):
 
 def test_a_record_counts_like_its_name():
     assert fixed_point(ACTIVATIONS["tanh"], 2, 0.1) == fixed_point("tanh", 2, 0.1)
+
+
+@pytest.mark.parametrize(("name", "kept"), [("tanh", True), ("gelu", True), ("silu", True), ("linear", True),
+                                            ("relu", False), ("selu", False), ("abs(z)", False),
+                                            ("tanh(z)*tanh(z)", None)])
+def test_small_signals_keep_their_correlation_where_the_activation_is_straight_at_0(name, kept):
+    """Of |z| the map is above c, as ReLU's; of z² it is (1 + 2c²)/3: above c and below."""
+    assert keeps_correlations(name) is kept
+
+
+@pytest.mark.parametrize(("name", "sigma_w2"), [("tanh", 0.9), ("tanh", 1.0), ("gelu", 2.0)])
+def test_where_the_signal_dies_without_bias_the_correlation_depends_on_where_it_starts(name, sigma_w2):
+    nodes, masses = np.polynomial.hermite_e.hermegauss(60)
+    masses = masses / masses.sum()
+    f, ends = ACTIVATIONS[name].f, []
+    for c in (0.0, 0.6):
+        q = 1.0
+        for _ in range(300):
+            u, v = math.sqrt(q) * nodes, math.sqrt(q) * (c * nodes[:, None] + math.sqrt(1 - c * c) * nodes)
+            square, product = masses @ f(u) ** 2, masses * f(u) @ f(v) @ masses
+            q, c = sigma_w2 * square, product / square
+        ends.append(c)
+    assert ends[1] - ends[0] > 0.05
+    assert ends[1] < 0.95
+    assert "without biases the last correlation of two inputs depends on the first" in fixed_point(
+        name, sigma_w2, 0).reason
+    assert "biases" not in fixed_point(name, sigma_w2, 0.05).reason
+
+
+def test_relu_comes_to_1_without_bias_and_its_reason_says_how_slowly():
+    c, way = 0.0, []
+    for _ in range(4000):
+        c = (math.sqrt(1 - c * c) + (math.pi - math.acos(c)) * c) / math.pi  # Cho and Saul 2009
+        way.append(1 - c)
+    assert way[3999] / way[1999] == pytest.approx(1 / 4, rel=0.03)
+    reason = fixed_point("relu", 1, 0).reason
+    assert "without biases correlations approach 1 like a power of the depth" in reason

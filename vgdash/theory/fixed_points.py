@@ -34,6 +34,7 @@ from vgdash.theory.averages import (
 VARIANCES = Real(0.0, 1e6)  # a 100,000 wide layer with standard normal weights and gamma 3 is inside
 CRITICAL = 1e-9  # |chi_1 - 1| below this counts as 0: ten times the rounding of chi_1 on the critical line
 LOWEST = -1e300  # replaces ln 0 where a share of nothing is to be 0, not nan
+STRAIGHT = 1e-6  # change of a correlation in a layer that counts as 0
 FLAT = 1e-12  # a growth rate |ln(q'/q)| below this is rounding, not growth
 SCAN = np.arange(0.0, LOG_RANGE, 0.5)  # |ln q|, in steps that no two fixed points of an activation here share
 
@@ -47,9 +48,9 @@ class FixedPoint:
     sigma_b2: float
     q_star: float  # second moment that q = 1 flows to; 0 if it dies, inf if it grows, nan if every q is fixed
     chi_1: float  # factor of a squared gradient a layer, at q_star (in the limit where that is 0 or inf)
-    c_star: float  # correlation that two different inputs reach
+    c_star: float  # correlation that two different inputs reach; if q_star is 0, with a bias that tends to 0
     xi_q: float  # layers in which q comes closer to q_star by a factor e; inf at a critical point
-    xi_c: float  # the same for the correlation and c_star
+    xi_c: float  # the same for the correlation and c_star, with that bias
     phase: str  # ordered (chi_1 < 1), critical or chaotic
     reason: str  # in words, why something is 0, inf or nan; empty if all is well
 
@@ -143,11 +144,21 @@ class Solution:
         if self.multiplier[i] > 1 + CRITICAL and not math.isnan(x):
             said.append(f"q_star is unstable: a small deviation grows x{self.multiplier[i]:.3g} a layer")
         if x == -math.inf and phase != "chaotic":
-            said.append("c_star and xi_c are the limits for a vanishing bias")
+            said += self._without_bias(phase)
         elif phase == "critical":
             said.append("every correlation is a fixed point" if math.isnan(self.c_star[i]) else
                         "at chi_1 = 1 correlations approach 1 like a power of the depth, so xi_c is infinite")
         return said
+
+    def _without_bias(self, phase: str) -> list[str]:
+        """Say where two inputs end as q goes to 0, for c_star and xi_c are those of a small bias."""
+        kept = keeps_correlations(self.maps.activation)
+        if kept is None:
+            return []
+        without, with_some = (
+            ("the last correlation of two inputs depends on the first", "it becomes 1") if kept else
+            ("correlations approach 1 like a power of the depth", "they do so exponentially"))
+        return [f"without biases {without}", *[f"with small biases {with_some}"] * (phase == "ordered")]
 
     def _power_law(self, i: int) -> str:
         """Describe q' = q (1 - k q^power), hence q = (k·power·l)^(-1/power)."""
@@ -158,6 +169,17 @@ class Solution:
         pace = -near * math.exp(14.0 * power) * power
         exponent = f"^{1 / power:g}" if power != 1 else ""
         return f"power law: at the critical point q decays like 1/({pace:.3g}l){exponent}, not exponentially"
+
+
+def keeps_correlations(activation: str | Activation) -> bool | None:
+    """Test if small signals keep their correlation, as of a straight line; None if they do not come closer.
+
+    If so, two inputs of a net without biases in which q goes to 0 end at a correlation that depends on where
+    it starts: the map has become the identity before they have come to c_star.
+    """
+    series = correlation_series(activation_record(activation), -SCAN[-1])
+    moved = np.array([float(map_correlation(series, c)) - c for c in (0.25, 0.5, 0.75)])
+    return True if (np.abs(moved) < STRAIGHT).all() else False if (moved > 0).all() else None
 
 
 def solve(activation: Activation, sigma_w2: np.ndarray, sigma_b2: np.ndarray) -> Solution:

@@ -29,6 +29,7 @@ from vgdash.diagnosis.record import Diagnosis
 from vgdash.diagnosis.words import spell_power
 from vgdash.initializers import INITIALIZERS
 from vgdash.spelling import ENDLESS
+from vgdash.theory.fixed_points import FixedPoint, keeps_correlations
 from vgdash.theory.phase_diagram import STARTS, Landmark, PhaseMap, PhaseParams, phase_map
 
 WHY = r"""
@@ -68,6 +69,7 @@ DECADES = 2.0  # q that moves farther is drawn on a log axis
 LANDMARKS_HEADER = """\
 | initializer | σw² | σb² | phase | layers that train | squared gradient, per layer |
 |---|--:|--:|---|--:|--:|"""
+DEPENDS = "depends on where they start"
 SETTLED = 1e-6  # a limit nearer to 0 than this is 0: the solver is exact to 1e-8
 
 
@@ -196,12 +198,13 @@ def _remarks(found: PhaseMap) -> str:
 def _numbers(found: PhaseMap) -> str:
     """Markdown: the opened point in numbers, and its last layer, predicted and measured."""
     at, profile, depth = found.opened, found.profile, found.params.depth
+    _, xi_c = _correlation_limit(at)
     settles = "smaller inputs settle at" if _runs_away(found) else "settles at"
-    rows = [[what, _limit_cell(f"{letter}\\*", limit),
+    rows = [[what, DEPENDS if letter == "c" and _fades_first(at) else _limit_cell(f"{letter}\\*", limit),
              "–" if math.isnan(scale) else f"ξ{letter} = {number(scale, 2)}"]
             for what, letter, limit, scale in (
                 ("mean square of the signal, E[z²]", "q", at.q_star, at.xi_q),
-                ("correlation of two inputs", "c", at.c_star, at.xi_c))]
+                ("correlation of two inputs", "c", at.c_star, xi_c))]
     said = markdown_table(f"| this point | {settles} | layers for a factor e |\n|---|--:|--:|", rows)
     drawn, moves = _diagnosis(found).gradient.factor, not ACTIVATIONS[at.activation].homogeneous
     where = r"At the limit q\*, a" if moves and math.isfinite(at.q_star) else "A"
@@ -215,6 +218,23 @@ def _numbers(found: PhaseMap) -> str:
         said += (f" Correlation at layer {depth}: {at_last} on {count(len(seen), 'net')} of width "
                  f"{profile.measured.params.width}.")
     return said
+
+
+def _dies_without_bias(at: FixedPoint) -> bool:
+    """Test if the limits of the correlation are those of a bias that is not there."""
+    return at.q_star == 0 and at.sigma_b2 == 0
+
+
+def _fades_first(at: FixedPoint) -> bool:
+    """Test if the signal is gone before two inputs come to their limit."""
+    return _dies_without_bias(at) and keeps_correlations(at.activation) is True
+
+
+def _correlation_limit(at: FixedPoint) -> tuple[float, float]:
+    """Return the correlation that two inputs reach, and the layers for a factor e; nan for what is not so."""
+    if not _dies_without_bias(at):
+        return at.c_star, at.xi_c
+    return math.nan if _fades_first(at) else at.c_star, math.nan
 
 
 def _limit_cell(name: str, limit: float) -> str:
@@ -269,10 +289,11 @@ def _correlation(found: PhaseMap) -> pa.Table:
     for series, start, glyph in reversed([*zip(SERIES, STARTS, "━┅╍", strict=True)]):  # from the top down
         parts.append(charts.rows("name", series, [0], [0], text=[f"{glyph} from {start:g}"]))
     parts.append(_points(SERIES[0], profile.measured.correlation, "correlation"))
-    if math.isfinite(at.c_star):
-        parts += [charts.rows("limit", "", [1], [at.c_star], text=[""]),
-                  charts.rows("name", "limit", [0], [0], text=[f"┈ c* = {_settled(at.c_star)}"])]
-    return charts.table([*parts, *_scales(found, [(at.xi_c, "ξc"), (found.depth, "trains to here")])])
+    c_star, xi_c = _correlation_limit(at)
+    if math.isfinite(c_star):
+        parts += [charts.rows("limit", "", [1], [c_star], text=[""]),
+                  charts.rows("name", "limit", [0], [0], text=[f"┈ c* = {_settled(c_star)}"])]
+    return charts.table([*parts, *_scales(found, [(xi_c, "ξc"), (found.depth, "trains to here")])])
 
 
 def _moment(found: PhaseMap, decades: bool) -> pa.Table:
