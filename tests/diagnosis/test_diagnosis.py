@@ -237,6 +237,31 @@ def test_a_normalized_net_without_biases_is_blind_to_lengths_or_odd(normalizatio
     np.testing.assert_allclose(last(factor * x), np.sign(factor) * last(x), atol=1e-3)
 
 
+def test_one_output_scatters_at_any_width_so_no_wider_layers_are_advised():
+    """Own nets of sigmoid units: log10 E[z²] of the output scatters alike with 32 and with 512 of them."""
+    rng, spreads = np.random.default_rng(0), []
+    for width in (32, 512):
+        squares = []
+        for _ in range(80):
+            a = rng.standard_normal((8, 64))
+            for n, m in ((64, width), (width, width), (width, 1)):
+                z = a @ rng.standard_normal((n, m)) / math.sqrt(n)
+                a = 1 / (1 + np.exp(-z))
+            squares.append((z**2).mean())
+        spreads.append(np.log10(squares).std())
+    assert spreads[1] > 0.7 * spreads[0] > 0.35  # 2 standard deviations are beyond a factor of 10
+
+    def wider(*widths, **more):
+        found = diagnose(ProbeParams(widths, "sigmoid", "lecun_normal", batch=8, **more))
+        return "wider layers" in " ".join([found.sentence, *found.details])
+    assert not wider(64, 32, 32, 1)
+    assert not wider(64, 512, 512, 1)
+    assert not wider(64, 512, 512, 1, residual="scaled")  # without a theory of the scatter
+    assert not wider(100, 1)
+    relu = diagnose(ProbeParams((20, *[20] * 50, 1), "relu", "he_normal", batch=8))
+    assert "Single nets stray far from this mean: take wider layers." in relu.details
+
+
 def test_half_of_a_one_sided_function_is_off_and_not_saturated():
     gelu = diagnose(uniform(32, 256, "gelu", "small_normal", gamma=2.0, normalization="layer",
                             residual="plain", batch=8))

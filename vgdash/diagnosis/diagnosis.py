@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 
@@ -69,12 +70,26 @@ def _direction(theory: Prediction, name: str, classify: Callable, nets: np.ndarr
     widths, end = theory.params.widths, -1 if name == "q" else 0
     curve, band = getattr(theory, f"log10_{name}"), getattr(theory, f"band_{name}")
     predicted = None if np.isnan(curve).any() else classify(curve, widths)
-    scatter = math.nan
+    scatter = inner = math.nan
     if np.isfinite(band.variance[end]) and np.isfinite(curve[end]):
         scatter = max(abs(bound[end] - curve[end]) for bound in theory.interval(name))
-    if math.isnan(scatter) and len(seen.q) > 1 and np.isfinite(values := seen.log10(name)[:, end]).all():
-        scatter = 2 * float(values.std(ddof=1))
-    return Direction(predicted, classify(nets, widths), scatter)
+        mean, variance = (_before_the_output(one, name) for one in (band.mean, band.variance))
+        inner = (abs(mean) + NormalDist().inv_cdf(0.975) * math.sqrt(max(variance, 0.0))) / math.log(10)
+    values = seen.log10(name)
+    if math.isnan(scatter) and len(seen.q) > 1 and np.isfinite(values[:, end]).all():
+        scatter = 2 * float(values[:, end].std(ddof=1))
+        inner = 2 * float(np.std(_before_the_output(values, name), ddof=1))
+    return Direction(predicted, classify(nets, widths), scatter, inner)
+
+
+def _before_the_output(values: np.ndarray, name: str) -> np.ndarray:
+    """Return what layers before the last one add up to, of ``values`` ``(…, depth)``; 0 if there are none.
+
+    An output of few units scatters by itself, and so does the gradient that it sends: no width helps.
+    """
+    if values.shape[-1] == 1:
+        return values[..., 0] * 0
+    return values[..., -2] if name == "q" else values[..., 0] - values[..., -1]
 
 
 def _correlation(seen: Probe, theory: Prediction) -> Correlation:

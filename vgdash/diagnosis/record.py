@@ -31,6 +31,7 @@ class Direction:
     predicted: Course | None
     measured: Course | None
     scatter: float  # decades between the mean field and the end of the 2.5 % farthest nets; nan if unknown
+    inner: float  # the same without what the units of the last layer add
 
     @property
     def course(self) -> Course:

@@ -285,4 +285,5 @@ def _scatter(d) -> list[Clause]:
 
 
 def _strays(d) -> bool:
-    return max(d.signals.scatter, d.gradients.scatter) > SCATTERS
+    """Test if layers are so narrow that no net is as the mean: an output of few units scatters anyway."""
+    return max(d.signals.inner, d.gradients.inner) > SCATTERS
