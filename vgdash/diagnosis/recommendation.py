@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vgdash.activations import ACTIVATIONS
+from vgdash.diagnosis.deciding import deciding
 from vgdash.diagnosis.nets import expected_dead, units_stay_equal
 from vgdash.diagnosis.outlook import FORGIVEN, Outlook, judge, outlooks
 from vgdash.diagnosis.words import EQUAL
@@ -268,7 +269,11 @@ def _explain(p: ProbeParams, present: Outlook, choice: ProbeParams, seen: Outloo
     if choice != p:
         hands_on = " With W = I every layer hands on what it gets, until training moves it." * is_identity
         said.append(f"{_name(choice)}: {_describe(choice, seen)}.{hands_on}")
-    said.append(f"{_name(p)}: {_describe(p, present)}.")
+    if choice != p and _describe(p, present) == _describe(choice, seen):
+        said.append(f"{_name(p)}: the same. " + deciding(present, seen, (_name(p), _name(choice)),
+                                                         (_hiding(p), _hiding(choice))))
+    else:
+        said.append(f"{_name(p)}: {_describe(p, present)}.")
     if choice == p:
         said.append("No other first weights are clearly better.")
     elif is_identity:
