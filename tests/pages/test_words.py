@@ -217,6 +217,19 @@ def test_what_comes_out_in_all_is_the_typical_net_with_the_range_of_all():
         assert typical == pytest.approx(math.exp(np.log(ends).mean()), abs=0.006)
 
 
+@pytest.mark.parametrize(("widths", "activation", "initializer"), [
+    ((256,) * 4, "relu", "uniform"), ((784, 512, 256, 1), "sigmoid", "lecun_normal"),
+    ((100,) * 51, "tanh", "pytorch_default"), ((100,) * 51, "gelu", "he_normal"),
+    ((100,) * 21, "selu", "he_normal")], ids=str)
+def test_what_theory_says_and_what_nets_do_have_one_unit(widths, activation, initializer):
+    found = probe(ProbeParams(widths, activation, initializer, batch=8))
+    (row,) = comparison_view([found]).numbers.splitlines()[2:]
+    for cell in row.split("|")[2:4]:
+        rate, total = (sum(one in side for side in cell.replace("±", " a layer").split(" / "))
+                       for one in (" a layer", " in all"))
+        assert 2 in (rate, total), cell
+
+
 @pytest.mark.parametrize(("scale", "drawn"), [(0.0, "all 0"), (0.01, "×0.010"), (1.0, None)])
 def test_a_last_layer_of_its_own_is_said_to_be_judged_as_one_like_the_others(scale, drawn):
     found = compare(CompareParams((784, 512, 256, 10), "relu", ("he_normal", "identity"), last_scale=scale))

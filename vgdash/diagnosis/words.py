@@ -147,6 +147,11 @@ def figure(course: Course) -> str:
         return f"{_times(course.worst_step)} in layer {course.worst_layer}"
     if course.behaviour != "holds" and abs(course.total) <= MOVED:
         return f"{_times(course.farthest)} on its way"
+    return in_all(course)
+
+
+def in_all(course: Course) -> str:
+    """Spell what a course adds up to, from its first number to its last: "×0.0052 in all"."""
     return f"{_times(course.total)} in all"
 
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 from pages.parts import charts, names
 from pages.parts.text import count, listed, markdown_table, measured, ten_to, times
 from pages.parts.views.seed_points import seed_points
+from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.diagnosis import diagnose, judged_as_if_even
 from vgdash.diagnosis.record import Diagnosis, Direction
-from vgdash.diagnosis.words import describe, figure, mild
+from vgdash.diagnosis.words import describe, figure, in_all, mild
 from vgdash.probe.probe import Probe
 from vgdash.theory.layerwise import Prediction, predict
 
@@ -68,6 +69,7 @@ FARTHEST = 400  # decades; beyond it a line only flattens the rest of the chart
 POINTS, LINE = 11, 21  # layers of the measured points and of a line, at most
 CLOSE = 0.002  # of the range of a chart's theory: half a pixel
 NO_BREAK = "\u00a0"
+A_LAYER, IN_ALL = " a layer", " in all"  # ends of a figure
 BOTH = "Signal and gradient "
 
 Pairs = Sequence[tuple[Probe, Prediction]]
@@ -140,22 +142,37 @@ def _figures(way: Direction, probe: Probe, name: str, sign: int) -> str:
     """Write what theory and the nets do; a measured factor a layer with its standard error.
 
     What comes out in all has the range of the nets. Where they do as theory says the typical one is their
-    geometric mean, else it is the middle one.
+    geometric mean, else it is the middle one. Figures of unlike units are compared by what comes out in all.
     """
     predicted, nets, values = way.predicted, way.measured, probe.log10(name)[:, ::sign]
     even = len(set(probe.params.widths[1:])) == 1 < min(values.shape) and np.isfinite(values).all()
     theirs = figure(predicted) if predicted else "–"
     ours = figure(nets) if nets else "–"
-    if predicted and nets and predicted.factor and nets.factor and even:
+    if even and nets and nets.factor and theirs.endswith(A_LAYER):
         slopes = (values[:, -1] - values[:, 0]) / (values.shape[1] - 1)
         factor, error = 10 ** slopes.mean(), math.log(10) * slopes.std(ddof=1) / math.sqrt(len(slopes))
         ours = f"×{measured(factor, factor * error)}".replace(" ", NO_BREAK)
-    elif even and ours.endswith("in all"):
+        return f"{theirs} / {ours}"
+    if predicted and nets and _unit(theirs) != _unit(ours) and math.isfinite(predicted.total + nets.total):
+        theirs, ours = (_with_end(one, one is way.course) for one in (predicted, nets))
+    if even and nets and ours.endswith(IN_ALL):
         start = 0.0 if sign > 0 else values[:, 0]  # inputs have a mean square of 1
         changes = values[:, -1] - start
         typical = changes.mean() if way.course is predicted else nets.total
-        ours = f"{times(10**typical)} in all ({times(10 ** changes.min())} to {times(10 ** changes.max())})"
+        ends = f"{times(10**typical)}{IN_ALL} ({times(10 ** changes.min())} to {times(10 ** changes.max())})"
+        ours = ours.removesuffix(in_all(nets)) + ends
     return f"{theirs} / {ours}"
+
+
+def _unit(text: str) -> str:
+    """Return what the number of a figure counts: a layer, all layers, one layer, the depth, a mean square."""
+    return next((unit for unit in (A_LAYER, IN_ALL, " on its way", " in layer", "like") if unit in text), "")
+
+
+def _with_end(course: Course, believed: bool) -> str:
+    """Write what a course adds up to, after the figure that the verdict has of it."""
+    text, end = figure(course), in_all(course)
+    return f"{text}, {end}" if believed and not text.endswith(IN_ALL) else end
 
 
 def _remarks(pairs: Pairs) -> str:
