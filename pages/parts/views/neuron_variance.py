@@ -46,7 +46,7 @@ SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SEEN = 0.005  # share of samples that a bar of its own is worth
 STEADY = 0.02  # of a factor: 1 within what the lecture's rules mean
 DRAWN = 4  # inputs of the neuron in the picture
-SIMPLE = {1.0: "keeps", 0.5: "halves", 2.0: "doubles"}  # factors with a word of their own
+SIMPLE = {"×1.00": "keeps", "×0.50": "halves", "×2.00": "doubles"}  # factors that have a word
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def neuron_view(p: NeuronParams) -> NeuronView:
 
 def _verdict(found: NeuronVariance) -> str:
     p = found.params
-    factor = found.predicted_a2 / p.x2
-    word = SIMPLE.get(round(factor, 3))
-    does = f"{word} the mean square" if word else f"multiplies the mean square by {times(factor)[1:]}"
+    factor = times(found.predicted_a2 / p.x2)
+    word = SIMPLE.get(factor)
+    does = f"{word} the mean square" if word else f"multiplies the mean square by {factor[1:]}"
     seen = measured(found.measured, found.stderr)
     return (f"**A layer of such neurons {does}:** E[x²] = {number(p.x2, 2)} → E[a²] = "
             f"{number(found.predicted_a2, 2)}. Var(z) = {number(found.predicted, 2)} predicted, {seen} "
