@@ -80,6 +80,17 @@ def test_the_difference_that_batch_normalization_leaves_is_that_of_random_nets(a
     assert RELATED * 10**-found.difference == pytest.approx(cosine, rel=0.1)  # finite width and batch
 
 
+@pytest.mark.parametrize(("residual", "depth"), [("plain", 50), ("scaled", 8)])
+def test_branches_that_a_scale_of_zero_shuts_take_no_difference_and_add_no_silence(residual, depth):
+    """The net is its first and last layer until the first step opens the branches."""
+    p = ProbeParams((64, *(50,) * (depth - 1), 10), "relu", "he_normal", normalization="batch",
+                    residual=residual, norm_scale=0.0)
+    assert outlook(p).difference == pytest.approx(0, abs=1e-9)
+    assert outlook(replace(p, norm_scale=1e-3)).difference == pytest.approx(0, abs=1e-3)  # no jump at 0
+    assert outlook(p).scale == 0
+    assert outlook(p).learns
+
+
 @pytest.mark.parametrize(("activation", "orthogonal", "residual"), [
     ("linear", False, "none"), ("relu", False, "none"), ("relu", True, "none"), ("relu", False, "plain"),
     ("tanh", True, "scaled")])

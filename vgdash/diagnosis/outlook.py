@@ -131,7 +131,7 @@ def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
         branch = np.divide(related - unrelated, left, out=np.zeros_like(left), where=left > 0)
         with np.errstate(invalid="ignore"):  # both -inf where weights are 0
             grown = np.nan_to_num(log_q[:, layer] - log_q[:, layer - 1])
-        share = 1 - np.exp(-grown) if skips[layer] else 1.0
+        share = 1 - np.exp(-grown) if skips[layer] is not None else 1.0
         apart[:, layer] = share * branch + (1 - share) * before
     return apart
 
@@ -214,8 +214,8 @@ def _straightness(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
 
 def _silence(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
     """Decades by which all branches together add less than the signal that they are added to."""
-    at = [i for i, skip in enumerate(p.skips[:-1]) if skip]
-    if not at or p.residual == "zero":  # branches of 0 open with the first step
+    at = [i for i, skip in enumerate(p.skips[:-1]) if skip is not None]
+    if not at or p.residual == "zero" or p.norm_scale == 0:  # branches of 0 open with the first step
         return np.zeros(len(log_q))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         added = np.expm1(np.diff(log_q, axis=-1, prepend=0.0)[..., at]).sum(axis=-1)
