@@ -1,7 +1,7 @@
 """Diagnoses of public cases against values found without vgdash: PyTorch, NumPy, SciPy and closed forms."""
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -135,6 +135,31 @@ def test_a_small_last_layer_is_no_trouble(scale):
     assert small.sentence == plain.sentence == "Signal and gradient hold."
     assert small.first_loss.excess < 0.01 < plain.first_loss.excess
     assert small.dead_nets.count == 0
+
+
+@pytest.mark.parametrize("bias", [-3.0, 20.0, 100.0])
+@pytest.mark.parametrize("p", [
+    ProbeParams((64, 128, 128, 10), "relu", "he_normal"), ProbeParams((64, 10), "linear", "he_normal"),
+    ProbeParams((64, *(64,) * 12, 10), "tanh", "small_normal"),  # its signal is far below the bias
+    ProbeParams((64, 64, 64, 10), "relu", "identity"), uniform(5, 64, "relu", "he_normal", last_scale=0.1),
+    uniform(8, 32, "relu", "he_normal", residual="plain")], ids=str)
+def test_a_bias_that_all_classes_share_is_no_trouble(p, bias):
+    """No softmax sees it: e^(z + b)/Σ e^(z + b) is e^z/Σ e^z."""
+    plain, shifted = diagnose(p), diagnose(replace(p, last_bias=bias))
+    assert (shifted.sentence, shifted.details) == (plain.sentence, plain.details)
+    assert astuple(shifted.first_loss) == pytest.approx(astuple(plain.first_loss))
+    assert (shifted.signal, shifted.gradient) == (plain.signal, plain.gradient)
+    assert shifted.outlook == pytest.approx(plain.outlook)
+    assert shifted.correlation == plain.correlation
+    assert shifted.nets.q[0, -1] > bias**2 / 2, "the nets that are shown have their bias"
+
+
+def test_inputs_are_parallel_if_a_hidden_layer_makes_them_so():
+    """A bias of the last layer makes its z alike for all inputs; what hidden layers tell of them is there."""
+    one_output = ProbeParams((64, 128, 128, 1), "relu", "he_normal", last_bias=20.0)
+    assert not diagnose(one_output).correlation.parallel
+    wide = diagnose(uniform(3, 64, "relu", "he_normal", sigma_b2=100.0, input_scale=0.1)).correlation
+    assert wide.layers == 1
 
 
 @pytest.mark.parametrize("p", [

@@ -51,6 +51,15 @@ def test_what_is_right_stays(p):
     assert not found.remedies
 
 
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_a_bias_that_all_classes_share_changes_no_advice(activation):
+    p = ProbeParams((64, 128, 128, 10), activation, "he_normal")
+    plain, shifted = recommend(p), recommend(replace(p, last_bias=20.0))
+    assert (shifted.initializer, shifted.gamma) == (plain.initializer, plain.gamma)
+    assert [one for one in shifted.why if "he last layer starts" in one] == []
+    assert shifted.outlooks == pytest.approx(plain.outlooks)
+
+
 @pytest.mark.parametrize("widths", [(64, 128, 128, 10), (784, 512, 512, 10), (64, 100, 100, 100, 10)])
 def test_a_sigmoid_is_given_four_times_glorots_scale_and_not_a_standard_normal(widths):
     found = recommend(ProbeParams(widths, "sigmoid", "glorot_uniform"))

@@ -14,7 +14,14 @@ from statistics import NormalDist
 import numpy as np
 
 from vgdash.diagnosis.courses import gradient_course, signal_course
-from vgdash.diagnosis.nets import DeadNets, dead_nets, expected_dead, middle_curves, share_off
+from vgdash.diagnosis.nets import (
+    DeadNets,
+    dead_nets,
+    expected_dead,
+    middle_curves,
+    seen_by_softmax,
+    share_off,
+)
 from vgdash.diagnosis.outlook import outlooks
 from vgdash.diagnosis.record import Correlation, Diagnosis, Direction
 from vgdash.diagnosis.thresholds import PARALLEL
@@ -26,7 +33,8 @@ from vgdash.theory.layerwise import Prediction, predict
 
 def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | None = None) -> Diagnosis:
     """Diagnose the nets of ``p``; ``seen`` and ``theory`` are its probe and prediction, if they are there."""
-    seen, theory = seen or probe(p), theory or predict(p)
+    nets, mean_field = seen or probe(p), theory or predict(p)
+    seen, theory = seen_by_softmax(nets, mean_field)
     inner, forward, backward = _like_the_others(seen, theory)
     dead = DeadNets(int(dead_nets(seen).sum()), len(seen.q), expected_dead(p))
     shares = np.where(np.isnan(seen.saturated), 0.0, seen.saturated)
@@ -38,8 +46,8 @@ def diagnose(p: ProbeParams, seen: Probe | None = None, theory: Prediction | Non
         gradients = replace(gradients, measured=None if gradients.predicted else signals.measured)
     if inner is not theory and p.last_scale == 0 and gradients.predicted:
         gradients = replace(gradients, measured=None)  # theory's: no weight of 0 hands it back
-    return Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, flat - off, off, seen, theory,
-                     outlooks([p])[0])
+    return Diagnosis(p, signals, gradients, _correlation(seen, theory), dead, flat - off, off,
+                     nets, mean_field, outlooks([p])[0])
 
 
 def judged_as_if_even(p: ProbeParams) -> bool:
@@ -97,5 +105,6 @@ def _correlation(seen: Probe, theory: Prediction) -> Correlation:
     if np.isnan(curve).any():
         values, there = np.nan_to_num(seen.correlation), ~np.isnan(seen.correlation)
         curve = np.where(there.any(axis=0), values.sum(axis=0) / np.maximum(there.sum(axis=0), 1), np.nan)
-    there = np.flatnonzero(1 - curve < PARALLEL)
-    return Correlation(float(curve[-1]), int(there[0]) + 1 if there.size else None)
+    hidden = curve[:-1]  # a bias of the last layer makes its z parallel, and none of what it is made of
+    there = np.flatnonzero(1 - hidden < PARALLEL)
+    return Correlation(float(curve[max(0, len(curve) - 2)]), int(there[0]) + 1 if there.size else None)

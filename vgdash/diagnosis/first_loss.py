@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vgdash.diagnosis.nets import seen_by_softmax
 from vgdash.diagnosis.thresholds import MENDED
 from vgdash.probe.probe import Probe
-from vgdash.theory.fixed_points import safe_log
 from vgdash.theory.layerwise import Prediction
 
 NODES, MASSES = np.polynomial.hermite_e.hermegauss(7)  # of ln q, which scatters by finite width
@@ -44,16 +44,14 @@ def first_loss(seen: Probe, theory: Prediction) -> FirstLoss | None:
     classes = theory.params.widths[-1]
     if classes < 2:
         return None
-    same = theory.params.biases[-1].mean ** 2  # a bias that all outputs share moves no probability
-    q = np.maximum(seen.q[:, -1] - same, 0.0)
+    seen, theory = seen_by_softmax(seen, theory)
+    q = seen.q[:, -1]
     measured = math.nan
     if np.isfinite(q).all():
         measured = float(np.mean([cross_entropy(one, classes) for one in q]))
     expected, log_q = measured, float(np.log(q.mean())) if q.mean() > 0 else -math.inf
     if not math.isnan(theory.log10_q[-1]):
         log_q = theory.log10_q[-1] * math.log(10)
-        if same:
-            log_q = float(safe_log(max(math.exp(min(log_q, 600.0)) - same, 0.0)))
         expected = _expected(theory, log_q, classes)
     weight = 2 * MENDED / (1 - 1 / classes)  # q that costs MENDED nats
     log_scale = min(0.0, (math.log(weight) - log_q) / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from statistics import NormalDist
@@ -13,14 +13,15 @@ import numpy as np
 from vgdash.activations import ACTIVATIONS, Activation
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
-from vgdash.probe.probe import TINY, Probe
-from vgdash.theory.layerwise import log_weights, propagate_moments
+from vgdash.probe.probe import TINY, Probe, probe
+from vgdash.theory.layerwise import Prediction, log_weights, predict, propagate_moments
 
 LEAST = TINY**2  # mean square that a signal passes in float32 on its way to 0, if it shrinks
 DRAWN, INPUTS, WEIGHTS = 1000, 64, 4e6  # small nets, their inputs, and weights of all of them at most: 0.1 s
 SELDOM = 0.002
 INFINITE = 60.0  # |z| that stands for infinity: an exponential is 0 there
 FAR_LEFT = np.array([-INFINITE, -6.0])  # a ramp may begin left of 0; GELU is 0 only left of both
+UNSEEN = 1e-200  # a bias whose square is 0: one of 0 would stand for those of the initializer
 QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 1000) for i in range(1000)])
 
 
@@ -42,6 +43,22 @@ def units_stay_equal(p: ProbeParams) -> bool:
     """Test if equal rows get equal gradients for ever; only random biases or dropout tell units apart."""
     random = any(rule.law in ("normal", "uniform") for rule in p.biases)
     return p.initializer == "constant" and p.depth > 1 and p.keep == 1 and not random
+
+
+def unshifted(p: ProbeParams) -> ProbeParams:
+    """Return the net without the bias that all its outputs share: it moves no probability of a softmax."""
+    return replace(p, last_bias=UNSEEN) if p.last_bias and p.widths[-1] > 1 else p
+
+
+def seen_by_softmax(seen: Probe, theory: Prediction) -> tuple[Probe, Prediction]:
+    """Return the nets and their theory ``unshifted``: drawn again, for z·b would hide the z of few nets."""
+    p = unshifted(theory.params)
+    return (seen, theory) if p is theory.params else _drawn(p)
+
+
+@lru_cache(maxsize=8)
+def _drawn(p: ProbeParams) -> tuple[Probe, Prediction]:
+    return probe(p), predict(p)
 
 
 def dead_nets(found: Probe) -> np.ndarray:

@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgdash.activations import ACTIVATIONS, Activation
-from vgdash.diagnosis.nets import middle
+from vgdash.diagnosis.nets import middle, unshifted
 from vgdash.diagnosis.thresholds import ADAM, ADAM_FAILS, ADAM_GRADIENT, FAILS, LEARNS, LENGTH, PARITY
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.params import ProbeParams
@@ -112,6 +112,9 @@ def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, bias
 
     ``log_w`` ``(candidates, depth)`` and ``biases`` ``(2, candidates, depth)`` are those of ``layerwise``.
     """
+    if unshifted(p) is not p:
+        biases = biases.copy()
+        biases[0, ..., -1] = 0.0
     cosines = p.input_cosine + np.array([0.0, RELATED]) * (1 - p.input_cosine)
     forward = propagate_moments(p, log_w[:, None], cosines, biases[:, :, None])
     log_q, log_grad2 = forward.log_q[:, 0], log_gradients(p, forward)[:, 0]
@@ -145,7 +148,7 @@ def _measure(p: ProbeParams) -> Outlook:
     widths = tuple(min(n, MEASURED_WIDTH) for n in p.widths) if alone else p.widths
     if p.normalization == "layer":
         widths = (*widths[:-1], widths[-2])
-    narrow = replace(p, widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0)
+    narrow = replace(unshifted(p), widths=widths, seeds=1, batch=min(p.batch, MEASURED_BATCH), last_scale=1.0)
     found = probe(narrow)
     with np.errstate(divide="ignore"):
         logs = [np.log(middle(found, name))[None] for name in ("q", "grad2")]  # inf from an overflow on

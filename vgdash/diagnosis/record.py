@@ -50,7 +50,7 @@ class Direction:
 class Correlation:
     """Cosine of z between two unrelated inputs, from layer to layer."""
 
-    last: float  # at the last layer; nan where every z is 0
+    last: float  # at the last hidden layer, or the only one; nan where every z is 0
     layers: int | None  # number of layers after which the inputs are parallel; None if they never are
 
     @property
