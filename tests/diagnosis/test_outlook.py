@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.diagnosis.outlook import FORGIVEN, RELATED, UNEVEN, outlooks
+from vgdash.diagnosis.outlook import FORGIVEN, RELATED, UNEVEN, log_bending, outlooks
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import residual_factors
 from vgdash.probe.probe import ProbeParams, probe
@@ -125,6 +125,30 @@ def test_the_scale_counts_a_large_last_layer_a_straight_net_and_silent_branches(
     silent = outlook(uniform(layers, 100, "relu", "he_normal", gamma=gamma, residual="plain"))
     assert silent.scale == pytest.approx(-math.log10(branches * gamma**2), rel=1e-3)
     assert outlook(uniform(layers, 100, "relu", "he_normal", residual="zero")).scale == 0
+
+
+@pytest.mark.parametrize("omega", [4, 10, 30])
+@pytest.mark.parametrize("gamma", [0.02, 0.3, 2.0])
+@pytest.mark.parametrize(("activation", "scaled"), [
+    ("tanh", "tanh({}*z)"), ("sin(z)", "sin({}*z)"), ("sigmoid", "sigmoid({}*z)")])
+def test_a_function_that_bends_sooner_with_weights_that_are_smaller_is_the_same_net(
+        activation, scaled, gamma, omega):
+    """f(ω (W/ω) x) = f(W x)."""
+    plain = ProbeParams((64, 128, 128, 128, 10), activation, "lecun_normal", gamma=gamma)
+    same = replace(plain, activation=scaled.format(omega), gamma=gamma / omega, last_scale=float(omega))
+    assert outlook(same) == pytest.approx(outlook(plain), abs=0.01)
+
+
+@pytest.mark.parametrize(("activation", "formula"), [("tanh", math.tanh), ("sin(z)", math.sin)])
+def test_an_activation_bends_where_tanh_does_at_1(activation, formula):
+    """Sampled: the share of f(√q z) that no straight line explains, over that of a large q."""
+    z = np.random.default_rng(0).standard_normal(400_000)
+
+    def share(f, q):
+        return 1 - np.corrcoef(z, np.vectorize(f)(math.sqrt(q) * z))[0, 1] ** 2
+    q = math.exp(log_bending(ACTIVATIONS[activation]))
+    assert share(formula, q) / share(formula, 1e6) == pytest.approx(
+        share(math.tanh, 1) / share(math.tanh, 1e6), rel=0.02)
 
 
 def test_zeros_have_no_outlook_but_in_one_layer():

@@ -1,8 +1,9 @@
 """Outlook of a start: five figures of theory that decide how well it learns, in decades, and their sum.
 
 ``scale``        log10 E[z²] of the last layer above 3: a first loss to be unlearned; and what all hidden
-                 layers are below 1, where an activation that bends is straight; and what all branches add
-                 less than the signal beside them, because the net is a shallow one then
+                 layers are below the scale at which the activation bends (1 for tanh, 1/100 for
+                 tanh(10 z)); and what all branches add less than the signal beside them, because the net
+                 is a shallow one then
 ``gradient``     range of log10 E[δ²] over the layers: a step that suits one layer does nothing in another
 ``difference``   -log10 of what the last hidden layer keeps of the difference between the cosines of related
                  (0.6) and unrelated inputs: ordered nets make all inputs one, chaos, dropout and batches none
@@ -53,7 +54,9 @@ SMALL_BATCH, LARGE_BATCH = 3, 64  # up to 3 inputs the gradient through batch no
 FEW_FEATURES = 2  # of one or two, a length or what x and -x share is half of what there is to know
 ODD_AT = np.linspace(0.1, 8.0, 80)
 NO_SLOPE = 1e-12  # E[f'²] that counts as 0
+NO_SPREAD = 1e-12  # Var f/E[f²] that does, and the least bend
 LOG_Q = np.arange(-60.0, 60.5, 0.5)  # beyond them f is its own power law
+BENDS = np.arange(-40.0, 41.0)  # ln q between which activations begin to bend
 
 
 class Outlook(NamedTuple):
@@ -209,10 +212,42 @@ def _hidden(p: ProbeParams, biased: np.ndarray) -> np.ndarray:
 
 
 def _straightness(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
-    """Decades of all hidden layers below 1, for an activation that is not straight on either side of 0."""
-    hidden = log_q[:, :-1].max(axis=-1, initial=-math.inf) / LN10
-    bends = p.depth > 1 and not ACTIVATIONS[p.activation].homogeneous
-    return np.maximum(-hidden, 0.0) if bends else np.zeros_like(hidden)
+    """Decades of all hidden layers below the scale at which the activation bends."""
+    hidden = log_q[:, :-1].max(axis=-1, initial=-math.inf)
+    bends = log_bending(ACTIVATIONS[p.activation]) if p.depth > 1 else -math.inf
+    return np.maximum(bends - hidden, 0.0) / LN10 if bends > -math.inf else np.zeros_like(hidden)
+
+
+@lru_cache(maxsize=64)
+def log_bending(activation: Activation) -> float:
+    """Return ln q at which f bends as tanh does at 1, as a share of its most; -inf if it is never straighter.
+    """
+    if activation.homogeneous:
+        return -math.inf
+    bend = _bend(activation, BENDS)
+    wanted = bend.max() * _share_of_tanh()
+    below = np.flatnonzero(bend[:bend.argmax()] < wanted)
+    if not below.size:
+        return -math.inf
+    between = np.linspace(*BENDS[below[-1]:below[-1] + 2], 33)
+    return float(np.interp(math.log(wanted), np.log(_bend(activation, between)), between))
+
+
+@lru_cache(maxsize=1)
+def _share_of_tanh() -> float:
+    bend = _bend(ACTIVATIONS["tanh"], BENDS)
+    return float(bend[BENDS == 0][0] / bend.max())
+
+
+def _bend(activation: Activation, log_q: np.ndarray) -> np.ndarray:
+    """Share of Var f(√q z) that no straight line explains: 1 - E[z f]²/(E[z²] Var f)."""
+    scale, f = np.exp(log_q / 2), activation.f
+    product, square, one, two = (mean(activation, g, scale) for g in (
+        lambda z: z * f(z), lambda z: z * z, f, lambda z: f(z) ** 2))
+    variance = two - one**2
+    there = (variance > NO_SPREAD * two) & (two > NO_SPREAD**8)  # else rounding is all that is left of it
+    explained = np.divide(product**2, square * variance, out=np.ones_like(two), where=there)
+    return np.clip(1 - explained, NO_SPREAD, 1.0)
 
 
 def _silence(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:
