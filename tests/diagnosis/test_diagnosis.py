@@ -234,6 +234,18 @@ def test_a_net_that_only_adam_trains_is_named_and_one_that_learns_all_the_same()
     assert not any("SGD trains" in text for text in mild.details)
 
 
+def test_a_signal_vanishes_only_below_the_scale_at_which_the_activation_bends():
+    """At E[z²] = 1/200 sin(150 z) runs through periods; this net fails by chaos."""
+    p = ProbeParams((64, 64, 64, 10), "sin(150*z)", "siren")
+    found = diagnose(p)
+    assert found.signal.behaviour == "vanishes"
+    assert found.learns is False
+    assert "shrinks" in found.sentence
+    assert "vanish" not in found.sentence
+    small = ProbeParams((64, *(128,) * 30, 10), "tanh(10*z)", "lecun_normal", gamma=0.03)  # tanh with 0.3
+    assert "vanish" in diagnose(small).sentence
+
+
 def test_what_normalization_hides_of_two_features_is_said_and_biases_show_lengths():
     two = ProbeParams((2, *[32] * 12, 2), "tanh", "he_normal", batch=16, normalization="batch")
     assert diagnose(two).learns is None

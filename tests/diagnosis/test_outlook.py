@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from vgdash.activations import ACTIVATIONS
-from vgdash.diagnosis.outlook import FORGIVEN, RELATED, UNEVEN, log_bending, outlooks
+from vgdash.diagnosis.outlook import (
+    CHAOS,
+    FORGIVEN,
+    NEAR,
+    RELATED,
+    UNEVEN,
+    log_bending,
+    only_neighbours,
+    outlooks,
+)
 from vgdash.initializers import INITIALIZERS
 from vgdash.layers import residual_factors
 from vgdash.probe.probe import ProbeParams, probe
@@ -60,6 +69,29 @@ def test_the_difference_that_relu_leaves_is_that_of_the_arc_cosine_kernel(depth,
     expected = -math.log10((related - unrelated) / RELATED)
     found = outlook(uniform(depth, 100, "relu", "he_normal", keep=keep))
     assert found.difference == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def sine_kernel(k, c):
+    """E[sin u sin v]/E[sin² u] for u, v ~ N(0, k) of cosine c."""
+    return (math.exp(k * (c - 1)) - math.exp(-k * (c + 1))) / -math.expm1(-2 * k)
+
+
+@pytest.mark.parametrize(("gamma", "neighbours"), [(1.0, False), (1.4, False), (10.0, True), (100.0, None)])
+def test_of_few_features_chaos_counts_by_what_becomes_of_neighbours(gamma, neighbours):
+    """Three layers of sin(z): the last hidden one holds the kernel of the first, the kernel of cosine c."""
+    p = ProbeParams((2, 64, 64, 2), "sin(z)", "lecun_normal", gamma=gamma)
+    kept = {c: sine_kernel(gamma**2, c) / c for c in (RELATED, NEAR)}
+    expected = -math.log10(kept[RELATED]) if neighbours is False else max(CHAOS, -math.log10(kept[NEAR]))
+    assert outlook(p).difference == pytest.approx(expected, rel=5e-3)  # of tabulated averages
+    assert only_neighbours(p, outlook(p)) == bool(neighbours)
+
+
+@pytest.mark.parametrize(("activation", "depth"), [("relu", 30), ("tanh", 20), ("gelu", 12)])
+def test_order_takes_the_same_from_few_features_as_from_many(activation, depth):
+    few, many = (outlook(ProbeParams((n, *(64,) * (depth - 1), 2), activation, "lecun_normal")).difference
+                 for n in (2, 64))
+    assert few == pytest.approx(many, rel=1e-9)
+    assert few > 0.04
 
 
 @pytest.mark.parametrize(("activation", "residual"), [("relu", "none"), ("tanh", "none"), ("relu", "scaled")])

@@ -141,6 +141,17 @@ def test_a_hard_net_is_offered_what_wins():
     assert f"Difficulty with these weights: {found.outlook.difficulty:.1f}." in found.why[0]
 
 
+def test_a_sine_of_high_frequency_that_learns_from_few_features_keeps_its_place():
+    """SIREN: no usual activation draws what it draws (Sitzmann et al. 2020); sin(z) and what fails may go."""
+    def offered(widths, activation, **more):
+        remedies = recommend(ProbeParams(widths, activation, "lecun_normal", **more)).remedies
+        return any("in place of" in one.name for one in remedies)
+    assert not offered((2, 64, 2), "sin(20*z)", normalization="layer")
+    assert not offered((1, 64, 1), "sin(10*z)", normalization="batch")
+    assert offered((2, 64, 64, 64, 2), "sin(20*z)", normalization="layer")
+    assert offered((2, 64, 2), "sin(z)", normalization="batch")
+
+
 @pytest.mark.parametrize("residual", ["none", "plain", "scaled"])
 def test_skip_connections_that_few_layers_could_have_come_with_equal_widths(residual):
     """Every other layer of these has none."""

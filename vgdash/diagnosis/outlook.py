@@ -7,6 +7,8 @@
 ``gradient``     range of log10 E[δ²] over the layers: a step that suits one layer does nothing in another
 ``difference``   -log10 of what the last hidden layer keeps of the difference between the cosines of related
                  (0.6) and unrelated inputs: ordered nets make all inputs one, chaos, dropout and batches none
+                 alike. Of one or two features chaos takes little if it keeps neighbours alike, as sines of
+                 high frequency do (Sitzmann et al. 2020, 2006.09661)
 ``unevenness``   2 log10(1 + S/10), S the relative variance of the squared singular values of ∂z[L]/∂z[1]:
                  twice, for the way forward and the way back
 ``hidden``       what normalization takes from inputs of one or two features: N(W c x) = N(W x) hides their
@@ -52,6 +54,8 @@ UNEVEN = 10.0  # S from which nets of the table learn worse
 MEASURED_WIDTH, MEASURED_BATCH = 128, 16  # of the net that is measured where there is no theory
 SMALL_BATCH, LARGE_BATCH = 3, 64  # up to 3 inputs the gradient through batch normalization has no mean
 FEW_FEATURES = 2  # of one or two, a length or what x and -x share is half of what there is to know
+NEAR = 0.999  # cosine of neighbours among a thousand inputs of few features: 2.6 degrees
+CHAOS = 2.5  # decades that chaos costs where neighbours stay alike: sines of high frequency learn
 ODD_AT = np.linspace(0.1, 8.0, 80)
 NO_SLOPE = 1e-12  # E[f'²] that counts as 0
 NO_SPREAD = 1e-12  # Var f/E[f²] that does, and the least bend
@@ -90,6 +94,11 @@ class Outlook(NamedTuple):
         return True if decades < learns else False if decades > fails else None
 
 
+def only_neighbours(p: ProbeParams, seen: Outlook) -> bool:
+    """Test if of inputs of few features only neighbours stay related, which counts as ``CHAOS``."""
+    return p.widths[0] <= FEW_FEATURES and math.isclose(seen.difference, CHAOS)
+
+
 def outlooks(candidates: Sequence[ProbeParams]) -> list[Outlook]:
     """Return the outlook of parameter sets that differ in initializer, gamma and biases only.
 
@@ -118,13 +127,26 @@ def judge(p: ProbeParams, log_w: np.ndarray, orthogonal: np.ndarray | bool, bias
     if unshifted(p) is not p:
         biases = biases.copy()
         biases[0, ..., -1] = 0.0
-    cosines = p.input_cosine + np.array([0.0, RELATED]) * (1 - p.input_cosine)
+    few = p.widths[0] <= FEW_FEATURES
+    cosines = p.input_cosine + np.array([0.0, RELATED, NEAR][:2 + few]) * (1 - p.input_cosine)
     forward = propagate_moments(p, log_w[:, None], cosines, biases[:, :, None])
     log_q, log_grad2 = forward.log_q[:, 0], log_gradients(p, forward)[:, 0]
-    apart = np.diff(forward.correlation, axis=1)[:, 0]
+    apart = forward.correlation[:, 1] - forward.correlation[:, 0]
     if p.normalization == "batch":
         apart = _kept_by_batches(p, log_q)
+    elif few:
+        apart = _kept_of_neighbours(apart, forward.correlation[:, 2], forward.correlation[:, 0], cosines[2])
     return _figures(p, log_q, log_grad2, apart, np.asarray(orthogonal), last_scale, biases)
+
+
+def _kept_of_neighbours(apart: np.ndarray, near: np.ndarray, unrelated: np.ndarray,
+                        cosine: float) -> np.ndarray:
+    """Cosine of related inputs by layer above that of unrelated ones; of neighbours where those fall apart.
+
+    Inputs of few features lie close together, so that neighbours, up to ``CHAOS``, are enough to learn from.
+    """
+    neighbours = RELATED * np.minimum((near - unrelated) / NEAR, 10**-CHAOS)
+    return np.where(near < cosine, np.maximum(apart, neighbours), apart)
 
 
 def _kept_by_batches(p: ProbeParams, log_q: np.ndarray) -> np.ndarray:

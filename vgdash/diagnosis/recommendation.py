@@ -19,8 +19,9 @@ import pandas as pd
 from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.deciding import deciding
 from vgdash.diagnosis.nets import expected_dead, units_stay_equal
-from vgdash.diagnosis.outlook import FORGIVEN, Outlook, judge, outlooks
-from vgdash.diagnosis.words import EQUAL
+from vgdash.diagnosis.outlook import FEW_FEATURES, FORGIVEN, Outlook, judge, only_neighbours, outlooks
+from vgdash.diagnosis.words import EQUAL, NEIGHBOURS
+from vgdash.formula_shape import sine_frequency
 from vgdash.initializers import INITIALIZERS
 from vgdash.params import ParamError
 from vgdash.probe.params import ProbeParams
@@ -218,8 +219,10 @@ def _remedies(p: ProbeParams, seen: Outlook) -> Iterator[Remedy]:
     if p.depth < 2:
         return
     best: dict[str, Remedy] = {}
+    f = ACTIVATIONS[p.activation]  # a sine of few features that learns was taken for its high frequency
+    sine = p.widths[0] <= FEW_FEATURES and seen.learns and (sine_frequency(f.f, f.df) or 0.0) > 1
     for kind, name, change in _changes(p) if seen.difficulty > HARD else []:
-        if "widths" in change and SKIPS in best:
+        if ("widths" in change and SKIPS in best) or (sine and kind == "activation"):
             continue
         try:
             start, there = min(_named(replace(p, **change)), key=_price)
@@ -310,6 +313,7 @@ def _describe(p: ProbeParams, seen: Outlook) -> str:
         (seen.gradient, "no gradient reaches the first layers" if math.isinf(seen.gradient) else
          f"the squared gradient of one layer is {ten_to(seen.gradient)} times that of another"),
         (seen.difference, "all inputs become one" if math.isinf(seen.difference) else
+         NEIGHBOURS if only_neighbours(p, seen) else
          f"only {ten_to(-seen.difference)} of the difference between inputs is left"),
         (large, f"the last layer starts {ten_to(seen.forward)} times too large (mean square)"),
         (seen.scale - large if large < math.inf else 0.0, "the signal stays where the activation is linear"),

@@ -6,8 +6,10 @@ import math
 import re
 from dataclasses import dataclass
 
+from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.nets import units_stay_equal
+from vgdash.diagnosis.outlook import log_bending, only_neighbours
 from vgdash.diagnosis.thresholds import (
     FIRST_LOSS,
     FLAT,
@@ -22,6 +24,7 @@ from vgdash.diagnosis.thresholds import (
 )
 from vgdash.spelling import SUPERSCRIPT, count, layers, number, plain, rate, ten_to, times
 
+NEIGHBOURS = "only inputs that are very close stay alike"
 EQUAL = "all units of a layer are equal, and training keeps them so"
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
 NEAR = 0.15  # of the power
@@ -90,7 +93,7 @@ def _identity(d) -> list[Clause]:
 def _courses(d) -> Clause:
     signal, gradient = d.signal, d.gradient
     trouble = _fades(d) and not d.learns
-    ours, theirs = describe(signal, mild(d)), describe(gradient, mild(d))
+    ours, theirs = describe(signal, mild(d) or _still_bends(d)), describe(gradient, mild(d))
     if ours == theirs == "holds" and _strays(d):
         ours = theirs = "holds on average"
     if ours == theirs:
@@ -118,6 +121,13 @@ def _fades(d) -> bool:
 def mild(d) -> bool:
     """Test if "shrinks" and "grows" say enough: what vanishes or explodes was seen not to learn with SGD."""
     return d.learns is not False
+
+
+def _still_bends(d) -> bool:
+    """Test if a signal that falls stays where the activation bends, as 1/100 does to tanh(10 z)."""
+    bends = log_bending(ACTIVATIONS[d.params.activation]) / math.log(10)
+    lowest = d.theory.log10_q[:-1].min(initial=math.inf)
+    return d.signal.behaviour == "vanishes" and -math.inf < bends <= lowest < math.inf
 
 
 def describe(course: Course, mild: bool) -> str:
@@ -229,7 +239,8 @@ def _blurred(d) -> list[Clause]:
     lost = d.outlook.difference
     if d.learns or d.correlation.parallel or not MOVED < lost < math.inf or _fades(d):
         return []
-    said = ("all inputs become nearly parallel" if 1 - d.correlation.last < NEARLY else
+    said = (NEIGHBOURS if only_neighbours(d.params, d.outlook) else
+            "all inputs become nearly parallel" if 1 - d.correlation.last < NEARLY else
             f"{_times(-lost)} of the difference between inputs is left")
     return [Clause("difference", said, True)]
 
