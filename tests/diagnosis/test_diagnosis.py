@@ -15,6 +15,7 @@ from vgdash.diagnosis.record import LONGEST
 from vgdash.layers import normalize
 from vgdash.probe.probe import ProbeParams, probe
 from vgdash.theory.layerwise import predict
+from vgdash.training.trainer import TrainParams, train
 
 uniform = ProbeParams.uniform
 
@@ -256,6 +257,35 @@ def test_what_normalization_hides_of_two_features_is_said_and_biases_show_length
     assert "normalization hides the length of the inputs" in diagnose(layer).sentence
     assert diagnose(replace(layer, initializer="pytorch_default")).outlook.hidden == 0
     assert diagnose(replace(layer, sigma_b2=0.1)).outlook.hidden == 0
+
+
+@pytest.mark.parametrize(("depth", "residual"), [(4, "none"), (10, "none"), (50, "none"), (50, "scaled")])
+def test_a_batch_of_two_leaves_signs_and_one_sentence_for_all_widths(depth, residual):
+    """Normalized over two inputs every unit is 1 and -1: (u - v)/|u - v|. The gradient has no mean."""
+    rng = np.random.default_rng(0)
+    assert np.abs(normalize(1e3 * rng.standard_normal((2, 64)), 0)[0]) == pytest.approx(1, abs=1e-3)
+    said = {(found.sentence, found.details) for width in (32, 64, 128) for found in [
+        diagnose(ProbeParams((64, *(width,) * (depth - 1), 1), "relu", "he_normal", normalization="batch",
+                             residual=residual, batch=2))]}
+    (sentence, details), = said
+    assert sentence.startswith("Batches of 2 leave only the sign of each unit: take at least 8 inputs")
+    assert not any("gradient" in text or "×" in text for text in (sentence, *details))
+    assert "still" not in sentence
+    wider = diagnose(ProbeParams((64, *(32,) * (depth - 1), 1), "relu", "he_normal", normalization="batch",
+                                 residual=residual, batch=8))
+    assert "sign of" not in wider.sentence
+
+
+def test_nets_that_see_signs_only_learn_less_than_the_same_with_eight_inputs():
+    right = {}
+    for batch in (2, 8):
+        p = TrainParams((64, *(32,) * 9, 10), "relu", ("he_normal",), normalization="batch", batch=batch,
+                        learning_rate=0.01, steps=600, seeds=1, snapshots=2)
+        *_, last = train(p)
+        right[batch] = last.held_out.mean()
+        assert diagnose(ProbeParams(p.widths, "relu", "he_normal", normalization="batch",
+                                    batch=batch)).learns is (True if batch == 8 else None)
+    assert right[2] < 0.3 < 0.6 < right[8]
 
 
 @pytest.mark.parametrize(("normalization", "activation", "factor"),

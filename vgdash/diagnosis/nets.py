@@ -45,6 +45,11 @@ def units_stay_equal(p: ProbeParams) -> bool:
     return p.initializer == "constant" and p.depth > 1 and p.keep == 1 and not random
 
 
+def leaves_signs(p: ProbeParams) -> bool:
+    """Test if normalization over 2 inputs makes (u, v) of each unit (1, -1) or (-1, 1), whatever they are."""
+    return p.normalization == "batch" and p.batch == 2
+
+
 def unshifted(p: ProbeParams) -> ProbeParams:
     """Return the net without the bias that all its outputs share: it moves no probability of a softmax."""
     return replace(p, last_bias=UNSEEN) if p.last_bias and p.widths[-1] > 1 else p

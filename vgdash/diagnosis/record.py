@@ -11,7 +11,7 @@ import numpy as np
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.first_failure import FormatFailure, first_failure
 from vgdash.diagnosis.first_loss import FirstLoss, first_loss
-from vgdash.diagnosis.nets import DeadNets
+from vgdash.diagnosis.nets import DeadNets, leaves_signs
 from vgdash.diagnosis.outlook import Outlook
 from vgdash.diagnosis.thresholds import FAILS, MOVED
 from vgdash.diagnosis.words import Clause, outcome, remarks, troubles
@@ -122,12 +122,16 @@ class Diagnosis(Record):
     @property
     def learns(self) -> bool | None:
         """True if SGD is expected to learn from this start, False if not, None if it may or may not."""
-        return False if self._lost else self.outlook.learns
+        return self._unless_lost(self.outlook.learns)
 
     @property
     def adam_learns(self) -> bool | None:
         """Return the same for Adam."""
-        return False if self._lost else self.outlook.adam_learns
+        return self._unless_lost(self.outlook.adam_learns)
+
+    def _unless_lost(self, learns: bool | None) -> bool | None:
+        """Return the verdict of theory, which knows neither nets that fade nor how little signs tell."""
+        return False if self._lost else None if learns and leaves_signs(self.params) else learns
 
     @property
     def _lost(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.courses import Course
-from vgdash.diagnosis.nets import units_stay_equal
+from vgdash.diagnosis.nets import leaves_signs, units_stay_equal
 from vgdash.diagnosis.outlook import log_bending, only_neighbours
 from vgdash.diagnosis.thresholds import (
     FIRST_LOSS,
@@ -24,6 +24,7 @@ from vgdash.diagnosis.thresholds import (
 )
 from vgdash.spelling import SUPERSCRIPT, count, layers, number, plain, rate, ten_to, times
 
+SIGNS = "batches of 2 leave only the sign of each unit: take at least 8 inputs"
 NEIGHBOURS = "only inputs that are very close stay alike"
 EQUAL = "all units of a layer are equal, and training keeps them so"
 POWERS = {-2.0: "1/depth²", -1.0: "1/depth", -0.5: "1/√depth", 0.5: "√depth", 1.0: "the depth", 2.0: "depth²"}
@@ -52,7 +53,8 @@ def remarks(d) -> tuple[Clause, ...]:
     """Say what else there is; takes 10 to 20 ms where the trainable depth is in question."""
     if d.signal.behaviour == "dies":
         return ()
-    more = [clause for part in (_shut, _depth, _formats, _scatter) for clause in part(d)]
+    parts = (_depth, _formats, _scatter) if not leaves_signs(d.params) else ()  # gradients have no mean there
+    more = [clause for part in (_shut, *parts) for clause in part(d)]
     return *(clause for clause in _besides(d) if not clause.trouble), *more
 
 
@@ -72,6 +74,8 @@ def outcome(d) -> Clause | None:
 def _besides(d) -> list[Clause]:
     parts = (_symmetry, _identity, _inputs, _dead, _narrow, _parallel, _blurred, _hidden, _uneven, _saturated,
              _first_loss)
+    if leaves_signs(d.params):
+        parts = [part for part in parts if part not in (_blurred, _uneven)]  # theory of large batches
     return [clause for part in parts for clause in part(d)]
 
 
@@ -91,6 +95,8 @@ def _identity(d) -> list[Clause]:
 # ---- signal and gradient
 
 def _courses(d) -> Clause:
+    if leaves_signs(d.params):
+        return Clause("course", SIGNS, True)
     signal, gradient = d.signal, d.gradient
     trouble = _fades(d) and not d.learns
     ours, theirs = describe(signal, mild(d) or _still_bends(d)), describe(gradient, mild(d))
@@ -113,9 +119,10 @@ def _dies(d) -> Clause:
 
 
 def _fades(d) -> bool:
-    """Test if signal or gradient goes far on its way."""
-    return any(way.behaviour in ("vanishes", "explodes", "dies") or abs(way.total) > LOST
-               for way in (d.signal, d.gradient))
+    """Test if signal or gradient goes far on its way; where only signs are left that is chance."""
+    far = (way.behaviour in ("vanishes", "explodes", "dies") or abs(way.total) > LOST
+           for way in (d.signal, d.gradient))
+    return any(far) and not leaves_signs(d.params)
 
 
 def mild(d) -> bool:
