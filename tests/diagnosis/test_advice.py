@@ -33,7 +33,7 @@ from vgdash.training.trainer import train
 
 AFRESH = [(net, user) for net, user in drawn(2, 60) if net.depth <= 8][:6]  # of a draw that is in no table
 MISSES = {(draw, net, "") for draw, nets in {  # weights alone regret more than 5 points
-    0: (9, 47, 130, 141, 144, 146), 1: (22, 25), 4: (3, 8, 38), 5: (16, 37, 43)}.items() for net in nets}
+    0: (9, 10, 47, 130, 141, 144, 146), 1: (22, 25), 4: (3, 8, 38), 5: (16, 37, 43)}.items() for net in nets}
 SAMPLE = 3  # every so many nets are judged, and all of draw 5; ``bench_advice`` without a number judges all
 
 
