@@ -72,7 +72,7 @@ def test_the_power_law_of_a_kinked_activation_is_the_one_that_iteration_shows(na
     reason = fixed_point(name, critical_sigma_w2(name, 0), 0).reason
     constant = float(reason.split("1/(")[1].split("l)")[0])
     log_q, roots, growth = -12.0, [], math.log(critical_sigma_w2(name, 0))
-    for _ in range(4000):
+    for _ in range(400):
         roots.append(math.exp(-log_q / 2))
         log_q = growth + float(log_moment(name, log_q))
     assert "l)^2" in reason
@@ -102,7 +102,7 @@ def test_iteration_from_one_approaches_q_star_and_c_star_at_the_stated_pace(name
         log_q = math.log(sigma_w2 * math.exp(float(log_moment(name, log_q))) + sigma_b2)
     assert qs[-1] == pytest.approx(at.q_star, rel=1e-7)
     c, cs = 0.3, []
-    for _ in range(4000):
+    for _ in range(400):
         cs.append(abs(c - at.c_star))
         moment = math.exp(float(log_moment(name, log_q)))
         c = (sigma_w2 * moment * correlation_map(name, log_q, c) + sigma_b2) / qs[-1]
