@@ -141,3 +141,14 @@ def test_a_model_that_was_never_called_has_no_weights_to_inspect():
 def test_published_architectures_are_healthy(name):
     keras.utils.set_random_seed(0)
     assert_healthy(*keras_case(name))
+
+
+def test_a_softmax_over_one_number_becomes_a_sigmoid():
+    model = keras.Sequential([layers.Input((32,)), layers.Dense(8, "relu"),
+                              layers.Dense(1, "softmax", name="last")])
+    targets = (T[:, None] > 4).astype("float32")
+    found = inspect(model, X, targets, keras.losses.BinaryCrossentropy()).findings[0]
+    assert (found.cause, found.layers) == ("last_activation", ("last",))
+    exec(found.fix, {"model": model})
+    assert model.layers[-1].activation is keras.activations.sigmoid
+    assert_healthy(model, X, targets, keras.losses.BinaryCrossentropy())

@@ -175,16 +175,17 @@ def standardize(trace: Trace, layers: list[Layer]) -> str:
     return "\n".join([*lines, "# Predicted: the inputs have the scale that initializers expect.", ""])
 
 
-def leave_out(trace: Trace, instead: str = "torch.nn.Identity()") -> str:
-    """Take the activation that gives the outputs out of the model, or put another in its place."""
+def replace_last_activation(trace: Trace, wanted: str = "linear") -> str:
+    """Put another activation, or none, in the place of the one that gives the outputs."""
     effect = "# Predicted: the outputs can be what the loss compares them with.\n"
     if trace.framework == "torch" and trace.end_path:
-        return ("import torch\n\nparent, _, name = " f"{trace.end_path!r}.rpartition('.')\n"
-                f"setattr(model.get_submodule(parent), name, {instead})\n{effect}")
+        module = "Identity" if wanted == "linear" else wanted.capitalize()
+        return (f"import torch\n\nparent, _, name = {trace.end_path!r}.rpartition('.')\n"
+                f"setattr(model.get_submodule(parent), name, torch.nn.{module}())\n{effect}")
     last = next((a.path for a in reversed(trace.layers) if a.last), "")
     if trace.framework == "keras":
-        return f"import keras\n\nmodel.get_layer({last!r}).activation = keras.activations.linear\n{effect}"
-    return f"# In the source, leave out {trace.ends_in} after {last}, at the end of the forward pass.\n"
+        return f"import keras\n\nmodel.get_layer({last!r}).activation = keras.activations.{wanted}\n{effect}"
+    return f"# In the source, after {last}, put {wanted} in the place of {trace.ends_in}.\n"
 
 
 def match_shape() -> str:

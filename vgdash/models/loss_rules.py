@@ -6,7 +6,7 @@ import math
 
 from vgdash.models.causes import LIMITS, finding, number
 from vgdash.models.expectation import spelled
-from vgdash.models.fixes import leave_out, match_shape, standardize_targets
+from vgdash.models.fixes import match_shape, replace_last_activation, standardize_targets
 from vgdash.models.records import Trace
 
 
@@ -31,20 +31,20 @@ def find_last_activation(trace: Trace, known: set[str]) -> list:
     name, last = trace.ends_in, [a for a in trace.layers if a.last]
     if name == "softmax" and trace.output2 == 1.0:
         return finding("last_activation", last, "The softmax reads one number, and gives 1 whatever that is.",
-                       leave_out(trace, "torch.nn.Sigmoid()"))
+                       replace_last_activation(trace, "sigmoid"))
     if trace.repeated:
         said = (f"The loss has a {trace.repeated} of its own, which wants numbers of any size; " + (
             "ReLU cuts off those below 0, and their gradient." if name.startswith("relu") else
             f"{spelled(name)} gives it numbers from 0 to 1, so the loss stays large and its gradient small."))
-        return finding("last_activation", last, said, leave_out(trace))
+        return finding("last_activation", last, said, replace_last_activation(trace))
     if not trace.beyond > LIMITS["beyond"]:
         return []
     mean, spread = trace.target_mean, math.sqrt(max(trace.target2 - trace.target_mean**2, 0.0))
     large = trace.target2 > 10 and not trace.rebuilds
     return finding("last_activation", last, (
         f"The outputs come from {spelled(name)}, and the targets have mean {number(mean)} and "
-        f"standard deviation {number(spread)}. Most are out of its reach: R² cannot exceed "
-        f"{number(1 - trace.beyond).replace('-', '−')}."), leave_out(trace) + (
+        f"standard deviation {number(spread)}. Many are out of its reach: R² cannot exceed "
+        f"{number(1 - trace.beyond).replace('-', '−')}."), replace_last_activation(trace) + (
             standardize_targets(mean, spread) if large else ""))
 
 
