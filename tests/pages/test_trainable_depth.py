@@ -20,6 +20,7 @@ from tests.pages.wire import state
 from vgdash.activations import ACTIVATIONS
 from vgdash.initializers import INITIALIZERS
 from vgdash.probe.probe import CompareParams
+from vgdash.quadrature import MASSES, NODES
 from vgdash.spelling import layers
 from vgdash.theory.fixed_points import fixed_point
 from vgdash.theory.phase_diagram import HIGHEST_BIAS, STARTS, PhaseParams, landmarks, phase_map, plane
@@ -277,3 +278,16 @@ def test_what_is_no_point_and_a_selection_of_another_shape_open_nothing_and_brea
         after = select(visitor, text)
         assert not after.exceptions, text
         assert after.verdict == before
+
+
+def test_a_gradient_without_one_rate_is_said_as_what_comes_of_it_in_all():
+    """No "vanishes" in the verdict beside "shrinks" below it, of nets that SGD may train."""
+    log_q, total = 0.0, 0.0
+    for _ in range(49):
+        u = math.exp(log_q / 2) * NODES
+        log_q = math.log(0.9 * (MASSES @ np.tanh(u) ** 2))
+        total += math.log10(0.9 * (MASSES @ (1 - np.tanh(u) ** 2) ** 2))
+    verdict = phase_view(PhaseParams(activation="tanh", sigma_w2=0.9, sigma_b2=0)).verdict
+    number, power = re.search(r"gradient is multiplied by ([\d.]+)·10(\S+) in all", verdict).groups()
+    shown = math.log10(float(number)) + int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+    assert shown == pytest.approx(total, abs=0.1)  # q of the first layer is 0.9, not 1

@@ -26,7 +26,7 @@ from vgdash.activations import ACTIVATIONS
 from vgdash.diagnosis.courses import Course
 from vgdash.diagnosis.diagnosis import diagnose
 from vgdash.diagnosis.record import Diagnosis
-from vgdash.diagnosis.words import spell_power
+from vgdash.diagnosis.words import figure, spell_power
 from vgdash.initializers import INITIALIZERS
 from vgdash.spelling import ENDLESS
 from vgdash.theory.fixed_points import FixedPoint, keeps_correlations
@@ -138,7 +138,9 @@ def _gradient(course: Course, depth: int) -> str:
     if course.behaviour in ("holds", "settles") or (course.factor and abs(course.factor - 1) < 2 * STEADY):
         return "The gradient keeps its size."
     if course.factor is None:
-        return f"Over {count(depth, 'layer')} the gradient {course.behaviour}."
+        said = figure(course)
+        changes = f"is multiplied by {said[1:]}" if said.startswith("×") else f"goes {said}"
+        return f"Over {count(depth, 'layer')} the squared gradient {changes}."
     factor = rate(course.factor).removeprefix("×")
     return f"Over {count(depth, 'layer')}, each multiplies the squared gradient by {factor}."
 
